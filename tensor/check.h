@@ -1,0 +1,67 @@
+#pragma once
+
+// Two families of checks, and no third.
+//
+//   VILA_CHECK(condition, parts...)      the caller's or the user's mistake: throws vila::Error
+//   VILA_CHECK_EQ(actual, expected, ...) the same, and both values are printed
+//   VILA_ASSERT(condition)               our own mistake: aborts with the place in the source
+//
+// The text of an Error is one line a user can act on: what, where, expected, got, fix. Operators
+// start theirs with their name in brackets: "[rms_norm] weight has shape (3): expected (4)".
+
+#include <cstdio>
+#include <cstdlib>
+#include <sstream>
+#include <stdexcept>
+#include <string>
+
+namespace vila {
+
+// A mistake in what we were given: a file, an option, a shape. `main` prints what() as one line
+// and exits 1.
+class Error : public std::runtime_error {
+  public:
+    using std::runtime_error::runtime_error;
+};
+
+// A mistake in how the program was called: `main` exits 2 instead of 1.
+class UsageError : public Error {
+  public:
+    using Error::Error;
+};
+
+// Concatenates anything that can be streamed: str("layer ", 3, ": ", shape).
+template <typename... Parts>
+std::string str(const Parts&... parts) {
+    std::ostringstream out;
+    (out << ... << parts);
+    return out.str();
+}
+
+[[noreturn]] inline void assertion_failed(const char* text, const char* file, int line) {
+    std::fprintf(stderr, "%s:%d: internal error: %s does not hold; please report this\n", file,
+                 line, text);
+    std::abort();
+}
+
+}  // namespace vila
+
+#define VILA_CHECK(condition, ...)                                     \
+    do {                                                               \
+        if (!(condition)) throw ::vila::Error(::vila::str(__VA_ARGS__)); \
+    } while (false)
+
+// Parts say what was compared; "expected E, got A" is appended.
+#define VILA_CHECK_EQ(actual, expected, ...)                                              \
+    do {                                                                                  \
+        const auto& vila_actual = (actual);                                               \
+        const auto& vila_expected = (expected);                                           \
+        if (!(vila_actual == vila_expected))                                              \
+            throw ::vila::Error(::vila::str(__VA_ARGS__, ": expected ", vila_expected,    \
+                                            ", got ", vila_actual));                      \
+    } while (false)
+
+#define VILA_ASSERT(condition)                                                         \
+    do {                                                                               \
+        if (!(condition)) ::vila::assertion_failed(#condition, __FILE__, __LINE__);    \
+    } while (false)

@@ -1,0 +1,109 @@
+#include "tensor/cpu/cpu_device.h"
+
+#include <omp.h>
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+#include <map>
+#include <mutex>
+#include <new>
+#include <vector>
+
+namespace vila {
+
+namespace {
+
+constexpr std::align_val_t kAlignment{64};
+// Blocks are rounded up to a size class so that the next step's tensors find them again; classes
+// are eighths of a power of two, which wastes at most an eighth.
+constexpr int64_t kSmallestBlock = 256;
+
+int64_t size_class(int64_t bytes) {
+    if (bytes <= kSmallestBlock) return kSmallestBlock;
+    const int64_t eighth =
+        static_cast<int64_t>(std::bit_floor(static_cast<uint64_t>(bytes - 1))) / 8;
+    return (bytes + eighth - 1) / eighth * eighth;
+}
+
+}  // namespace
+
+struct CpuDevice::Cache {
+    std::mutex mutex;  // loader threads free the tensors of a batch
+    std::map<int64_t, std::vector<void*>> free_blocks;
+};
+
+const char* isa_name(Isa isa) {
+    constexpr const char* kNames[] = {"baseline", "avx2", "avx512", "avx512_bf16"};
+    return kNames[static_cast<int>(isa)];
+}
+
+Isa detect_isa() {
+#if defined(__x86_64__)
+    __builtin_cpu_init();
+    if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma")) return Isa::Baseline;
+    if (!__builtin_cpu_supports("avx512f") || !__builtin_cpu_supports("avx512bw") ||
+        !__builtin_cpu_supports("avx512dq") || !__builtin_cpu_supports("avx512vl"))
+        return Isa::Avx2;
+    if (!__builtin_cpu_supports("avx512bf16") || !__builtin_cpu_supports("avx512vnni"))
+        return Isa::Avx512;
+    return Isa::Avx512Bf16;
+#else
+    return Isa::Baseline;
+#endif
+}
+
+CpuDevice::CpuDevice(const Kernels& kernels, int threads, Isa isa)
+    : Device(DeviceKind::Cpu, kernels),
+      threads_(threads > 0 ? threads : omp_get_num_procs()),
+      isa_(std::min(isa, detect_isa())),
+      cache_(std::make_unique<Cache>()) {}
+
+CpuDevice::~CpuDevice() {
+    for (auto& [bytes, blocks] : cache_->free_blocks)
+        for (void* block : blocks) ::operator delete(block, kAlignment);
+}
+
+std::string CpuDevice::name() const {
+    return str("cpu, ", threads_, threads_ == 1 ? " thread, " : " threads, ", isa_name(isa_));
+}
+
+void CpuDevice::copy_from_host(void* destination, const void* source, int64_t bytes) {
+    if (bytes > 0) std::memcpy(destination, source, static_cast<size_t>(bytes));
+}
+
+void CpuDevice::copy_to_host(void* destination, const void* source, int64_t bytes) {
+    if (bytes > 0) std::memcpy(destination, source, static_cast<size_t>(bytes));
+}
+
+void* CpuDevice::allocate_bytes(int64_t bytes) {
+    const int64_t rounded = size_class(bytes);
+    {
+        const std::lock_guard lock(cache_->mutex);
+        auto found = cache_->free_blocks.find(rounded);
+        if (found != cache_->free_blocks.end() && !found->second.empty()) {
+            void* block = found->second.back();
+            found->second.pop_back();
+            return block;
+        }
+    }
+    void* memory = ::operator new(static_cast<size_t>(rounded), kAlignment, std::nothrow);
+    VILA_CHECK(memory != nullptr, "out of memory: ", bytes, " bytes more on ", name(), " with ",
+               this->memory().live, " bytes in tensors; use a smaller micro_batch or max_length");
+    return memory;
+}
+
+void CpuDevice::release_bytes(void* memory, int64_t bytes) noexcept {
+    const std::lock_guard lock(cache_->mutex);
+    try {
+        cache_->free_blocks[size_class(bytes)].push_back(memory);
+    } catch (...) {
+        ::operator delete(memory, kAlignment);
+    }
+}
+
+std::unique_ptr<CpuDevice> make_cpu_device(int threads, Isa isa) {
+    return std::make_unique<CpuDevice>(cpu_kernels::table(), threads, isa);
+}
+
+}  // namespace vila

@@ -1,0 +1,40 @@
+#pragma once
+
+// Run-time choice of the vector instruction set for kernels written as plain loops.
+//
+// with_isa(isa, body) runs `body`, a lambda of straight loops, compiled three times: for the
+// baseline, for AVX2 + FMA and for AVX-512. Everything the body calls is inlined into each copy
+// (flatten), so the compiler vectorises the loops for that level and no code built for a newer
+// processor can leak into functions that run everywhere.
+
+#include <cmath>
+#include <cstdint>
+
+#include "tensor/cpu/cpu_device.h"
+
+#define VILA_ALWAYS_INLINE inline __attribute__((always_inline))
+
+namespace vila::cpu_kernels {
+
+#if defined(__x86_64__)
+template <typename Body>
+__attribute__((flatten, target("avx2,fma"))) void run_avx2(const Body& body) {
+    body();
+}
+template <typename Body>
+__attribute__((flatten, target("avx2,fma,avx512f,avx512bw,avx512dq,avx512vl")))
+void run_avx512(const Body& body) {
+    body();
+}
+#endif
+
+template <typename Body>
+void with_isa([[maybe_unused]] Isa isa, const Body& body) {
+#if defined(__x86_64__)
+    if (isa >= Isa::Avx512) return run_avx512(body);
+    if (isa == Isa::Avx2) return run_avx2(body);
+#endif
+    body();
+}
+
+}  // namespace vila::cpu_kernels

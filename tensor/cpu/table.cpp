@@ -1,0 +1,14 @@
+#include "tensor/cpu/cpu_device.h"
+#include "tensor/cpu/kernels.h"
+
+namespace vila::cpu_kernels {
+
+const Kernels& table() {
+    static constexpr Kernels kTable = {
+        .copy = copy,
+        .fill = fill,
+    };
+    return kTable;
+}
+
+}  // namespace vila::cpu_kernels

@@ -1,0 +1,63 @@
+#pragma once
+
+// A place where tensors live and kernels run. A Device is made once, in `main` or in a test, and is
+// reached through every tensor's storage: it carries the allocator with its counters, the kernel
+// table, and the switches that would otherwise be global (gradient recording, thread count).
+//
+// A Device belongs to one thread of control: two ranks in one process own one Device each.
+// It must outlive every tensor allocated on it.
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+namespace vila {
+
+struct Kernels;
+
+enum class DeviceKind { Cpu, Cuda };
+
+// Bytes held in tensors on one device.
+struct MemoryCounters {
+    int64_t live = 0;  // now
+    int64_t peak = 0;  // the largest `live` since the last reset_peak()
+};
+
+class Device {
+  public:
+    Device(DeviceKind kind, const Kernels& kernels) : kind_(kind), kernels_(kernels) {}
+    virtual ~Device() = default;
+    Device(const Device&) = delete;
+    Device& operator=(const Device&) = delete;
+
+    DeviceKind kind() const { return kind_; }
+    const Kernels& kernels() const { return kernels_; }
+    // "cpu, 2 threads, avx512_bf16" or "cuda:0 NVIDIA H100": for messages.
+    virtual std::string name() const = 0;
+
+    // Uninitialised memory, aligned to 64 bytes (nullptr for 0 bytes); throws when there is none.
+    void* allocate(int64_t bytes);
+    void release(void* memory, int64_t bytes) noexcept;
+    // Between this device's memory and the host's; returns when the copy is done.
+    virtual void copy_from_host(void* destination, const void* source, int64_t bytes) = 0;
+    virtual void copy_to_host(void* destination, const void* source, int64_t bytes) = 0;
+    // Returns when every kernel launched before has finished.
+    virtual void synchronize() = 0;
+
+    const MemoryCounters& memory() const { return counters_; }
+    void reset_peak() { counters_.peak = counters_.live; }
+
+    // Whether operators record what backward needs; see autograd::NoGrad.
+    bool grad_enabled = true;
+
+  protected:
+    virtual void* allocate_bytes(int64_t bytes) = 0;
+    virtual void release_bytes(void* memory, int64_t bytes) noexcept = 0;
+
+  private:
+    DeviceKind kind_;
+    const Kernels& kernels_;
+    MemoryCounters counters_;
+};
+
+}  // namespace vila

@@ -1,0 +1,260 @@
+#pragma once
+
+// The kernel table: everything a device can compute, as plain function pointers. tensor/cpu/ fills
+// one, cuda/ fills another. A null entry means that the device lacks the operation; call() says so.
+//
+// Conventions, checked by the callers in autograd/ and not again here:
+//  - tensors are contiguous unless the comment says "strided";
+//  - "float" means f32 or bf16 (and f64 on the CPU, where it is the specification); all float
+//    tensors of one call share one dtype unless a dtype is written beside them;
+//  - reductions accumulate in f32 (f64 for f64);
+//  - an undefined Tensor stands for an optional operand that is absent;
+//  - outputs are allocated by the caller and overwritten, or added to where the comment says "+=".
+//    An output never shares memory with an input unless "may alias" is written;
+//  - results do not depend on the number of threads.
+//
+// Letters: B batch, T text positions, S cached key positions, N image patches, P patch side,
+// C width, H query heads, K key/value heads, D head dim, F FFN hidden, V vocabulary, R rows.
+
+#include "tensor/tensor.h"
+
+namespace vila {
+
+// y = x, element by element, converting between any two dtypes. Both strided, same shape.
+struct CopyArgs {
+    Tensor x, y;
+};
+// y = value everywhere (any dtype, strided).
+struct FillArgs {
+    Tensor y;
+    double value = 0.0;
+};
+
+// c (.., m, n) = alpha * op(a) op(b) [+ c if accumulate] [+ bias], op transposing its last two axes
+// if asked. Leading axes are batch axes and equal in a, b and c; each may be strided there, but the
+// two matrix axes of every operand are row-major with unit inner stride.
+// a, b: float, one dtype; c: that dtype or f32. bias (n,) in the dtype of a, or absent.
+struct MatmulArgs {
+    Tensor a, b, c;
+    bool transpose_a = false, transpose_b = false;
+    bool accumulate = false;
+    double alpha = 1.0;
+    Tensor bias;
+};
+
+// y = a + b and y = a * b with numpy broadcasting to y's shape; float. y may alias a.
+struct BinaryArgs {
+    Tensor a, b, y;
+};
+// y = alpha * x [+ y if accumulate]; x float, y float of any dtype. y may alias x.
+struct ScaleArgs {
+    Tensor x, y;
+    double alpha = 1.0;
+    bool accumulate = false;
+};
+// y = x summed over the axes along which y has extent 1 or which y lacks (leading ones): the
+// opposite of broadcasting. y: float of any dtype. [+= if accumulate]
+struct SumToArgs {
+    Tensor x, y;
+    bool accumulate = false;
+};
+
+// y (R, C) = table (V, C) rows ids (R) i32.
+struct EmbeddingForwardArgs {
+    Tensor table, ids, y;
+};
+// dtable (V, C) f32 (or f64) += dy (R, C) at rows ids; rows in order, so the sum is reproducible.
+struct EmbeddingBackwardArgs {
+    Tensor ids, dy, dtable;
+};
+
+// y (R, C) = x (M, C) rows index (R) i32; an index of -1 gives a row of zeros.
+struct GatherRowsArgs {
+    Tensor x, index, y;
+};
+// y (M, C) rows index (R) i32 += x (R, C); -1 is skipped. Rows in order.
+struct ScatterAddRowsArgs {
+    Tensor x, index, y;
+};
+
+// Root mean square normalisation (Zhang and Sennrich 2019): y = x * inv_rms * weight with
+// inv_rms = 1 / sqrt(mean(x^2) + eps). x, y (R, C); weight (C); inv_rms (R) f32 (f64 for f64).
+struct RmsNormForwardArgs {
+    Tensor x, weight;
+    double eps = 0.0;
+    Tensor y, inv_rms;
+};
+// dx (R, C); dweight (C) f32 += (skipped when absent).
+struct RmsNormBackwardArgs {
+    Tensor x, weight, inv_rms, dy, dx, dweight;
+};
+
+// Layer normalisation (Ba et al. 2016): y = (x - mean) * inv_std * weight + bias.
+// x, y (R, C); weight, bias (C); mean, inv_std (R) f32 (f64 for f64).
+struct LayerNormForwardArgs {
+    Tensor x, weight, bias;
+    double eps = 0.0;
+    Tensor y, mean, inv_std;
+};
+// dx (R, C); dweight, dbias (C) f32 += (skipped when absent).
+struct LayerNormBackwardArgs {
+    Tensor x, weight, mean, inv_std, dy, dx, dweight, dbias;
+};
+
+// Erf: x Phi(x) (Hendrycks and Gimpel 2016). Tanh: its tanh approximation. Quick: x sigmoid(1.702x).
+enum class GeluKind { Erf, Tanh, Quick };
+// y = gelu(x), any shape.
+struct GeluForwardArgs {
+    Tensor x;
+    GeluKind kind = GeluKind::Erf;
+    Tensor y;
+};
+struct GeluBackwardArgs {
+    Tensor x;
+    GeluKind kind = GeluKind::Erf;
+    Tensor dy, dx;
+};
+
+// SwiGLU (Shazeer 2020): y = silu(gate) * up; all (R, F).
+struct SwigluForwardArgs {
+    Tensor gate, up, y;
+};
+struct SwigluBackwardArgs {
+    Tensor gate, up, dy, dgate, dup;
+};
+
+// y = softmax(x) along the last axis of (R, C).
+struct SoftmaxForwardArgs {
+    Tensor x, y;
+};
+struct SoftmaxBackwardArgs {
+    Tensor y, dy, dx;
+};
+
+// y (R, C) = x / max(|x|_2, eps) along the last axis; norm (R) f32 (f64 for f64) is saved.
+struct L2NormalizeForwardArgs {
+    Tensor x;
+    double eps = 0.0;
+    Tensor y, norm;
+};
+struct L2NormalizeBackwardArgs {
+    Tensor y, norm, dy, dx;
+};
+
+// Rotary position embedding (Su et al. 2021), half-split pairs (j, j + D/2) as in Hugging Face
+// weights. x, y (R, H, D) with strided rows; positions (R) i32; cos, sin (max positions, D/2) f32
+// (f64 for f64). `inverse` rotates back, which is also the gradient. y may alias x.
+struct RopeArgs {
+    Tensor x, positions, cos, sin, y;
+    bool inverse = false;
+};
+
+// Attention of variable-length sequences laid end to end (no T x S buffer is ever made):
+// out = softmax(scale * q k^T) v inside each sequence. q, out (R, H, D); k, v (M, K, D), H a multiple
+// of K: query head h reads key head h / (H/K). Rows may be strided (slices of a fused projection).
+// query_starts, key_starts (B + 1) i32: sequence b owns q rows [query_starts[b], query_starts[b+1])
+// and k rows [key_starts[b], key_starts[b+1]). With `causal` the last query of a sequence sees all
+// its keys, the one before it one fewer, and so on. A query that sees no key gives zeros.
+// log_sum_exp (R, H) f32 (f64 for f64) is what backward needs.
+struct AttentionForwardArgs {
+    Tensor q, k, v, query_starts, key_starts;
+    bool causal = false;
+    double scale = 1.0;
+    Tensor out, log_sum_exp;
+};
+// dq like q, dk and dv like k (may be strided as those are).
+struct AttentionBackwardArgs {
+    Tensor q, k, v, query_starts, key_starts;
+    bool causal = false;
+    double scale = 1.0;
+    Tensor out, log_sum_exp, dout;
+    Tensor dq, dk, dv;
+};
+
+// Cuts images into patches: pixels (B, 3, height, width) -> patches (B * N, 3 * P * P), patch rows
+// first, each patch in (channel, y, x) order, as a convolution weight (C, 3, P, P) is laid out.
+// Pixels right of or below the last whole patch are dropped.
+struct PatchifyArgs {
+    Tensor pixels;
+    int64_t patch = 0;
+    Tensor patches;
+};
+
+// Space to depth, 2 x 2: x (B, N, C) is a square grid of side sqrt(N), zero-padded to an even side;
+// y (B, N', 4C) with N' = ceil(side/2)^2 and channels (0,0) (0,1) (1,0) (1,1). Output tokens run
+// along columns first if `column_major`, else along rows. With `inverse`, x <- y: the gradient.
+struct MergeTokensArgs {
+    Tensor x, y;
+    bool column_major = false;
+    bool inverse = false;
+};
+
+// Softmax cross-entropy fused with the vocabulary projection, chunk by chunk: the (R, V) logits
+// never exist. hidden (R, C), weight (V, C), targets (R) i32 in [0, V).
+// losses (R) f32 (f64 for f64) = log sum_v exp(logits) - logits[target].
+// Where given: dhidden (R, C) and dweight (V, C) f32 += are the gradients of grad_scale * sum of losses.
+struct LinearCrossEntropyArgs {
+    Tensor hidden, weight, targets;
+    double grad_scale = 1.0;
+    Tensor losses, dhidden, dweight;
+};
+
+// AdamW (Loshchilov and Hutter 2019), one tensor, any shape. gradient f32, multiplied by grad_scale
+// first; master, first_moment, second_moment f32 are updated in place; parameter (float; may be
+// master itself) receives the rounded master. step counts from 1.
+struct AdamwArgs {
+    Tensor gradient, master, first_moment, second_moment, parameter;
+    double lr = 0.0, beta1 = 0.9, beta2 = 0.999, eps = 1e-8, weight_decay = 0.0;
+    double grad_scale = 1.0;
+    int64_t step = 1;
+};
+// result (1) f64 += sum of squares of x (float, any shape), in f64, in a fixed order.
+struct SumSquaresArgs {
+    Tensor x, result;
+};
+
+struct Kernels {
+    void (*copy)(const CopyArgs&) = nullptr;
+    void (*fill)(const FillArgs&) = nullptr;
+    void (*matmul)(const MatmulArgs&) = nullptr;
+    void (*add)(const BinaryArgs&) = nullptr;
+    void (*mul)(const BinaryArgs&) = nullptr;
+    void (*scale)(const ScaleArgs&) = nullptr;
+    void (*sum_to)(const SumToArgs&) = nullptr;
+    void (*embedding_forward)(const EmbeddingForwardArgs&) = nullptr;
+    void (*embedding_backward)(const EmbeddingBackwardArgs&) = nullptr;
+    void (*gather_rows)(const GatherRowsArgs&) = nullptr;
+    void (*scatter_add_rows)(const ScatterAddRowsArgs&) = nullptr;
+    void (*rms_norm_forward)(const RmsNormForwardArgs&) = nullptr;
+    void (*rms_norm_backward)(const RmsNormBackwardArgs&) = nullptr;
+    void (*layer_norm_forward)(const LayerNormForwardArgs&) = nullptr;
+    void (*layer_norm_backward)(const LayerNormBackwardArgs&) = nullptr;
+    void (*gelu_forward)(const GeluForwardArgs&) = nullptr;
+    void (*gelu_backward)(const GeluBackwardArgs&) = nullptr;
+    void (*swiglu_forward)(const SwigluForwardArgs&) = nullptr;
+    void (*swiglu_backward)(const SwigluBackwardArgs&) = nullptr;
+    void (*softmax_forward)(const SoftmaxForwardArgs&) = nullptr;
+    void (*softmax_backward)(const SoftmaxBackwardArgs&) = nullptr;
+    void (*l2_normalize_forward)(const L2NormalizeForwardArgs&) = nullptr;
+    void (*l2_normalize_backward)(const L2NormalizeBackwardArgs&) = nullptr;
+    void (*rope)(const RopeArgs&) = nullptr;
+    void (*attention_forward)(const AttentionForwardArgs&) = nullptr;
+    void (*attention_backward)(const AttentionBackwardArgs&) = nullptr;
+    void (*patchify)(const PatchifyArgs&) = nullptr;
+    void (*merge_tokens)(const MergeTokensArgs&) = nullptr;
+    void (*linear_cross_entropy)(const LinearCrossEntropyArgs&) = nullptr;
+    void (*adamw)(const AdamwArgs&) = nullptr;
+    void (*sum_squares)(const SumSquaresArgs&) = nullptr;
+};
+
+// Runs one entry of the table: call(device, "rope", &Kernels::rope, {.x = x, ...}). Throws when
+// the device lacks it.
+template <typename Args>
+void call(Device& device, const char* name, void (*Kernels::* entry)(const Args&),
+          const std::type_identity_t<Args>& args) {
+    const auto kernel = device.kernels().*entry;
+    VILA_CHECK(kernel != nullptr, "[", name, "] is not supported on ", device.name());
+    kernel(args);
+}
+
+}  // namespace vila

@@ -1,0 +1,118 @@
+#pragma once
+
+// Tensor: a typed, strided view of reference-counted memory on a Device. Copying a Tensor copies
+// the view, never the elements. Shapes are written outermost first; strides count elements.
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "tensor/check.h"
+#include "tensor/device.h"
+#include "tensor/dtype.h"
+#include "tensor/shape.h"
+
+namespace vila {
+
+// A run of bytes on a device; frees itself when the last view goes. `external` memory (a mapped
+// file, a test's array) is released by the function it came with instead.
+class Storage {
+  public:
+    Storage(Device& device, int64_t bytes);
+    Storage(Device& device, void* external, int64_t bytes, std::function<void()> release);
+    ~Storage();
+    Storage(const Storage&) = delete;
+    Storage& operator=(const Storage&) = delete;
+
+    Device& device() const { return device_; }
+    void* data() const { return data_; }
+    int64_t bytes() const { return bytes_; }
+
+  private:
+    Device& device_;
+    void* data_;
+    int64_t bytes_;
+    std::function<void()> release_;
+};
+
+class Tensor {
+  public:
+    // An undefined tensor: no storage, may only be assigned to or asked defined().
+    Tensor() = default;
+
+    // --- making one ---
+    static Tensor empty(Device& device, const Shape& shape, DType dtype);
+    static Tensor zeros(Device& device, const Shape& shape, DType dtype);
+    static Tensor full(Device& device, const Shape& shape, DType dtype, double value);
+    // Copies host values; `values.size()` must equal shape.numel().
+    template <typename T>
+    static Tensor from_values(Device& device, const Shape& shape, const std::vector<T>& values) {
+        Tensor tensor = empty(device, shape, dtype_of<T>);
+        VILA_CHECK_EQ(static_cast<int64_t>(values.size()), shape.numel(), "values for shape ",
+                      shape);
+        tensor.copy_from_host(values.data());
+        return tensor;
+    }
+    // A view of memory that somebody else owns; `release` runs when the last view goes.
+    static Tensor from_external(Device& device, void* data, const Shape& shape, DType dtype,
+                                std::function<void()> release);
+
+    // --- what it is ---
+    bool defined() const { return storage_ != nullptr; }
+    const Shape& shape() const { return shape_; }
+    const Shape& strides() const { return strides_; }
+    int rank() const { return shape_.rank(); }
+    int64_t size(int axis) const { return shape_[axis]; }
+    int64_t numel() const { return shape_.numel(); }
+    int64_t bytes() const { return numel() * dtype_size(dtype_); }
+    DType dtype() const { return dtype_; }
+    Device& device() const;
+    bool is_contiguous() const;
+    // How many views share this memory.
+    int64_t use_count() const { return storage_.use_count(); }
+
+    // --- elements (memory of a CPU device, or an address on a GPU) ---
+    void* raw() const;
+    // Throws when T is not the tensor's element type.
+    template <typename T>
+    T* data() const {
+        VILA_CHECK_EQ(dtype_, dtype_of<T>, "element type of a tensor of shape ", shape_);
+        return static_cast<T*>(raw());
+    }
+    // Contiguous tensors only.
+    void copy_from_host(const void* source) const;
+    void copy_to_host(void* destination) const;
+    // The elements in row-major order, converted to T (any floating or integer T).
+    template <typename T>
+    std::vector<T> to_vector() const;
+    // The only element of a one-element tensor.
+    double item() const;
+
+    // --- views: same memory ---
+    // Contiguous tensors only; one extent may be -1 and is then worked out.
+    Tensor reshape(const Shape& shape) const;
+    Tensor slice(int axis, int64_t begin, int64_t end) const;
+    Tensor transpose(int axis_a, int axis_b) const;
+
+    // --- copies ---
+    // This tensor if contiguous, else a contiguous copy.
+    Tensor contiguous() const;
+    Tensor clone() const;
+    // This tensor if it has that element type, else a converted copy. Rounds to nearest even.
+    Tensor to(DType dtype) const;
+    Tensor to(Device& device) const;
+    // Writes `source` (same shape; converted) or a constant into this memory.
+    void copy_from(const Tensor& source) const;
+    void fill(double value) const;
+
+  private:
+    std::shared_ptr<Storage> storage_;
+    int64_t offset_ = 0;  // elements from the start of the storage
+    Shape shape_;
+    Shape strides_;
+    DType dtype_ = DType::F32;
+};
+
+}  // namespace vila
