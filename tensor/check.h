@@ -46,22 +46,22 @@ std::string str(const Parts&... parts) {
 
 }  // namespace vila
 
-#define VILA_CHECK(condition, ...)                                     \
-    do {                                                               \
+#define VILA_CHECK(condition, ...)                                       \
+    do {                                                                 \
         if (!(condition)) throw ::vila::Error(::vila::str(__VA_ARGS__)); \
     } while (false)
 
 // Parts say what was compared; "expected E, got A" is appended.
-#define VILA_CHECK_EQ(actual, expected, ...)                                              \
-    do {                                                                                  \
-        const auto& vila_actual = (actual);                                               \
-        const auto& vila_expected = (expected);                                           \
-        if (!(vila_actual == vila_expected))                                              \
-            throw ::vila::Error(::vila::str(__VA_ARGS__, ": expected ", vila_expected,    \
-                                            ", got ", vila_actual));                      \
+#define VILA_CHECK_EQ(actual, expected, ...)                                                    \
+    do {                                                                                        \
+        const auto& vila_actual = (actual);                                                     \
+        const auto& vila_expected = (expected);                                                 \
+        if (!(vila_actual == vila_expected))                                                    \
+            throw ::vila::Error(                                                                \
+                ::vila::str(__VA_ARGS__, ": expected ", vila_expected, ", got ", vila_actual)); \
     } while (false)
 
-#define VILA_ASSERT(condition)                                                         \
-    do {                                                                               \
-        if (!(condition)) ::vila::assertion_failed(#condition, __FILE__, __LINE__);    \
+#define VILA_ASSERT(condition)                                                      \
+    do {                                                                            \
+        if (!(condition)) ::vila::assertion_failed(#condition, __FILE__, __LINE__); \
     } while (false)

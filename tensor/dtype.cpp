@@ -16,19 +16,29 @@ struct DTypeRow {
 };
 
 constexpr DTypeRow kDTypes[] = {
-    {DType::F64, "f64", 8, true},   {DType::F32, "f32", 4, true}, {DType::BF16, "bf16", 2, true},
-    {DType::F16, "f16", 2, true},   {DType::I64, "i64", 8, false}, {DType::I32, "i32", 4, false},
+    {DType::F64, "f64", 8, true}, {DType::F32, "f32", 4, true},  {DType::BF16, "bf16", 2, true},
+    {DType::F16, "f16", 2, true}, {DType::I64, "i64", 8, false}, {DType::I32, "i32", 4, false},
     {DType::U8, "u8", 1, false},
 };
 
-const DTypeRow& row_of(DType dtype) { return kDTypes[static_cast<int>(dtype)]; }
+const DTypeRow& row_of(DType dtype) {
+    return kDTypes[static_cast<int>(dtype)];
+}
 
 }  // namespace
 
-int64_t dtype_size(DType dtype) { return row_of(dtype).size; }
-const char* dtype_name(DType dtype) { return row_of(dtype).name; }
-bool is_floating(DType dtype) { return row_of(dtype).floating; }
-std::ostream& operator<<(std::ostream& out, DType dtype) { return out << dtype_name(dtype); }
+int64_t dtype_size(DType dtype) {
+    return row_of(dtype).size;
+}
+const char* dtype_name(DType dtype) {
+    return row_of(dtype).name;
+}
+bool is_floating(DType dtype) {
+    return row_of(dtype).floating;
+}
+std::ostream& operator<<(std::ostream& out, DType dtype) {
+    return out << dtype_name(dtype);
+}
 
 DType dtype_from_name(const std::string& name) {
     for (const DTypeRow& row : kDTypes)

@@ -52,6 +52,10 @@ struct ScaleArgs {
     double alpha = 1.0;
     bool accumulate = false;
 };
+// y = exp(x), same shape; y may alias x.
+struct ExpArgs {
+    Tensor x, y;
+};
 // y = x summed over the axes along which y has extent 1 or which y lacks (leading ones): the
 // opposite of broadcasting. y: float of any dtype. [+= if accumulate]
 struct SumToArgs {
@@ -75,6 +79,15 @@ struct GatherRowsArgs {
 // y (M, C) rows index (R) i32 += x (R, C); -1 is skipped. Rows in order.
 struct ScatterAddRowsArgs {
     Tensor x, index, y;
+};
+
+// y (B, C) = mean of rows [starts[b], starts[b+1]) of x (R, C); starts (B + 1) i32. An empty range
+// gives zeros.
+struct MeanRowsForwardArgs {
+    Tensor x, starts, y;
+};
+struct MeanRowsBackwardArgs {
+    Tensor starts, dy, dx;
 };
 
 // Root mean square normalisation (Zhang and Sennrich 2019): y = x * inv_rms * weight with
@@ -101,7 +114,8 @@ struct LayerNormBackwardArgs {
     Tensor x, weight, mean, inv_std, dy, dx, dweight, dbias;
 };
 
-// Erf: x Phi(x) (Hendrycks and Gimpel 2016). Tanh: its tanh approximation. Quick: x sigmoid(1.702x).
+// Erf: x Phi(x) (Hendrycks and Gimpel 2016). Tanh: its tanh approximation. Quick: x
+// sigmoid(1.702x).
 enum class GeluKind { Erf, Tanh, Quick };
 // y = gelu(x), any shape.
 struct GeluForwardArgs {
@@ -150,12 +164,12 @@ struct RopeArgs {
 };
 
 // Attention of variable-length sequences laid end to end (no T x S buffer is ever made):
-// out = softmax(scale * q k^T) v inside each sequence. q, out (R, H, D); k, v (M, K, D), H a multiple
-// of K: query head h reads key head h / (H/K). Rows may be strided (slices of a fused projection).
-// query_starts, key_starts (B + 1) i32: sequence b owns q rows [query_starts[b], query_starts[b+1])
-// and k rows [key_starts[b], key_starts[b+1]). With `causal` the last query of a sequence sees all
-// its keys, the one before it one fewer, and so on. A query that sees no key gives zeros.
-// log_sum_exp (R, H) f32 (f64 for f64) is what backward needs.
+// out = softmax(scale * q k^T) v inside each sequence. q, out (R, H, D); k, v (M, K, D), H a
+// multiple of K: query head h reads key head h / (H/K). Rows may be strided (slices of a fused
+// projection). query_starts, key_starts (B + 1) i32: sequence b owns q rows [query_starts[b],
+// query_starts[b+1]) and k rows [key_starts[b], key_starts[b+1]). With `causal` the last query of a
+// sequence sees all its keys, the one before it one fewer, and so on. A query that sees no key
+// gives zeros. log_sum_exp (R, H) f32 (f64 for f64) is what backward needs.
 struct AttentionForwardArgs {
     Tensor q, k, v, query_starts, key_starts;
     bool causal = false;
@@ -192,7 +206,8 @@ struct MergeTokensArgs {
 // Softmax cross-entropy fused with the vocabulary projection, chunk by chunk: the (R, V) logits
 // never exist. hidden (R, C), weight (V, C), targets (R) i32 in [0, V).
 // losses (R) f32 (f64 for f64) = log sum_v exp(logits) - logits[target].
-// Where given: dhidden (R, C) and dweight (V, C) f32 += are the gradients of grad_scale * sum of losses.
+// Where given: dhidden (R, C) and dweight (V, C) f32 += are the gradients of grad_scale * sum of
+// losses.
 struct LinearCrossEntropyArgs {
     Tensor hidden, weight, targets;
     double grad_scale = 1.0;
@@ -220,11 +235,14 @@ struct Kernels {
     void (*add)(const BinaryArgs&) = nullptr;
     void (*mul)(const BinaryArgs&) = nullptr;
     void (*scale)(const ScaleArgs&) = nullptr;
+    void (*exp)(const ExpArgs&) = nullptr;
     void (*sum_to)(const SumToArgs&) = nullptr;
     void (*embedding_forward)(const EmbeddingForwardArgs&) = nullptr;
     void (*embedding_backward)(const EmbeddingBackwardArgs&) = nullptr;
     void (*gather_rows)(const GatherRowsArgs&) = nullptr;
     void (*scatter_add_rows)(const ScatterAddRowsArgs&) = nullptr;
+    void (*mean_rows_forward)(const MeanRowsForwardArgs&) = nullptr;
+    void (*mean_rows_backward)(const MeanRowsBackwardArgs&) = nullptr;
     void (*rms_norm_forward)(const RmsNormForwardArgs&) = nullptr;
     void (*rms_norm_backward)(const RmsNormBackwardArgs&) = nullptr;
     void (*layer_norm_forward)(const LayerNormForwardArgs&) = nullptr;
@@ -250,7 +268,7 @@ struct Kernels {
 // Runs one entry of the table: call(device, "rope", &Kernels::rope, {.x = x, ...}). Throws when
 // the device lacks it.
 template <typename Args>
-void call(Device& device, const char* name, void (*Kernels::* entry)(const Args&),
+void call(Device& device, const char* name, void (*Kernels::*entry)(const Args&),
           const std::type_identity_t<Args>& args) {
     const auto kernel = device.kernels().*entry;
     VILA_CHECK(kernel != nullptr, "[", name, "] is not supported on ", device.name());

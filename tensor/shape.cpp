@@ -15,7 +15,8 @@ Shape::Shape(std::span<const int64_t> extents) {
 
 int Shape::resolve(int axis) const {
     const int resolved = axis < 0 ? axis + rank_ : axis;
-    VILA_CHECK(resolved >= 0 && resolved < rank_, "axis ", axis, " does not exist in shape ", *this);
+    VILA_CHECK(resolved >= 0 && resolved < rank_, "axis ", axis, " does not exist in shape ",
+               *this);
     return resolved;
 }
 

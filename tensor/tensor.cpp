@@ -106,13 +106,27 @@ std::vector<T> Tensor::to_vector() const {
     dense.copy_to_host(bytes.data());
     std::vector<T> values(static_cast<size_t>(numel()));
     switch (dtype_) {
-        case DType::F64: append_converted<double>(bytes, values); break;
-        case DType::F32: append_converted<float>(bytes, values); break;
-        case DType::BF16: append_converted<BFloat16>(bytes, values); break;
-        case DType::F16: append_converted<Float16>(bytes, values); break;
-        case DType::I64: append_converted<int64_t>(bytes, values); break;
-        case DType::I32: append_converted<int32_t>(bytes, values); break;
-        case DType::U8: append_converted<uint8_t>(bytes, values); break;
+        case DType::F64:
+            append_converted<double>(bytes, values);
+            break;
+        case DType::F32:
+            append_converted<float>(bytes, values);
+            break;
+        case DType::BF16:
+            append_converted<BFloat16>(bytes, values);
+            break;
+        case DType::F16:
+            append_converted<Float16>(bytes, values);
+            break;
+        case DType::I64:
+            append_converted<int64_t>(bytes, values);
+            break;
+        case DType::I32:
+            append_converted<int32_t>(bytes, values);
+            break;
+        case DType::U8:
+            append_converted<uint8_t>(bytes, values);
+            break;
     }
     return values;
 }
@@ -169,7 +183,9 @@ Tensor Tensor::transpose(int axis_a, int axis_b) const {
     return view;
 }
 
-Tensor Tensor::contiguous() const { return is_contiguous() ? *this : clone(); }
+Tensor Tensor::contiguous() const {
+    return is_contiguous() ? *this : clone();
+}
 
 Tensor Tensor::clone() const {
     Tensor copy = empty(device(), shape_, dtype_);
@@ -191,7 +207,8 @@ Tensor Tensor::to(Device& target) const {
     if (target.kind() == DeviceKind::Cpu) {
         dense.copy_to_host(moved.raw());
     } else {
-        VILA_CHECK(device().kind() == DeviceKind::Cpu, "tensors move between GPUs through the host");
+        VILA_CHECK(device().kind() == DeviceKind::Cpu,
+                   "tensors move between GPUs through the host");
         moved.copy_from_host(dense.raw());
     }
     return moved;

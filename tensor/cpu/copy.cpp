@@ -26,13 +26,20 @@ To convert(From value) {
 template <typename Body>
 void for_any(DType dtype, const Body& body) {
     switch (dtype) {
-        case DType::F64: return body(double{});
-        case DType::F32: return body(float{});
-        case DType::BF16: return body(BFloat16{});
-        case DType::F16: return body(Float16{});
-        case DType::I64: return body(int64_t{});
-        case DType::I32: return body(int32_t{});
-        case DType::U8: return body(uint8_t{});
+        case DType::F64:
+            return body(double{});
+        case DType::F32:
+            return body(float{});
+        case DType::BF16:
+            return body(BFloat16{});
+        case DType::F16:
+            return body(Float16{});
+        case DType::I64:
+            return body(int64_t{});
+        case DType::I32:
+            return body(int32_t{});
+        case DType::U8:
+            return body(uint8_t{});
     }
 }
 

@@ -46,12 +46,14 @@ class CpuDevice final : public Device {
     std::unique_ptr<Cache> cache_;
 };
 
-// A CPU device with the kernel table of tensor/cpu/. threads 0 means all cores this process may use;
-// `isa` above what the processor has is lowered to it.
+// A CPU device with the kernel table of tensor/cpu/. threads 0 means all cores this process may
+// use; `isa` above what the processor has is lowered to it.
 std::unique_ptr<CpuDevice> make_cpu_device(int threads = 0, Isa isa = Isa::Avx512Bf16);
 
 // The device of a CPU tensor, as such.
-inline CpuDevice& cpu(const Tensor& tensor) { return static_cast<CpuDevice&>(tensor.device()); }
+inline CpuDevice& cpu(const Tensor& tensor) {
+    return static_cast<CpuDevice&>(tensor.device());
+}
 
 namespace cpu_kernels {
 // The filled table, tensor/cpu/table.cpp.

@@ -22,10 +22,14 @@ using compute_t = typename ComputeType<T>::type;
 template <typename Body>
 void for_float(const char* op, DType dtype, const Body& body) {
     switch (dtype) {
-        case DType::F32: return body(float{});
-        case DType::BF16: return body(BFloat16{});
-        case DType::F64: return body(double{});
-        default: throw Error(str("[", op, "] dtype ", dtype, ": expected f32, bf16 or f64"));
+        case DType::F32:
+            return body(float{});
+        case DType::BF16:
+            return body(BFloat16{});
+        case DType::F64:
+            return body(double{});
+        default:
+            throw Error(str("[", op, "] dtype ", dtype, ": expected f32, bf16 or f64"));
     }
 }
 

@@ -23,7 +23,7 @@ void parallel_for(const CpuDevice& device, int64_t count, int64_t cost, const Bo
         if (count > 0) body(int64_t{0}, count);
         return;
     }
-#pragma omp parallel for num_threads(static_cast<int>(threads)) schedule(static)
+#pragma omp parallel for num_threads(static_cast <int>(threads)) schedule(static)
     for (int64_t part = 0; part < threads; ++part) {
         const int64_t begin = count * part / threads;
         const int64_t end = count * (part + 1) / threads;

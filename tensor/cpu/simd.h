@@ -22,8 +22,8 @@ __attribute__((flatten, target("avx2,fma"))) void run_avx2(const Body& body) {
     body();
 }
 template <typename Body>
-__attribute__((flatten, target("avx2,fma,avx512f,avx512bw,avx512dq,avx512vl")))
-void run_avx512(const Body& body) {
+__attribute__((flatten, target("avx2,fma,avx512f,avx512bw,avx512dq,avx512vl"))) void run_avx512(
+    const Body& body) {
     body();
 }
 #endif

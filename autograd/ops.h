@@ -1,0 +1,70 @@
+#pragma once
+
+// Every differentiable operator. Each checks its shapes and dtypes once (the kernels below assume
+// them), calls the kernel table, and keeps what backward needs. Maths and layouts are described at
+// the argument structs in tensor/kernels.h; letters as there (R rows, C width, ...).
+// Each operator lives in the file of its stem, forward and backward within one screen.
+
+#include "autograd/variable.h"
+#include "tensor/kernels.h"
+
+namespace vila::autograd {
+
+// a + b and a * b with numpy broadcasting.
+Variable add(const Variable& a, const Variable& b);
+Variable mul(const Variable& a, const Variable& b);
+// alpha * x.
+Variable scale(const Variable& x, double alpha);
+// Sum of all elements, shape (1).
+Variable sum(const Variable& x);
+// exp(x), element by element; for the temperature of a contrastive loss.
+Variable exp(const Variable& x);
+// The same elements under another shape (one extent may be -1).
+Variable reshape(const Variable& x, const Shape& shape);
+// Rows of x (R, C) and y (Q, C) end to end: (R + Q, C).
+Variable concat_rows(const Variable& x, const Variable& y);
+// Columns [begin, end) of x (R, C).
+Variable slice_columns(const Variable& x, int64_t begin, int64_t end);
+
+// op(a) op(b), batched over equal leading axes.
+Variable matmul(const Variable& a, const Variable& b, bool transpose_a = false,
+                bool transpose_b = false);
+// x (R, C) times weight (D, C) transposed plus bias (D): (R, D). The bias may be undefined.
+Variable linear(const Variable& x, const Variable& weight, const Variable& bias);
+
+// Rows ids (R) i32 of table (V, C): (R, C).
+Variable embedding(const Variable& table, const Tensor& ids);
+// Rows index (R) i32 of x (M, C): (R, C); -1 gives a row of zeros.
+Variable gather_rows(const Variable& x, const Tensor& index);
+// text (R, C) with its rows at index (M) i32 replaced by rows (M, C) in order; an index is used
+// once.
+Variable splice_rows(const Variable& text, const Variable& rows, const Tensor& index);
+// Mean of the rows of each sequence: x (R, C), starts (B + 1) i32 -> (B, C).
+Variable mean_rows(const Variable& x, const Tensor& starts);
+
+Variable rms_norm(const Variable& x, const Variable& weight, double eps);
+Variable layer_norm(const Variable& x, const Variable& weight, const Variable& bias, double eps);
+Variable gelu(const Variable& x, GeluKind kind);
+Variable swiglu(const Variable& gate, const Variable& up);
+Variable softmax(const Variable& x);
+Variable l2_normalize(const Variable& x, double eps = 1e-12);
+
+// x (R, H, D) rotated by the angles of positions (R) i32; cos, sin (max positions, D/2).
+Variable rope(const Variable& x, const Tensor& positions, const Tensor& cos, const Tensor& sin);
+// q (R, H, D), k and v (M, K, D) -> (R, H, D); sequences by starts, see AttentionForwardArgs.
+Variable attention(const Variable& q, const Variable& k, const Variable& v,
+                   const Tensor& query_starts, const Tensor& key_starts, bool causal, double scale);
+
+// Pixels (B, 3, height, width) -> patches (B * N, 3 * P * P); no gradient flows to pixels.
+Tensor patchify(const Tensor& pixels, int64_t patch);
+// Space to depth 2 x 2: (B, N, C) -> (B, N', 4C).
+Variable merge_tokens(const Variable& x, bool column_major);
+
+// Sum over rows of the softmax cross-entropy of hidden (R, C) against weight (V, C), targets (R)
+// i32, times `loss_scale` (usually 1 / number of loss tokens of the whole batch): shape (1), f32
+// (f64 for f64). Gradients are computed during the forward pass, chunk by chunk; the logits never
+// exist as a whole. `row_losses`, when given, receives the unscaled (R) losses.
+Variable linear_cross_entropy(const Variable& hidden, const Variable& weight, const Tensor& targets,
+                              double loss_scale, Tensor* row_losses = nullptr);
+
+}  // namespace vila::autograd

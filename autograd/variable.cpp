@@ -1,0 +1,95 @@
+#include "autograd/variable.h"
+
+#include "tensor/kernels.h"
+
+namespace vila::autograd {
+
+namespace {
+
+DType leaf_grad_dtype(DType dtype) {
+    return dtype == DType::F64 ? DType::F64 : DType::F32;
+}
+
+}  // namespace
+
+Variable::Variable(Tensor value, bool requires_grad) : value_(std::move(value)) {
+    if (!requires_grad) return;
+    VILA_CHECK(is_floating(value_.dtype()), "a gradient needs a floating dtype, got ",
+               value_.dtype());
+    state_ = std::make_shared<GradState>();
+    state_->is_leaf = true;
+    state_->shape = value_.shape();
+    state_->grad_dtype = leaf_grad_dtype(value_.dtype());
+}
+
+const Tensor& Variable::grad() const {
+    VILA_CHECK(requires_grad(), "this variable takes no gradient");
+    return state_->grad;
+}
+
+void Variable::clear_grad() {
+    if (state_) state_->grad = Tensor();
+}
+
+void Variable::set_grad(const Tensor& grad) {
+    VILA_CHECK(requires_grad(), "this variable takes no gradient");
+    VILA_CHECK_EQ(grad.shape(), state_->shape, "shape of a gradient buffer");
+    VILA_CHECK_EQ(grad.dtype(), state_->grad_dtype, "dtype of a gradient buffer");
+    state_->grad = grad;
+}
+
+void Variable::on_grad_complete(std::function<void(const Tensor&)> callback) {
+    VILA_CHECK(requires_grad(), "this variable takes no gradient");
+    state_->on_complete = std::move(callback);
+}
+
+void Edge::add(const Tensor& dx) const {
+    VILA_ASSERT(wanted());
+    VILA_CHECK_EQ(dx.shape(), state_->shape, "shape of a gradient");
+    Device& device = dx.device();
+    if (state_->is_leaf) {
+        const Tensor sum = accumulator(device);
+        call(device, "scale", &Kernels::scale,
+             {.x = dx, .y = sum, .alpha = 1.0, .accumulate = true});
+    } else if (!state_->grad.defined()) {
+        state_->grad = dx;
+    } else {
+        // Another gradient may share this memory (both inputs of an addition receive dy itself).
+        const bool shared = state_->grad.use_count() > 1;
+        const Tensor sum = shared ? Tensor::empty(device, dx.shape(), dx.dtype()) : state_->grad;
+        call(device, "add", &Kernels::add, {.a = state_->grad, .b = dx, .y = sum});
+        state_->grad = sum;
+    }
+}
+
+Tensor Edge::accumulator(Device& device) const {
+    VILA_ASSERT(wanted() && state_->is_leaf);
+    if (!state_->grad.defined())
+        state_->grad = Tensor::zeros(device, state_->shape, state_->grad_dtype);
+    return state_->grad;
+}
+
+bool recording(const std::vector<Variable>& inputs) {
+    for (const Variable& input : inputs)
+        if (input.requires_grad()) return input.device().grad_enabled;
+    return false;
+}
+
+Variable record(const char* name, Tensor value, const std::vector<Variable>& inputs,
+                std::function<void(const Tensor&)> backward) {
+    Variable result(std::move(value));
+    if (!recording(inputs)) return result;
+    auto node = std::make_shared<Node>();
+    node->name = name;
+    for (const Variable& input : inputs)
+        if (input.requires_grad()) node->inputs.push_back(input.edge().state());
+    node->backward = std::move(backward);
+    result.state_ = std::make_shared<GradState>();
+    result.state_->shape = result.shape();
+    result.state_->grad_dtype = result.dtype();
+    node->output = result.state_.get();
+    result.state_->producer = std::move(node);
+    return result;
+}
+
+}  // namespace vila::autograd
