@@ -1,0 +1,38 @@
+#!/bin/sh
+# Installs the Debian packages that are missing: what the build needs, and with "tests" what the
+# tests need on top. Does nothing, and asks for no rights, when everything is there.
+#   tools/install_packages.sh [tests]
+set -eu
+
+build_packages="g++ meson ninja-build pkg-config nlohmann-json3-dev libcli11-dev
+    libtomlplusplus-dev libstb-dev libjpeg62-turbo-dev libwebp-dev zlib1g-dev"
+test_packages="git libgtest-dev googletest clang-14 clang-format-14 libclang-rt-14-dev libomp-14-dev
+    g++-aarch64-linux-gnu qemu-user-static"
+
+wanted=$build_packages
+[ "${1:-}" = tests ] && wanted="$wanted $test_packages"
+
+if ! command -v dpkg-query >/dev/null; then
+    echo "This is not a Debian-like system: install the equivalents of" $wanted >&2
+    exit 0
+fi
+
+missing=
+for package in $wanted; do
+    state=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null || true)
+    [ "$state" = installed ] || missing="$missing $package"
+done
+[ -n "$missing" ] || exit 0
+
+as_root=
+if [ "$(id -u)" -ne 0 ]; then
+    if ! command -v sudo >/dev/null; then
+        echo "Missing packages, and neither root nor sudo to install them:$missing" >&2
+        exit 1
+    fi
+    as_root=sudo
+fi
+echo "Installing:$missing" >&2
+export DEBIAN_FRONTEND=noninteractive
+$as_root apt-get update -qq
+$as_root apt-get install -y -qq --no-install-recommends $missing >/dev/null

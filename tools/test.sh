@@ -1,0 +1,116 @@
+#!/bin/bash
+# The whole proof on one machine: installs what is missing, builds, runs every test this machine can
+# run, and ends with the line "N passed, N failed, N skipped". Exits 1 if anything failed.
+#   tools/test.sh [tier...]     tiers: style unit cli sanitizers aarch64 (all of them by default)
+set -u
+cd "$(dirname "$0")/.."
+tools/install_packages.sh tests || exit 1
+
+tiers=${*:-style unit cli sanitizers aarch64}
+passed=0 failed=0 skipped=0
+logs=$(mktemp -d)
+trap 'rm -rf "$logs"' EXIT
+
+pass() { passed=$((passed + 1)); }
+fail() { failed=$((failed + 1)); echo "FAILED: $1"; }
+skip() { skipped=$((skipped + 1)); echo "SKIPPED: $1: $2"; }
+
+# Sums one GoogleTest log; a program that died early counts as one more failure.
+count_googletest() {  # name log exit_code
+    local ok bad not_run
+    ok=$(grep -oE '^\[  PASSED  \] [0-9]+' "$2" | grep -oE '[0-9]+$')
+    bad=$(grep -oE '^\[  FAILED  \] [0-9]+ test' "$2" | grep -oE '[0-9]+')
+    not_run=$(grep -oE '^\[  SKIPPED \] [0-9]+ test' "$2" | grep -oE '[0-9]+')
+    passed=$((passed + ${ok:-0})) failed=$((failed + ${bad:-0})) skipped=$((skipped + ${not_run:-0}))
+    if [ "$3" -ne 0 ] && [ -z "$bad" ]; then fail "$1 ended with exit code $3"; fi
+    echo "$1: ${ok:-0} passed, ${bad:-0} failed, ${not_run:-0} skipped"
+    [ "$3" -eq 0 ] || grep -vE '^\[ +(OK|RUN) |^\[-+\]' "$2" | tail -n 60
+}
+
+run_googletest() {  # name command...
+    local name=$1
+    shift
+    "$@" --gtest_brief=0 >"$logs/out" 2>&1 </dev/null
+    count_googletest "$name" "$logs/out" $?
+    grep -A3 'Skipped$' "$logs/out" | grep -vE '^--|Skipped$|^\[' || true
+}
+
+build() {  # folder meson_options...
+    local folder=$1
+    shift
+    [ -f "$folder/build.ninja" ] || meson setup "$folder" "$@" >"$logs/setup" 2>&1 ||
+        { cat "$logs/setup"; return 1; }
+    ninja -C "$folder" >"$logs/build" 2>&1 || { tail -n 60 "$logs/build"; return 1; }
+}
+
+style_tier() {
+    local formatter
+    formatter=$(command -v clang-format-14 || command -v clang-format)
+    if git ls-files '*.h' '*.cpp' '*.cu' '*.cuh' | xargs -r "$formatter" --dry-run -Werror; then
+        pass
+    else
+        fail "clang-format (run clang-format -i on the files above)"
+    fi
+    for check in tests/include_arrows.sh tests/house_rules.sh; do
+        if $check; then pass; else fail "$check"; fi
+    done
+}
+
+unit_tier() {
+    build build || { fail "build"; return; }
+    for program in build/tests/test_*; do
+        [ -f "$program" ] && [ -x "$program" ] && run_googletest "${program##*/}" "$program"
+    done
+}
+
+cli_tier() {
+    build build || { fail "build"; return; }
+    for script in tests/cli_*.sh; do
+        "$script" "$PWD/build/tools/vila" >"$logs/out" 2>&1 </dev/null
+        case $? in
+            0) pass ;;
+            77) skip "$script" "$(tail -n 1 "$logs/out")" ;;
+            *) fail "$script"; tail -n 30 "$logs/out" ;;
+        esac
+    done
+}
+
+# clang 14 with AddressSanitizer and UndefinedBehaviorSanitizer over the whole CPU suite, and
+# ThreadSanitizer over the loader: this is also the clang build.
+sanitizers_tier() {
+    if ! command -v clang++-14 >/dev/null; then
+        skip "sanitizers" "clang++-14 is not installed"
+        return
+    fi
+    CXX=clang++-14 build build-asan -Dbuildtype=debugoptimized -Db_lundef=false \
+        -Db_sanitize=address,undefined || { fail "sanitizer build"; return; }
+    for program in build-asan/tests/test_*; do
+        [ -f "$program" ] && [ -x "$program" ] || continue
+        UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
+            run_googletest "asan ${program##*/}" "$program"
+    done
+    CXX=clang++-14 build build-tsan -Dbuildtype=debugoptimized -Db_lundef=false \
+        -Db_sanitize=thread || { fail "ThreadSanitizer build"; return; }
+    run_googletest "tsan loader" build-tsan/tests/test_data --gtest_filter='*Loader*'
+}
+
+aarch64_tier() {
+    if ! command -v aarch64-linux-gnu-g++ >/dev/null || ! command -v qemu-aarch64-static >/dev/null; then
+        skip "aarch64" "the cross compiler or qemu-user-static is not installed"
+        return
+    fi
+    build build-aarch64 --cross-file tests/aarch64.ini || { fail "aarch64 build"; return; }
+    for program in test_tensor test_models; do
+        run_googletest "aarch64 $program" \
+            qemu-aarch64-static -L /usr/aarch64-linux-gnu "build-aarch64/tests/$program"
+    done
+}
+
+for tier in $tiers; do
+    start=$SECONDS
+    echo "== $tier"
+    "${tier}_tier"
+    echo "== $tier took $((SECONDS - start)) s"
+done
+echo "$passed passed, $failed failed, $skipped skipped"
+[ "$failed" -eq 0 ]
