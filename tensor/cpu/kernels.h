@@ -8,5 +8,6 @@ namespace vila::cpu_kernels {
 
 void copy(const CopyArgs& args);
 void fill(const FillArgs& args);
+void matmul(const MatmulArgs& args);
 
 }  // namespace vila::cpu_kernels

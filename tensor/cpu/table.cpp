@@ -7,6 +7,7 @@ const Kernels& table() {
     static constexpr Kernels kTable = {
         .copy = copy,
         .fill = fill,
+        .matmul = matmul,
     };
     return kTable;
 }

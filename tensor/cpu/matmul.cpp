@@ -1,0 +1,71 @@
+// matmul: c = alpha * op(a) op(b) [+ c] [+ bias], batched. The reference: plain loops, sums in f32
+// (f64 for f64) in order of k.
+
+#include "tensor/cpu/dispatch.h"
+#include "tensor/cpu/kernels.h"
+#include "tensor/cpu/parallel.h"
+
+namespace vila::cpu_kernels {
+
+namespace {
+
+// Elements from the start of `tensor` to its matrix number `batch`.
+int64_t matrix_offset(const Tensor& tensor, int64_t batch) {
+    int64_t offset = 0;
+    for (int axis = tensor.rank() - 3; axis >= 0; --axis) {
+        offset += batch % tensor.size(axis) * tensor.strides()[axis];
+        batch /= tensor.size(axis);
+    }
+    return offset;
+}
+
+// Row `row` of c, counted through all batches.
+template <typename T, typename Out>
+void matmul_row(const MatmulArgs& args, int64_t row) {
+    using Compute = compute_t<T>;
+    const int64_t m = args.c.size(-2), n = args.c.size(-1);
+    const int64_t k = args.a.size(args.transpose_a ? -2 : -1);
+    const int64_t batch = row / m, i = row % m;
+    const int64_t lda = args.a.strides()[-2], ldb = args.b.strides()[-2];
+    const int64_t a_step = args.transpose_a ? lda : 1, b_step = args.transpose_b ? 1 : ldb;
+    const T* a_i =
+        args.a.data<T>() + matrix_offset(args.a, batch) + i * (args.transpose_a ? 1 : lda);
+    const T* b = args.b.data<T>() + matrix_offset(args.b, batch);
+    Out* c_i = args.c.data<Out>() + matrix_offset(args.c, batch) + i * args.c.strides()[-2];
+    for (int64_t j = 0; j < n; ++j) {
+        const T* b_j = b + j * (args.transpose_b ? ldb : 1);
+        Compute sum{};
+        for (int64_t p = 0; p < k; ++p)
+            sum += static_cast<Compute>(a_i[p * a_step]) * static_cast<Compute>(b_j[p * b_step]);
+        sum *= static_cast<Compute>(args.alpha);
+        if (args.accumulate) sum += static_cast<Compute>(c_i[j]);
+        if (args.bias.defined()) sum += static_cast<Compute>(args.bias.data<T>()[j]);
+        c_i[j] = static_cast<Out>(sum);
+    }
+}
+
+}  // namespace
+
+void matmul(const MatmulArgs& args) {
+    const int64_t n = args.c.size(-1);
+    const int64_t k = args.a.size(args.transpose_a ? -2 : -1);
+    if (args.c.numel() == 0) return;
+    for_float("matmul", args.a.dtype(), [&](auto element) {
+        using T = decltype(element);
+        const auto run = [&](auto out) {
+            parallel_for(cpu(args.c), args.c.numel() / n, n * (k + 1),
+                         [&](int64_t begin, int64_t end) {
+                             for (int64_t row = begin; row < end; ++row)
+                                 matmul_row<T, decltype(out)>(args, row);
+                         });
+        };
+        if (args.c.dtype() == args.a.dtype()) {
+            run(T{});
+        } else {
+            VILA_CHECK_EQ(args.c.dtype(), DType::F32, "[matmul] dtype of c");
+            run(float{});
+        }
+    });
+}
+
+}  // namespace vila::cpu_kernels
