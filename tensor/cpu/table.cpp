@@ -8,6 +8,11 @@ const Kernels& table() {
         .copy = copy,
         .fill = fill,
         .matmul = matmul,
+        .rope = rope,
+        .attention_forward = attention_forward,
+        .attention_backward = attention_backward,
+        .patchify = patchify,
+        .merge_tokens = merge_tokens,
     };
     return kTable;
 }
