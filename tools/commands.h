@@ -1,0 +1,10 @@
+#pragma once
+
+// The commands of the binary, one function each in tools/cmd_NAME.cpp; the table with their
+// one-line help is in main.cpp. A command declares its options, calls args.parse(), works, and
+// returns the exit code (0 success, 1 failure); it throws Error for failures with one line to say
+// and UsageError for mistakes in the command line.
+
+#include "tools/args.h"
+
+namespace vila::tools {}  // namespace vila::tools

@@ -1,0 +1,91 @@
+// The binary: finds the command in a table, runs it, and turns what it throws into one line on
+// stderr and an exit code (0 success, 1 failure, 2 usage). Read tools/README.md next.
+
+#include <cstdio>
+#include <exception>
+
+#include "tensor/nearest_name.h"
+#include "tools/commands.h"
+
+namespace vila::tools {
+
+namespace {
+
+struct Command {
+    const char* name;
+    int (*run)(Args&);
+    const char* help;
+};
+
+// Every command, in the order in which a newcomer meets them.
+std::vector<Command> commands() {
+    return {};
+}
+
+constexpr int kExitFailure = 1;
+constexpr int kExitUsage = 2;
+
+void print_usage(std::FILE* out) {
+    std::fprintf(
+        out,
+        "vila builds, trains, evaluates and runs VILA visual language models.\n\n"
+        "usage: vila COMMAND [arguments]      vila COMMAND --help      vila --version\n\n");
+    for (const Command& command : commands())
+        std::fprintf(out, "  %-12s %s\n", command.name, command.help);
+}
+
+int fail(const std::string& command, const char* message, int code) {
+    std::fprintf(stderr, "vila %s: %s\n", command.c_str(), message);
+    if (code == kExitUsage)
+        std::fprintf(stderr, "'vila %s --help' lists its arguments\n", command.c_str());
+    return code;
+}
+
+int run(const Command& command, Args& args) {
+    try {
+        return command.run(args);
+    } catch (const HelpRequested& help) {
+        std::fputs(help.text.c_str(), stdout);
+        return 0;
+    } catch (const UsageError& error) {
+        return fail(command.name, error.what(), kExitUsage);
+    } catch (const std::exception& error) {
+        return fail(command.name, error.what(), kExitFailure);
+    }
+}
+
+int dispatch(const std::vector<std::string>& words) {
+    if (words.empty()) {
+        print_usage(stderr);
+        return kExitUsage;
+    }
+    const std::string& name = words.front();
+    if (name == "--help" || name == "-h" || name == "help") {
+        print_usage(stdout);
+        return 0;
+    }
+    if (name == "--version") {
+        std::puts("vila " VILA_VERSION);
+        return 0;
+    }
+    std::vector<std::string> names;
+    for (const Command& command : commands()) {
+        if (name == command.name) {
+            Args args(name, command.help, {words.begin() + 1, words.end()});
+            return run(command, args);
+        }
+        names.push_back(command.name);
+    }
+    std::fprintf(stderr, "vila: unknown command '%s'; did you mean '%s'?\n\n", name.c_str(),
+                 nearest_name(name, names).c_str());
+    print_usage(stderr);
+    return kExitUsage;
+}
+
+}  // namespace
+
+}  // namespace vila::tools
+
+int main(int argc, char** argv) {
+    return vila::tools::dispatch({argv + 1, argv + argc});
+}
