@@ -1,0 +1,73 @@
+#pragma once
+
+// The order of samples: a pure function of (seed, position), the same for any number of ranks, so
+// that a run resumes anywhere in constant time and without replaying.
+//
+// Sources are interleaved evenly by weight. Each source is walked by its own permutation, a new one
+// every time around, so that one epoch of a source visits each of its records once.
+
+#include <cstdint>
+#include <vector>
+
+namespace vila::data {
+
+// A record of a mixture: `index` in [0, sizes[source]).
+struct SampleAddress {
+    int32_t source = 0;
+    int64_t index = 0;
+
+    bool operator==(const SampleAddress&) const = default;
+};
+
+// A bijection of [0, size) chosen by `key`: a Feistel network over the two digits of the number in
+// a mixed radix, with cycle walking (Black and Rogaway 2002, Ciphers with Arbitrary Finite
+// Domains).
+class Permutation {
+  public:
+    Permutation(int64_t size, uint64_t key);
+    int64_t operator()(int64_t position) const;
+
+  private:
+    int64_t size_;
+    int64_t high_;  // number of values of the high digit
+    int64_t low_;   // number of values of the low digit
+    uint64_t key_;
+};
+
+class Mixture {
+  public:
+    // sizes: records of each source, all above 0. weights: share of samples, above 0, any scale.
+    Mixture(std::vector<int64_t> sizes, std::vector<double> weights, uint64_t seed);
+
+    // The sample at a position of the endless stream, position >= 0. O(log sources).
+    SampleAddress at(int64_t position) const;
+    // What stands in for the sample at `position` when it cannot be used: the record that follows
+    // it in its source's order, `attempt` places further on (1, 2, ...).
+    SampleAddress replacement(int64_t position, int64_t attempt) const;
+    // Samples of an epoch of the whole mixture: as many as there are records in all sources.
+    int64_t samples_per_epoch() const;
+    // How many of the first `position` samples come from `source`.
+    int64_t count_before(int64_t position, int32_t source) const;
+
+  private:
+    // Sources form a binary tree; of every kShareScale samples that reach a node, left_share go
+    // left, evenly spread.
+    struct Node {
+        int64_t left_share = 0;
+        int32_t left = -1, right = -1;  // nodes, or -1 at a leaf
+        int32_t source = -1;            // of a leaf
+    };
+    struct Turn {
+        int32_t source;
+        int64_t count;  // samples of this source that came before
+    };
+    int32_t build(const std::vector<double>& weights, int32_t begin, int32_t end);
+    Turn turn_at(int64_t position) const;
+    SampleAddress record(int32_t source, int64_t count) const;
+
+    std::vector<int64_t> sizes_;
+    std::vector<Node> nodes_;
+    uint64_t seed_;
+};
+
+}  // namespace vila::data

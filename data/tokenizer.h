@@ -1,0 +1,87 @@
+#pragma once
+
+// Tokenizer: text to token ids and back. One interface over the kinds of vocabulary that language
+// models come with; load_tokenizer() finds out which one a directory holds.
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace vila::data {
+
+// Where a piece of text stands. Byte-level vocabularies do not care; SentencePiece puts a space in
+// front of the text that begins a sequence, and by one convention after each special token too.
+enum class TextPlace {
+    Start,       // begins a sequence, or follows an image (which begins a new one)
+    AfterToken,  // follows a special token
+    Continues,   // follows other text that was encoded on its own
+};
+
+struct EncodeOptions {
+    // false: "</s>" in the text is four characters, whoever wrote it. true: added tokens of the
+    // vocabulary are found in the text, as raw prompts want it.
+    bool parse_added_tokens = false;
+    TextPlace place = TextPlace::Start;
+};
+
+// Immutable once made, so that any number of threads may use one.
+class Tokenizer {
+  public:
+    virtual ~Tokenizer() = default;
+
+    // Any bytes are legal, valid UTF-8 or not. Adds no beginning- or end-of-sequence token.
+    virtual std::vector<int32_t> encode(std::string_view text,
+                                        const EncodeOptions& options = {}) const = 0;
+    // The exact bytes the ids stand for: decode_bytes(encode(x)) == x for every x that the
+    // vocabulary's normalizer leaves alone. Throws for an id outside [0, vocab_size()).
+    virtual std::string decode_bytes(std::span<const int32_t> ids) const = 0;
+    // decode_bytes() as valid UTF-8: broken sequences become U+FFFD.
+    // skip_special: leave out tokens marked special, such as the end of sequence.
+    std::string decode(std::span<const int32_t> ids, bool skip_special = false) const;
+
+    // Number of ids; the embedding table of a model has at least that many rows.
+    virtual int64_t vocab_size() const = 0;
+    // The token as the vocabulary file spells it ("Ġthe", "▁the", "<|im_end|>").
+    virtual std::string token(int32_t id) const = 0;
+    virtual std::optional<int32_t> token_to_id(std::string_view token) const = 0;
+    virtual bool is_special(int32_t id) const = 0;
+
+    virtual std::optional<int32_t> bos_id() const = 0;
+    virtual std::optional<int32_t> eos_id() const = 0;
+    virtual std::optional<int32_t> pad_id() const = 0;
+    // Whether a sequence begins with bos_id() (Llama: yes; Qwen2, GPT-2: no).
+    virtual bool adds_bos() const = 0;
+
+    // Writes the files (tokenizer.json, tokenizer_config.json, ...) that transformers opens with
+    // identical ids. The directory is made if missing.
+    virtual void save(const std::filesystem::path& directory) const = 0;
+};
+
+// Reads a model's llm/ directory, or any directory with tokenizer files. Throws when there are none
+// or when they ask for something that would change ids and is not implemented.
+std::unique_ptr<Tokenizer> load_tokenizer(const std::filesystem::path& directory);
+
+// Turns ids into text one at a time: a UTF-8 character that is spread over several tokens comes out
+// when its last byte has come. The pieces, joined, are decode() of all the ids.
+class StreamingDecoder {
+  public:
+    explicit StreamingDecoder(const Tokenizer& tokenizer, bool skip_special = true);
+    // The text that became complete with this id; often empty inside a character.
+    std::string push(int32_t id);
+    // What is left at the end: U+FFFD for a character that never became whole.
+    std::string finish();
+
+  private:
+    const Tokenizer& tokenizer_;
+    bool skip_special_;
+    std::vector<int32_t> ids_;  // since the text was last whole
+    std::string held_;          // bytes of a character that is not whole yet
+    bool started_ = false;
+};
+
+}  // namespace vila::data
