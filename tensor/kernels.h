@@ -76,13 +76,17 @@ struct EmbeddingBackwardArgs {
 struct GatherRowsArgs {
     Tensor x, index, y;
 };
-// y (M, C) rows index (R) i32 += x (R, C); -1 is skipped. Rows in order.
+// y (M, C) f32 (or f64), rows index (R) i32 += x (R, C) float; -1 is skipped. Rows in order.
 struct ScatterAddRowsArgs {
+    Tensor x, index, y;
+};
+// y (M, C) rows index (R) i32 = x (R, C), or zeros when x is absent; an index occurs once.
+struct ScatterRowsArgs {
     Tensor x, index, y;
 };
 
 // y (B, C) = mean of rows [starts[b], starts[b+1]) of x (R, C); starts (B + 1) i32. An empty range
-// gives zeros.
+// gives zeros. A row of x in no range gets gradient zero.
 struct MeanRowsForwardArgs {
     Tensor x, starts, y;
 };
@@ -145,14 +149,17 @@ struct SoftmaxBackwardArgs {
     Tensor y, dy, dx;
 };
 
-// y (R, C) = x / max(|x|_2, eps) along the last axis; norm (R) f32 (f64 for f64) is saved.
+// y (R, C) = x / norm along the last axis, norm = max(|x|_2, eps): (R) f32 (f64 for f64).
 struct L2NormalizeForwardArgs {
     Tensor x;
     double eps = 0.0;
     Tensor y, norm;
 };
+// A row whose norm is eps was clamped: its norm is a constant to the gradient.
 struct L2NormalizeBackwardArgs {
-    Tensor y, norm, dy, dx;
+    Tensor y, norm, dy;
+    double eps = 0.0;
+    Tensor dx;
 };
 
 // Rotary position embedding (Su et al. 2021), half-split pairs (j, j + D/2) as in Hugging Face
@@ -241,6 +248,7 @@ struct Kernels {
     void (*embedding_backward)(const EmbeddingBackwardArgs&) = nullptr;
     void (*gather_rows)(const GatherRowsArgs&) = nullptr;
     void (*scatter_add_rows)(const ScatterAddRowsArgs&) = nullptr;
+    void (*scatter_rows)(const ScatterRowsArgs&) = nullptr;
     void (*mean_rows_forward)(const MeanRowsForwardArgs&) = nullptr;
     void (*mean_rows_backward)(const MeanRowsBackwardArgs&) = nullptr;
     void (*rms_norm_forward)(const RmsNormForwardArgs&) = nullptr;

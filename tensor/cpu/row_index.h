@@ -1,0 +1,29 @@
+#pragma once
+
+// Row numbers that come with the data (token ids, positions): checked before a kernel follows them.
+
+#include "tensor/tensor.h"
+
+namespace vila::cpu_kernels {
+
+// Throws unless every index is in [lowest, rows).
+inline void check_row_index(const char* op, const Tensor& index, int64_t lowest, int64_t rows) {
+    const int32_t* values = index.data<int32_t>();
+    const int64_t count = index.numel();
+    for (int64_t i = 0; i < count; ++i)
+        VILA_CHECK(values[i] >= lowest && values[i] < rows, "[", op, "] index ", values[i],
+                   " at position ", i, ": expected ", lowest, " to ", rows - 1);
+}
+
+// Throws unless `starts` (B + 1) rises inside [0, rows].
+inline void check_starts(const char* op, const Tensor& starts, int64_t rows) {
+    const int32_t* values = starts.data<int32_t>();
+    const int64_t last = starts.numel() - 1;
+    VILA_CHECK(values[0] >= 0 && values[last] <= rows, "[", op, "] starts run from ", values[0],
+               " to ", values[last], ": expected no more than 0 to ", rows);
+    for (int64_t b = 0; b < last; ++b)
+        VILA_CHECK(values[b] <= values[b + 1], "[", op, "] starts fall from ", values[b], " to ",
+                   values[b + 1], " at sequence ", b);
+}
+
+}  // namespace vila::cpu_kernels
