@@ -6,6 +6,7 @@
 
 namespace vila::cpu_kernels {
 
+void adamw(const AdamwArgs& args);
 void add(const BinaryArgs& args);
 void attention_forward(const AttentionForwardArgs& args);
 void attention_backward(const AttentionBackwardArgs& args);
@@ -21,6 +22,7 @@ void l2_normalize_forward(const L2NormalizeForwardArgs& args);
 void l2_normalize_backward(const L2NormalizeBackwardArgs& args);
 void layer_norm_forward(const LayerNormForwardArgs& args);
 void layer_norm_backward(const LayerNormBackwardArgs& args);
+void linear_cross_entropy(const LinearCrossEntropyArgs& args);
 void matmul(const MatmulArgs& args);
 void mean_rows_forward(const MeanRowsForwardArgs& args);
 void mean_rows_backward(const MeanRowsBackwardArgs& args);
@@ -35,6 +37,7 @@ void scatter_add_rows(const ScatterAddRowsArgs& args);
 void scatter_rows(const ScatterRowsArgs& args);
 void softmax_forward(const SoftmaxForwardArgs& args);
 void softmax_backward(const SoftmaxBackwardArgs& args);
+void sum_squares(const SumSquaresArgs& args);
 void sum_to(const SumToArgs& args);
 void swiglu_forward(const SwigluForwardArgs& args);
 void swiglu_backward(const SwigluBackwardArgs& args);

@@ -37,6 +37,9 @@ const Kernels& table() {
         .attention_backward = attention_backward,
         .patchify = patchify,
         .merge_tokens = merge_tokens,
+        .linear_cross_entropy = linear_cross_entropy,
+        .adamw = adamw,
+        .sum_squares = sum_squares,
     };
     return kTable;
 }

@@ -1,0 +1,80 @@
+// adamw: one optimizer step of one parameter, in one pass. 16 bytes read and 12 to 16 written per
+// element, so memory is the limit; the loop is plain and vectorised per instruction set.
+
+#include <cmath>
+
+#include "tensor/cpu/dispatch.h"
+#include "tensor/cpu/kernels.h"
+#include "tensor/cpu/parallel.h"
+#include "tensor/cpu/simd.h"
+
+namespace vila::cpu_kernels {
+
+namespace {
+
+// What one step multiplies by, worked out once in double.
+struct AdamwFactors {
+    float grad_scale, beta1, one_minus_beta1, beta2, one_minus_beta2, eps;
+    float decay;            // 1 - lr * weight_decay
+    float step_size;        // lr / (1 - beta1^step)
+    float inv_sqrt_second;  // 1 / sqrt(1 - beta2^step)
+};
+
+AdamwFactors adamw_factors(const AdamwArgs& args) {
+    const auto step = static_cast<double>(args.step);
+    const double first_correction = 1.0 - std::pow(args.beta1, step);
+    const double second_correction = 1.0 - std::pow(args.beta2, step);
+    return {.grad_scale = static_cast<float>(args.grad_scale),
+            .beta1 = static_cast<float>(args.beta1),
+            .one_minus_beta1 = static_cast<float>(1.0 - args.beta1),
+            .beta2 = static_cast<float>(args.beta2),
+            .one_minus_beta2 = static_cast<float>(1.0 - args.beta2),
+            .eps = static_cast<float>(args.eps),
+            .decay = static_cast<float>(1.0 - args.lr * args.weight_decay),
+            .step_size = static_cast<float>(args.lr / first_correction),
+            .inv_sqrt_second = static_cast<float>(1.0 / std::sqrt(second_correction))};
+}
+
+// m = beta1 m + (1 - beta1) g; v = beta2 v + (1 - beta2) g^2;
+// w = decay w - step_size m / (sqrt(v) inv_sqrt_second + eps).
+struct AdamwState {
+    float *master, *first, *second;  // w, m, v
+
+    VILA_ALWAYS_INLINE float update(const AdamwFactors& f, float gradient, int64_t i) const {
+        const float g = gradient * f.grad_scale;
+        const float m = f.beta1 * first[i] + f.one_minus_beta1 * g;
+        const float v = f.beta2 * second[i] + f.one_minus_beta2 * g * g;
+        first[i] = m;
+        second[i] = v;
+        return master[i] = f.decay * master[i] -
+                           f.step_size * m / (std::sqrt(v) * f.inv_sqrt_second + f.eps);
+    }
+};
+
+}  // namespace
+
+void adamw(const AdamwArgs& args) {
+    const AdamwFactors f = adamw_factors(args);
+    const float* gradient = args.gradient.data<float>();
+    const AdamwState state = {args.master.data<float>(), args.first_moment.data<float>(),
+                              args.second_moment.data<float>()};
+    const CpuDevice& device = cpu(args.master);
+    const auto run = [&](const auto& body) {
+        parallel_for(device, args.master.numel(), 4, [&](int64_t begin, int64_t end) {
+            with_isa(device.isa(), [=] {
+            // The streams are distinct memory, which the compiler need not check.
+#pragma omp simd
+                for (int64_t i = begin; i < end; ++i) body(i);
+            });
+        });
+    };
+    if (args.parameter.raw() == args.master.raw())
+        return run([=](int64_t i) { state.update(f, gradient[i], i); });
+    for_float("adamw", args.parameter.dtype(), [&](auto element) {
+        using T = decltype(element);
+        T* parameter = args.parameter.data<T>();
+        run([=](int64_t i) { parameter[i] = static_cast<T>(state.update(f, gradient[i], i)); });
+    });
+}
+
+}  // namespace vila::cpu_kernels
