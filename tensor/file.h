@@ -1,0 +1,89 @@
+#pragma once
+
+// Files, read whole or mapped and written so that nothing half-written ever stands under a final
+// name: data goes to a temporary sibling, is flushed to the disk, and is then renamed. Every error
+// names the path and what the system said.
+//
+// Not here: formats (safetensors.h) and names inside a run directory (tools/).
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <string_view>
+
+namespace vila {
+
+// The bytes of a whole file; throws when it cannot be read or exceeds `max_bytes`.
+std::string read_file(const std::filesystem::path& path, int64_t max_bytes = int64_t{1} << 40);
+
+// Makes `path` hold exactly these bytes, or leaves what was there.
+void write_file_atomic(const std::filesystem::path& path, std::string_view bytes);
+
+// Makes what was written under this name survive a power cut. A new or renamed name needs its
+// directory synced too.
+void sync_file(const std::filesystem::path& path);
+void sync_directory(const std::filesystem::path& path);
+
+// A file in the making: write() as often as needed, then commit() gives it its name. Without
+// commit() the destructor removes what was written.
+class AtomicFile {
+  public:
+    explicit AtomicFile(const std::filesystem::path& path);
+    ~AtomicFile();
+    AtomicFile(const AtomicFile&) = delete;
+    AtomicFile& operator=(const AtomicFile&) = delete;
+
+    void write(const void* data, int64_t bytes);
+    // Flushes to the disk and renames over the final name; call once.
+    void commit();
+
+  private:
+    std::filesystem::path final_path_;
+    std::filesystem::path temporary_path_;
+    int descriptor_ = -1;
+};
+
+// A directory in the making: fill path() with files, then commit() syncs all of them and renames
+// the directory to its final name, replacing an older one. Without commit() the destructor removes
+// it. If the program dies between moving the older directory aside and the rename, the older one
+// is found under its name with ".old" appended.
+class AtomicDirectory {
+  public:
+    explicit AtomicDirectory(const std::filesystem::path& path);
+    ~AtomicDirectory();
+    AtomicDirectory(const AtomicDirectory&) = delete;
+    AtomicDirectory& operator=(const AtomicDirectory&) = delete;
+
+    const std::filesystem::path& path() const { return temporary_path_; }
+    void commit();
+
+  private:
+    std::filesystem::path final_path_;
+    std::filesystem::path temporary_path_;
+    bool committed_ = false;
+};
+
+// An open file for reads at any offset. The size is taken when it is opened; a file that shrank
+// since then makes read_at throw, never deliver less.
+class RandomAccessFile {
+  public:
+    explicit RandomAccessFile(const std::filesystem::path& path);
+    ~RandomAccessFile();
+    RandomAccessFile(const RandomAccessFile&) = delete;
+    RandomAccessFile& operator=(const RandomAccessFile&) = delete;
+
+    const std::filesystem::path& path() const { return path_; }
+    int64_t size() const { return size_; }
+    void read_at(int64_t offset, void* destination, int64_t bytes) const;
+    // The whole file as read-only memory, mapped on the first call; valid as long as this object.
+    // Unlike read_at, touching it after another program shrank the file ends this one (SIGBUS).
+    const unsigned char* map();
+
+  private:
+    std::filesystem::path path_;
+    int descriptor_ = -1;
+    int64_t size_ = 0;
+    void* mapping_ = nullptr;
+};
+
+}  // namespace vila

@@ -1,0 +1,59 @@
+#pragma once
+
+// The safetensors file format: named tensors behind a JSON header. The reader is strict: whatever
+// the format's text forbids is refused with one line naming the file and the tensor, before any
+// memory is taken for it; the JSON of the header is read here by a parser that knows only this
+// schema (no nesting beyond it, no duplicate keys, no signs, no fractions). Accepted beyond the
+// text: JSON whitespace around the header, as in the reference reader.
+//
+// Not here: shard indexes and model layouts (models/model_directory.h).
+
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "tensor/file.h"
+#include "tensor/safetensors_header.h"
+#include "tensor/tensor.h"
+
+namespace vila {
+
+using NamedTensors = std::vector<std::pair<std::string, Tensor>>;
+
+class SafetensorsFile {
+  public:
+    // Reads and checks the header; the tensors stay on disk.
+    explicit SafetensorsFile(const std::filesystem::path& path);
+
+    const std::filesystem::path& path() const { return file_->path(); }
+    // In the order of their data in the file.
+    const std::vector<std::string>& names() const { return header_.names; }
+    bool contains(const std::string& name) const { return header_.tensors.contains(name); }
+    // Throws when there is none of that name; the message tells the nearest one.
+    const TensorInfo& info(const std::string& name) const;
+    const std::map<std::string, std::string>& metadata() const { return header_.metadata; }
+
+    // A copy in memory of the device, in the file's own dtype. Throws when a dtype has no
+    // counterpart here, and when the file became shorter since it was opened.
+    Tensor load(const std::string& name, Device& device) const;
+    // The mapped bytes themselves as a read-only tensor of a CPU device, which keeps the mapping
+    // alive; a copy when the file does not align them for their type.
+    Tensor view(const std::string& name, Device& cpu) const;
+
+  private:
+    std::shared_ptr<RandomAccessFile> file_;
+    int64_t data_begin_ = 0;  // where the data starts in the file
+    SafetensorsHeader header_;
+};
+
+// Writes the tensors, from any device, in the order and layout of the reference writer (widest
+// types first, then by name; header padded to 8 bytes), through a temporary file and a rename, so
+// that a reader which has the older file mapped keeps it. "format" = "pt" is added to `metadata`
+// unless it is there. Throws on a name used twice, an undefined tensor or a full disk.
+void write_safetensors(const std::filesystem::path& path, const NamedTensors& tensors,
+                       std::map<std::string, std::string> metadata = {});
+
+}  // namespace vila
