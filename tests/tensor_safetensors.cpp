@@ -179,7 +179,7 @@ TEST(Safetensors, RefusesGapsOverlapsAndTrailingBytes) {
     expect_refused(two(0, 3, 2, 5), 5, "tensor b: its data overlaps");
     expect_refused(two(0, 2, 0, 2), 2, "overlaps");
     expect_refused(two(0, 2, 2, 5), 4, "tensor b: data_offsets [2, 5] lie outside the 4 bytes");
-    expect_refused(two(0, 2, 2, 5), 6, "bytes of data behind the header: expected 6, got 5");
+    expect_refused(two(0, 2, 2, 5), 6, "bytes of data behind the header: expected 5, got 6");
     expect_refused("{}", 1, "bytes of data behind the header");
 }
 
@@ -194,7 +194,7 @@ TEST_F(SafetensorsFiles, EveryCutAndEveryFlippedByteIsRefusedOrRead) {
     for (size_t size = 0; size < good.size(); ++size)
         EXPECT_NE(refusal(good.substr(0, size)), "") << size;
     for (size_t at = 0; at < good.size() - 5; ++at)
-        for (const int flip : {1, 2, 4, 32, 128}) {
+        for (const int flip : {1, 128}) {
             std::string bytes = good;
             bytes[at] = static_cast<char>(bytes[at] ^ flip);
             refusal(bytes);  // checks that a refusal is one line with the file's name
