@@ -2,6 +2,7 @@
 // whose output gradient is complete.
 
 #include <unordered_map>
+#include <utility>
 
 #include "autograd/variable.h"
 
@@ -31,10 +32,9 @@ void run(Node& node, GradState& output) {
     VILA_CHECK(node.backward, "[", node.name, "] backward through a graph that was already freed");
     const auto closure = std::move(node.backward);
     node.backward = nullptr;
-    const Tensor dy = std::move(output.grad);
-    output.grad = Tensor();
+    const Tensor dy = std::exchange(output.grad, Tensor());
     // An output nobody used has no gradient: its inputs receive nothing from it.
-    if (dy.defined()) closure(dy);
+    if (dy.defined()) closure(dy.to(output.grad_dtype));
 }
 
 }  // namespace
@@ -42,7 +42,7 @@ void run(Node& node, GradState& output) {
 void backward(const Variable& output, const Tensor& dy) {
     VILA_CHECK(output.requires_grad(), "backward from a variable that depends on no parameter");
     if (dy.defined()) {
-        output.edge().add(dy);
+        output.edge().add(dy.contiguous());
     } else {
         VILA_CHECK_EQ(output.value().numel(), int64_t{1}, "elements of a loss");
         output.edge().add(Tensor::full(output.device(), output.shape(), output.dtype(), 1.0));

@@ -1,16 +1,9 @@
 #include "autograd/variable.h"
 
+#include "autograd/checks.h"
 #include "tensor/kernels.h"
 
 namespace vila::autograd {
-
-namespace {
-
-DType leaf_grad_dtype(DType dtype) {
-    return dtype == DType::F64 ? DType::F64 : DType::F32;
-}
-
-}  // namespace
 
 Variable::Variable(Tensor value, bool requires_grad) : value_(std::move(value)) {
     if (!requires_grad) return;
@@ -19,7 +12,7 @@ Variable::Variable(Tensor value, bool requires_grad) : value_(std::move(value)) 
     state_ = std::make_shared<GradState>();
     state_->is_leaf = true;
     state_->shape = value_.shape();
-    state_->grad_dtype = leaf_grad_dtype(value_.dtype());
+    state_->grad_dtype = accumulation_dtype(value_.dtype());
 }
 
 const Tensor& Variable::grad() const {
@@ -46,27 +39,36 @@ void Variable::on_grad_complete(std::function<void(const Tensor&)> callback) {
 void Edge::add(const Tensor& dx) const {
     VILA_ASSERT(wanted());
     VILA_CHECK_EQ(dx.shape(), state_->shape, "shape of a gradient");
-    Device& device = dx.device();
-    if (state_->is_leaf) {
-        const Tensor sum = accumulator(device);
-        call(device, "scale", &Kernels::scale,
-             {.x = dx, .y = sum, .alpha = 1.0, .accumulate = true});
-    } else if (!state_->grad.defined()) {
+    if (!state_->is_leaf && !state_->grad.defined()) {
         state_->grad = dx;
-    } else {
-        // Another gradient may share this memory (both inputs of an addition receive dy itself).
-        const bool shared = state_->grad.use_count() > 1;
-        const Tensor sum = shared ? Tensor::empty(device, dx.shape(), dx.dtype()) : state_->grad;
-        call(device, "add", &Kernels::add, {.a = state_->grad, .b = dx, .y = sum});
-        state_->grad = sum;
+        return;
     }
+    const auto [grad, accumulate] = target(dx.device());
+    call(dx.device(), "scale", &Kernels::scale,
+         {.x = dx, .y = grad, .alpha = 1.0, .accumulate = accumulate});
+}
+
+GradTarget Edge::target(Device& device) const {
+    VILA_ASSERT(wanted());
+    Tensor& grad = state_->grad;
+    if (!grad.defined()) {
+        grad = Tensor::empty(device, state_->shape, state_->grad_dtype);
+        return {grad, false};
+    }
+    // Another gradient may share this memory: both inputs of an addition receive dy itself.
+    if (!state_->is_leaf && grad.use_count() > 1) grad = grad.clone();
+    return {grad, true};
 }
 
 Tensor Edge::accumulator(Device& device) const {
-    VILA_ASSERT(wanted() && state_->is_leaf);
-    if (!state_->grad.defined())
-        state_->grad = Tensor::zeros(device, state_->shape, state_->grad_dtype);
-    return state_->grad;
+    Tensor& grad = state_->grad;
+    const DType wide = accumulation_dtype(state_->grad_dtype);
+    if (!grad.defined()) {
+        grad = Tensor::zeros(device, state_->shape, wide);
+    } else {
+        grad = target(device).tensor.to(wide);
+    }
+    return grad;
 }
 
 bool recording(const std::vector<Variable>& inputs) {

@@ -24,10 +24,19 @@ struct GradState {
     bool is_leaf = false;  // a parameter or an input: keeps its gradient after backward
     Shape shape;
     DType grad_dtype = DType::F32;
-    Tensor grad;  // undefined until something was added
+    // Undefined until something was added. Between operators it may be wider than grad_dtype: f32
+    // where an accumulator was asked for.
+    Tensor grad;
     std::shared_ptr<Node> producer;
     // Called by backward() when the last contribution to a leaf's gradient has been added.
     std::function<void(const Tensor& grad)> on_complete;
+};
+
+// Memory for a kernel to leave a gradient in: to overwrite, or to add to when something is there
+// already. In f32 (f64 for f64) for leaves, else in the dtype of the value or in f32.
+struct GradTarget {
+    Tensor tensor;
+    bool accumulate = false;
 };
 
 // Where an operator's backward closure delivers the gradient of one input. Copies share the state.
@@ -38,10 +47,13 @@ class Edge {
 
     // False when nobody needs this gradient: skip the work of computing it.
     bool wanted() const { return state_ != nullptr; }
+    const Shape& shape() const { return state_->shape; }
     // gradient += dx. `dx` has the input's shape; it may share memory with other gradients.
     void add(const Tensor& dx) const;
-    // A tensor of the input's shape to add into with a "+=" kernel: f32 (f64 for f64) for leaves.
-    // Zero at first. For leaves only (weights), where contributions must not be rounded to bf16.
+    // The gradient itself, for a kernel that can write or add to it: see GradTarget.
+    GradTarget target(Device& device) const;
+    // The gradient as f32 (f64 for f64), zero at first, for a kernel that can only add: rows of an
+    // embedding, weights of a norm.
     Tensor accumulator(Device& device) const;
     const std::shared_ptr<GradState>& state() const { return state_; }
 

@@ -39,7 +39,7 @@ struct MatmulArgs {
     bool transpose_a = false, transpose_b = false;
     bool accumulate = false;
     double alpha = 1.0;
-    Tensor bias;
+    Tensor bias = {};
 };
 
 // y = a + b and y = a * b with numpy broadcasting to y's shape; float. y may alias a.
@@ -103,7 +103,7 @@ struct RmsNormForwardArgs {
 };
 // dx (R, C); dweight (C) f32 += (skipped when absent).
 struct RmsNormBackwardArgs {
-    Tensor x, weight, inv_rms, dy, dx, dweight;
+    Tensor x, weight, inv_rms, dy, dx, dweight = {};
 };
 
 // Layer normalisation (Ba et al. 2016): y = (x - mean) * inv_std * weight + bias.
@@ -115,7 +115,7 @@ struct LayerNormForwardArgs {
 };
 // dx (R, C); dweight, dbias (C) f32 += (skipped when absent).
 struct LayerNormBackwardArgs {
-    Tensor x, weight, mean, inv_std, dy, dx, dweight, dbias;
+    Tensor x, weight, mean, inv_std, dy, dx, dweight = {}, dbias = {};
 };
 
 // Erf: x Phi(x) (Hendrycks and Gimpel 2016). Tanh: its tanh approximation. Quick: x
@@ -218,7 +218,7 @@ struct MergeTokensArgs {
 struct LinearCrossEntropyArgs {
     Tensor hidden, weight, targets;
     double grad_scale = 1.0;
-    Tensor losses, dhidden, dweight;
+    Tensor losses, dhidden = {}, dweight = {};
 };
 
 // AdamW (Loshchilov and Hutter 2019), one tensor, any shape. gradient f32, multiplied by grad_scale

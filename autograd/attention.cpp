@@ -1,0 +1,69 @@
+// Attention of sequences laid end to end.
+
+#include "autograd/checks.h"
+#include "autograd/ops.h"
+
+namespace vila::autograd {
+
+namespace {
+
+void check_attention(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& query_starts,
+                     const Tensor& key_starts) {
+    check_float("attention", "q", q, 3);
+    check_float("attention", "k", k, 3);
+    const Device& device = q.device();
+    check_operand("attention", "k", k, {k.size(0), k.size(1), q.size(2)}, q.dtype(), device);
+    check_operand("attention", "v", v, k.shape(), q.dtype(), device);
+    VILA_CHECK(k.size(1) > 0 && q.size(1) % k.size(1) == 0, "[attention] ", q.size(1),
+               " query heads over ", k.size(1), " key heads: expected a multiple");
+    check_index("attention", "query_starts", query_starts, device);
+    check_operand("attention", "key_starts", key_starts, query_starts.shape(), DType::I32, device);
+}
+
+}  // namespace
+
+Variable attention(const Variable& q, const Variable& k, const Variable& v,
+                   const Tensor& query_starts, const Tensor& key_starts, bool causal,
+                   double scale) {
+    check_attention(q.value(), k.value(), v.value(), query_starts, key_starts);
+    const AttentionForwardArgs forward = {
+        .q = q.value(),
+        .k = k.value(),
+        .v = v.value(),
+        .query_starts = query_starts,
+        .key_starts = key_starts,
+        .causal = causal,
+        .scale = scale,
+        .out = Tensor::empty(q.device(), q.shape(), q.dtype()),
+        .log_sum_exp =
+            Tensor::empty(q.device(), {q.size(0), q.size(1)}, accumulation_dtype(q.dtype()))};
+    call(q.device(), "attention_forward", &Kernels::attention_forward, forward);
+    return record(
+        "attention", forward.out, {q, k, v},
+        [q_edge = q.edge(), k_edge = k.edge(), v_edge = v.edge(), forward](const Tensor& dout) {
+            const auto& [q, k, v, query_starts, key_starts, causal, scale, out, log_sum_exp] =
+                forward;
+            const Tensor dq = Tensor::empty(q.device(), q.shape(), q.dtype());
+            const Tensor dk = Tensor::empty(q.device(), k.shape(), q.dtype());
+            const Tensor dv = Tensor::empty(q.device(), v.shape(), q.dtype());
+            call(q.device(), "attention_backward", &Kernels::attention_backward,
+                 {.q = q,
+                  .k = k,
+                  .v = v,
+                  .query_starts = query_starts,
+                  .key_starts = key_starts,
+                  .causal = causal,
+                  .scale = scale,
+                  .out = out,
+                  .log_sum_exp = log_sum_exp,
+                  .dout = dout,
+                  .dq = dq,
+                  .dk = dk,
+                  .dv = dv});
+            if (q_edge.wanted()) q_edge.add(dq);
+            if (k_edge.wanted()) k_edge.add(dk);
+            if (v_edge.wanted()) v_edge.add(dv);
+        });
+}
+
+}  // namespace vila::autograd

@@ -1,0 +1,23 @@
+// The mean row of each sequence.
+
+#include "autograd/checks.h"
+#include "autograd/ops.h"
+
+namespace vila::autograd {
+
+Variable mean_rows(const Variable& x, const Tensor& starts) {
+    check_float("mean_rows", "x", x.value(), 2);
+    check_index("mean_rows", "starts", starts, x.device());
+    VILA_CHECK(starts.size(0) >= 1, "[mean_rows] starts is empty: expected (B + 1) values");
+    const Tensor y = Tensor::empty(x.device(), {starts.size(0) - 1, x.size(1)}, x.dtype());
+    call(x.device(), "mean_rows_forward", &Kernels::mean_rows_forward,
+         {.x = x.value().contiguous(), .starts = starts, .y = y});
+    return record("mean_rows", y, {x}, [edge = x.edge(), starts](const Tensor& dy) {
+        const Tensor dx = Tensor::empty(dy.device(), edge.shape(), dy.dtype());
+        call(dy.device(), "mean_rows_backward", &Kernels::mean_rows_backward,
+             {.starts = starts, .dy = dy, .dx = dx});
+        edge.add(dx);
+    });
+}
+
+}  // namespace vila::autograd

@@ -1,0 +1,33 @@
+// y = a * b.
+
+#include "autograd/broadcast.h"
+#include "autograd/checks.h"
+#include "autograd/ops.h"
+
+namespace vila::autograd {
+
+namespace {
+
+// edge += dy * factor, summed to the edge's shape.
+void add_product(const Edge& edge, const Tensor& dy, const Tensor& factor) {
+    const Tensor product = Tensor::empty(dy.device(), dy.shape(), dy.dtype());
+    call(dy.device(), "mul", &Kernels::mul, {.a = dy, .b = factor, .y = product});
+    add_summed(edge, product);
+}
+
+}  // namespace
+
+Variable mul(const Variable& a, const Variable& b) {
+    check_float("mul", "a", a.value());
+    check_operand("mul", "b", b.value(), b.shape(), a.dtype(), a.device());
+    const Tensor left = a.value().contiguous(), right = b.value().contiguous();
+    const Tensor y =
+        Tensor::empty(a.device(), broadcast_shape("mul", a.shape(), b.shape()), a.dtype());
+    call(a.device(), "mul", &Kernels::mul, {.a = left, .b = right, .y = y});
+    return record("mul", y, {a, b}, [da = a.edge(), db = b.edge(), left, right](const Tensor& dy) {
+        if (da.wanted()) add_product(da, dy, right);
+        if (db.wanted()) add_product(db, dy, left);
+    });
+}
+
+}  // namespace vila::autograd

@@ -1,0 +1,28 @@
+// Rotary position embedding.
+
+#include "autograd/checks.h"
+#include "autograd/ops.h"
+
+namespace vila::autograd {
+
+Variable rope(const Variable& x, const Tensor& positions, const Tensor& cos, const Tensor& sin) {
+    check_float("rope", "x", x.value(), 3);
+    Device& device = x.device();
+    VILA_CHECK(x.size(2) % 2 == 0, "[rope] x has shape ", x.shape(), ": expected an even head dim");
+    check_operand("rope", "positions", positions, {x.size(0)}, DType::I32, device);
+    VILA_CHECK(cos.rank() == 2, "[rope] cos has shape ", cos.shape(), ": expected 2 axes");
+    const Shape table = {cos.size(0), x.size(2) / 2};
+    check_operand("rope", "cos", cos, table, accumulation_dtype(x.dtype()), device);
+    check_operand("rope", "sin", sin, table, accumulation_dtype(x.dtype()), device);
+    const Tensor y = Tensor::empty(device, x.shape(), x.dtype());
+    call(device, "rope", &Kernels::rope,
+         {.x = x.value(), .positions = positions, .cos = cos, .sin = sin, .y = y});
+    return record("rope", y, {x}, [edge = x.edge(), positions, cos, sin](const Tensor& dy) {
+        const Tensor dx = Tensor::empty(dy.device(), dy.shape(), dy.dtype());
+        call(dy.device(), "rope", &Kernels::rope,
+             {.x = dy, .positions = positions, .cos = cos, .sin = sin, .y = dx, .inverse = true});
+        edge.add(dx);
+    });
+}
+
+}  // namespace vila::autograd
