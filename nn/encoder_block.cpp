@@ -1,0 +1,48 @@
+#include "nn/encoder_block.h"
+
+#include <cmath>
+
+namespace vila::nn {
+
+namespace {
+
+Linear biased_linear(ParameterTable& table, const std::string& name, int64_t inputs,
+                     int64_t outputs, const EncoderBlockConfig& config) {
+    return {table, name, inputs, outputs, {.weight = config.init(inputs), .has_bias = true}};
+}
+
+}  // namespace
+
+EncoderBlock::EncoderBlock(ParameterTable& table, const std::string& name,
+                           const EncoderBlockConfig& config)
+    : config_(config),
+      layer_norm1_(table, name + ".layer_norm1", config.width, config.layer_norm_eps),
+      q_proj_(biased_linear(table, name + ".self_attn.q_proj", config.width, config.width, config)),
+      k_proj_(biased_linear(table, name + ".self_attn.k_proj", config.width, config.width, config)),
+      v_proj_(biased_linear(table, name + ".self_attn.v_proj", config.width, config.width, config)),
+      out_proj_(
+          biased_linear(table, name + ".self_attn.out_proj", config.width, config.width, config)),
+      layer_norm2_(table, name + ".layer_norm2", config.width, config.layer_norm_eps),
+      fc1_(biased_linear(table, name + ".mlp.fc1", config.width, config.intermediate, config)),
+      fc2_(biased_linear(table, name + ".mlp.fc2", config.intermediate, config.width, config)) {
+    VILA_CHECK(config.heads > 0 && config.width % config.heads == 0, name, ": width ", config.width,
+               " does not divide into ", config.heads, " heads");
+}
+
+autograd::Variable EncoderBlock::operator()(const autograd::Variable& x,
+                                            const Tensor& starts) const {
+    const int64_t head_width = config_.width / config_.heads;
+    const Shape heads = {x.size(0), config_.heads, head_width};
+    const double scale = 1.0 / std::sqrt(static_cast<double>(head_width));
+
+    const autograd::Variable normed = layer_norm1_(x);
+    const autograd::Variable mixed = autograd::attention(
+        autograd::reshape(q_proj_(normed), heads), autograd::reshape(k_proj_(normed), heads),
+        autograd::reshape(v_proj_(normed), heads), starts, starts, config_.causal, scale);
+    const autograd::Variable attended =
+        autograd::add(x, out_proj_(autograd::reshape(mixed, x.shape())));
+    return autograd::add(attended,
+                         fc2_(autograd::gelu(fc1_(layer_norm2_(attended)), config_.activation)));
+}
+
+}  // namespace vila::nn

@@ -1,0 +1,42 @@
+#pragma once
+
+// The pre-norm transformer block of vision towers (Dosovitskiy et al. 2021), under the names of
+// CLIP and SigLIP in Hugging Face transformers. Also the block of the transformer projector and of
+// the text tower in contrastive training.
+
+#include "autograd/ops.h"
+#include "nn/init.h"
+#include "nn/linear.h"
+#include "nn/norm.h"
+
+namespace vila::nn {
+
+struct EncoderBlockConfig {
+    int64_t width = 0;         // C
+    int64_t intermediate = 0;  // F
+    int64_t heads = 0;         // H; C is a multiple of it
+    double layer_norm_eps = 1e-5;
+    GeluKind activation = GeluKind::Erf;
+    bool causal = false;
+    InitRule init;  // of the matrices; biases start at zero
+};
+
+class EncoderBlock {
+  public:
+    // Declares NAME.{layer_norm1, self_attn.{q,k,v,out}_proj, layer_norm2, mlp.{fc1,fc2}}, each
+    // with weight and bias.
+    EncoderBlock(ParameterTable& table, const std::string& name, const EncoderBlockConfig& config);
+
+    // x (R, C): sequences end to end, sequence b in rows [starts[b], starts[b+1]); starts (B + 1)
+    // i32. Attention stays inside a sequence.
+    autograd::Variable operator()(const autograd::Variable& x, const Tensor& starts) const;
+
+  private:
+    EncoderBlockConfig config_;
+    LayerNorm layer_norm1_;
+    Linear q_proj_, k_proj_, v_proj_, out_proj_;
+    LayerNorm layer_norm2_;
+    Linear fc1_, fc2_;
+};
+
+}  // namespace vila::nn
