@@ -7,10 +7,10 @@
 namespace vila::nn {
 
 struct LinearInit {
-    Init weight;
+    Init weight = {};
     bool has_bias = false;
-    Init bias;               // zeros unless said otherwise
-    std::string bias_share;  // layers with the same non-empty share start from the same bias
+    Init bias = {};               // zeros unless said otherwise
+    std::string bias_share = {};  // layers with the same non-empty share start from the same bias
 };
 
 class Linear {

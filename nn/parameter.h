@@ -27,15 +27,15 @@ struct Init {
 };
 
 struct Parameter {
-    std::string name;  // "model.layers.0.self_attn.q_proj.weight"
-    Shape shape;
-    std::string axes;  // the shape in letters, for messages: "(C, F)"
-    Init init;
+    std::string name = {};  // "model.layers.0.self_attn.q_proj.weight"
+    Shape shape = {};
+    std::string axes = {};  // the shape in letters, for messages: "(C, F)"
+    Init init = {};
     bool decay = false;  // AdamW's weight decay: matrices yes, norms and biases no
     // Parameters with the same non-empty share start from the same values (drawn once).
-    std::string share;
+    std::string share = {};
     // Values in the compute dtype; the gradient, f32, belongs to the variable.
-    autograd::Variable variable;
+    autograd::Variable variable = {};
 
     bool trainable() const { return variable.requires_grad(); }
 };

@@ -1,0 +1,55 @@
+#pragma once
+
+// Batch: sequences laid end to end with their images spliced in, as tensors on the device. Rows of
+// different sequences never see each other: attention follows `starts`, positions begin at 0 for
+// each, and the last row of a sequence predicts nothing.
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "tensor/tensor.h"
+
+namespace vila::models {
+
+// Stands in the ids of a Sequence where an image's tokens will be.
+constexpr int32_t kImageToken = -200;
+// A label with this value takes no part in the loss.
+constexpr int32_t kIgnoreLabel = -100;
+
+// An image in host memory: pixel values (3, height, width) as the tower takes them, or features
+// (N, Cv) that VilaModel::image_features gave before.
+struct HostImage {
+    Shape shape;
+    std::span<const float> values;  // shape.numel(), row-major
+};
+
+struct Sequence {
+    std::span<const int32_t> ids;     // one kImageToken for each image
+    std::span<const int32_t> labels;  // ids[i] where token i is a target, else kIgnoreLabel; not
+                                      // shifted; empty for no targets at all
+    std::vector<HostImage> images;    // in the order of their kImageToken
+};
+
+struct Batch {
+    Tensor ids;         // (R) i32; 0 in the rows of images
+    Tensor positions;   // (R) i32
+    Tensor starts;      // (B + 1) i32
+    Tensor loss_rows;   // (M) i32: the rows whose next token is a target, ascending
+    Tensor targets;     // (M) i32: those tokens
+    Tensor image_rows;  // (I * N) i32: the rows of image tokens, image after image
+    Tensor pixels;      // (I, 3, height, width) f32, or undefined
+    Tensor features;    // (I * N before the projector, Cv) f32, or undefined
+
+    int64_t rows() const { return ids.size(0); }
+    int64_t sequences() const { return starts.size(0) - 1; }
+    int64_t loss_tokens() const { return targets.size(0); }
+    bool has_images() const { return image_rows.size(0) > 0; }
+};
+
+// Lays the sequences end to end; every kImageToken becomes `tokens_per_image` rows. Images of one
+// batch are all pixels or all features, of one shape. Throws when a sequence's images are not as
+// many as its placeholders, or its labels not as many as its ids.
+Batch make_batch(Device& device, const std::vector<Sequence>& sequences, int64_t tokens_per_image);
+
+}  // namespace vila::models

@@ -1,0 +1,172 @@
+#pragma once
+
+// What a model is made of, under the field names of Hugging Face configurations. Reading is strict:
+// a missing field, a wrong type, a value out of range or an architecture that is not implemented is
+// one line naming the file and the field. Fields that have no effect here are ignored.
+//
+// Fields of our own, which other readers ignore: `initializer` (how the weights of a NEW model are
+// drawn), and in MODEL/config.json `chat_template`, in mm_projector/config.json `token_order`.
+//
+// Reading order: LlamaConfig, VisionConfig, ProjectorConfig, VilaConfig.
+
+#include <cstdint>
+#include <nlohmann/json_fwd.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "nn/init.h"
+#include "tensor/dtype.h"
+#include "tensor/kernels.h"
+
+namespace vila::models {
+
+using Json = nlohmann::ordered_json;
+
+// How rotary angles depend on the position (formats: `rope_scaling` and `rope_parameters`).
+struct RopeConfig {
+    enum class Kind {
+        Default,  // theta^(-2j / D)
+        Linear,   // the same divided by `factor`
+        Llama3,   // long wavelengths divided by `factor`, short ones kept, a ramp between
+    };
+    Kind kind = Kind::Default;
+    double theta = 10000.0;
+    double factor = 1.0;
+    double low_freq_factor = 1.0;
+    double high_freq_factor = 4.0;
+    int64_t original_max_positions = 8192;
+
+    // The angle per position of each pair j in [0, head_dim / 2).
+    std::vector<double> frequencies(int64_t head_dim) const;
+};
+
+// JSON: {"initializer": {"embedding": 0.5, "linear": "fan_in_normal", "residual_scale": 0.5,
+// "head_scale": 0.3, "qk_bias": 1.0}}; "linear" is a number (standard deviation), "fan_in_normal"
+// or "fan_in_uniform". What is not given follows `initializer_range` (0.02).
+struct LlamaInit {
+    double embedding = 0.02;      // standard deviation of the embedding table
+    nn::InitRule linear;          // matrices
+    double residual_scale = 1.0;  // times that for o_proj and down_proj, which add to the residual
+    double head_scale = 1.0;      // times that for lm_head
+    double qk_bias = 0.0;         // standard deviation of the q bias, to which the k bias is equal
+};
+
+// LlamaForCausalLM and Qwen2ForCausalLM.
+struct LlamaConfig {
+    std::string architecture = "LlamaForCausalLM";
+    int64_t vocab_size = 0;               // V
+    int64_t hidden_size = 0;              // C
+    int64_t intermediate_size = 0;        // F
+    int64_t num_hidden_layers = 0;        // L
+    int64_t num_attention_heads = 0;      // H
+    int64_t num_key_value_heads = 0;      // K
+    int64_t head_dim = 0;                 // D
+    int64_t max_position_embeddings = 0;  // positions a sequence may have
+    double rms_norm_eps = 1e-6;
+    RopeConfig rope;
+    bool qkv_bias = false;     // Qwen2, or Llama's attention_bias
+    bool output_bias = false;  // Llama's attention_bias
+    bool mlp_bias = false;
+    bool tie_word_embeddings = false;
+    std::optional<int32_t> bos_token_id, pad_token_id;
+    std::vector<int32_t> eos_token_ids;
+    LlamaInit init;
+
+    // `where` names the source in messages: a file or a recipe's table.
+    static LlamaConfig from_json(const Json& json, const std::string& where);
+    // As transformers writes it; `dtype` is that of the stored weights.
+    Json to_json(DType dtype) const;
+};
+
+// JSON: {"initializer": {"linear": ..., "position": 0.02}}, as for LlamaInit.
+struct VisionInit {
+    nn::InitRule linear;     // matrices and patch embedding
+    double position = 0.02;  // standard deviation of position and class embeddings
+};
+
+// CLIPVisionModel and SiglipVisionModel.
+struct VisionConfig {
+    enum class Kind { Clip, Siglip };
+    Kind kind = Kind::Clip;
+    int64_t hidden_size = 0;          // C
+    int64_t intermediate_size = 0;    // F
+    int64_t num_hidden_layers = 0;    // L
+    int64_t num_attention_heads = 0;  // H
+    int64_t image_size = 0;           // pixels a side
+    int64_t patch_size = 0;           // P
+    double layer_norm_eps = 1e-5;
+    GeluKind activation = GeluKind::Quick;
+    VisionInit init;
+
+    bool has_class_token() const { return kind == Kind::Clip; }
+    // N: whole patches of a square image.
+    int64_t num_patches() const;
+    // Rows of one image inside the tower: N, plus the class token if there is one.
+    int64_t num_positions() const { return num_patches() + (has_class_token() ? 1 : 0); }
+
+    // Also reads a full CLIPModel's or SiglipModel's configuration through its `vision_config`.
+    static VisionConfig from_json(const Json& json, const std::string& where);
+    Json to_json(DType dtype) const;
+};
+
+// What maps vision features (N, Cv) to language embeddings (N', C).
+struct ProjectorConfig {
+    enum class Kind {
+        Linear,         // Cv -> C
+        Mlp2xGelu,      // Cv -> C, GELU, C -> C
+        Transformer,    // Cv -> C, one pre-norm block over the image's tokens, norm, C -> C
+        MlpDownsample,  // 2x2 tokens into one, norm, 4Cv -> C, GELU, C -> C
+    };
+    // In which order merged tokens come (MlpDownsample only): VILA-1.5 runs down the columns
+    // first, later models along the rows.
+    enum class TokenOrder { Column, Row };
+    Kind kind = Kind::Linear;
+    TokenOrder token_order = TokenOrder::Row;
+    int64_t mm_hidden_size = 0;       // Cv
+    int64_t hidden_size = 0;          // C
+    int64_t num_attention_heads = 0;  // Transformer only; 0: one head per 64 channels
+    nn::InitRule init{nn::InitRule::Kind::FanInUniform, 1.0};
+
+    // Tokens of an image that gave `patches` features.
+    int64_t num_tokens(int64_t patches) const;
+
+    // Widths that the file lacks (VILA-1.5 writes none) stay 0 for the caller to fill in.
+    // `older_order` is the order meant when the file does not say.
+    static ProjectorConfig from_json(const Json& json, const std::string& where,
+                                     TokenOrder older_order);
+    Json to_json(DType dtype) const;
+    // "linear", "mlp2x_gelu", "transformer", "mlp_downsample"; throws on another name.
+    static Kind kind_from_name(const std::string& name);
+    static const char* kind_name(Kind kind);
+    // "column" or "row".
+    static TokenOrder order_from_name(const std::string& name);
+    static const char* order_name(TokenOrder order);
+};
+
+// A joined model, or with `vision` absent a language model alone.
+struct VilaConfig {
+    LlamaConfig llm;
+    std::optional<VisionConfig> vision;
+    ProjectorConfig projector;
+    std::string image_mode = "pad";       // crop | pad | resize (JSON: image_aspect_ratio)
+    int64_t select_layer = -2;            // index into the tower's hidden states
+    bool select_class_token = false;      // whether the class token is an image token too
+    std::string chat_template = "plain";  // name of the conversation template
+
+    // How many image rows the tower hands to the projector, and how many embeddings come out.
+    int64_t features_per_image() const;
+    int64_t tokens_per_image() const;
+    // Fills in what follows from the parts (projector widths, default select feature) and throws
+    // when they do not fit each other.
+    void check_and_complete();
+
+    // MODEL/config.json; the parts have files of their own.
+    void read_join(const Json& json, const std::string& where);
+    Json join_json(DType dtype) const;
+};
+
+// The contents of a JSON file; throws one line with the file's name when it is not valid.
+Json read_json_file(const std::string& path);
+
+}  // namespace vila::models

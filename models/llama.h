@@ -1,0 +1,89 @@
+#pragma once
+
+// The language model (Touvron et al. 2023, LLaMA; Dubey et al. 2024, Llama 3; Yang et al. 2024,
+// Qwen2): embedding, L pre-norm blocks of grouped-query attention with rotary positions and SwiGLU,
+// a final norm, and the head. Works on rows of sequences laid end to end.
+
+#include <span>
+#include <vector>
+
+#include "models/config.h"
+#include "models/kv_cache.h"
+#include "nn/embedding.h"
+#include "nn/linear.h"
+#include "nn/norm.h"
+
+namespace vila::models {
+
+// cos and sin of every angle, (max positions, D / 2), f32 (f64 for f64 models).
+struct RopeTable {
+    Tensor cos, sin;
+    RopeTable(const LlamaConfig& config, Device& device, DType dtype);
+};
+
+// One block: x + attention(norm(x)), then x + mlp(norm(x)).
+class LlamaBlock {
+  public:
+    LlamaBlock(nn::ParameterTable& table, int64_t layer, const LlamaConfig& config);
+
+    // x (R, C) of sequences delimited by starts (B + 1) i32; positions (R) i32.
+    autograd::Variable operator()(const autograd::Variable& x, const Tensor& positions,
+                                  const Tensor& starts, const RopeTable& rope) const;
+    // The same for new rows of sequences whose earlier positions are in caches: rows
+    // [starts[b], starts[b+1]) continue caches[b]. Records no gradient.
+    Tensor decode(const Tensor& x, const Tensor& positions, std::span<const int64_t> starts,
+                  std::span<KvCache* const> caches, const RopeTable& rope) const;
+
+  private:
+    struct Heads {
+        autograd::Variable q, k, v;  // (R, H, D), (R, K, D), (R, K, D); q and k rotated
+    };
+    Heads project(const autograd::Variable& normed, const Tensor& positions,
+                  const RopeTable& rope) const;
+    autograd::Variable mlp(const autograd::Variable& x) const;
+
+    int64_t layer_;
+    int64_t heads_, key_value_heads_, head_dim_;
+    nn::RmsNorm input_layernorm_;
+    nn::Linear q_proj_, k_proj_, v_proj_, o_proj_;
+    nn::RmsNorm post_attention_layernorm_;
+    nn::Linear gate_proj_, up_proj_, down_proj_;
+};
+
+class Llama {
+  public:
+    // Declares all weights in `table` under their Hugging Face names; they have values once the
+    // table was initialised or loaded.
+    Llama(const LlamaConfig& config, nn::ParameterTable& table, Device& device, DType dtype);
+    Llama(const Llama&) = delete;
+    Llama& operator=(const Llama&) = delete;
+
+    const LlamaConfig& config() const { return config_; }
+    // ids (R) i32 -> (R, C).
+    autograd::Variable embed(const Tensor& ids) const;
+    // Embeddings (R, C) -> the normed last hidden state (R, C). With `checkpointing` each block is
+    // run again in backward instead of keeping its activations.
+    autograd::Variable hidden(const autograd::Variable& embeddings, const Tensor& positions,
+                              const Tensor& starts, bool checkpointing) const;
+    // Hidden state (R, C) -> logits (R, V).
+    autograd::Variable logits(const autograd::Variable& hidden) const;
+    // Weight of the head (V, C): lm_head, or the embedding table where tied.
+    const autograd::Variable& head_weight() const;
+
+    // New rows (R, C) of sequences that continue caches[b] with rows[b] rows each: their normed
+    // last hidden state (R, C). Appends to the caches.
+    Tensor decode(const Tensor& embeddings, std::span<const int64_t> rows,
+                  std::span<KvCache* const> caches) const;
+
+  private:
+    LlamaConfig config_;
+    RopeTable rope_;
+    nn::Embedding embed_tokens_;
+    std::vector<LlamaBlock> layers_;
+    nn::RmsNorm norm_;
+    nn::Parameter* head_ = nullptr;
+    bool trains_layers() const;
+    nn::ParameterTable* table_;
+};
+
+}  // namespace vila::models

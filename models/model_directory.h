@@ -1,0 +1,57 @@
+#pragma once
+
+// Model directories: a joined model with its parts in Hugging Face layouts,
+//
+//     DIR/config.json              what joins the parts
+//     DIR/llm/                     LlamaForCausalLM or Qwen2ForCausalLM
+//     DIR/vision_tower/            CLIPVisionModel or SiglipVisionModel
+//     DIR/mm_projector/            config.json, model.safetensors
+//
+// or a part alone: a directory that holds just a language model, or just a tower. Every tensor in
+// the files is used or named in an error; every weight of the model is found or named in an error.
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "models/vila.h"
+
+namespace vila::models {
+
+// A file that belongs into a model directory without being weights or configuration: tokenizer,
+// image processor, generation settings.
+struct ExtraFile {
+    std::string name;  // relative: "llm/tokenizer.json"
+    std::string bytes;
+};
+
+// Configuration of DIR (joined, or a language model alone) without its weights.
+VilaConfig read_model_config(const std::filesystem::path& directory);
+// The model in DIR with weights converted to `dtype`; nothing takes gradients.
+std::unique_ptr<VilaModel> load_model(const std::filesystem::path& directory, Device& device,
+                                      DType dtype);
+
+// Configuration of one part: of DIR itself, or of DIR/llm (DIR/vision_tower, DIR/mm_projector)
+// where DIR is a joined model.
+LlamaConfig read_llm_config(const std::filesystem::path& directory);
+VisionConfig read_vision_config(const std::filesystem::path& directory);
+ProjectorConfig read_projector_config(const std::filesystem::path& directory);
+// Weights of one part from the same places into a table whose shapes must agree.
+void load_llm_weights(const std::filesystem::path& directory, nn::ParameterTable& table,
+                      Device& device, DType dtype);
+void load_vision_weights(const std::filesystem::path& directory, nn::ParameterTable& table,
+                         Device& device, DType dtype);
+void load_projector_weights(const std::filesystem::path& directory, nn::ParameterTable& table,
+                            Device& device, DType dtype);
+// Where the files of a part are, for its tokenizer or image processor: DIR/llm, or DIR itself.
+std::filesystem::path llm_directory(const std::filesystem::path& directory);
+std::filesystem::path vision_directory(const std::filesystem::path& directory);
+
+// Writes the model, weights in `dtype`: beside DIR first, then renamed, so that DIR is always
+// whole; an older DIR is replaced. A model without vision is written in the same layout without
+// those parts.
+void save_model(const VilaModel& model, const std::filesystem::path& directory, DType dtype,
+                const std::vector<ExtraFile>& extra_files = {});
+
+}  // namespace vila::models

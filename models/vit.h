@@ -1,0 +1,46 @@
+#pragma once
+
+// The vision tower: a ViT (Dosovitskiy et al. 2021) as CLIP (Radford et al. 2021) and SigLIP (Zhai
+// et al. 2023) build it. CLIP prepends a class token and normalises before the first block; SigLIP
+// has a bias at the patch embedding and no class token.
+
+#include <optional>
+#include <vector>
+
+#include "models/config.h"
+#include "nn/encoder_block.h"
+#include "nn/norm.h"
+
+namespace vila::models {
+
+class Vit {
+  public:
+    // Declares all weights in `table` under "vision_model.".
+    Vit(const VisionConfig& config, nn::ParameterTable& table);
+    Vit(const Vit&) = delete;
+    Vit& operator=(const Vit&) = delete;
+
+    const VisionConfig& config() const { return config_; }
+    // How many blocks run for hidden state `index`: 0 is the input of the first block, -1 or L the
+    // output of the last, -2 that of the last but one.
+    int64_t blocks_for(int64_t index) const;
+    // Pixels (B, 3, image_size, image_size) in the weights' dtype -> hidden state `index`
+    // (B * num_positions, C), before any final norm.
+    autograd::Variable hidden_state(const Tensor& pixels, int64_t index, bool checkpointing) const;
+    // The final norm, for towers read at their end (contrastive training): rows to rows.
+    autograd::Variable post_layernorm(const autograd::Variable& x) const;
+
+  private:
+    autograd::Variable embed(const Tensor& pixels) const;
+
+    VisionConfig config_;
+    nn::Parameter* class_embedding_ = nullptr;  // CLIP only
+    nn::Parameter* patch_weight_;
+    nn::Parameter* patch_bias_ = nullptr;  // SigLIP only
+    nn::Parameter* position_embedding_;
+    std::optional<nn::LayerNorm> pre_layrnorm_;  // CLIP only; the name is misspelt in every file
+    std::vector<nn::EncoderBlock> layers_;
+    nn::LayerNorm post_layernorm_;
+};
+
+}  // namespace vila::models
