@@ -1,0 +1,141 @@
+// Conversations: about one image, about several, about written words, and about no image.
+
+#include "data/world/corpora.h"
+#include "data/world/evaluation.h"
+#include "data/world/render.h"
+#include "data/world/text.h"
+
+namespace vila::data {
+
+namespace {
+
+// A JSON array, one element a line.
+class ArrayWriter {
+  public:
+    explicit ArrayWriter(const std::filesystem::path& file) : file_(file) {}
+
+    void add(const Json& value) {
+        file_.line((written_ ? "," : "[") + value.dump());
+        written_ = true;
+    }
+    void close() {
+        file_.line(std::string(written_ ? "]" : "[]"));
+        file_.close();
+    }
+
+  private:
+    LineWriter file_;
+    bool written_ = false;
+};
+
+void add_turn(Json& conversations, const Question& question, bool with_image) {
+    conversations.push_back(
+        {{"from", "human"}, {"value", (with_image ? "<image>\n" : "") + question.text}});
+    conversations.push_back({{"from", "gpt"}, {"value", question.answer}});
+}
+
+// Two or three questions about one image of a single object, a description among them.
+std::vector<Question> single_object_questions(const Scene& scene, WorldRandom& random) {
+    const Object& object = scene.objects[0];
+    std::vector<Question> questions = {{"what color is it ?", word_of(object, Attribute::color)},
+                                       {"what shape is it ?", word_of(object, Attribute::shape)},
+                                       {"what size is it ?", word_of(object, Attribute::size)},
+                                       {"where is it ?", word_of(object, Attribute::position)}};
+    random.shuffle(questions);
+    questions.resize(static_cast<size_t>(random.between(1, 2)));
+    questions.insert(questions.begin() + random.below(2), description_question(scene));
+    return questions;
+}
+
+}  // namespace
+
+void write_instructions(const WorldOptions& options, const Pool& pool,
+                        const std::filesystem::path& out) {
+    WorldRandom random(options.seed, "instructions");
+    ArrayWriter file(out / "instructions.json");
+    for (int row = 0; row < options.conversations; ++row) {
+        const bool single = random.chance(.25);
+        const SceneImage& image = single ? pool.one_object(random) : pool.several(random);
+        std::vector<Question> questions;
+        if (single)
+            questions = single_object_questions(image.scene, random);
+        else
+            for (int turn = random.between(2, 4); turn > 0; --turn)
+                questions.push_back(ask_anything(image.scene, random));
+        Json conversations = Json::array();
+        for (const Question& question : questions)
+            add_turn(conversations, question, conversations.empty());
+        const Json value = {{"id", row}, {"image", image.file}, {"conversations", conversations}};
+        file.add(value);
+    }
+    file.close();
+}
+
+void write_multi_instructions(const WorldOptions& options, const Pool& pool,
+                              const std::filesystem::path& out) {
+    WorldRandom random(options.seed, "instructions-multi");
+    ArrayWriter file(out / "instructions-multi.json");
+    for (int row = 0; row < options.multi_conversations; ++row) {
+        const QuestionKind& kind = random.pick(kQuestionKinds);
+        Json images = Json::array();
+        Json conversations = Json::array();
+        for (int left = random.between(2, 5); left > 0;) {
+            const SceneImage& image = pool.several(random);
+            const auto asked = ask(image.scene, kind, random);
+            if (!asked) continue;
+            images.push_back(image.file);
+            add_turn(conversations, asked->question, true);
+            --left;
+        }
+        const Json value = {{"id", row}, {"image", images}, {"conversations", conversations}};
+        file.add(value);
+    }
+    file.close();
+}
+
+void write_word_instructions(const std::string& name, int rows, const WorldOptions& options,
+                             const std::filesystem::path& out) {
+    WorldRandom random(options.seed, name);
+    std::filesystem::create_directories(out / "images" / name);
+    ArrayWriter file(out / (name + ".json"));
+    for (int row = 0; row < rows; ++row) {
+        std::string word;
+        std::string spelled;
+        for (int letter = 0; letter < 3; ++letter) {
+            word += random.pick(kWordLetters);
+            spelled += (letter > 0 ? " " : "") + word.substr(word.size() - 1);
+        }
+        const std::string image = name + "/" + std::to_string(row) + ".png";
+        write_picture(render_word(word, random), out / "images" / image);
+        Json conversations = Json::array();
+        add_turn(conversations, {"what is written ?", spelled}, true);
+        const Json value = {{"id", row}, {"image", image}, {"conversations", conversations}};
+        file.add(value);
+    }
+    file.close();
+}
+
+void write_text_instructions(const WorldOptions& options, const Facts& facts,
+                             const std::filesystem::path& out) {
+    WorldRandom random(options.seed, "text-instructions");
+    LineWriter file(out / "text-instructions.jsonl");
+    for (int row = 0; row < options.text_instructions; ++row) {
+        const double kind = random.uniform();
+        if (kind < .75) {
+            const int fact = random.below(facts.size());
+            const Question question = kind < .4 ? Question{facts.question(fact), facts.answer(fact)}
+                                                : told_question(random);
+            file.line(Json{{"question", question.text}, {"answer", question.answer}});
+            continue;
+        }
+        Json messages = Json::array();
+        for (const Question& item : list_questions(random.between(4, 7), random)) {
+            messages.push_back({{"role", "user"}, {"content", item.text}});
+            messages.push_back({{"role", "assistant"}, {"content", item.answer}});
+        }
+        file.line(Json{{"messages", messages}});
+    }
+    file.close();
+}
+
+}  // namespace vila::data

@@ -1,0 +1,62 @@
+#pragma once
+
+// The words of the miniature world beside those of its scenes: creatures and what is true of them,
+// nonsense labels, and the noise of careless captions.
+
+#include <array>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "data/world/random.h"
+
+namespace vila::data {
+
+inline constexpr std::array<std::string_view, 32> kCreatures = {
+    "zorp", "mib",  "flun", "grak", "shem", "trill", "pogo", "wexx", "narl", "jupe", "krit",
+    "lomo", "dreb", "hask", "yint", "bolo", "cuss",  "emmo", "fral", "gulp", "hobb", "isko",
+    "jank", "kell", "lurn", "mosk", "nurb", "opal",  "prax", "rusk", "silt", "tarn"};
+inline constexpr std::array<std::string_view, 12> kFoods = {"fern", "moss", "rice",  "corn",
+                                                            "plum", "fish", "bread", "honey",
+                                                            "nuts", "soup", "grass", "figs"};
+inline constexpr std::array<std::string_view, 12> kPlaces = {
+    "cave",  "lake",  "forest", "desert", "tower",  "valley",
+    "river", "marsh", "castle", "harbor", "garden", "island"};
+inline constexpr std::array<std::string_view, 12> kThings = {"hat",  "drum",  "kite",   "lamp",
+                                                             "boat", "bell",  "sword",  "rope",
+                                                             "book", "clock", "ladder", "cup"};
+// Labels that documents and texts may give; the last eight stand in texts only.
+inline constexpr std::array<std::string_view, 24> kLabels = {
+    "dax",  "wug",  "blick", "toma", "fep", "zav", "kiki", "bouba", "lorp", "gazz", "mip", "tuk",
+    "rill", "snov", "pell",  "quib", "hux", "jeb", "vorn", "yad",   "crel", "nim",  "osk", "plu"};
+inline constexpr int kImageLabels = 16;
+inline constexpr std::array<std::string_view, 12> kJunk = {"nice",  "view",      "photo", "free",
+                                                           "sale",  "best",      "hd",    "new",
+                                                           "stock", "wallpaper", "day",   "cool"};
+
+enum class Relation { eats, lives, owns, likes };
+inline constexpr int kRelations = 4;
+
+// What is true of the creatures: one value for each creature and relation.
+class Facts {
+  public:
+    explicit Facts(uint64_t seed);
+
+    // Fact `index` of creatures x relations, relation innermost.
+    int size() const { return static_cast<int>(kCreatures.size()) * kRelations; }
+    // "the zorp eats fern ."
+    std::string statement(int index) const;
+    // "what does the zorp eat ?"
+    std::string question(int index) const;
+    std::string answer(int index) const;
+    // Every value the relation of this fact can take.
+    std::vector<std::string> choices(int index) const;
+    // May interleaved documents mention it? True for a random half of the facts.
+    bool in_documents(int index) const { return in_documents_[static_cast<size_t>(index)]; }
+
+  private:
+    std::vector<int> values_;
+    std::vector<bool> in_documents_;
+};
+
+}  // namespace vila::data
