@@ -22,7 +22,7 @@ struct BpeTraining {
     // Which of them play a part; empty for none.
     std::string bos = "<s>";
     std::string eos = "</s>";
-    std::string pad;
+    std::string pad = "";
     bool add_bos = true;  // sequences begin with `bos`
 };
 

@@ -39,13 +39,17 @@ class Tokenizer {
                                         const EncodeOptions& options = {}) const = 0;
     // The exact bytes the ids stand for: decode_bytes(encode(x)) == x for every x that the
     // vocabulary's normalizer leaves alone. Throws for an id outside [0, vocab_size()).
-    virtual std::string decode_bytes(std::span<const int32_t> ids) const = 0;
-    // decode_bytes() as valid UTF-8: broken sequences become U+FFFD.
     // skip_special: leave out tokens marked special, such as the end of sequence.
+    std::string decode_bytes(std::span<const int32_t> ids, bool skip_special = false) const;
+    // decode_bytes() as valid UTF-8: broken sequences become U+FFFD.
     std::string decode(std::span<const int32_t> ids, bool skip_special = false) const;
 
     // Number of ids; the embedding table of a model has at least that many rows.
     virtual int64_t vocab_size() const = 0;
+    // The bytes one token stands for within a text. Throws for an id outside [0, vocab_size()).
+    virtual std::string token_bytes(int32_t id) const = 0;
+    // Whether one space at the beginning of a decoded text was put there by encode().
+    virtual bool drops_first_space() const { return false; }
     // The token as the vocabulary file spells it ("Ġthe", "▁the", "<|im_end|>").
     virtual std::string token(int32_t id) const = 0;
     virtual std::optional<int32_t> token_to_id(std::string_view token) const = 0;
@@ -79,9 +83,8 @@ class StreamingDecoder {
   private:
     const Tokenizer& tokenizer_;
     bool skip_special_;
-    std::vector<int32_t> ids_;  // since the text was last whole
-    std::string held_;          // bytes of a character that is not whole yet
-    bool started_ = false;
+    bool at_start_ = true;  // nothing has come out yet
+    std::string held_;      // bytes of a character that is not whole yet
 };
 
 }  // namespace vila::data

@@ -1,0 +1,42 @@
+#pragma once
+
+// The merge table of a byte-pair encoding and its application to one word.
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+namespace vila::data {
+
+class BpeMerges {
+  public:
+    // What a pair of neighbouring symbols becomes; the lowest rank is merged first.
+    struct Merge {
+        int32_t rank = 0;
+        int32_t id = 0;
+    };
+
+    explicit BpeMerges(int64_t expected = 0);
+    // Of several merges of one pair the last one counts.
+    void add(int32_t left, int32_t right, const Merge& merge);
+    std::optional<Merge> find(int32_t left, int32_t right) const;
+
+    // Merges the pair of lowest rank, the leftmost of equals, until no pair of `symbols` is in the
+    // table. O(n log n) in the number of symbols.
+    void apply(std::vector<int32_t>& symbols) const;
+
+  private:
+    struct Slot {
+        uint64_t pair = 0;
+        Merge merge{-1, 0};  // rank -1: empty
+    };
+    void grow();
+    int64_t slot_of(uint64_t pair) const;
+    void apply_short(std::vector<int32_t>& symbols) const;
+    void apply_long(std::vector<int32_t>& symbols) const;
+
+    std::vector<Slot> slots_;  // open addressing, a power of two, at most half full
+    int64_t used_ = 0;
+};
+
+}  // namespace vila::data
