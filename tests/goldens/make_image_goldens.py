@@ -2,7 +2,7 @@
 """Makes tests/goldens/images/: small image files, the pixels Pillow decodes from them (NAME.ppm), and
 digests of resized and normalised pictures (resize.txt, processor.txt).
 
-Needs Pillow >= 11 with libjpeg-turbo, numpy and transformers. Run from anywhere; it overwrites.
+Needs Pillow >= 13 with libjpeg-turbo, numpy and transformers. Run from anywhere; it overwrites.
 """
 import io
 import struct
@@ -240,6 +240,27 @@ def make_webps():
     store("webp_exif_8.webp", save(picture, "WEBP", quality=50, exif=exif(8, "<")))
 
 
+# --- resampling ---------------------------------------------------------------------------------
+
+RESIZES = [(61, 47, 28, 28), (61, 47, 97, 131), (1, 1, 5, 3), (61, 47, 1, 1), (2, 1, 7, 16),
+           (16, 16, 17, 17), (17, 33, 16, 32), (61, 47, 61, 20), (61, 47, 20, 47), (61, 47, 61, 47),
+           (640, 480, 448, 336), (500, 333, 336, 336), (336, 504, 224, 336), (100, 75, 384, 384),
+           (1000, 37, 64, 64), (37, 1000, 64, 64), (5, 300, 14, 14), (3, 2, 3, 65),
+           (24, 17, 20, 9), (24, 18, 20, 9), (480, 640, 384, 384), (600, 400, 384, 384)]
+
+
+def make_resizes():
+    """Width, height, new width, new height, filter, digest of scene(..., 11) resized."""
+    lines = []
+    for width, height, new_width, new_height in RESIZES:
+        picture = Image.fromarray(scene(width, height, 11))
+        for resample in (Image.Resampling.BILINEAR, Image.Resampling.BICUBIC):
+            pixels = np.array(picture.resize((new_width, new_height), resample))
+            lines.append(f"{width} {height} {new_width} {new_height} {int(resample)} "
+                         f"{fnv(pixels.tobytes())}\n")
+    (OUT / "resize.txt").write_text("".join(lines))
+
+
 if __name__ == "__main__":
     OUT.mkdir(exist_ok=True)
     for old in OUT.iterdir():
@@ -249,4 +270,5 @@ if __name__ == "__main__":
     make_gifs()
     make_bmps()
     make_webps()
+    make_resizes()
     print("Pillow", PIL.__version__, sum(p.stat().st_size for p in OUT.iterdir()), "bytes")
