@@ -21,7 +21,7 @@ const char* isa_name(Isa isa);
 // The best level of this processor.
 Isa detect_isa();
 
-class CpuDevice final : public Device {
+class CpuDevice : public Device {
   public:
     CpuDevice(const Kernels& kernels, int threads, Isa isa);
     ~CpuDevice() override;
@@ -29,6 +29,10 @@ class CpuDevice final : public Device {
     std::string name() const override;
     int threads() const { return threads_; }
     Isa isa() const { return isa_; }
+
+    // Elements a thread should at least get, below which starting it costs more than it saves.
+    // Tests lower it to see small inputs computed by several threads.
+    int64_t elements_per_thread = 16384;
 
     void copy_from_host(void* destination, const void* source, int64_t bytes) override;
     void copy_to_host(void* destination, const void* source, int64_t bytes) override;

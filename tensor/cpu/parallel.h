@@ -9,14 +9,11 @@
 
 namespace vila::cpu_kernels {
 
-// Elements a thread should at least get, below which starting it costs more than it saves.
-constexpr int64_t kElementsPerThread = 16384;
-
 // Calls body(begin, end) on disjoint ranges that cover [0, count). `cost` is the rough number of
 // elements touched per item: small totals stay on the calling thread.
 template <typename Body>
 void parallel_for(const CpuDevice& device, int64_t count, int64_t cost, const Body& body) {
-    const int64_t wanted = count * cost / kElementsPerThread;
+    const int64_t wanted = count * cost / device.elements_per_thread;
     const int64_t threads =
         wanted < 2 ? 1 : (wanted < device.threads() ? wanted : int64_t{device.threads()});
     if (threads <= 1 || count <= 1) {

@@ -1,0 +1,42 @@
+#include "tensor/env.h"
+
+#include <charconv>
+#include <cstdlib>
+#include <string_view>
+
+#include "tensor/check.h"
+
+namespace vila {
+
+namespace {
+
+constexpr EnvironmentSwitch kSwitches[] = {
+    {"VILA_TEST_SEED", "1", "seed of the random values that tests draw"},
+};
+
+}  // namespace
+
+std::span<const EnvironmentSwitch> environment_switches() {
+    return kSwitches;
+}
+
+std::string environment(const char* name) {
+    for (const EnvironmentSwitch& row : kSwitches) {
+        if (std::string_view(row.name) != name) continue;
+        const char* value = std::getenv(name);
+        return value != nullptr && *value != '\0' ? value : row.default_value;
+    }
+    VILA_CHECK(false, "environment variable ", name, " is not in the table of tensor/env.cpp");
+    return {};
+}
+
+int64_t environment_int(const char* name) {
+    const std::string text = environment(name);
+    int64_t value = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    VILA_CHECK(error == std::errc() && end == text.data() + text.size(), "environment variable ",
+               name, "=", text, ": expected an integer");
+    return value;
+}
+
+}  // namespace vila
