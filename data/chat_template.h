@@ -52,7 +52,7 @@ class ChatTemplate {
     static ChatTemplate named(std::string_view name);
     static std::vector<std::string> names();
 
-    const std::string& name() const;
+    std::string name() const;
     // Whether only images and answers are kept, as in the alignment stage ("plain").
     bool is_plain() const;
     // Turns must go system (optional), then user and assistant in alternation; the answers and what
