@@ -110,9 +110,8 @@ TEST(ChatTemplate, Llama2) {
               "(bos)[INST] <<SYS>>\n" + system + "\n<</SYS>>\n\n(image)\nWhat? [/INST]");
     EXPECT_EQ(prompt("llama_2", {{Role::System, ""}, {Role::User, "Hi"}}),
               "(bos)[INST] Hi [/INST]");
-    EXPECT_EQ(
-        prompt("llama_2").substr(0, 81),
-        "(bos)[INST] <<SYS>>\nYou are a helpful, respectful and honest assistant. Always answ");
+    EXPECT_TRUE(prompt("llama_2").starts_with(
+        "(bos)[INST] <<SYS>>\nYou are a helpful, respectful and honest assistant. Always answer "));
 }
 
 TEST(ChatTemplate, Llama3InBothSpellings) {
