@@ -28,7 +28,7 @@ std::vector<std::filesystem::path> golden_files() {
     std::vector<std::filesystem::path> files;
     for (const auto& entry : std::filesystem::directory_iterator(image_goldens())) {
         const std::filesystem::path extension = entry.path().extension();
-        if (extension == ".ppm" || extension == ".txt") continue;
+        if (extension == ".ppm" || extension == ".txt" || extension == ".json") continue;
         if (extension == ".webp" && !has_webp()) continue;
         files.push_back(entry.path());
     }

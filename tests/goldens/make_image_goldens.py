@@ -1,17 +1,20 @@
 #!/usr/bin/env python3
 """Makes tests/goldens/images/: small image files, the pixels Pillow decodes from them (NAME.ppm), and
-digests of resized and normalised pictures (resize.txt, processor.txt).
+digests of resized and normalised pictures (resize.txt, processor.json).
 
 Needs Pillow >= 13 with libjpeg-turbo, numpy and transformers. Run from anywhere; it overwrites.
 """
 import io
+import json
 import struct
+import tempfile
 import zlib
 from pathlib import Path
 
 import numpy as np
 import PIL
 from PIL import Image, ImageOps
+from transformers import AutoImageProcessor
 
 OUT = Path(__file__).parent / "images"
 
@@ -261,6 +264,95 @@ def make_resizes():
     (OUT / "resize.txt").write_text("".join(lines))
 
 
+# --- preprocessing ------------------------------------------------------------------------------
+
+CLIP = {"image_processor_type": "CLIPImageProcessor", "do_resize": True, "do_center_crop": True,
+        "do_normalize": True, "image_mean": [0.48145466, 0.4578275, 0.40821073],
+        "image_std": [0.26862954, 0.26130258, 0.27577711], "resample": 3}
+SIGLIP = {"image_processor_type": "SiglipImageProcessor", "do_resize": True, "do_normalize": True,
+          "do_rescale": True, "rescale_factor": 0.00392156862745098, "image_mean": [0.5, 0.5, 0.5],
+          "image_std": [0.5, 0.5, 0.5], "resample": 3}
+
+
+def square(side):
+    return {"height": side, "width": side}
+
+
+PROCESSORS = {
+    "clip": CLIP | {"size": 28, "crop_size": 28, "feature_extractor_type": "CLIPFeatureExtractor"},
+    "clip_new": CLIP | {"size": {"shortest_edge": 30}, "crop_size": square(25), "do_rescale": True,
+                        "rescale_factor": 1 / 255, "do_convert_rgb": True},
+    "clip_small": CLIP | {"size": {"shortest_edge": 20}, "crop_size": square(27)},
+    "clip_stretch": CLIP | {"size": square(28), "do_center_crop": False},
+    "crop_only": CLIP | {"do_resize": False, "crop_size": square(33)},
+    "raw": CLIP | {"size": 14, "crop_size": 14, "do_rescale": False, "do_normalize": False},
+    "siglip": SIGLIP | {"size": square(27)},
+    "siglip_bilinear": SIGLIP | {"size": square(28), "resample": 2, "do_normalize": None},
+    "clip_336": CLIP | {"size": 336, "crop_size": 336},
+    "siglip_384": SIGLIP | {"size": square(384)},
+}
+SIZES = [(61, 47), (47, 61), (28, 28), (1, 1), (29, 100), (100, 29), (3, 50)]
+# What write_image_processor_config writes for a tower of side 48, held against AutoImageProcessor.
+STATISTICS = {"image_mean": [0.1, 0.25, 1 / 3], "image_std": [0.2, 0.3, 2 / 3]}
+WRITTEN = {
+    "written_clip.json": {"image_processor_type": "CLIPImageProcessor", "do_convert_rgb": True,
+                          "do_resize": True, "size": {"shortest_edge": 48}, "resample": 3,
+                          "do_center_crop": True, "crop_size": square(48), "do_rescale": True,
+                          "rescale_factor": 1 / 255, "do_normalize": True} | STATISTICS,
+    "written_siglip.json": {"image_processor_type": "SiglipImageProcessor", "do_convert_rgb": True,
+                            "do_resize": True, "size": square(48), "resample": 3,
+                            "do_center_crop": False, "do_rescale": True, "rescale_factor": 1 / 255,
+                            "do_normalize": True} | STATISTICS,
+}
+
+
+def open_processor(config):
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "preprocessor_config.json").write_text(json.dumps(config))
+        return AutoImageProcessor.from_pretrained(folder, backend="pil")
+
+
+def pad(picture, mean):
+    """LLaVA's padding to a square."""
+    side = max(picture.size)
+    canvas = Image.new("RGB", (side, side), tuple(int(m * 255) for m in mean))
+    canvas.paste(picture, ((side - picture.width) // 2, (side - picture.height) // 2))
+    return canvas
+
+
+def pixel_values(processor, config, picture, mode):
+    if mode == "pad":
+        picture = pad(picture, config["image_mean"])
+    if mode == "resize":
+        side = config.get("crop_size") if config.get("do_center_crop") else config["size"]
+        side = side if isinstance(side, int) else side["height"]
+        picture = picture.resize((side, side))
+    values = processor(picture, return_tensors="np")["pixel_values"][0]
+    return values.astype(np.float32)
+
+
+def make_processors():
+    cases = []
+    for name, config in PROCESSORS.items():
+        processor = open_processor(config)
+        assert type(processor).__name__.endswith("Pil"), type(processor)
+        for width, height in [(640, 480), (480, 640)] if name.endswith(("336", "384")) else SIZES:
+            picture = Image.fromarray(scene(width, height, 13))
+            for mode in ("crop", "pad", "resize"):
+                values = pixel_values(processor, config, picture, mode)
+                cases.append({"processor": name, "mode": mode, "width": width, "height": height,
+                              "size": values.shape[1], "digest": fnv(values.tobytes())})
+    text = ",\n".join("  " + json.dumps(case) for case in cases)
+    configs = ",\n".join(f'  "{name}": {json.dumps(c)}' for name, c in PROCESSORS.items())
+    (OUT / "processor.json").write_text(f'{{"processors": {{\n{configs}\n}}, "cases": [\n{text}\n]}}\n')
+    for name, config in WRITTEN.items():
+        written = json.dumps(config, indent=2) + "\n"
+        processor = open_processor(json.loads(written))
+        values = pixel_values(processor, config, Image.fromarray(scene(61, 47, 13)), "crop")
+        assert values.shape == (3, 48, 48) and type(processor).__name__[:4] == config["image_processor_type"][:4]
+        (OUT / name).write_text(written)
+
+
 if __name__ == "__main__":
     OUT.mkdir(exist_ok=True)
     for old in OUT.iterdir():
@@ -271,4 +363,5 @@ if __name__ == "__main__":
     make_bmps()
     make_webps()
     make_resizes()
+    make_processors()
     print("Pillow", PIL.__version__, sum(p.stat().st_size for p in OUT.iterdir()), "bytes")
