@@ -41,6 +41,8 @@ struct Batch {
     Tensor pixels;      // (I, 3, height, width) f32, or undefined
     Tensor features;    // (I * N before the projector, Cv) f32, or undefined
 
+    int64_t longest = 0;  // rows of the longest sequence
+
     int64_t rows() const { return ids.size(0); }
     int64_t sequences() const { return starts.size(0) - 1; }
     int64_t loss_tokens() const { return targets.size(0); }

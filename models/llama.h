@@ -29,9 +29,9 @@ class LlamaBlock {
     // x (R, C) of sequences delimited by starts (B + 1) i32; positions (R) i32.
     autograd::Variable operator()(const autograd::Variable& x, const Tensor& positions,
                                   const Tensor& starts, const RopeTable& rope) const;
-    // The same for new rows of sequences whose earlier positions are in caches: rows
-    // [starts[b], starts[b+1]) continue caches[b]. Records no gradient.
-    Tensor decode(const Tensor& x, const Tensor& positions, std::span<const int64_t> starts,
+    // The same for new rows of sequences whose earlier positions are in caches: rows[b] rows of x
+    // continue caches[b], in order. Call it under NoGrad.
+    Tensor decode(const Tensor& x, const Tensor& positions, std::span<const int64_t> rows,
                   std::span<KvCache* const> caches, const RopeTable& rope) const;
 
   private:
@@ -40,7 +40,7 @@ class LlamaBlock {
     };
     Heads project(const autograd::Variable& normed, const Tensor& positions,
                   const RopeTable& rope) const;
-    autograd::Variable mlp(const autograd::Variable& x) const;
+    autograd::Variable mlp(const autograd::Variable& normed) const;
 
     int64_t layer_;
     int64_t heads_, key_value_heads_, head_dim_;
@@ -81,9 +81,8 @@ class Llama {
     nn::Embedding embed_tokens_;
     std::vector<LlamaBlock> layers_;
     nn::RmsNorm norm_;
-    nn::Parameter* head_ = nullptr;
-    bool trains_layers() const;
-    nn::ParameterTable* table_;
+    nn::Parameter* lm_head_ = nullptr;  // null where the embedding table is the head
+    const nn::ParameterTable& table_;
 };
 
 }  // namespace vila::models

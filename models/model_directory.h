@@ -53,5 +53,9 @@ std::filesystem::path vision_directory(const std::filesystem::path& directory);
 // those parts.
 void save_model(const VilaModel& model, const std::filesystem::path& directory, DType dtype,
                 const std::vector<ExtraFile>& extra_files = {});
+// The same for a tower alone: DIR/config.json and DIR/vision_tower.
+void save_vision_tower(const VisionConfig& config, const nn::ParameterTable& table,
+                       const std::filesystem::path& directory, DType dtype,
+                       const std::vector<ExtraFile>& extra_files = {});
 
 }  // namespace vila::models

@@ -29,18 +29,22 @@ class Vit {
     autograd::Variable hidden_state(const Tensor& pixels, int64_t index, bool checkpointing) const;
     // The final norm, for towers read at their end (contrastive training): rows to rows.
     autograd::Variable post_layernorm(const autograd::Variable& x) const;
+    // Takes gradients away from the weights that hidden state `index` does not depend on, so that
+    // an optimizer leaves them alone.
+    void freeze_beyond(int64_t index);
 
   private:
     autograd::Variable embed(const Tensor& pixels) const;
 
     VisionConfig config_;
-    nn::Parameter* class_embedding_ = nullptr;  // CLIP only
+    nn::Parameter* class_embedding_ = nullptr;  // CLIP only; owned by the table, as are the next
     nn::Parameter* patch_weight_;
     nn::Parameter* patch_bias_ = nullptr;  // SigLIP only
     nn::Parameter* position_embedding_;
     std::optional<nn::LayerNorm> pre_layrnorm_;  // CLIP only; the name is misspelt in every file
     std::vector<nn::EncoderBlock> layers_;
     nn::LayerNorm post_layernorm_;
+    nn::ParameterTable& table_;
 };
 
 }  // namespace vila::models

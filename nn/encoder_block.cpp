@@ -45,4 +45,10 @@ autograd::Variable EncoderBlock::operator()(const autograd::Variable& x,
                          fc2_(autograd::gelu(fc1_(layer_norm2_(attended)), config_.activation)));
 }
 
+Tensor equal_starts(Device& device, int64_t count, int64_t length) {
+    std::vector<int32_t> starts;
+    for (int64_t b = 0; b <= count; ++b) starts.push_back(static_cast<int32_t>(b * length));
+    return Tensor::from_values(device, {count + 1}, starts);
+}
+
 }  // namespace vila::nn

@@ -39,4 +39,7 @@ class EncoderBlock {
     Linear fc1_, fc2_;
 };
 
+// The starts of `count` sequences of equal length: 0, length, 2 length, ...; (count + 1) i32.
+Tensor equal_starts(Device& device, int64_t count, int64_t length);
+
 }  // namespace vila::nn

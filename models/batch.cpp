@@ -1,0 +1,105 @@
+#include "models/batch.h"
+
+#include <algorithm>
+
+#include "tensor/check.h"
+
+namespace vila::models {
+
+namespace {
+
+Tensor device_ids(Device& device, const std::vector<int32_t>& values) {
+    return Tensor::from_values<int32_t>(device, {static_cast<int64_t>(values.size())}, values);
+}
+
+void check_sequence(const Sequence& sequence) {
+    const auto placeholders = std::count(sequence.ids.begin(), sequence.ids.end(), kImageToken);
+    VILA_CHECK_EQ(static_cast<int64_t>(sequence.images.size()), static_cast<int64_t>(placeholders),
+                  "images of a sequence for its placeholders");
+    VILA_CHECK(sequence.labels.empty() || sequence.labels.size() == sequence.ids.size(),
+               "a sequence has ", sequence.ids.size(), " ids but ", sequence.labels.size(),
+               " labels");
+    VILA_CHECK(!sequence.ids.empty(), "a sequence without ids");
+}
+
+// Images of all sequences in one tensor: (I, 3, height, width), or features (I * N, Cv).
+Tensor gather_images(Device& device, const std::vector<Sequence>& sequences) {
+    std::vector<float> values;
+    Shape shape;
+    int64_t count = 0;
+    for (const Sequence& sequence : sequences)
+        for (const HostImage& image : sequence.images) {
+            if (count == 0) shape = image.shape;
+            VILA_CHECK_EQ(image.shape, shape, "shape of an image in a batch");
+            VILA_CHECK_EQ(static_cast<int64_t>(image.values.size()), shape.numel(),
+                          "values of an image of shape ", shape);
+            values.insert(values.end(), image.values.begin(), image.values.end());
+            ++count;
+        }
+    VILA_CHECK(shape.rank() == 2 || shape.rank() == 3, "an image of shape ", shape,
+               ": expected pixels (3, height, width) or features (N, C)");
+    const Shape stacked = shape.rank() == 3 ? Shape{count, shape[0], shape[1], shape[2]}
+                                            : Shape{count * shape[0], shape[1]};
+    return Tensor::from_values(device, stacked, values);
+}
+
+// The rows of a batch while they are laid out.
+struct Layout {
+    std::vector<int32_t> ids, positions, starts{0}, loss_rows, targets, image_rows;
+
+    void append(const Sequence& sequence, int64_t tokens_per_image) {
+        const auto first = static_cast<int32_t>(ids.size());
+        for (size_t i = 0; i < sequence.ids.size(); ++i) {
+            const int32_t id = sequence.ids[i];
+            // The row before this token predicts it.
+            const bool is_target = !sequence.labels.empty() && sequence.labels[i] != kIgnoreLabel;
+            if (is_target) append_target(first, sequence.labels[i]);
+            if (id != kImageToken) {
+                append_row(first, id);
+                continue;
+            }
+            for (int64_t n = 0; n < tokens_per_image; ++n) {
+                image_rows.push_back(static_cast<int32_t>(ids.size()));
+                append_row(first, 0);
+            }
+        }
+        starts.push_back(static_cast<int32_t>(ids.size()));
+    }
+
+    void append_row(int32_t first, int32_t id) {
+        positions.push_back(static_cast<int32_t>(ids.size()) - first);
+        ids.push_back(id);
+    }
+
+    void append_target(int32_t first, int32_t label) {
+        const auto next = static_cast<int32_t>(ids.size());
+        VILA_CHECK(next > first, "the first token of a sequence cannot be a target");
+        loss_rows.push_back(next - 1);
+        targets.push_back(label);
+    }
+};
+
+}  // namespace
+
+Batch make_batch(Device& device, const std::vector<Sequence>& sequences, int64_t tokens_per_image) {
+    Layout layout;
+    for (const Sequence& sequence : sequences) {
+        check_sequence(sequence);
+        layout.append(sequence, tokens_per_image);
+    }
+    Batch batch;
+    batch.ids = device_ids(device, layout.ids);
+    batch.positions = device_ids(device, layout.positions);
+    batch.starts = device_ids(device, layout.starts);
+    batch.loss_rows = device_ids(device, layout.loss_rows);
+    batch.targets = device_ids(device, layout.targets);
+    batch.image_rows = device_ids(device, layout.image_rows);
+    for (size_t b = 0; b + 1 < layout.starts.size(); ++b)
+        batch.longest = std::max<int64_t>(batch.longest, layout.starts[b + 1] - layout.starts[b]);
+    if (layout.image_rows.empty()) return batch;
+    const Tensor images = gather_images(device, sequences);
+    (images.rank() == 4 ? batch.pixels : batch.features) = images;
+    return batch;
+}
+
+}  // namespace vila::models

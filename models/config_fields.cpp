@@ -1,0 +1,60 @@
+#include "models/config_fields.h"
+
+#include <algorithm>
+
+#include "tensor/check.h"
+
+namespace vila::models {
+
+std::string architecture_of(const JsonFields& fields,
+                            const std::vector<std::pair<std::string, std::string>>& known) {
+    std::string list;
+    for (const auto& [type, architecture] : known)
+        list += str(list.empty() ? "" : ", ", architecture);
+    if (fields.has("architectures")) {
+        const Json& names = fields.raw("architectures");
+        if (!names.is_array() || names.empty() || !names[0].is_string())
+            fields.fail("architectures", "a list with a name");
+        const std::string name = names[0].get<std::string>();
+        for (const auto& [type, architecture] : known)
+            if (architecture == name) return name;
+        throw Error(
+            str(fields.where(), ": architecture ", name, " is not implemented; expected ", list));
+    }
+    const std::string type_name = fields.text("model_type");
+    for (const auto& [type, architecture] : known)
+        if (type == type_name) return architecture;
+    throw Error(
+        str(fields.where(), ": model_type ", type_name, " is not implemented; expected ", list));
+}
+
+nn::InitRule read_init_rule(const JsonFields& fields, const std::string& name,
+                            const nn::InitRule& fallback) {
+    if (!fields.has(name)) return fallback;
+    const Json& value = fields.raw(name);
+    if (value.is_number()) return {nn::InitRule::Kind::Normal, value.get<double>()};
+    if (value == "fan_in_normal") return {nn::InitRule::Kind::FanInNormal, 1.0};
+    if (value == "fan_in_uniform") return {nn::InitRule::Kind::FanInUniform, 1.0};
+    fields.fail(name, "a standard deviation, \"fan_in_normal\" or \"fan_in_uniform\"");
+}
+
+Json init_rule_json(const nn::InitRule& rule) {
+    if (rule.kind == nn::InitRule::Kind::FanInNormal) return "fan_in_normal";
+    if (rule.kind == nn::InitRule::Kind::FanInUniform) return "fan_in_uniform";
+    return rule.scale;
+}
+
+const char* torch_dtype_name(DType dtype) {
+    switch (dtype) {
+        case DType::BF16:
+            return "bfloat16";
+        case DType::F16:
+            return "float16";
+        case DType::F64:
+            return "float64";
+        default:
+            return "float32";
+    }
+}
+
+}  // namespace vila::models

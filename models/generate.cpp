@@ -1,0 +1,111 @@
+#include "models/generate.h"
+
+#include <algorithm>
+
+namespace vila::models {
+
+using autograd::Variable;
+
+namespace {
+
+// One sequence while it grows.
+struct Growing {
+    std::unique_ptr<KvCache> cache;
+    std::vector<int32_t> tokens;  // generated so far
+    std::vector<float> logits;    // after the last position
+    bool done = false;
+};
+
+// (1, V) rows of logits to the host.
+std::vector<float> row_of(const Tensor& logits, int64_t row) {
+    return logits.slice(0, row, row + 1).to_vector<float>();
+}
+
+Growing prefill(const VilaModel& model, const Sequence& prompt, const GenerateOptions& options) {
+    const Sequence unlabelled = {prompt.ids, {}, prompt.images};
+    const Batch batch = make_batch(model.device(), {unlabelled}, model.config().tokens_per_image());
+    const int64_t capacity =
+        std::min(batch.rows() + options.max_tokens, model.config().llm.max_position_embeddings);
+    Growing growing;
+    growing.cache = std::make_unique<KvCache>(model.config().llm, model.device(), model.dtype(),
+                                              std::max(capacity, batch.rows()));
+    const std::vector<int64_t> rows = {batch.rows()};
+    const std::vector<KvCache*> caches = {growing.cache.get()};
+    const Tensor hidden = model.llm().decode(model.embed(batch).value(), rows, caches);
+    const Variable last(hidden.slice(0, batch.rows() - 1, batch.rows()));
+    growing.logits = row_of(model.llm().logits(last).value(), 0);
+    return growing;
+}
+
+// Chooses the next token; ends the sequence at a stop id.
+void choose(Growing& growing, const GenerateOptions& options) {
+    const int64_t step = static_cast<int64_t>(growing.tokens.size());
+    const int32_t id = sample_token(growing.logits, options.sampling, step);
+    if (std::find(options.stop_ids.begin(), options.stop_ids.end(), id) != options.stop_ids.end()) {
+        growing.done = true;
+        return;
+    }
+    growing.tokens.push_back(id);
+    growing.done =
+        step + 1 >= options.max_tokens || growing.cache->length() >= growing.cache->capacity();
+}
+
+// Runs the last token of every sequence that goes on.
+void advance(const VilaModel& model, const std::vector<Growing*>& growing) {
+    std::vector<int32_t> ids;
+    std::vector<KvCache*> caches;
+    for (const Growing* sequence : growing) {
+        ids.push_back(sequence->tokens.back());
+        caches.push_back(sequence->cache.get());
+    }
+    const std::vector<int64_t> rows(growing.size(), 1);
+    const Tensor tokens =
+        Tensor::from_values(model.device(), {static_cast<int64_t>(ids.size())}, ids);
+    const Tensor hidden = model.llm().decode(model.llm().embed(tokens).value(), rows, caches);
+    const Tensor logits = model.llm().logits(Variable(hidden)).value();
+    for (size_t b = 0; b < growing.size(); ++b)
+        growing[b]->logits = row_of(logits, static_cast<int64_t>(b));
+}
+
+}  // namespace
+
+std::vector<int32_t> generate(const VilaModel& model, const Sequence& prompt,
+                              const GenerateOptions& options) {
+    if (options.max_tokens <= 0) return {};
+    const autograd::NoGrad no_grad(model.device());
+    Growing growing = prefill(model, prompt, options);
+    while (true) {
+        const size_t before = growing.tokens.size();
+        choose(growing, options);
+        if (growing.tokens.size() > before && options.on_token &&
+            !options.on_token(growing.tokens.back()))
+            break;
+        if (growing.done) break;
+        advance(model, {&growing});
+    }
+    return growing.tokens;
+}
+
+std::vector<std::vector<int32_t>> generate_many(const VilaModel& model,
+                                                const std::vector<Sequence>& prompts,
+                                                const GenerateOptions& options) {
+    std::vector<std::vector<int32_t>> results(prompts.size());
+    if (options.max_tokens <= 0) return results;
+    const autograd::NoGrad no_grad(model.device());
+    std::vector<Growing> sequences;
+    for (const Sequence& prompt : prompts) sequences.push_back(prefill(model, prompt, options));
+    while (true) {
+        std::vector<Growing*> active;
+        for (Growing& sequence : sequences) {
+            if (sequence.done) continue;
+            choose(sequence, options);
+            if (!sequence.done) active.push_back(&sequence);
+        }
+        if (active.empty()) break;
+        advance(model, active);
+    }
+    for (size_t b = 0; b < prompts.size(); ++b) results[b] = std::move(sequences[b].tokens);
+    return results;
+}
+
+}  // namespace vila::models

@@ -1,0 +1,198 @@
+#include "models/llama.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "autograd/ops.h"
+
+namespace vila::models {
+
+using autograd::Variable;
+
+namespace {
+
+std::string layer_name(int64_t layer) {
+    return str("model.layers.", layer, ".");
+}
+
+nn::LinearInit matrix(const LlamaConfig& config, int64_t inputs, bool has_bias,
+                      double factor = 1.0) {
+    return {.weight = config.init.linear(inputs, factor), .has_bias = has_bias};
+}
+
+// The q and k biases of a layer start equal: a query then matches the key that is like it, which
+// is what in-context look-up grows from.
+nn::LinearInit query_or_key(const LlamaConfig& config, int64_t layer) {
+    nn::LinearInit init = matrix(config, config.hidden_size, config.qkv_bias);
+    if (config.init.qk_bias > 0.0) {
+        init.bias = {nn::InitKind::Normal, config.init.qk_bias};
+        init.bias_share = layer_name(layer) + "qk_bias";
+    }
+    return init;
+}
+
+Tensor starts_of(Device& device, int64_t rows) {
+    return Tensor::from_values<int32_t>(device, {2}, {0, static_cast<int32_t>(rows)});
+}
+
+}  // namespace
+
+RopeTable::RopeTable(const LlamaConfig& config, Device& device, DType dtype) {
+    const std::vector<double> frequencies = config.rope.frequencies(config.head_dim);
+    const Shape shape = {config.max_position_embeddings, config.head_dim / 2};
+    std::vector<double> cosines, sines;
+    for (int64_t position = 0; position < shape[0]; ++position)
+        for (const double frequency : frequencies) {
+            cosines.push_back(std::cos(static_cast<double>(position) * frequency));
+            sines.push_back(std::sin(static_cast<double>(position) * frequency));
+        }
+    const DType table_dtype = dtype == DType::F64 ? DType::F64 : DType::F32;
+    cos = Tensor::from_values(device, shape, cosines).to(table_dtype);
+    sin = Tensor::from_values(device, shape, sines).to(table_dtype);
+}
+
+LlamaBlock::LlamaBlock(nn::ParameterTable& table, int64_t layer, const LlamaConfig& config)
+    : layer_(layer),
+      heads_(config.num_attention_heads),
+      key_value_heads_(config.num_key_value_heads),
+      head_dim_(config.head_dim),
+      input_layernorm_(table, layer_name(layer) + "input_layernorm", config.hidden_size,
+                       config.rms_norm_eps),
+      q_proj_(table, layer_name(layer) + "self_attn.q_proj", config.hidden_size, heads_ * head_dim_,
+              query_or_key(config, layer)),
+      k_proj_(table, layer_name(layer) + "self_attn.k_proj", config.hidden_size,
+              key_value_heads_ * head_dim_, query_or_key(config, layer)),
+      v_proj_(table, layer_name(layer) + "self_attn.v_proj", config.hidden_size,
+              key_value_heads_ * head_dim_, matrix(config, config.hidden_size, config.qkv_bias)),
+      o_proj_(table, layer_name(layer) + "self_attn.o_proj", heads_ * head_dim_, config.hidden_size,
+              matrix(config, heads_ * head_dim_, config.output_bias, config.init.residual_scale)),
+      post_attention_layernorm_(table, layer_name(layer) + "post_attention_layernorm",
+                                config.hidden_size, config.rms_norm_eps),
+      gate_proj_(table, layer_name(layer) + "mlp.gate_proj", config.hidden_size,
+                 config.intermediate_size, matrix(config, config.hidden_size, config.mlp_bias)),
+      up_proj_(table, layer_name(layer) + "mlp.up_proj", config.hidden_size,
+               config.intermediate_size, matrix(config, config.hidden_size, config.mlp_bias)),
+      down_proj_(
+          table, layer_name(layer) + "mlp.down_proj", config.intermediate_size, config.hidden_size,
+          matrix(config, config.intermediate_size, config.mlp_bias, config.init.residual_scale)) {}
+
+LlamaBlock::Heads LlamaBlock::project(const Variable& normed, const Tensor& positions,
+                                      const RopeTable& rope) const {
+    const auto split = [&](const Variable& x, int64_t heads) {
+        return autograd::reshape(x, {normed.size(0), heads, head_dim_});
+    };
+    return {autograd::rope(split(q_proj_(normed), heads_), positions, rope.cos, rope.sin),
+            autograd::rope(split(k_proj_(normed), key_value_heads_), positions, rope.cos, rope.sin),
+            split(v_proj_(normed), key_value_heads_)};
+}
+
+Variable LlamaBlock::mlp(const Variable& normed) const {
+    return down_proj_(autograd::swiglu(gate_proj_(normed), up_proj_(normed)));
+}
+
+Variable LlamaBlock::operator()(const Variable& x, const Tensor& positions, const Tensor& starts,
+                                const RopeTable& rope) const {
+    const Heads heads = project(input_layernorm_(x), positions, rope);
+    const double scale = 1.0 / std::sqrt(static_cast<double>(head_dim_));
+    const Variable mixed =
+        autograd::attention(heads.q, heads.k, heads.v, starts, starts, true, scale);
+    const Variable attended =
+        autograd::add(x, o_proj_(autograd::reshape(mixed, {x.size(0), heads_ * head_dim_})));
+    return autograd::add(attended, mlp(post_attention_layernorm_(attended)));
+}
+
+Tensor LlamaBlock::decode(const Tensor& x, const Tensor& positions, std::span<const int64_t> rows,
+                          std::span<KvCache* const> caches, const RopeTable& rope) const {
+    const Variable input(x);
+    const Heads heads = project(input_layernorm_(input), positions, rope);
+    const double scale = 1.0 / std::sqrt(static_cast<double>(head_dim_));
+    const Tensor mixed = Tensor::empty(x.device(), heads.q.shape(), x.dtype());
+    int64_t begin = 0;
+    for (size_t b = 0; b < caches.size(); ++b) {
+        const int64_t end = begin + rows[b];
+        const int64_t length = caches[b]->length() + rows[b];
+        caches[b]->append(layer_, heads.k.value().slice(0, begin, end),
+                          heads.v.value().slice(0, begin, end));
+        const Variable out = autograd::attention(
+            Variable(heads.q.value().slice(0, begin, end)),
+            Variable(caches[b]->keys(layer_, length)), Variable(caches[b]->values(layer_, length)),
+            starts_of(x.device(), rows[b]), starts_of(x.device(), length), true, scale);
+        mixed.slice(0, begin, end).copy_from(out.value());
+        begin = end;
+    }
+    const Variable attended =
+        autograd::add(input, o_proj_(Variable(mixed.reshape({x.size(0), heads_ * head_dim_}))));
+    return autograd::add(attended, mlp(post_attention_layernorm_(attended))).value();
+}
+
+Llama::Llama(const LlamaConfig& config, nn::ParameterTable& table, Device& device, DType dtype)
+    : config_(config),
+      rope_(config, device, dtype),
+      embed_tokens_(table, "model.embed_tokens", config.vocab_size, config.hidden_size,
+                    {nn::InitKind::Normal, config.init.embedding}),
+      layers_([&] {
+          std::vector<LlamaBlock> layers;
+          for (int64_t layer = 0; layer < config.num_hidden_layers; ++layer)
+              layers.emplace_back(table, layer, config);
+          return layers;
+      }()),
+      norm_(table, "model.norm", config.hidden_size, config.rms_norm_eps),
+      table_(table) {
+    if (config.tie_word_embeddings) return;
+    lm_head_ =
+        &table.declare({.name = "lm_head.weight",
+                        .shape = {config.vocab_size, config.hidden_size},
+                        .axes = "(V, C)",
+                        .init = config.init.linear(config.hidden_size, config.init.head_scale),
+                        .decay = true});
+}
+
+Variable Llama::embed(const Tensor& ids) const {
+    return embed_tokens_(ids);
+}
+
+Variable Llama::hidden(const Variable& embeddings, const Tensor& positions, const Tensor& starts,
+                       bool checkpointing) const {
+    const bool trains = std::any_of(table_.begin(), table_.end(),
+                                    [](const nn::Parameter& p) { return p.trainable(); });
+    Variable x = embeddings;
+    for (const LlamaBlock& layer : layers_) {
+        const auto body = [this, &layer, positions, starts](const std::vector<Variable>& inputs) {
+            return layer(inputs[0], positions, starts, rope_);
+        };
+        x = checkpointing ? autograd::checkpoint({x}, trains, body) : body({x});
+    }
+    return norm_(x);
+}
+
+Variable Llama::logits(const Variable& hidden) const {
+    return autograd::linear(hidden, head_weight(), Variable());
+}
+
+const Variable& Llama::head_weight() const {
+    return lm_head_ == nullptr ? embed_tokens_.weight().variable : lm_head_->variable;
+}
+
+Tensor Llama::decode(const Tensor& embeddings, std::span<const int64_t> rows,
+                     std::span<KvCache* const> caches) const {
+    VILA_CHECK_EQ(rows.size(), caches.size(), "[decode] row counts for caches");
+    const autograd::NoGrad no_grad(embeddings.device());
+    std::vector<int32_t> positions;
+    for (size_t b = 0; b < caches.size(); ++b) {
+        const int64_t end = caches[b]->length() + rows[b];
+        VILA_CHECK(end <= config_.max_position_embeddings, "[decode] ", end,
+                   " positions: the model has ", config_.max_position_embeddings);
+        for (int64_t p = caches[b]->length(); p < end; ++p)
+            positions.push_back(static_cast<int32_t>(p));
+    }
+    VILA_CHECK_EQ(embeddings.size(0), static_cast<int64_t>(positions.size()),
+                  "[decode] rows of the embeddings");
+    const Tensor where = Tensor::from_values<int32_t>(
+        embeddings.device(), {static_cast<int64_t>(positions.size())}, positions);
+    Tensor x = embeddings;
+    for (const LlamaBlock& layer : layers_) x = layer.decode(x, where, rows, caches, rope_);
+    for (size_t b = 0; b < caches.size(); ++b) caches[b]->advance(rows[b]);
+    return norm_(Variable(x)).value();
+}
+
+}  // namespace vila::models

@@ -1,0 +1,206 @@
+// LlamaConfig and RopeConfig: reading, checking, writing, and the rotary frequencies.
+
+#include <cmath>
+#include <numbers>
+
+#include "models/config_fields.h"
+#include "tensor/check.h"
+
+namespace vila::models {
+
+namespace {
+
+constexpr const char* kLlama = "LlamaForCausalLM";
+constexpr const char* kQwen2 = "Qwen2ForCausalLM";
+
+RopeConfig read_rope(const JsonFields& fields) {
+    RopeConfig rope;
+    rope.theta = fields.number("rope_theta", rope.theta);
+    // Newer files fold everything into `rope_parameters`, older ones call it `rope_scaling`.
+    const char* name = fields.has("rope_parameters") ? "rope_parameters" : "rope_scaling";
+    if (!fields.has(name)) return rope;
+    const JsonFields scaling = fields.object(name);
+    rope.theta = scaling.number("rope_theta", rope.theta);
+    const std::string kind = scaling.text("rope_type", scaling.text("type", "default"));
+    if (kind == "default") return rope;
+    rope.factor = scaling.number("factor", 0.0);
+    VILA_CHECK(rope.factor >= 1.0, scaling.where(), ": field factor: expected a number from 1");
+    if (kind == "linear") {
+        rope.kind = RopeConfig::Kind::Linear;
+        return rope;
+    }
+    VILA_CHECK(kind == "llama3", scaling.where(), ": rope type ", kind,
+               " is not implemented; expected default, linear or llama3");
+    rope.kind = RopeConfig::Kind::Llama3;
+    rope.low_freq_factor = scaling.number("low_freq_factor", rope.low_freq_factor);
+    rope.high_freq_factor = scaling.number("high_freq_factor", rope.high_freq_factor);
+    rope.original_max_positions =
+        scaling.integer("original_max_position_embeddings", rope.original_max_positions);
+    VILA_CHECK(0.0 < rope.low_freq_factor && rope.low_freq_factor < rope.high_freq_factor,
+               scaling.where(), ": expected 0 < low_freq_factor < high_freq_factor");
+    return rope;
+}
+
+Json rope_scaling_json(const RopeConfig& rope) {
+    if (rope.kind == RopeConfig::Kind::Default) return nullptr;
+    if (rope.kind == RopeConfig::Kind::Linear)
+        return {{"rope_type", "linear"}, {"type", "linear"}, {"factor", rope.factor}};
+    return {{"rope_type", "llama3"},
+            {"factor", rope.factor},
+            {"low_freq_factor", rope.low_freq_factor},
+            {"high_freq_factor", rope.high_freq_factor},
+            {"original_max_position_embeddings", rope.original_max_positions}};
+}
+
+std::vector<int32_t> read_token_ids(const JsonFields& fields, const std::string& name) {
+    std::vector<int32_t> ids;
+    if (!fields.has(name)) return ids;
+    const Json& value = fields.raw(name);
+    const Json list = value.is_array() ? value : Json::array({value});
+    for (const Json& id : list) {
+        if (!id.is_number_integer()) fields.fail(name, "a token id or a list of them");
+        ids.push_back(id.get<int32_t>());
+    }
+    return ids;
+}
+
+std::optional<int32_t> read_token_id(const JsonFields& fields, const std::string& name) {
+    const std::vector<int32_t> ids = read_token_ids(fields, name);
+    if (ids.empty()) return std::nullopt;
+    return ids[0];
+}
+
+LlamaInit read_llama_init(const JsonFields& fields) {
+    LlamaInit init;
+    const double range = fields.number("initializer_range", 0.02);
+    init.embedding = range;
+    init.linear.scale = range;
+    if (!fields.has("initializer")) return init;
+    const JsonFields own = fields.object("initializer");
+    init.embedding = own.number("embedding", init.embedding);
+    init.linear = read_init_rule(own, "linear", init.linear);
+    init.residual_scale = own.number("residual_scale", init.residual_scale);
+    init.head_scale = own.number("head_scale", init.head_scale);
+    init.qk_bias = own.number("qk_bias", init.qk_bias);
+    return init;
+}
+
+Json llama_init_json(const LlamaInit& init) {
+    return {{"embedding", init.embedding},
+            {"linear", init_rule_json(init.linear)},
+            {"residual_scale", init.residual_scale},
+            {"head_scale", init.head_scale},
+            {"qk_bias", init.qk_bias}};
+}
+
+// What the files can ask for and this program does not do.
+void refuse_unsupported(const JsonFields& fields) {
+    const std::string activation = fields.text("hidden_act", "silu");
+    VILA_CHECK(activation == "silu", fields.where(), ": field hidden_act: ", activation,
+               " is not implemented; expected silu");
+    VILA_CHECK(!fields.boolean("use_sliding_window", false), fields.where(),
+               ": sliding window attention is not implemented");
+    if (!fields.has("layer_types")) return;
+    for (const Json& kind : fields.raw("layer_types"))
+        VILA_CHECK(kind == "full_attention", fields.where(), ": field layer_types: ", kind.dump(),
+                   " is not implemented");
+}
+
+void check_sizes(const LlamaConfig& config, const std::string& where) {
+    VILA_CHECK(config.num_attention_heads % config.num_key_value_heads == 0, where,
+               ": num_attention_heads ", config.num_attention_heads,
+               " must be a multiple of num_key_value_heads ", config.num_key_value_heads);
+    VILA_CHECK(config.head_dim % 2 == 0, where, ": head_dim ", config.head_dim,
+               " must be even for rotary positions");
+    VILA_CHECK(config.rms_norm_eps > 0.0, where, ": rms_norm_eps must be positive");
+    VILA_CHECK(config.rope.theta > 0.0, where, ": rope_theta must be positive");
+}
+
+}  // namespace
+
+std::vector<double> RopeConfig::frequencies(int64_t head_dim) const {
+    std::vector<double> result;
+    for (int64_t j = 0; j < head_dim / 2; ++j) {
+        const double exponent = 2.0 * static_cast<double>(j) / static_cast<double>(head_dim);
+        const double plain = std::pow(theta, -exponent);
+        if (kind == Kind::Default) {
+            result.push_back(plain);
+            continue;
+        }
+        const double wavelength = 2.0 * std::numbers::pi / plain;
+        const double original = static_cast<double>(original_max_positions);
+        if (kind == Kind::Linear || wavelength > original / low_freq_factor) {
+            result.push_back(plain / factor);
+        } else if (wavelength < original / high_freq_factor) {
+            result.push_back(plain);
+        } else {
+            const double kept =
+                (original / wavelength - low_freq_factor) / (high_freq_factor - low_freq_factor);
+            result.push_back(plain * ((1.0 - kept) / factor + kept));
+        }
+    }
+    return result;
+}
+
+LlamaConfig LlamaConfig::from_json(const Json& json, const std::string& where) {
+    const JsonFields fields(json, where);
+    LlamaConfig config;
+    config.architecture = architecture_of(fields, {{"llama", kLlama}, {"qwen2", kQwen2}});
+    refuse_unsupported(fields);
+    config.vocab_size = fields.integer("vocab_size");
+    config.hidden_size = fields.integer("hidden_size");
+    config.intermediate_size = fields.integer("intermediate_size");
+    config.num_hidden_layers = fields.integer("num_hidden_layers");
+    config.num_attention_heads = fields.integer("num_attention_heads");
+    config.num_key_value_heads = fields.integer("num_key_value_heads", config.num_attention_heads);
+    config.head_dim = fields.integer("head_dim", config.hidden_size / config.num_attention_heads);
+    config.max_position_embeddings = fields.integer("max_position_embeddings", 2048);
+    config.rms_norm_eps = fields.number("rms_norm_eps", config.rms_norm_eps);
+    config.rope = read_rope(fields);
+    const bool attention_bias = fields.boolean("attention_bias", false);
+    config.qkv_bias = config.architecture == kQwen2 || attention_bias;
+    config.output_bias = config.architecture == kLlama && attention_bias;
+    config.mlp_bias = fields.boolean("mlp_bias", false);
+    config.tie_word_embeddings = fields.boolean("tie_word_embeddings", false);
+    config.bos_token_id = read_token_id(fields, "bos_token_id");
+    config.pad_token_id = read_token_id(fields, "pad_token_id");
+    config.eos_token_ids = read_token_ids(fields, "eos_token_id");
+    config.init = read_llama_init(fields);
+    check_sizes(config, where);
+    return config;
+}
+
+Json LlamaConfig::to_json(DType dtype) const {
+    Json json = {
+        {"architectures", {architecture}},
+        {"model_type", architecture == kQwen2 ? "qwen2" : "llama"},
+        {"vocab_size", vocab_size},
+        {"hidden_size", hidden_size},
+        {"intermediate_size", intermediate_size},
+        {"num_hidden_layers", num_hidden_layers},
+        {"num_attention_heads", num_attention_heads},
+        {"num_key_value_heads", num_key_value_heads},
+        {"head_dim", head_dim},
+        {"hidden_act", "silu"},
+        {"max_position_embeddings", max_position_embeddings},
+        {"rms_norm_eps", rms_norm_eps},
+        {"rope_theta", rope.theta},
+        {"rope_scaling", rope_scaling_json(rope)},
+        {"tie_word_embeddings", tie_word_embeddings},
+        {"torch_dtype", torch_dtype_name(dtype)},
+    };
+    if (architecture == kLlama) {
+        json["attention_bias"] = output_bias;
+        json["mlp_bias"] = mlp_bias;
+    } else {
+        json["use_sliding_window"] = false;
+    }
+    if (bos_token_id) json["bos_token_id"] = *bos_token_id;
+    if (pad_token_id) json["pad_token_id"] = *pad_token_id;
+    if (eos_token_ids.size() == 1) json["eos_token_id"] = eos_token_ids[0];
+    if (eos_token_ids.size() > 1) json["eos_token_id"] = eos_token_ids;
+    json["initializer"] = llama_init_json(init);
+    return json;
+}
+
+}  // namespace vila::models

@@ -1,0 +1,99 @@
+#include "models/vila.h"
+
+#include "autograd/ops.h"
+
+namespace vila::models {
+
+using autograd::Variable;
+
+namespace {
+
+VilaConfig completed(VilaConfig config) {
+    config.check_and_complete();
+    return config;
+}
+
+// Rows of the tower's output that the projector sees: all, or all but the class token of each.
+Tensor patch_rows(Device& device, int64_t images, const VisionConfig& vision) {
+    std::vector<int32_t> rows;
+    for (int64_t b = 0; b < images; ++b)
+        for (int64_t n = 1; n < vision.num_positions(); ++n)
+            rows.push_back(static_cast<int32_t>(b * vision.num_positions() + n));
+    return Tensor::from_values(device, {static_cast<int64_t>(rows.size())}, rows);
+}
+
+}  // namespace
+
+VilaModel::VilaModel(const VilaConfig& config, Device& device, DType dtype)
+    : config_(completed(config)), device_(device), dtype_(dtype) {
+    if (config_.vision) {
+        vit_ = std::make_unique<Vit>(*config_.vision, vision_table_);
+        projector_ = std::make_unique<Projector>(config_.projector, projector_table_);
+    }
+    llm_ = std::make_unique<Llama>(config_.llm, llm_table_, device, dtype);
+}
+
+void VilaModel::initialise(uint64_t seed) {
+    for (nn::ParameterTable* table : {&vision_table_, &projector_table_, &llm_table_})
+        table->initialise(device_, dtype_, seed, false);
+}
+
+void VilaModel::set_trainable(const Trainable& trainable) {
+    llm_table_.set_trainable(trainable.llm);
+    if (!has_vision()) return;
+    projector_table_.set_trainable(trainable.projector);
+    vision_table_.set_trainable(trainable.vision_tower);
+    if (trainable.vision_tower) vit_->freeze_beyond(config_.select_layer);
+}
+
+std::vector<nn::Parameter*> VilaModel::trainable_parameters() {
+    std::vector<nn::Parameter*> parameters;
+    for (nn::ParameterTable* table : {&vision_table_, &projector_table_, &llm_table_})
+        for (nn::Parameter& parameter : *table)
+            if (parameter.trainable()) parameters.push_back(&parameter);
+    return parameters;
+}
+
+Variable VilaModel::image_features(const Tensor& pixels) const {
+    VILA_CHECK(has_vision(), "this model has no vision tower: it cannot read images");
+    const Variable state =
+        vit_->hidden_state(pixels.to(dtype_), config_.select_layer, activation_checkpointing);
+    if (config_.select_class_token || !config_.vision->has_class_token()) return state;
+    return autograd::gather_rows(state, patch_rows(device_, pixels.size(0), *config_.vision));
+}
+
+Variable VilaModel::project(const Variable& features) const {
+    VILA_CHECK(has_vision(), "this model has no projector: it cannot read images");
+    const int64_t each = config_.features_per_image();
+    VILA_CHECK(features.size(0) % each == 0, "[projector] ", features.size(0),
+               " feature rows: expected a multiple of ", each);
+    return (*projector_)(features, features.size(0) / each);
+}
+
+Variable VilaModel::embed(const Batch& batch) const {
+    VILA_CHECK(batch.longest <= config_.llm.max_position_embeddings, "a sequence of ",
+               batch.longest, " positions: the model has ", config_.llm.max_position_embeddings);
+    const Variable text = llm_->embed(batch.ids);
+    if (!batch.has_images()) return text;
+    const Variable features = batch.features.defined() ? Variable(batch.features.to(dtype_))
+                                                       : image_features(batch.pixels);
+    const Variable tokens = project(features);
+    VILA_CHECK_EQ(tokens.size(0), batch.image_rows.size(0), "image tokens for their rows");
+    return autograd::splice_rows(text, tokens, batch.image_rows);
+}
+
+Variable VilaModel::loss(const Batch& batch, double loss_scale, Tensor* row_losses) const {
+    const Variable hidden =
+        llm_->hidden(embed(batch), batch.positions, batch.starts, activation_checkpointing);
+    const Variable predicting = autograd::gather_rows(hidden, batch.loss_rows);
+    return autograd::linear_cross_entropy(predicting, llm_->head_weight(), batch.targets,
+                                          loss_scale, row_losses);
+}
+
+Tensor VilaModel::logits(const Batch& batch) const {
+    const autograd::NoGrad no_grad(device_);
+    const Variable hidden = llm_->hidden(embed(batch), batch.positions, batch.starts, false);
+    return llm_->logits(hidden).value();
+}
+
+}  // namespace vila::models

@@ -1,0 +1,54 @@
+#pragma once
+
+// The weights of one Hugging Face model directory: model.safetensors, or the shards that
+// model.safetensors.index.json lists.
+
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "nn/parameter.h"
+#include "tensor/safetensors.h"
+
+namespace vila::models {
+
+class WeightFiles {
+  public:
+    // Opens what DIR holds; throws when there is neither file, or when index and shards disagree.
+    explicit WeightFiles(const std::filesystem::path& directory);
+
+    const std::filesystem::path& directory() const { return directory_; }
+    // Name of every tensor, in the order of files and of their data.
+    const std::vector<std::string>& names() const { return names_; }
+    // Throws when there is none of that name.
+    Tensor load(const std::string& name, Device& device) const;
+    // The file that holds a tensor: for messages.
+    const std::filesystem::path& file_of(const std::string& name) const;
+
+  private:
+    void add(const std::filesystem::path& path);
+    void open_shards(const std::filesystem::path& index_path);
+
+    std::filesystem::path directory_;
+    std::vector<SafetensorsFile> files_;
+    std::map<std::string, size_t> file_by_name_;
+    std::vector<std::string> names_;
+};
+
+// What a tensor in a file is to a table: the name of its parameter, or empty where the tensor is
+// known not to be needed.
+using TensorNaming = std::function<std::string(const std::string& name)>;
+
+// Gives every parameter of the table its values, converted to `dtype`, without gradients. Throws,
+// naming file and tensor, when a parameter has no tensor, a tensor has no parameter, two tensors
+// have the same one, or a shape differs.
+void load_weights(const WeightFiles& files, const TensorNaming& naming, nn::ParameterTable& table,
+                  Device& device, DType dtype);
+
+// Writes DIR/model.safetensors with every parameter of the table under its name.
+void save_weights(const std::filesystem::path& directory, const nn::ParameterTable& table,
+                  DType dtype);
+
+}  // namespace vila::models
