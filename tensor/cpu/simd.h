@@ -13,17 +13,23 @@
 #include "tensor/cpu/cpu_device.h"
 
 #define VILA_ALWAYS_INLINE inline __attribute__((always_inline))
+#if defined(__x86_64__)
+// For functions written with the intrinsics of one level.
+#define VILA_TARGET_AVX2 __attribute__((target("avx2,fma")))
+#define VILA_TARGET_AVX512 __attribute__((target("avx2,fma,avx512f,avx512bw,avx512dq,avx512vl")))
+#define VILA_TARGET_AVX512_BF16 \
+    __attribute__((target("avx2,fma,avx512f,avx512bw,avx512dq,avx512vl,avx512bf16")))
+#endif
 
 namespace vila::cpu_kernels {
 
 #if defined(__x86_64__)
 template <typename Body>
-__attribute__((flatten, target("avx2,fma"))) void run_avx2(const Body& body) {
+VILA_TARGET_AVX2 __attribute__((flatten)) void run_avx2(const Body& body) {
     body();
 }
 template <typename Body>
-__attribute__((flatten, target("avx2,fma,avx512f,avx512bw,avx512dq,avx512vl"))) void run_avx512(
-    const Body& body) {
+VILA_TARGET_AVX512 __attribute__((flatten)) void run_avx512(const Body& body) {
     body();
 }
 #endif

@@ -1,0 +1,314 @@
+// The blocking of the matrix product c = a b (Goto and van de Geijn 2008, Van Zee and van de Geijn
+// 2015), written for a core with 48 KiB of first-level and 2 MiB of second-level cache.
+//
+//   loop              over                 so that
+//   parts             rows, columns of c   threads work alone: no barrier, no shared buffer
+//   column blocks     kColumnBlock of n    the packed block of b is bounded: 6 MiB, third level
+//   step blocks       kStepBlock of k      a panel of b, kStepBlock x 32 f32 = 48 KiB, stays in or
+//                                          near the first level while the rows of a go past it
+//   row blocks        kRowBlock of m       the block of a, 672 x 384 f32 = 1 MiB, stays in the
+//                                          second level while the panels of b go past it
+//   panels            32 columns           one panel of b
+//   tiles             14 rows              14 x 32 sums in registers: gemm_avx512.cpp
+//
+// b is always packed into panels, each step's 32 elements side by side. a is read where it lies if
+// its rows run along k; it is copied when the inner loop could not read it well (a transposed,
+// bf16, or rows 4 KiB apart, which all fall into the same sets of the first-level cache).
+//
+// An element of c is the sum over step blocks, in order, of one chain of multiply-adds over the
+// steps of a block. Parts cut rows and columns only, at tile edges, and step blocks depend on k
+// alone: any number of threads computes the same bits. bf16 is widened to f32 while packing
+// (products of bf16 are exact in f32) unless the kernels multiply pairs; sums are f32 and rounded
+// once.
+
+#include "tensor/cpu/gemm.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "tensor/cpu/gemm_pack.h"
+
+namespace vila::cpu_kernels {
+
+namespace {
+
+constexpr int64_t kStepBlock = 384;
+constexpr int64_t kRowBlock = 672;
+constexpr int64_t kColumnBlock = 4096;
+// Where sums are kept beside a bf16 c, fewer rows and columns: 1344 x 768 f32 = 4 MiB.
+constexpr int64_t kSumRows = 1344;
+constexpr int64_t kSumColumns = 768;
+// Rows of the copy of a are this many floats longer than needed, against equal cache sets.
+constexpr int64_t kRowPadding = 16;
+// Rows this far apart, in bytes, share the sets of a first-level cache.
+constexpr int64_t kSetStride = 4096;
+
+int64_t ceil_div(int64_t a, int64_t b) {
+    return (a + b - 1) / b;
+}
+int64_t round_up(int64_t a, int64_t multiple) {
+    return ceil_div(a, multiple) * multiple;
+}
+
+// The part of `tiles` tiles of `size` that belongs to `part` of `parts`, cut off at `limit`.
+struct Range {
+    int64_t begin, end;
+};
+Range part_range(int64_t part, int64_t parts, int64_t limit, int64_t size) {
+    const int64_t tiles = ceil_div(limit, size);
+    return {std::min(tiles * part / parts * size, limit),
+            std::min(tiles * (part + 1) / parts * size, limit)};
+}
+
+// Cuts c into about `threads` parts so that the slowest has least to do: its tiles, in
+// multiply-adds of 32 lanes, and its copies of a and b, which parts side by side repeat.
+void choose_parts(const GemmKernels& kernels, const GemmProblem& problem, int64_t threads,
+                  GemmPlan& plan) {
+    const double copy_a = plan.pack_a ? 0.2 : 0.0, copy_b = problem.b.column == 1 ? 0.2 : 0.4;
+    const int64_t row_tiles = ceil_div(problem.m, kernels.rows);
+    const int64_t column_tiles = ceil_div(problem.n, kernels.columns);
+    double best = 0.0;
+    for (int64_t row_parts = 1; row_parts <= std::min(threads, row_tiles); ++row_parts) {
+        const int64_t column_parts = std::min(threads / row_parts, column_tiles);
+        const auto rows = static_cast<double>(ceil_div(row_tiles, row_parts) * kernels.rows);
+        const auto columns =
+            static_cast<double>(ceil_div(column_tiles, column_parts) * kernels.columns);
+        const double cost = rows * columns / 32.0 + copy_a * rows + copy_b * columns;
+        if (row_parts > 1 && cost >= best) continue;
+        best = cost;
+        plan.row_parts = row_parts;
+        plan.column_parts = column_parts;
+    }
+}
+
+// One part of c being computed: the problem, and this thread's buffers.
+class Part {
+  public:
+    Part(const GemmKernels& kernels, const GemmProblem& problem, const GemmPlan& plan,
+         float* workspace)
+        : kernels_(kernels),
+          problem_(problem),
+          plan_(plan),
+          packed_b_(workspace),
+          packed_a_(packed_b_ + plan.b_size),
+          sums_(packed_a_ + plan.a_size),
+          bias_(sums_ + plan.c_size) {}
+
+    void run(Range rows, Range columns) {
+        for (int64_t i = rows.begin; i < rows.end; i += plan_.part_rows) {
+            for (int64_t j = columns.begin; j < columns.end; j += plan_.column_block) {
+                run_block({i, std::min(i + plan_.part_rows, rows.end)},
+                          {j, std::min(j + plan_.column_block, columns.end)});
+            }
+        }
+    }
+
+  private:
+    // Elements of two bytes that become floats on the way.
+    bool narrow() const { return problem_.input == DType::BF16 && !kernels_.pairs; }
+    static const char* address(const MatrixView& x) { return static_cast<const char*>(x.data); }
+
+    // Rows of a as the inner loop reads them: element (i, p) at data + i * row + p * step.
+    struct Rows {
+        const float* data;
+        int64_t row, step;
+        int64_t tile;  // floats from one tile's rows to the next
+    };
+
+    void run_block(Range rows, Range columns) {
+        pack_bias(columns);
+        for (int64_t p = 0; p < plan_.steps; p += plan_.step_block) {
+            const Range steps = {p, std::min(p + plan_.step_block, plan_.steps)};
+            pack_b(steps, columns);
+            for (int64_t i = rows.begin; i < rows.end; i += kRowBlock) {
+                const Range block = {i, std::min(i + kRowBlock, rows.end)};
+                multiply(pack_a(steps, block), steps, block, rows.begin, columns);
+            }
+        }
+    }
+
+    void pack_bias(Range columns) {
+        if (problem_.bias == nullptr) return;
+        const int64_t count = columns.end - columns.begin;
+        if (problem_.input == DType::F32) {
+            pack_rows(kernels_.isa, static_cast<const float*>(problem_.bias) + columns.begin, 0, 1,
+                      count, bias_, 0);
+        } else {
+            pack_rows(kernels_.isa, static_cast<const BFloat16*>(problem_.bias) + columns.begin, 0,
+                      1, count, bias_, 0);
+        }
+        std::fill(bias_ + count, bias_ + round_up(count, kernels_.columns), 0.0F);
+    }
+
+    void pack_b(Range steps, Range columns) {
+        const MatrixView& b = problem_.b;
+        const int64_t count = columns.end - columns.begin, k = steps.end - steps.begin;
+        if (b.column == 1) {
+            pack_across(b.data, b.row, steps, columns.begin, count, kernels_.columns, packed_b_);
+            return;
+        }
+        const auto transpose = narrow() ? kernels_.transpose_bf16 : kernels_.transpose;
+        const int64_t row_bytes = b.column * dtype_size(problem_.input);
+        const char* source =
+            address(b) + columns.begin * row_bytes + steps.begin * plan_.step_bytes;
+        for (int64_t j = 0; j < count; j += kernels_.columns) {
+            const int64_t filled = std::min(kernels_.columns, count - j);
+            transpose(source + j * row_bytes, row_bytes, filled, k, packed_b_ + j * k);
+        }
+    }
+
+    // Panels of a matrix whose rows run across them.
+    void pack_across(const void* data, int64_t row, Range steps, int64_t begin, int64_t count,
+                     int64_t width, float* panels) {
+        const int64_t k = steps.end - steps.begin;
+        if (problem_.input == DType::F32) {
+            const float* source = static_cast<const float*>(data) + steps.begin * row + begin;
+            pack_panels(kernels_.isa, PanelStep<float>{source, row}, k, count, width, panels);
+        } else if (kernels_.pairs) {
+            const auto* source = static_cast<const BFloat16*>(data) + 2 * steps.begin * row + begin;
+            pack_panels(kernels_.isa, PairStep{source, row}, k, count, width, panels);
+        } else {
+            const auto* source = static_cast<const BFloat16*>(data) + steps.begin * row + begin;
+            pack_panels(kernels_.isa, PanelStep<BFloat16>{source, row}, k, count, width, panels);
+        }
+    }
+
+    Rows pack_a(Range steps, Range rows) {
+        const MatrixView& a = problem_.a;
+        const int64_t count = rows.end - rows.begin, k = steps.end - steps.begin;
+        if (a.row == 1 && a.column != 1) {
+            pack_across(a.data, a.column, steps, rows.begin, count, kernels_.rows, packed_a_);
+            return {packed_a_, 1, kernels_.rows, k * kernels_.rows};
+        }
+        const int64_t row_bytes = a.row * dtype_size(problem_.input);
+        const char* source = address(a) + rows.begin * row_bytes + steps.begin * plan_.step_bytes;
+        if (!plan_.pack_a) {
+            const int64_t row = row_bytes / static_cast<int64_t>(sizeof(float));
+            return {reinterpret_cast<const float*>(source), row, 1, kernels_.rows * row};
+        }
+        if (narrow()) {
+            pack_rows(kernels_.isa, reinterpret_cast<const BFloat16*>(source), a.row, count, k,
+                      packed_a_, plan_.a_row);
+        } else {
+            for (int64_t i = 0; i < count; ++i)
+                std::memcpy(packed_a_ + i * plan_.a_row, source + i * row_bytes,
+                            static_cast<size_t>(k) * sizeof(float));
+        }
+        return {packed_a_, plan_.a_row, 1, kernels_.rows * plan_.a_row};
+    }
+
+    // Every tile of a row block over one step block. `first_row` is where the kept sums start.
+    void multiply(const Rows& a, Range steps, Range rows, int64_t first_row, Range columns) {
+        const int64_t k = steps.end - steps.begin;
+        for (int64_t j = columns.begin; j < columns.end; j += kernels_.columns) {
+            const int64_t width = std::min(kernels_.columns, columns.end - j);
+            const int64_t column = j - columns.begin;  // inside the block
+            GemmTile tile = {.k = k,
+                             .a = a.data,
+                             .a_row = a.row,
+                             .a_step = a.step,
+                             .b = packed_b_ + column * k,
+                             .c = nullptr,
+                             .c_row = 0,
+                             .alpha = problem_.alpha,
+                             .bias = nullptr,
+                             .add = false};
+            if (problem_.bias != nullptr && steps.begin == 0) tile.bias = bias_ + column;
+            for (int64_t i = rows.begin; i < rows.end; i += kernels_.rows) {
+                const int64_t height = std::min(kernels_.rows, rows.end - i);
+                compute_tile(tile, steps, {i, i + height}, {j, j + width},
+                             sums_ + (i - first_row) * plan_.column_block + column);
+                tile.a += a.tile;
+            }
+        }
+    }
+
+    void compute_tile(GemmTile& tile, Range steps, Range rows, Range columns, float* kept) {
+        const bool first = steps.begin == 0, last = steps.end == plan_.steps;
+        const int64_t height = rows.end - rows.begin, width = columns.end - columns.begin;
+        const auto& compute = kernels_.tiles[static_cast<size_t>(height - 1)];
+        const int64_t offset = rows.begin * problem_.c_row + columns.begin;
+        if (problem_.output == DType::F32 && width == kernels_.columns) {
+            tile.c = static_cast<float*>(problem_.c) + offset;
+            tile.c_row = problem_.c_row;
+            tile.add = problem_.accumulate || !first;
+            return compute(tile);
+        }
+        tile.c = plan_.keep_sums ? kept : sums_;
+        tile.c_row = plan_.keep_sums ? plan_.column_block : kernels_.columns;
+        tile.add = plan_.keep_sums && !first;
+        compute(tile);
+        if (problem_.output == DType::F32) {
+            store_sums(kernels_.isa, tile.c, tile.c_row, height, width,
+                       problem_.accumulate || !first, static_cast<float*>(problem_.c) + offset,
+                       problem_.c_row);
+        } else if (last) {
+            store_sums(kernels_.isa, tile.c, tile.c_row, height, width, problem_.accumulate,
+                       static_cast<BFloat16*>(problem_.c) + offset, problem_.c_row);
+        }
+    }
+
+    const GemmKernels& kernels_;
+    const GemmProblem& problem_;
+    const GemmPlan& plan_;
+    float* packed_b_;
+    float* packed_a_;
+    float* sums_;  // one tile, or all of a block if plan.keep_sums
+    float* bias_;
+};
+
+}  // namespace
+
+GemmKernels gemm_kernels([[maybe_unused]] Isa isa, [[maybe_unused]] const GemmProblem& problem) {
+#if defined(__x86_64__)
+    // On AMD (Zen 4, 5) the dot product of pairs does twice the work of a multiply-add per cycle;
+    // on Intel (Sapphire and Emerald Rapids) half of it: one in two cycles.
+    const bool pairs = problem.input == DType::BF16 && problem.k % 2 == 0;
+    if (isa >= Isa::Avx512Bf16 && __builtin_cpu_is("amd") && pairs)
+        return gemm_kernels_avx512_bf16();
+    if (isa >= Isa::Avx512) return gemm_kernels_avx512();
+    if (isa >= Isa::Avx2) return gemm_kernels_avx2();
+#endif
+    return gemm_kernels_portable();
+}
+
+GemmPlan plan_gemm(const GemmKernels& kernels, const GemmProblem& problem, int64_t threads) {
+    GemmPlan plan = {};
+    plan.steps = kernels.pairs ? problem.k / 2 : problem.k;
+    plan.step_bytes = dtype_size(problem.input) * (kernels.pairs ? 2 : 1);
+    const int64_t blocks = ceil_div(plan.steps, kStepBlock);
+    plan.step_block = std::min(round_up(ceil_div(plan.steps, blocks), 8), plan.steps);
+
+    const bool narrow = problem.input == DType::BF16 && !kernels.pairs;
+    const int64_t row_bytes = problem.a.row * dtype_size(problem.input);
+    plan.pack_a = problem.a.column != 1 || narrow || row_bytes % kSetStride == 0 ||
+                  row_bytes % static_cast<int64_t>(sizeof(float)) != 0;
+    plan.keep_sums = problem.output == DType::BF16 && blocks > 1;
+    choose_parts(kernels, problem, threads, plan);
+
+    plan.part_rows = plan.keep_sums ? kSumRows : problem.m;
+    const int64_t row_block = round_up(std::min(kRowBlock, problem.m), kernels.rows);
+    plan.column_block =
+        std::min(plan.keep_sums ? kSumColumns : kColumnBlock, round_up(problem.n, kernels.columns));
+    plan.a_row = plan.step_block + kRowPadding;
+    plan.a_size = plan.pack_a ? row_block * plan.a_row : 0;
+    plan.b_size = plan.column_block * plan.step_block;
+    plan.c_size = plan.keep_sums
+                      ? std::min(kSumRows, round_up(problem.m, kernels.rows)) * plan.column_block
+                      : kernels.rows * kernels.columns;
+    return plan;
+}
+
+int64_t GemmPlan::workspace() const {
+    return b_size + a_size + c_size + column_block;
+}
+
+void gemm_part(const GemmKernels& kernels, const GemmProblem& problem, const GemmPlan& plan,
+               int64_t part, float* workspace) {
+    const int64_t row_part = part / plan.column_parts, column_part = part % plan.column_parts;
+    Part(kernels, problem, plan, workspace)
+        .run(part_range(row_part, plan.row_parts, problem.m, kernels.rows),
+             part_range(column_part, plan.column_parts, problem.n, kernels.columns));
+}
+
+}  // namespace vila::cpu_kernels

@@ -1,0 +1,103 @@
+#pragma once
+
+// The blocked matrix product below matmul: what a problem is, and the table of machine-specific
+// pieces (one per instruction set) that the machine-neutral driver in gemm.cpp puts together.
+//
+// Reading order: gemm.cpp (the blocking, with its reasons), gemm_avx512.cpp (the inner loop),
+// gemm_pack.h (copies into the layout the inner loop wants), gemv.cpp (few rows).
+
+#include <cstdint>
+#include <span>
+
+#include "tensor/cpu/cpu_device.h"
+
+namespace vila::cpu_kernels {
+
+// A matrix in memory: element (i, j) at data + i * row + j * column, one of the steps being 1.
+struct MatrixView {
+    const void* data;
+    int64_t row, column;
+};
+
+// c (m, n) = alpha * a (m, k) b (k, n) [+ c if accumulate] [+ bias (n)].
+// a, b and bias: `input`, f32 or bf16. c: `output`, row-major, `input` or f32.
+struct GemmProblem {
+    int64_t m, n, k;
+    DType input, output;
+    MatrixView a, b;
+    void* c;
+    int64_t c_row;
+    bool accumulate = false;
+    float alpha = 1.0F;
+    const void* bias = nullptr;
+};
+
+// One tile of c: some rows (fixed by the function) by GemmKernels::columns columns, over one block
+// of k. Where a kernel multiplies pairs of bf16, a "float" of a and b holds a pair along k.
+struct GemmTile {
+    int64_t k;
+    const float* a;  // element (i, p) at a + i * a_row + p * a_step
+    int64_t a_row, a_step;
+    const float* b;  // packed: element (p, j) at b + p * columns + j
+    float* c;        // element (i, j) at c + i * c_row + j
+    int64_t c_row;
+    float alpha;
+    const float* bias;  // (columns), added to every row; or null
+    bool add;           // to c; else c is overwritten
+};
+
+struct GemmKernels {
+    Isa isa;
+    int64_t rows, columns;                            // of the largest tile
+    bool pairs;                                       // multiplies pairs of bf16, not f32
+    std::span<void (*const)(const GemmTile&)> tiles;  // tiles[r - 1] computes r rows
+
+    // Transposes `count` <= columns rows of k elements, `row_bytes` apart, into a packed panel:
+    // element (j, p) goes to panel[p * columns + j]; columns from `count` on become zero. The
+    // second one converts bf16 to f32 on the way.
+    void (*transpose)(const void* source, int64_t row_bytes, int64_t count, int64_t k,
+                      float* panel);
+    void (*transpose_bf16)(const void* source, int64_t row_bytes, int64_t count, int64_t k,
+                           float* panel);
+
+    // y[r] = sum over p of x[r][p] * w[p], for 1 to kMaxDotRows rows x, `x_row` apart.
+    void (*dot)(const float* x, int64_t x_row, int64_t rows, const float* w, int64_t k, float* y);
+    void (*dot_bf16)(const float* x, int64_t x_row, int64_t rows, const BFloat16* w, int64_t k,
+                     float* y);
+};
+constexpr int64_t kMaxDotRows = 4;
+
+GemmKernels gemm_kernels_portable();
+#if defined(__x86_64__)
+GemmKernels gemm_kernels_avx2();
+GemmKernels gemm_kernels_avx512();
+GemmKernels gemm_kernels_avx512_bf16();
+#endif
+// The best pieces for a problem: AVX512-BF16 for bf16 where the processor's dot product of pairs is
+// faster than its f32 multiply-add and k is even, else the widest vectors of `isa`.
+GemmKernels gemm_kernels(Isa isa, const GemmProblem& problem);
+
+// How one problem is cut up; see gemm.cpp.
+struct GemmPlan {
+    int64_t row_parts, column_parts;        // of c: parts are independent and run in parallel
+    int64_t steps, step_block;              // k in steps of one float of a packed operand
+    int64_t step_bytes;                     // of one step in a or b
+    int64_t part_rows, column_block;        // of c computed together, all steps
+    bool pack_a, keep_sums;                 // copy a; sum over step blocks in f32 beside c
+    int64_t a_row, b_size, a_size, c_size;  // floats in the workspace
+    int64_t parts() const { return row_parts * column_parts; }
+    int64_t workspace() const;  // floats a thread needs
+};
+GemmPlan plan_gemm(const GemmKernels& kernels, const GemmProblem& problem, int64_t threads);
+
+// Computes one part of c (k > 0). Which part is computed by whom does not change a bit.
+void gemm_part(const GemmKernels& kernels, const GemmProblem& problem, const GemmPlan& plan,
+               int64_t part, float* workspace);
+
+// c for up to kMaxDotRows rows of a and a transposed b (rows of weights, read once, in order):
+// columns [begin, end). a_f32 is a (m, k) in f32, rows k apart.
+bool gemv_possible(const GemmProblem& problem);
+void gemv_columns(const GemmKernels& kernels, const GemmProblem& problem, const float* a_f32,
+                  int64_t begin, int64_t end);
+
+}  // namespace vila::cpu_kernels

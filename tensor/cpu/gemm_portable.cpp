@@ -1,0 +1,106 @@
+// The pieces of gemm for every other machine: vectors of four floats in the compiler's own notation
+// (NEON on aarch64, SSE2 on x86). Tiles of 8 x 8 where there are 32 vector registers, else 4 x 8.
+
+#include <array>
+
+#include "tensor/cpu/gemm.h"
+#include "tensor/cpu/simd.h"
+
+namespace vila::cpu_kernels {
+
+namespace {
+
+#if defined(__aarch64__)
+constexpr int kRows = 8;
+#else
+constexpr int kRows = 4;
+#endif
+constexpr int kLanes = 4;
+constexpr int kColumns = 2 * kLanes;
+
+using Vector = float __attribute__((vector_size(kLanes * sizeof(float)), aligned(4), may_alias));
+
+VILA_ALWAYS_INLINE Vector& vector_at(float* x) {
+    return *reinterpret_cast<Vector*>(x);
+}
+VILA_ALWAYS_INLINE const Vector& vector_at(const float* x) {
+    return *reinterpret_cast<const Vector*>(x);
+}
+
+template <int kCount>
+void tile(const GemmTile& t) {
+    Vector sums[kCount][2] = {};
+    const float* a = t.a;
+    const float* b = t.b;
+    for (int64_t p = t.k; p > 0; --p) {
+        const Vector b_0 = vector_at(b), b_1 = vector_at(b + kLanes);
+#pragma GCC unroll 8
+        for (int i = 0; i < kCount; ++i) {
+            const float a_i = a[i * t.a_row];
+            sums[i][0] += a_i * b_0;
+            sums[i][1] += a_i * b_1;
+        }
+        b += kColumns;
+        a += t.a_step;
+    }
+#pragma GCC unroll 8
+    for (int i = 0; i < kCount; ++i) {
+#pragma GCC unroll 2
+        for (int v = 0; v < 2; ++v) {
+            Vector& c_i = vector_at(t.c + i * t.c_row + v * kLanes);
+            Vector y = t.alpha * sums[i][v];
+            if (t.bias != nullptr) y += vector_at(t.bias + v * kLanes);
+            c_i = t.add ? c_i + y : y;
+        }
+    }
+}
+
+constexpr std::array<void (*)(const GemmTile&), kRows> kTiles = {
+    tile<1>, tile<2>, tile<3>, tile<4>,
+#if defined(__aarch64__)
+    tile<5>, tile<6>, tile<7>, tile<8>,
+#endif
+};
+
+template <typename T>
+void transpose(const void* source, int64_t row_bytes, int64_t count, int64_t k, float* panel) {
+    for (int64_t j = 0; j < kColumns; ++j) {
+        const auto* row =
+            reinterpret_cast<const T*>(static_cast<const char*>(source) + j * row_bytes);
+        for (int64_t p = 0; p < k; ++p)
+            panel[p * kColumns + j] = j < count ? static_cast<float>(row[p]) : 0.0F;
+    }
+}
+
+template <typename T>
+void dot(const float* x, int64_t x_row, int64_t rows, const T* w, int64_t k, float* y) {
+    constexpr int64_t kChains = 16;  // independent sums that the compiler turns into vectors
+    for (int64_t r = 0; r < rows; ++r) {
+        const float* x_r = x + r * x_row;
+        std::array<float, kChains> sums{};
+        int64_t p = 0;
+        for (; p + kChains <= k; p += kChains)
+            for (int64_t chain = 0; chain < kChains; ++chain)
+                sums[chain] += x_r[p + chain] * static_cast<float>(w[p + chain]);
+        for (int64_t chain = 0; p < k; ++p, ++chain)
+            sums[chain] += x_r[p] * static_cast<float>(w[p]);
+        y[r] = 0.0F;
+        for (const float sum : sums) y[r] += sum;
+    }
+}
+
+}  // namespace
+
+GemmKernels gemm_kernels_portable() {
+    return {.isa = Isa::Baseline,
+            .rows = kRows,
+            .columns = kColumns,
+            .pairs = false,
+            .tiles = kTiles,
+            .transpose = transpose<float>,
+            .transpose_bf16 = transpose<BFloat16>,
+            .dot = dot<float>,
+            .dot_bf16 = dot<BFloat16>};
+}
+
+}  // namespace vila::cpu_kernels

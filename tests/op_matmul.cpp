@@ -1,0 +1,151 @@
+// matmul and linear against their formulas, and the kernel on strided batches.
+
+#include <gtest/gtest.h>
+
+#include "autograd/ops.h"
+#include "tensor/kernels.h"
+#include "tests/driver.h"
+#include "tests/guarded_device.h"
+
+namespace vila::testing {
+
+namespace {
+
+// sum over p of op(a)(i, p) op(b)(p, j) of one matrix out of a batch.
+double product(const Array& a, const Array& b, int64_t batch, int64_t i, int64_t j,
+               bool transpose_a, bool transpose_b) {
+    const int64_t a_rows = a.shape[-2], a_columns = a.shape[-1];
+    const int64_t b_rows = b.shape[-2], b_columns = b.shape[-1];
+    double sum = 0.0;
+    for (int64_t p = 0; p < (transpose_a ? a_rows : a_columns); ++p)
+        sum +=
+            a[batch * a_rows * a_columns + (transpose_a ? p * a_columns + i : i * a_columns + p)] *
+            b[batch * b_rows * b_columns + (transpose_b ? j * b_columns + p : p * b_columns + j)];
+    return sum;
+}
+
+class Matmul : public OpTest {
+  public:
+    Matmul(bool transpose_a, bool transpose_b)
+        : transpose_a_(transpose_a), transpose_b_(transpose_b) {}
+    std::string name() const override { return "matmul"; }
+    // Batch (0: two axes only), m, n, k.
+    std::vector<Sizes> sizes() const override {
+        return {{0, 0, 3, 2},   {0, 2, 3, 4},    {0, 3, 0, 4},     {0, 1, 1, 1},
+                {0, 17, 33, 7}, {0, 14, 32, 16}, {0, 1, 70, 65},   {0, 4, 19, 130},
+                {3, 5, 6, 7},   {2, 15, 33, 17}, {0, 61, 67, 385}, {0, 2, 3, 0}};
+    }
+    std::vector<Operand> operands(const Sizes& n) const override {
+        Shape a = {transpose_a_ ? n[3] : n[1], transpose_a_ ? n[1] : n[3]};
+        Shape b = {transpose_b_ ? n[2] : n[3], transpose_b_ ? n[3] : n[2]};
+        if (n[0] > 0) {
+            a = {n[0], a[0], a[1]};
+            b = {n[0], b[0], b[1]};
+        }
+        return {normal("a", a), normal("b", b)};
+    }
+    Array reference(const Sizes& n, const Arrays& in) const override {
+        Array c = Array::of(n[0] > 0 ? Shape{n[0], n[1], n[2]} : Shape{n[1], n[2]});
+        for (int64_t element = 0; element < c.shape.numel(); ++element)
+            c[element] = product(in.at("a"), in.at("b"), element / (n[1] * n[2]),
+                                 element / n[2] % n[1], element % n[2], transpose_a_, transpose_b_);
+        return c;
+    }
+    autograd::Variable apply(const Sizes&, const Variables& in) const override {
+        return autograd::matmul(in.at("a"), in.at("b"), transpose_a_, transpose_b_);
+    }
+
+  private:
+    bool transpose_a_, transpose_b_;
+};
+
+class Linear : public OpTest {
+  public:
+    explicit Linear(bool bias) : bias_(bias) {}
+    std::string name() const override { return "linear"; }
+    // R, C, outputs.
+    std::vector<Sizes> sizes() const override {
+        return {{0, 3, 2}, {2, 3, 4}, {1, 1, 1}, {1, 129, 35}, {3, 64, 32}, {29, 65, 33}};
+    }
+    std::vector<Operand> operands(const Sizes& n) const override {
+        std::vector<Operand> all = {normal("x", {n[0], n[1]}), normal("weight", {n[2], n[1]})};
+        if (bias_) all.push_back(normal("bias", {n[2]}));
+        return all;
+    }
+    Array reference(const Sizes& n, const Arrays& in) const override {
+        Array y = Array::of({n[0], n[2]});
+        for (int64_t r = 0; r < n[0]; ++r)
+            for (int64_t j = 0; j < n[2]; ++j)
+                y[r * n[2] + j] = product(in.at("x"), in.at("weight"), 0, r, j, false, true) +
+                                  (bias_ ? in.at("bias")[j] : 0.0);
+        return y;
+    }
+    autograd::Variable apply(const Sizes&, const Variables& in) const override {
+        return autograd::linear(in.at("x"), in.at("weight"),
+                                bias_ ? in.at("bias") : autograd::Variable());
+    }
+
+  private:
+    bool bias_;
+};
+
+}  // namespace
+
+TEST(OpMatmul, Agrees) {
+    for (const bool transpose_a : {false, true})
+        for (const bool transpose_b : {false, true})
+            EXPECT_EQ(check_op(Matmul(transpose_a, transpose_b)), "");
+}
+
+TEST(OpMatmul, NamesTheShapes) {
+    GuardedDevice device;
+    const autograd::Variable a(Tensor::zeros(device, {2, 4}, DType::F32));
+    const autograd::Variable b(Tensor::zeros(device, {3, 5}, DType::F32));
+    EXPECT_EQ(expect_error("[matmul] shapes (2, 4) and (3, 5): expected equal inner extents",
+                           [&] { autograd::matmul(a, b); }),
+              "");
+}
+
+TEST(OpLinear, Agrees) {
+    EXPECT_EQ(check_op(Linear(true)), "");
+    EXPECT_EQ(check_op(Linear(false)), "");
+}
+
+// Every operand a window of a larger tensor, with batch axes that are not neighbours in memory.
+TEST(OpMatmul, ReadsAndWritesStridedBatches) {
+    for (const DType dtype : {DType::F64, DType::F32, DType::BF16}) {
+        for (const int threads : {1, 3}) {
+            GuardedDevice device(threads);
+            const Array a_values = {{3, 2, 21, 18}, draw_normal("a", 3 * 2 * 21 * 18)};
+            const Array b_values = {{2, 3, 19, 40}, draw_normal("b", 2 * 3 * 19 * 40)};
+            const Tensor a = make_tensor(device, a_values, dtype);
+            const Tensor b = make_tensor(device, b_values, dtype);
+            const Tensor c = Tensor::full(device, {2, 3, 21, 40}, dtype, 7.0);
+            const Tensor a_view =
+                a.transpose(0, 1).slice(2, 1, 21).slice(3, 0, 17);    // 2, 3, 20, 17
+            const Tensor b_view = b.slice(2, 2, 19).slice(3, 3, 38);  // 2, 3, 17, 35
+            const Tensor c_view = c.slice(2, 0, 20).slice(3, 4, 39);  // 2, 3, 20, 35
+            call(device, "matmul", &Kernels::matmul, {.a = a_view, .b = b_view, .c = c_view});
+            const Array a_dense = to_array(a_view.contiguous());
+            const Array b_dense = to_array(b_view.contiguous());
+            const Array got = to_array(c);
+            for (int64_t batch = 0; batch < 6; ++batch) {
+                for (int64_t i = 0; i < 21; ++i) {
+                    for (int64_t j = 0; j < 40; ++j) {
+                        const bool inside = i < 20 && j >= 4 && j < 39;
+                        const double expected =
+                            inside ? product(a_dense, b_dense, batch, i, j - 4, false, false) : 7.0;
+                        ASSERT_TRUE(is_close(got[(batch * 21 + i) * 40 + j], expected,
+                                             tolerance(dtype), 10.0))
+                            << dtype << ", batch " << batch << ", c(" << i << ", " << j
+                            << "): expected " << expected << ", got "
+                            << got[(batch * 21 + i) * 40 + j];
+                    }
+                }
+            }
+            EXPECT_FALSE(device.damaged());
+        }
+    }
+}
+
+}  // namespace vila::testing
