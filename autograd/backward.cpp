@@ -1,7 +1,9 @@
-// The walk over the tape: count how many consumers each gradient waits for, then run every closure
-// whose output gradient is complete.
+// The walk over the tape: count how many operators each gradient waits for, then run the closures,
+// the last recorded first. That order depends on the program alone, so sums are reproducible, and
+// it lets memory go in the reverse order of its making.
 
-#include <unordered_map>
+#include <algorithm>
+#include <unordered_set>
 #include <utility>
 
 #include "autograd/variable.h"
@@ -10,31 +12,83 @@ namespace vila::autograd {
 
 namespace {
 
-// How many nodes still have to add to each gradient.
-using Pending = std::unordered_map<GradState*, int64_t>;
+using StateList = std::vector<std::shared_ptr<GradState>>;
 
-Pending count_consumers(GradState* root) {
-    Pending pending;
-    pending[root] = 0;
-    std::vector<GradState*> stack = {root};
-    while (!stack.empty()) {
-        GradState* state = stack.back();
-        stack.pop_back();
-        if (!state->producer) continue;
-        for (const auto& input : state->producer->inputs)
-            if (pending[input.get()]++ == 0) stack.push_back(input.get());
+// Every state that `root` depends on, each once, with `pending` set. States of leaves may be
+// counting for a walk in progress around this one (see checkpoint) and keep what they had.
+StateList count_pending(const std::shared_ptr<GradState>& root) {
+    StateList visited = {root};
+    for (size_t i = 0; i < visited.size(); ++i) {
+        if (!visited[i]->producer) continue;
+        for (size_t k = 0; k < visited[i]->producer->inputs.size(); ++k) {
+            const std::shared_ptr<GradState>& input = visited[i]->producer->inputs[k];
+            if (input->pending++ == 0) visited.push_back(input);
+        }
     }
-    return pending;
+    return visited;
 }
 
-// Runs one node's closure and frees what it had saved.
+// Runs one operator's closure and frees what it had saved.
 void run(Node& node, GradState& output) {
     VILA_CHECK(node.backward, "[", node.name, "] backward through a graph that was already freed");
-    const auto closure = std::move(node.backward);
-    node.backward = nullptr;
+    const auto closure = std::exchange(node.backward, nullptr);
     const Tensor dy = std::exchange(output.grad, Tensor());
     // An output nobody used has no gradient: its inputs receive nothing from it.
     if (dy.defined()) closure(dy.to(output.grad_dtype));
+}
+
+bool recorded_before(const std::shared_ptr<GradState>& a, const std::shared_ptr<GradState>& b) {
+    return a->producer->order < b->producer->order;
+}
+
+// Takes note of one contribution to `state`; it may have been the last.
+void contributed(const std::shared_ptr<GradState>& state, StateList& ready, bool notify) {
+    if (--state->pending > 0) return;
+    if (state->producer) {
+        ready.push_back(state);
+        std::push_heap(ready.begin(), ready.end(), recorded_before);
+    } else if (notify && state->on_complete && state->grad.defined()) {
+        state->on_complete(state->grad);
+    }
+}
+
+// `notify`: leaves tell that they are complete.
+void walk(const std::shared_ptr<GradState>& root, bool notify) {
+    const StateList visited = count_pending(root);
+    try {
+        StateList ready;
+        root->pending = 1;
+        contributed(root, ready, notify);
+        while (!ready.empty()) {
+            std::pop_heap(ready.begin(), ready.end(), recorded_before);
+            const std::shared_ptr<GradState> state = std::move(ready.back());
+            ready.pop_back();
+            Node& node = *state->producer;
+            run(node, *state);
+            for (const auto& input : node.inputs) contributed(input, ready, notify);
+            node.inputs.clear();
+        }
+    } catch (...) {
+        for (const auto& state : visited) state->pending = 0;
+        throw;
+    }
+}
+
+// The leaves behind `output`, without going further than the `border`.
+StateList leaves_behind(const Variable& output, const std::vector<Variable>& border) {
+    std::unordered_set<const GradState*> seen;
+    for (const Variable& variable : border) seen.insert(variable.edge().state().get());
+    StateList leaves, open;
+    if (seen.insert(output.edge().state().get()).second) open.push_back(output.edge().state());
+    while (!open.empty()) {
+        const std::shared_ptr<GradState> state = std::move(open.back());
+        open.pop_back();
+        if (state->is_leaf) leaves.push_back(state);
+        if (!state->producer) continue;
+        for (const auto& input : state->producer->inputs)
+            if (seen.insert(input.get()).second) open.push_back(input);
+    }
+    return leaves;
 }
 
 }  // namespace
@@ -47,45 +101,53 @@ void backward(const Variable& output, const Tensor& dy) {
         VILA_CHECK_EQ(output.value().numel(), int64_t{1}, "elements of a loss");
         output.edge().add(Tensor::full(output.device(), output.shape(), output.dtype(), 1.0));
     }
-    std::shared_ptr<GradState> root = output.edge().state();
-    Pending pending = count_consumers(root.get());
-    std::vector<std::shared_ptr<GradState>> ready = {root};
-    while (!ready.empty()) {
-        const std::shared_ptr<GradState> state = std::move(ready.back());
-        ready.pop_back();
-        if (!state->producer) {
-            if (state->on_complete && state->grad.defined()) state->on_complete(state->grad);
-            continue;
-        }
-        Node& node = *state->producer;
-        run(node, *state);
-        for (const auto& input : node.inputs)
-            if (--pending[input.get()] == 0) ready.push_back(input);
-        node.inputs.clear();
-    }
+    walk(output.edge().state(), /*notify=*/true);
 }
 
-Variable checkpoint(const std::vector<Variable>& inputs, bool trains_parameters,
-                    std::function<Variable(const std::vector<Variable>&)> body) {
-    Device& device = inputs.at(0).device();
-    if (!device.grad_enabled || (!trains_parameters && !recording(inputs))) return body(inputs);
-    Tensor value;
-    {
-        const NoGrad no_grad(device);
-        value = body(inputs).value();
+std::vector<Variable> checkpoint_border(const std::vector<Variable>& inputs) {
+    std::vector<Variable> border;
+    for (const Variable& input : inputs) {
+        Variable& inside = border.emplace_back(input.value_);
+        if (!input.state_) continue;
+        inside.state_ = std::make_shared<GradState>();
+        inside.state_->is_leaf = input.state_->is_leaf;
+        inside.state_->shape = input.state_->shape;
+        inside.state_->grad_dtype = input.state_->grad_dtype;
     }
-    // A leaf nobody asks about makes record() keep the closure when only parameters are trained.
-    std::vector<Variable> recorded = inputs;
-    recorded.push_back(Variable(Tensor::zeros(device, {1}, DType::F32), trains_parameters));
-    return record("checkpoint", value, recorded, [inputs, body](const Tensor& dy) {
-        std::vector<Variable> again;
-        for (const Variable& input : inputs)
-            again.push_back(Variable(input.value(), input.requires_grad()));
+    return border;
+}
+
+Variable checkpoint(const std::vector<Variable>& inputs,
+                    std::function<Variable(const std::vector<Variable>&)> body) {
+    if (!inputs.at(0).device().grad_enabled) return body(inputs);
+    // The first run is recorded only to learn which leaves the body uses: the node that stands for
+    // it must count as their consumer. What it saved goes with `first`.
+    const std::vector<Variable> border = checkpoint_border(inputs);
+    const Variable first = body(border);
+    if (!first.requires_grad()) return first;
+    StateList states = leaves_behind(first, border);
+    for (const Variable& input : inputs)
+        if (input.requires_grad()) states.push_back(input.edge().state());
+    return record("checkpoint", first.value(), std::move(states), [inputs, body](const Tensor& dy) {
+        const std::vector<Variable> again = checkpoint_border(inputs);
         const Variable output = body(again);
-        if (output.requires_grad()) backward(output, dy);
+        // The inside goes on adding where operators after this one have stopped, and hands the sum
+        // back: the order of additions is that of a graph without checkpoints.
         for (size_t i = 0; i < inputs.size(); ++i)
-            if (inputs[i].requires_grad() && again[i].grad().defined())
-                inputs[i].edge().add(again[i].grad().to(inputs[i].dtype()));
+            if (inputs[i].requires_grad())
+                again[i].edge().state()->grad =
+                    std::exchange(inputs[i].edge().state()->grad, Tensor());
+        output.edge().add(dy);
+        walk(output.edge().state(), /*notify=*/false);
+        for (size_t i = 0; i < inputs.size(); ++i) {
+            if (!inputs[i].requires_grad() || !again[i].grad().defined()) continue;
+            Tensor& grad = inputs[i].edge().state()->grad;
+            if (grad.defined()) {  // an input listed twice
+                inputs[i].edge().add(again[i].grad());
+            } else {
+                grad = again[i].grad();
+            }
+        }
     });
 }
 

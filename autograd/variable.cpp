@@ -5,6 +5,24 @@
 
 namespace vila::autograd {
 
+GradState::GradState() = default;
+
+// Lets a chain of operators go in a loop: destructors calling each other would need stack in
+// proportion to its length.
+GradState::~GradState() {
+    std::vector<std::unique_ptr<Node>> last;
+    if (producer) last.push_back(std::move(producer));
+    while (!last.empty()) {
+        std::unique_ptr<Node> node = std::move(last.back());
+        last.pop_back();
+        const auto inputs = std::move(node->inputs);
+        node.reset();  // with the closure go all other references that this node holds
+        for (const auto& input : inputs)
+            if (input.use_count() == 1 && input->producer)
+                last.push_back(std::move(input->producer));
+    }
+}
+
 Variable::Variable(Tensor value, bool requires_grad) : value_(std::move(value)) {
     if (!requires_grad) return;
     VILA_CHECK(is_floating(value_.dtype()), "a gradient needs a floating dtype, got ",
@@ -71,26 +89,30 @@ Tensor Edge::accumulator(Device& device) const {
     return grad;
 }
 
-bool recording(const std::vector<Variable>& inputs) {
+bool recording(std::initializer_list<VariableRef> inputs) {
     for (const Variable& input : inputs)
         if (input.requires_grad()) return input.device().grad_enabled;
     return false;
 }
 
-Variable record(const char* name, Tensor value, const std::vector<Variable>& inputs,
+Variable record(const char* name, Tensor value, std::initializer_list<VariableRef> inputs,
+                std::function<void(const Tensor&)> backward) {
+    if (!recording(inputs)) return Variable(std::move(value));
+    std::vector<std::shared_ptr<GradState>> states;
+    states.reserve(inputs.size());
+    for (const Variable& input : inputs)
+        if (input.requires_grad()) states.push_back(input.edge().state());
+    return record(name, std::move(value), std::move(states), std::move(backward));
+}
+
+Variable record(const char* name, Tensor value, std::vector<std::shared_ptr<GradState>> inputs,
                 std::function<void(const Tensor&)> backward) {
     Variable result(std::move(value));
-    if (!recording(inputs)) return result;
-    auto node = std::make_shared<Node>();
-    node->name = name;
-    for (const Variable& input : inputs)
-        if (input.requires_grad()) node->inputs.push_back(input.edge().state());
-    node->backward = std::move(backward);
     result.state_ = std::make_shared<GradState>();
     result.state_->shape = result.shape();
     result.state_->grad_dtype = result.dtype();
-    node->output = result.state_.get();
-    result.state_->producer = std::move(node);
+    result.state_->producer = std::make_unique<Node>(
+        Node{name, result.device().recorded++, std::move(inputs), std::move(backward)});
     return result;
 }
 

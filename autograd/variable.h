@@ -9,6 +9,7 @@
 // backward.cpp (the walk).
 
 #include <functional>
+#include <initializer_list>
 #include <memory>
 #include <string>
 #include <vector>
@@ -18,6 +19,8 @@
 namespace vila::autograd {
 
 struct Node;
+class Variable;
+using VariableRef = std::reference_wrapper<const Variable>;
 
 // The gradient side of a variable; outlives the value where backward does not need that.
 struct GradState {
@@ -27,9 +30,16 @@ struct GradState {
     // Undefined until something was added. Between operators it may be wider than grad_dtype: f32
     // where an accumulator was asked for.
     Tensor grad;
-    std::shared_ptr<Node> producer;
+    std::unique_ptr<Node> producer;  // none for leaves
     // Called by backward() when the last contribution to a leaf's gradient has been added.
     std::function<void(const Tensor& grad)> on_complete;
+    // During backward(): operators that still have to add to `grad`.
+    int64_t pending = 0;
+
+    GradState();
+    ~GradState();
+    GradState(const GradState&) = delete;
+    GradState& operator=(const GradState&) = delete;
 };
 
 // Memory for a kernel to leave a gradient in: to overwrite, or to add to when something is there
@@ -87,8 +97,9 @@ class Variable {
     Variable detach() const { return Variable(value_); }
 
   private:
-    friend Variable record(const char*, Tensor, const std::vector<Variable>&,
+    friend Variable record(const char*, Tensor, std::vector<std::shared_ptr<GradState>>,
                            std::function<void(const Tensor&)>);
+    friend std::vector<Variable> checkpoint_border(const std::vector<Variable>&);
     Tensor value_;
     std::shared_ptr<GradState> state_;
 };
@@ -96,23 +107,24 @@ class Variable {
 // One operator that ran.
 struct Node {
     const char* name;
+    int64_t order;  // operators recorded on the device before this one
     std::vector<std::shared_ptr<GradState>> inputs;  // only those that want a gradient
-    GradState* output = nullptr;                     // owned by the variable and its consumers
-    std::function<void(const Tensor& dy)> backward;
+    std::function<void(const Tensor& dy)> backward;  // empty once it has run
 };
 
 // Makes an operator's result. When gradients are recorded and some input wants one, the result
-// remembers `backward`, which receives the gradient of `value` (its shape and dtype) and must add
-// to the edges of the inputs. `name` appears in messages.
-Variable record(const char* name, Tensor value, const std::vector<Variable>& inputs,
+// remembers `backward`, which receives the gradient of `value` (its shape and dtype, contiguous)
+// and must add to the edges of the inputs. `name` appears in messages.
+Variable record(const char* name, Tensor value, std::initializer_list<VariableRef> inputs,
                 std::function<void(const Tensor& dy)> backward);
-
+// The same for inputs given by their gradients' states.
+Variable record(const char* name, Tensor value, std::vector<std::shared_ptr<GradState>> inputs,
+                std::function<void(const Tensor& dy)> backward);
 // Whether record() would keep a closure for these inputs: lets an operator skip saving.
-bool recording(const std::vector<Variable>& inputs);
+bool recording(std::initializer_list<VariableRef> inputs);
 
-// Runs the closures behind `output` in reverse order of dependence, starting from `dy` (shape of
-// output; a one-element output may omit it: 1), and frees the graph. Throws if it was freed
-// already.
+// Runs the closures behind `output`, the last recorded first, starting from `dy` (shape of output;
+// a one-element output may omit it: 1), and frees the graph. Throws if it was freed already.
 void backward(const Variable& output, const Tensor& dy = Tensor());
 
 // While one of these lives, operators on its device record nothing.
@@ -130,10 +142,12 @@ class NoGrad {
     bool before_;
 };
 
-// Activation checkpointing (Chen et al. 2016): runs `body` without recording, keeps only `inputs`,
-// and runs it again during backward. `body` must be a pure function of the inputs and of
-// parameters; say with `trains_parameters` whether any of those is a leaf that wants a gradient.
-Variable checkpoint(const std::vector<Variable>& inputs, bool trains_parameters,
+// Copies of `inputs` whose gradients are their own: where the graph inside a checkpoint ends.
+std::vector<Variable> checkpoint_border(const std::vector<Variable>& inputs);
+// Activation checkpointing (Chen et al. 2016): keeps only `inputs` of what `body` computes, and
+// runs it again during backward. `body` must be a pure function of the inputs and of leaves
+// (parameters); gradients are the same, bit for bit, as without.
+Variable checkpoint(const std::vector<Variable>& inputs,
                     std::function<Variable(const std::vector<Variable>&)> body);
 
 }  // namespace vila::autograd

@@ -49,6 +49,8 @@ class Device {
 
     // Whether operators record what backward needs; see autograd::NoGrad.
     bool grad_enabled = true;
+    // Operators recorded so far: the order in which backward() goes back.
+    int64_t recorded = 0;
 
   protected:
     virtual void* allocate_bytes(int64_t bytes) = 0;
