@@ -1,6 +1,5 @@
 #include "models/llama.h"
 
-#include <algorithm>
 #include <cmath>
 
 #include "autograd/ops.h"
@@ -153,14 +152,12 @@ Variable Llama::embed(const Tensor& ids) const {
 
 Variable Llama::hidden(const Variable& embeddings, const Tensor& positions, const Tensor& starts,
                        bool checkpointing) const {
-    const bool trains = std::any_of(table_.begin(), table_.end(),
-                                    [](const nn::Parameter& p) { return p.trainable(); });
     Variable x = embeddings;
     for (const LlamaBlock& layer : layers_) {
         const auto body = [this, &layer, positions, starts](const std::vector<Variable>& inputs) {
             return layer(inputs[0], positions, starts, rope_);
         };
-        x = checkpointing ? autograd::checkpoint({x}, trains, body) : body({x});
+        x = checkpointing ? autograd::checkpoint({x}, body) : body({x});
     }
     return norm_(x);
 }

@@ -1,7 +1,5 @@
 #include "models/vit.h"
 
-#include <algorithm>
-
 #include "autograd/ops.h"
 
 namespace vila::models {
@@ -111,8 +109,6 @@ Variable Vit::embed(const Tensor& pixels) const {
 Variable Vit::hidden_state(const Tensor& pixels, int64_t index, bool checkpointing) const {
     const Shape expected = {pixels.size(0), kChannels, config_.image_size, config_.image_size};
     VILA_CHECK_EQ(pixels.shape(), expected, "[vit] shape of the pixels");
-    const bool trains = std::any_of(table_.begin(), table_.end(),
-                                    [](const nn::Parameter& p) { return p.trainable(); });
     const Tensor starts =
         nn::equal_starts(pixels.device(), pixels.size(0), config_.num_positions());
     Variable x = embed(pixels);
@@ -122,7 +118,7 @@ Variable Vit::hidden_state(const Tensor& pixels, int64_t index, bool checkpointi
         const auto body = [&layer, starts](const std::vector<Variable>& inputs) {
             return layer(inputs[0], starts);
         };
-        x = checkpointing ? autograd::checkpoint({x}, trains, body) : body({x});
+        x = checkpointing ? autograd::checkpoint({x}, body) : body({x});
     }
     return x;
 }
