@@ -7,8 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
-#include "tensor/check.h"
-#include "tensor/file.h"
+#include "tests/text_helpers.h"
 
 namespace vila::data {
 namespace {
@@ -23,11 +22,9 @@ std::vector<std::string> corpus() {
 }
 
 json saved(const Tokenizer& tokenizer, const char* file) {
-    const auto target = std::filesystem::temp_directory_path() / "vila_trained_tokenizer";
-    tokenizer.save(target);
-    const json content = json::parse(read_file(target / file));
-    std::filesystem::remove_all(target);
-    return content;
+    const ScratchFolder scratch;
+    tokenizer.save(scratch.path());
+    return json::parse(read_file(scratch.path() / file));
 }
 
 json golden(const std::string& name) {
@@ -104,13 +101,8 @@ TEST(BpeTrainer, ASecondTrainingGivesTheSameFiles) {
 }
 
 TEST(BpeTrainer, RefusesWhatCannotWork) {
-    const auto message = [](const BpeTraining& training) -> std::string {
-        try {
-            train_bpe(std::vector<std::string>{"x"}, training);
-        } catch (const Error& error) {
-            return error.what();
-        }
-        return "no error";
+    const auto message = [](const BpeTraining& training) {
+        return message_of([&] { train_bpe(std::vector<std::string>{"x"}, training); });
     };
     EXPECT_EQ(
         message({.vocab_size = 257}),

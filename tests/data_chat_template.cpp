@@ -4,11 +4,9 @@
 
 #include <gtest/gtest.h>
 
-#include <functional>
 #include <string>
 
-#include "data/bpe_trainer.h"
-#include "tensor/check.h"
+#include "tests/text_helpers.h"
 
 namespace vila::data {
 namespace {
@@ -55,15 +53,6 @@ std::string training(const char* name, const std::vector<Message>& messages = kT
 
 std::string prompt(const char* name, const std::vector<Message>& messages = kQuestion) {
     return shown(ChatTemplate::named(name).render(messages, true));
-}
-
-std::string message_of(const std::function<void()>& action) {
-    try {
-        action();
-    } catch (const Error& error) {
-        return error.what();
-    }
-    return "no error";
 }
 
 TEST(ChatTemplate, Plain) {
@@ -205,23 +194,8 @@ TEST(ChatTemplate, ErrorsSayWhatWasExpected) {
               "first)");
 }
 
-std::unique_ptr<Tokenizer> byte_tokenizer(BpeTraining training = {}) {
-    training.vocab_size = static_cast<int64_t>(training.special_tokens.size()) + 256;
-    return train_bpe(std::vector<std::string>{}, training);
-}
-
-// Ids and labels back as text: targets in brackets, (image) for an image.
 std::string shown(const TokenizedText& encoded, const Tokenizer& tokenizer) {
-    std::string text;
-    bool target = false;
-    for (size_t i = 0; i < encoded.ids.size(); ++i) {
-        const bool is_target = encoded.labels[i] != kIgnoreLabel;
-        EXPECT_TRUE(!is_target || encoded.labels[i] == encoded.ids[i]);
-        if (is_target != target) text += is_target ? "[" : "]";
-        target = is_target;
-        text += encoded.ids[i] == kImageToken ? "(image)" : tokenizer.decode(Ids{encoded.ids[i]});
-    }
-    return text + (target ? "]" : "");
+    return shown(encoded.ids, encoded.labels, tokenizer);
 }
 
 TEST(ChatTemplate, IdsAndLabelsAreMadeTogether) {

@@ -5,15 +5,13 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <random>
 #include <string>
 
 #include "data/bpe_tokenizer.h"
 #include "data/pretokenizer.h"
-#include "tensor/check.h"
-#include "tensor/file.h"
+#include "tests/text_helpers.h"
 
 namespace vila::data {
 namespace {
@@ -41,15 +39,6 @@ std::filesystem::path folder(const std::string& name) {
 
 json cases() {
     return json::parse(read_file(goldens() / "tokenizer_cases.json"));
-}
-
-std::string message_of(const std::function<void()>& action) {
-    try {
-        action();
-    } catch (const Error& error) {
-        return error.what();
-    }
-    return "no error";
 }
 
 TEST(Pretokenizer, SplitsAsTheRegularExpressionsDo) {
@@ -213,14 +202,13 @@ TEST(Tokenizer, SpecialTokens) {
 }
 
 TEST(Tokenizer, SavesTheFilesItWasLoadedFrom) {
-    const auto target = std::filesystem::temp_directory_path() / "vila_tokenizer_saved";
+    const ScratchFolder scratch;
     for (const Rule& rule : kRules) {
-        std::filesystem::remove_all(target);
+        const auto target = scratch.path() / rule.name;
         load_tokenizer(folder(rule.name))->save(target);
         for (const char* file : {"tokenizer.json", "tokenizer_config.json"})
             EXPECT_EQ(read_file(target / file), read_file(folder(rule.name) / file));
     }
-    std::filesystem::remove_all(target);
 }
 
 TEST(Tokenizer, ErrorsSayWhatWasExpected) {

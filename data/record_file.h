@@ -1,0 +1,79 @@
+#pragma once
+
+// RecordFile: random access to the records of one text file. Opening scans the file once for where
+// records begin and keeps only that; text() reads one record. Files that end in .gz are unpacked
+// into memory as a whole.
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "tensor/file.h"
+
+namespace vila::data {
+
+enum class RecordLayout {
+    Json,  // the elements of one JSON array, or one JSON value a line; blank lines are skipped
+    Paragraphs,  // plain text: documents separated by blank lines; without any, one document a line
+};
+
+class RecordFile {
+  public:
+    // Throws when the file cannot be read, or a JSON array in it is cut short. Records themselves
+    // are not looked into.
+    RecordFile(const std::filesystem::path& path, RecordLayout layout);
+
+    int64_t size() const { return static_cast<int64_t>(begins_.size()); }
+    // The record's bytes without surrounding white space. Safe to call from many threads.
+    std::string text(int64_t index) const;
+    // "train.json[3]" for element 3 of an array, counted from 0; "pairs.jsonl:7" for line 7,
+    // counted from 1.
+    std::string where(int64_t index) const;
+
+  private:
+    class Scanner;
+    void read_at(int64_t offset, char* destination, int64_t bytes) const;
+    void index_lines(Scanner& scanner);
+    void index_paragraphs(Scanner& scanner);
+    void index_array(Scanner& scanner);
+    void add(int64_t begin, int64_t end);
+
+    std::filesystem::path path_;
+    std::unique_ptr<RandomAccessFile> file_;
+    std::string unpacked_;  // instead of file_, of a .gz
+    int64_t bytes_ = 0;
+    bool is_array_ = false;
+    bool is_line_each_ = true;  // record i is line i + 1
+    std::vector<int64_t> begins_;
+    std::vector<uint32_t> lengths_;
+};
+
+// The records of a file, or of all the files of a directory in the order of their names.
+class RecordFiles {
+  public:
+    // Throws also when there is no such path, no file in the directory, or no record in any of
+    // them. A directory's files count if they end in one of `extensions` (".json"), or that and
+    // ".gz".
+    RecordFiles(const std::filesystem::path& path, RecordLayout layout,
+                const std::vector<std::string>& extensions);
+
+    int64_t size() const { return size_; }
+    std::string text(int64_t index) const;
+    std::string where(int64_t index) const;
+
+  private:
+    const RecordFile& file_of(int64_t& index) const;
+
+    std::vector<std::unique_ptr<RecordFile>> files_;
+    std::vector<int64_t> firsts_;  // index of each file's first record
+    int64_t size_ = 0;
+};
+
+// The files that a path stands for: itself, or a directory's files with one of the extensions.
+std::vector<std::filesystem::path> files_at(const std::filesystem::path& path,
+                                            const std::vector<std::string>& extensions);
+
+}  // namespace vila::data
