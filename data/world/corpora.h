@@ -19,7 +19,7 @@ void write_interleaved(const WorldOptions& options, const Pool& pool, const Fact
 void write_instructions(const WorldOptions& options, const Pool& pool,
                         const std::filesystem::path& out);
 
-// instructions-multi.json: the same kind of question about several images in turn.
+// instructions-multi.json: a question about each of several images, mostly of one kind.
 void write_multi_instructions(const WorldOptions& options, const Pool& pool,
                               const std::filesystem::path& out);
 

@@ -34,18 +34,54 @@ void add_turn(Json& conversations, const Question& question, bool with_image) {
     conversations.push_back({{"from", "gpt"}, {"value", question.answer}});
 }
 
-// Two or three questions about one image of a single object, a description among them.
-std::vector<Question> single_object_questions(const Scene& scene, WorldRandom& random) {
+// What can be asked about an image of a single object; the description comes last.
+std::vector<Question> single_object_questions(const Scene& scene) {
     const Object& object = scene.objects[0];
-    std::vector<Question> questions = {{"what color is it ?", word_of(object, Attribute::color)},
-                                       {"what shape is it ?", word_of(object, Attribute::shape)},
-                                       {"what size is it ?", word_of(object, Attribute::size)},
-                                       {"where is it ?", word_of(object, Attribute::position)}};
+    return {{"what color is it ?", word_of(object, Attribute::color)},
+            {"what shape is it ?", word_of(object, Attribute::shape)},
+            {"what size is it ?", word_of(object, Attribute::size)},
+            {"where is it ?", word_of(object, Attribute::position)},
+            description_question(scene)};
+}
+
+// The description and one or two of the others, in random order.
+std::vector<Question> describe_and_ask(const Scene& scene, WorldRandom& random) {
+    std::vector<Question> questions = single_object_questions(scene);
+    const Question description = questions.back();
+    questions.pop_back();
     random.shuffle(questions);
     questions.resize(static_cast<size_t>(random.between(1, 2)));
-    questions.insert(questions.begin() + random.below(2), description_question(scene));
+    questions.insert(questions.begin() + random.below(2), description);
     return questions;
 }
+
+// Questions about several images, each about its own: one kind of look-up for all, one question
+// about single objects for all, or any question about single objects.
+class ManyImages {
+  public:
+    explicit ManyImages(WorldRandom& random)
+        : kind_(random.pick(kQuestionKinds)),
+          single_(random.chance(.5)),
+          mixed_(random.chance(.5)),
+          which_(static_cast<size_t>(random.below(5))) {}
+
+    std::pair<std::string, Question> next(const Pool& pool, WorldRandom& random) const {
+        while (true) {
+            const SceneImage& image = single_ ? pool.one_object(random) : pool.several(random);
+            if (single_) {
+                const size_t which = mixed_ ? static_cast<size_t>(random.below(5)) : which_;
+                return {image.file, single_object_questions(image.scene)[which]};
+            }
+            const auto asked = ask(image.scene, kind_, random);
+            if (asked) return {image.file, asked->question};
+        }
+    }
+
+  private:
+    QuestionKind kind_;
+    bool single_, mixed_;
+    size_t which_;
+};
 
 }  // namespace
 
@@ -58,7 +94,7 @@ void write_instructions(const WorldOptions& options, const Pool& pool,
         const SceneImage& image = single ? pool.one_object(random) : pool.several(random);
         std::vector<Question> questions;
         if (single)
-            questions = single_object_questions(image.scene, random);
+            questions = describe_and_ask(image.scene, random);
         else
             for (int turn = random.between(2, 4); turn > 0; --turn)
                 questions.push_back(ask_anything(image.scene, random));
@@ -76,16 +112,13 @@ void write_multi_instructions(const WorldOptions& options, const Pool& pool,
     WorldRandom random(options.seed, "instructions-multi");
     ArrayWriter file(out / "instructions-multi.json");
     for (int row = 0; row < options.multi_conversations; ++row) {
-        const QuestionKind& kind = random.pick(kQuestionKinds);
+        const ManyImages source(random);
         Json images = Json::array();
         Json conversations = Json::array();
-        for (int left = random.between(2, 5); left > 0;) {
-            const SceneImage& image = pool.several(random);
-            const auto asked = ask(image.scene, kind, random);
-            if (!asked) continue;
-            images.push_back(image.file);
-            add_turn(conversations, asked->question, true);
-            --left;
+        for (int left = random.between(2, 5); left > 0; --left) {
+            const auto [image, question] = source.next(pool, random);
+            images.push_back(image);
+            add_turn(conversations, question, true);
         }
         const Json value = {{"id", row}, {"image", images}, {"conversations", conversations}};
         file.add(value);

@@ -124,7 +124,7 @@ void write_interleaved(const WorldOptions& options, const Pool& pool, const Fact
     for (int row = 0; row < options.interleaved; ++row) {
         InterleavedDocument document;
         const double kind = random.uniform();
-        if (kind < .30)
+        if (kind < .20)
             write_labels(document, pool, random);
         else if (kind < .75)
             write_recurring(document, pool, random);
