@@ -166,15 +166,32 @@ void render_llama_3(const Definition& definition, const Conversation& conversati
     if (conversation.generates) open(definition.assistant);
 }
 
-// "question : what is it ? answer : a dog ." in words that a tiny vocabulary has.
+// A question with one space before each piece of its text, and none before an image.
+std::string with_single_spaces(std::string_view question) {
+    constexpr std::string_view kBlanks = " \t\r\n";
+    std::string spaced;
+    while (true) {
+        const size_t at = question.find(kImagePlaceholder);
+        std::string_view piece = question.substr(0, at);
+        piece.remove_prefix(std::min(piece.find_first_not_of(kBlanks), piece.size()));
+        piece = piece.substr(0, piece.find_last_not_of(kBlanks) + 1);
+        if (!piece.empty()) spaced.append(" ").append(piece);
+        if (at == std::string_view::npos) return spaced;
+        spaced += kImagePlaceholder;
+        question.remove_prefix(at + kImagePlaceholder.size());
+    }
+}
+
+// "question : what is it ? answer : a dog ." in words that a tiny vocabulary has. The full stop,
+// where it is a token of its own, ends an answer.
 void render_qa(const Definition&, const Conversation& conversation, SegmentList& list) {
     list.bos().text(conversation.system);
     for (size_t turn = 0; turn < conversation.turns.size(); ++turn) {
         const std::string& text = conversation.turns[turn];
         if (is_question(turn))
             list.text(turn == 0 && conversation.system.empty() ? "" : " ")
-                .text("question : ")
-                .text(text)
+                .text("question :")
+                .text(with_single_spaces(text))
                 .text(" answer :");
         else
             list.text(" ", true).text(text, true).text(" .", true);
@@ -236,7 +253,7 @@ constexpr Definition kDefinitions[] = {
     {"hermes-2", kHermesSystem, render_chatml, "", "", "", "", {"<|im_end|>", ""}},
     {"mpt", kMptSystem, render_chatml, "", "", "", "", {"<|im_end|>", ""}},
     {"qwen2", kQwenSystem, render_chatml, "", "", "\n", "", {"<|im_end|>", "<|endoftext|>"}},
-    {"qa", "", render_qa, "", "", "", "", {}},
+    {"qa", "", render_qa, "", "", "", "", {"\u0120.", ""}},
 };
 
 Conversation take_apart(std::span<const Message> messages, const Definition& definition,

@@ -154,9 +154,9 @@ TEST(ChatTemplate, Qwen2) {
 
 TEST(ChatTemplate, QuestionAndAnswer) {
     EXPECT_EQ(training("qa"),
-              "(bos)question : (image)\nWhat? answer :[ A dog. .] question : Sure? answer :[ Yes. "
+              "(bos)question :(image) What? answer :[ A dog. .] question : Sure? answer :[ Yes. "
               ".(eos)]");
-    EXPECT_EQ(prompt("qa"), "(bos)question : (image)\nWhat? answer :");
+    EXPECT_EQ(prompt("qa"), "(bos)question :(image) What? answer :");
 }
 
 TEST(ChatTemplate, APromptIsWhereTheAnswerOfTrainingBegins) {
@@ -267,6 +267,8 @@ TEST(ChatTemplate, StopIds) {
     EXPECT_EQ(ChatTemplate::named("vicuna_v1").stop_ids(*tokenizer), Ids{1});
     EXPECT_EQ(ChatTemplate::named("qwen2").stop_ids(*tokenizer), (Ids{1, 3}));
     EXPECT_EQ(ChatTemplate::named("llama_3").stop_ids(*tokenizer), (Ids{1, 4}));
+    training.special_tokens = {"<s>", "</s>", "\u0120."};
+    EXPECT_EQ(ChatTemplate::named("qa").stop_ids(*byte_tokenizer(training)), (Ids{1, 2}));
 }
 
 TEST(ChatTemplate, RawPromptsParseTokensAndImages) {
