@@ -34,7 +34,7 @@ Variable linear_cross_entropy(const Variable& hidden, const Variable& weight, co
     }
     call(device, "linear_cross_entropy", &Kernels::linear_cross_entropy,
          {.hidden = hidden.value().contiguous(),
-          .weight = weight.value(),
+          .weight = weight.value().contiguous(),
           .targets = targets,
           .grad_scale = loss_scale,
           .losses = losses,

@@ -18,6 +18,8 @@ namespace vila::cpu_kernels {
 
 namespace {
 
+constexpr DType F32 = DType::F32, BF16 = DType::BF16;
+
 struct Pieces {
     std::string name;
     GemmKernels kernels;
@@ -53,7 +55,9 @@ struct Matrix {
                                    : static_cast<void*>(narrow.data());
     }
     // As an operand, transposed or not.
-    MatrixView view(bool transpose) { return {data(), transpose ? 1 : row, transpose ? row : 1}; }
+    MatrixView view(bool transpose) {
+        return {data(), transpose ? 1 : row, transpose ? row : 1, dtype};
+    }
     double at(int64_t i, int64_t j, bool transpose) const {
         return values[static_cast<size_t>(transpose ? j * row + i : i * row + j)];
     }
@@ -67,13 +71,13 @@ struct Matrix {
 struct Case {
     int64_t m, n, k;
     bool transpose_a, transpose_b;
-    DType input, output;
+    DType a, b, c;  // and of the bias, that of b
     bool accumulate, bias;
     float alpha;
 
     std::string text() const {
         return str(m, " x ", n, " x ", k, " ", transpose_a ? "T" : "N", transpose_b ? "T" : "N",
-                   " ", input, " to ", output, accumulate ? " accumulate" : "", bias ? " bias" : "",
+                   " ", a, " ", b, " to ", c, accumulate ? " accumulate" : "", bias ? " bias" : "",
                    " alpha ", alpha);
     }
 };
@@ -82,11 +86,11 @@ struct Case {
 struct Experiment {
     explicit Experiment(const Case& c)
         : what(c),
-          a(c.transpose_a ? c.k : c.m, c.transpose_a ? c.m : c.k, c.input, 1),
-          b(c.transpose_b ? c.n : c.k, c.transpose_b ? c.k : c.n, c.input, 2),
-          bias(1, c.n, c.input, 3),
-          before(c.m, c.n, c.output, 4) {
-        const double rounding = c.output == DType::BF16 ? 0x1.01p-8 : 0x1p-24;
+          a(c.transpose_a ? c.k : c.m, c.transpose_a ? c.m : c.k, c.a, 1),
+          b(c.transpose_b ? c.n : c.k, c.transpose_b ? c.k : c.n, c.b, 2),
+          bias(1, c.n, c.b, 3),
+          before(c.m, c.n, c.c, 4) {
+        const double rounding = c.c == DType::BF16 ? 0x1.01p-8 : 0x1p-24;
         for (int64_t i = 0; i < c.m; ++i) {
             for (int64_t j = 0; j < c.n; ++j) {
                 double sum = 0.0, squares = 0.0;
@@ -112,15 +116,15 @@ struct Experiment {
         return {.m = what.m,
                 .n = what.n,
                 .k = what.k,
-                .input = what.input,
-                .output = what.output,
                 .a = a.view(what.transpose_a),
                 .b = b.view(what.transpose_b),
                 .c = c,
                 .c_row = before.row,
+                .c_dtype = what.c,
                 .accumulate = what.accumulate,
                 .alpha = what.alpha,
-                .bias = what.bias ? bias.data() : nullptr};
+                .bias = what.bias ? bias.data() : nullptr,
+                .bias_dtype = what.b};
     }
 
     // Runs `compute` on a fresh copy of c and returns c as numbers; "" in `bad` if all is well.
@@ -133,7 +137,7 @@ struct Experiment {
             for (int64_t j = 0; j < c.row; ++j) {
                 const auto at = static_cast<size_t>(i * c.row + j);
                 const float value =
-                    what.output == DType::F32 ? c.values[at] : static_cast<float>(c.narrow[at]);
+                    what.c == DType::F32 ? c.values[at] : static_cast<float>(c.narrow[at]);
                 if (j >= what.n) {
                     if (value != before.values[at]) bad = str("wrote beyond row ", i);
                     continue;
@@ -170,7 +174,8 @@ void run_parts(const GemmKernels& kernels, const GemmProblem& problem, int64_t t
 void check(const Case& c) {
     Experiment experiment(c);
     for (const Pieces& pieces : all_pieces()) {
-        if (pieces.kernels.pairs && (c.input == DType::F32 || c.k % 2 != 0)) continue;
+        const bool pairs_possible = c.a == DType::BF16 && c.b == DType::BF16 && c.k % 2 == 0;
+        if (pieces.kernels.pairs && !pairs_possible) continue;
         std::vector<float> one_part;
         for (const int64_t threads : {1, 2, 3, 7}) {
             std::string bad;
@@ -189,18 +194,21 @@ void check(const Case& c) {
 void check_size(int64_t m, int64_t n, int64_t k) {
     for (const bool transpose_a : {false, true}) {
         for (const bool transpose_b : {false, true}) {
-            Case c = {m,          n,          k,     transpose_a, transpose_b,
-                      DType::F32, DType::F32, false, false,       1.0F};
+            Case c = {m, n, k, transpose_a, transpose_b, F32, F32, F32, false, false, 1.0F};
             check(c);
             c.accumulate = c.bias = true;
             c.alpha = -0.5F;
             check(c);
-            c.input = DType::BF16;
+            c.b = BF16;
             check(c);
-            c.output = DType::BF16;
+            c.a = BF16;
+            check(c);
+            c.c = BF16;
             check(c);
             c.accumulate = c.bias = false;
             c.alpha = 1.0F;
+            check(c);
+            c.b = F32;
             check(c);
         }
     }
@@ -238,32 +246,33 @@ TEST(CpuGemm, RowsThatShareCacheSets) {
     check_size(20, 40, 2045);
 }
 
+void check_few_rows(const Case& c) {
+    Experiment experiment(c);
+    std::vector<float> a_f32;
+    for (int64_t i = 0; i < c.m; ++i)
+        for (int64_t p = 0; p < c.k; ++p)
+            a_f32.push_back(static_cast<float>(experiment.a.at(i, p, false)));
+    for (const Pieces& pieces : all_pieces()) {
+        std::string bad;
+        experiment.run(
+            [&](const GemmProblem& problem) {
+                gemv_columns(pieces.kernels, problem, a_f32.data(), 5, c.n);
+                gemv_columns(pieces.kernels, problem, a_f32.data(), 0, 5);
+            },
+            bad);
+        ASSERT_EQ(bad, "") << pieces.name << ", " << c.text();
+    }
+}
+
 TEST(CpuGemm, FewRows) {
     for (const int64_t m : {1, 2, 3, 4}) {
         for (const int64_t k : {1, 7, 16, 31, 64, 65, 127, 130, 1000}) {
-            for (const DType input : {DType::F32, DType::BF16}) {
-                for (const DType output : {DType::F32, input}) {
-                    for (const bool more : {false, true}) {
-                        const Case c = {m,     17,     k,    false, true,
-                                        input, output, more, more,  more ? 0.25F : 1.0F};
-                        Experiment experiment(c);
-                        for (const Pieces& pieces : all_pieces()) {
-                            std::string bad;
-                            experiment.run(
-                                [&](const GemmProblem& problem) {
-                                    ASSERT_TRUE(gemv_possible(problem));
-                                    std::vector<float> a_f32;
-                                    for (int64_t i = 0; i < m; ++i)
-                                        for (int64_t p = 0; p < k; ++p)
-                                            a_f32.push_back(
-                                                static_cast<float>(experiment.a.at(i, p, false)));
-                                    gemv_columns(pieces.kernels, problem, a_f32.data(), 5, 17);
-                                    gemv_columns(pieces.kernels, problem, a_f32.data(), 0, 5);
-                                },
-                                bad);
-                            ASSERT_EQ(bad, "") << pieces.name << ", " << c.text();
-                        }
-                    }
+            for (const DType input : {F32, BF16}) {
+                for (const DType output : {F32, BF16}) {
+                    check_few_rows(
+                        {m, 17, k, false, true, input, input, output, false, false, 1.0F});
+                    check_few_rows(
+                        {m, 17, k, false, true, input, input, output, true, true, 0.25F});
                 }
             }
         }
@@ -272,9 +281,9 @@ TEST(CpuGemm, FewRows) {
 
 TEST(CpuGemm, PropagatesNanAndInfinity) {
     for (const Pieces& pieces : all_pieces()) {
-        for (const DType dtype : {DType::F32, DType::BF16}) {
-            if (pieces.kernels.pairs && dtype == DType::F32) continue;
-            const Case c = {16, 40, 20, false, true, dtype, DType::F32, false, false, 1.0F};
+        for (const DType dtype : {F32, BF16}) {
+            if (pieces.kernels.pairs && dtype == F32) continue;
+            const Case c = {16, 40, 20, false, true, dtype, dtype, F32, false, false, 1.0F};
             Experiment experiment(c);
             const size_t a_3_5 = static_cast<size_t>(3 * experiment.a.row + 5);
             const size_t a_9_7 = static_cast<size_t>(9 * experiment.a.row + 7);

@@ -105,8 +105,11 @@ class Part {
 
   private:
     // Elements of two bytes that become floats on the way.
-    bool narrow() const { return problem_.input == DType::BF16 && !kernels_.pairs; }
-    static const char* address(const MatrixView& x) { return static_cast<const char*>(x.data); }
+    bool narrow(const MatrixView& x) const { return x.dtype == DType::BF16 && !kernels_.pairs; }
+    // Bytes of one step along the neighbours in a row.
+    int64_t step_bytes(const MatrixView& x) const {
+        return x.element_size() * (kernels_.pairs ? 2 : 1);
+    }
 
     // Rows of a as the inner loop reads them: element (i, p) at data + i * row + p * step.
     struct Rows {
@@ -130,7 +133,7 @@ class Part {
     void pack_bias(Range columns) {
         if (problem_.bias == nullptr) return;
         const int64_t count = columns.end - columns.begin;
-        if (problem_.input == DType::F32) {
+        if (problem_.bias_dtype == DType::F32) {
             pack_rows(kernels_.isa, static_cast<const float*>(problem_.bias) + columns.begin, 0, 1,
                       count, bias_, 0);
         } else {
@@ -144,13 +147,13 @@ class Part {
         const MatrixView& b = problem_.b;
         const int64_t count = columns.end - columns.begin, k = steps.end - steps.begin;
         if (b.column == 1) {
-            pack_across(b.data, b.row, steps, columns.begin, count, kernels_.columns, packed_b_);
+            pack_across(b, b.row, steps, columns.begin, count, kernels_.columns, packed_b_);
             return;
         }
-        const auto transpose = narrow() ? kernels_.transpose_bf16 : kernels_.transpose;
-        const int64_t row_bytes = b.column * dtype_size(problem_.input);
-        const char* source =
-            address(b) + columns.begin * row_bytes + steps.begin * plan_.step_bytes;
+        const auto transpose = narrow(b) ? kernels_.transpose_bf16 : kernels_.transpose;
+        const int64_t row_bytes = b.column * b.element_size();
+        const char* source = static_cast<const char*>(b.data) + columns.begin * row_bytes +
+                             steps.begin * step_bytes(b);
         for (int64_t j = 0; j < count; j += kernels_.columns) {
             const int64_t filled = std::min(kernels_.columns, count - j);
             transpose(source + j * row_bytes, row_bytes, filled, k, packed_b_ + j * k);
@@ -158,35 +161,35 @@ class Part {
     }
 
     // Panels of a matrix whose rows run across them.
-    void pack_across(const void* data, int64_t row, Range steps, int64_t begin, int64_t count,
+    void pack_across(const MatrixView& x, int64_t row, Range steps, int64_t begin, int64_t count,
                      int64_t width, float* panels) {
         const int64_t k = steps.end - steps.begin;
-        if (problem_.input == DType::F32) {
-            const float* source = static_cast<const float*>(data) + steps.begin * row + begin;
-            pack_panels(kernels_.isa, PanelStep<float>{source, row}, k, count, width, panels);
-        } else if (kernels_.pairs) {
-            const auto* source = static_cast<const BFloat16*>(data) + 2 * steps.begin * row + begin;
-            pack_panels(kernels_.isa, PairStep{source, row}, k, count, width, panels);
-        } else {
-            const auto* source = static_cast<const BFloat16*>(data) + steps.begin * row + begin;
-            pack_panels(kernels_.isa, PanelStep<BFloat16>{source, row}, k, count, width, panels);
-        }
+        const auto pack = [&](auto step) {
+            step.source += begin;
+            pack_panels(kernels_.isa, step, k, count, width, panels);
+        };
+        const auto* wide = static_cast<const float*>(x.data);
+        const auto* halves = static_cast<const BFloat16*>(x.data);
+        if (kernels_.pairs) return pack(PairStep{halves + 2 * steps.begin * row, row});
+        if (narrow(x)) return pack(PanelStep<BFloat16>{halves + steps.begin * row, row});
+        pack(PanelStep<float>{wide + steps.begin * row, row});
     }
 
     Rows pack_a(Range steps, Range rows) {
         const MatrixView& a = problem_.a;
         const int64_t count = rows.end - rows.begin, k = steps.end - steps.begin;
         if (a.row == 1 && a.column != 1) {
-            pack_across(a.data, a.column, steps, rows.begin, count, kernels_.rows, packed_a_);
+            pack_across(a, a.column, steps, rows.begin, count, kernels_.rows, packed_a_);
             return {packed_a_, 1, kernels_.rows, k * kernels_.rows};
         }
-        const int64_t row_bytes = a.row * dtype_size(problem_.input);
-        const char* source = address(a) + rows.begin * row_bytes + steps.begin * plan_.step_bytes;
+        const int64_t row_bytes = a.row * a.element_size();
+        const char* source =
+            static_cast<const char*>(a.data) + rows.begin * row_bytes + steps.begin * step_bytes(a);
         if (!plan_.pack_a) {
             const int64_t row = row_bytes / static_cast<int64_t>(sizeof(float));
             return {reinterpret_cast<const float*>(source), row, 1, kernels_.rows * row};
         }
-        if (narrow()) {
+        if (narrow(a)) {
             pack_rows(kernels_.isa, reinterpret_cast<const BFloat16*>(source), a.row, count, k,
                       packed_a_, plan_.a_row);
         } else {
@@ -228,7 +231,7 @@ class Part {
         const int64_t height = rows.end - rows.begin, width = columns.end - columns.begin;
         const auto& compute = kernels_.tiles[static_cast<size_t>(height - 1)];
         const int64_t offset = rows.begin * problem_.c_row + columns.begin;
-        if (problem_.output == DType::F32 && width == kernels_.columns) {
+        if (problem_.c_dtype == DType::F32 && width == kernels_.columns) {
             tile.c = static_cast<float*>(problem_.c) + offset;
             tile.c_row = problem_.c_row;
             tile.add = problem_.accumulate || !first;
@@ -238,7 +241,7 @@ class Part {
         tile.c_row = plan_.keep_sums ? plan_.column_block : kernels_.columns;
         tile.add = plan_.keep_sums && !first;
         compute(tile);
-        if (problem_.output == DType::F32) {
+        if (problem_.c_dtype == DType::F32) {
             store_sums(kernels_.isa, tile.c, tile.c_row, height, width,
                        problem_.accumulate || !first, static_cast<float*>(problem_.c) + offset,
                        problem_.c_row);
@@ -263,7 +266,8 @@ GemmKernels gemm_kernels([[maybe_unused]] Isa isa, [[maybe_unused]] const GemmPr
 #if defined(__x86_64__)
     // On AMD (Zen 4, 5) the dot product of pairs does twice the work of a multiply-add per cycle;
     // on Intel (Sapphire and Emerald Rapids) half of it: one in two cycles.
-    const bool pairs = problem.input == DType::BF16 && problem.k % 2 == 0;
+    const bool pairs =
+        problem.a.dtype == DType::BF16 && problem.b.dtype == DType::BF16 && problem.k % 2 == 0;
     if (isa >= Isa::Avx512Bf16 && __builtin_cpu_is("amd") && pairs)
         return gemm_kernels_avx512_bf16();
     if (isa >= Isa::Avx512) return gemm_kernels_avx512();
@@ -275,15 +279,14 @@ GemmKernels gemm_kernels([[maybe_unused]] Isa isa, [[maybe_unused]] const GemmPr
 GemmPlan plan_gemm(const GemmKernels& kernels, const GemmProblem& problem, int64_t threads) {
     GemmPlan plan = {};
     plan.steps = kernels.pairs ? problem.k / 2 : problem.k;
-    plan.step_bytes = dtype_size(problem.input) * (kernels.pairs ? 2 : 1);
     const int64_t blocks = ceil_div(plan.steps, kStepBlock);
     plan.step_block = std::min(round_up(ceil_div(plan.steps, blocks), 8), plan.steps);
 
-    const bool narrow = problem.input == DType::BF16 && !kernels.pairs;
-    const int64_t row_bytes = problem.a.row * dtype_size(problem.input);
+    const bool narrow = problem.a.dtype == DType::BF16 && !kernels.pairs;
+    const int64_t row_bytes = problem.a.row * problem.a.element_size();
     plan.pack_a = problem.a.column != 1 || narrow || row_bytes % kSetStride == 0 ||
                   row_bytes % static_cast<int64_t>(sizeof(float)) != 0;
-    plan.keep_sums = problem.output == DType::BF16 && blocks > 1;
+    plan.keep_sums = problem.c_dtype == DType::BF16 && blocks > 1;
     choose_parts(kernels, problem, threads, plan);
 
     plan.part_rows = plan.keep_sums ? kSumRows : problem.m;

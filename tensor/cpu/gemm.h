@@ -4,9 +4,11 @@
 // pieces (one per instruction set) that the machine-neutral driver in gemm.cpp puts together.
 //
 // Reading order: gemm.cpp (the blocking, with its reasons), gemm_avx512.cpp (the inner loop),
-// gemm_pack.h (copies into the layout the inner loop wants), gemv.cpp (few rows).
+// gemm_pack.h (copies into the layout the inner loop wants), gemv.cpp (few rows), gemm_run.cpp
+// (threads and workspace).
 
 #include <cstdint>
+#include <functional>
 #include <span>
 
 #include "tensor/cpu/cpu_device.h"
@@ -17,19 +19,24 @@ namespace vila::cpu_kernels {
 struct MatrixView {
     const void* data;
     int64_t row, column;
+    DType dtype;
+
+    int64_t element_size() const { return dtype_size(dtype); }
+    MatrixView transposed() const { return {data, column, row, dtype}; }
 };
 
 // c (m, n) = alpha * a (m, k) b (k, n) [+ c if accumulate] [+ bias (n)].
-// a, b and bias: `input`, f32 or bf16. c: `output`, row-major, `input` or f32.
+// Each of a, b, bias and c is f32 or bf16; c and bias are row-major.
 struct GemmProblem {
     int64_t m, n, k;
-    DType input, output;
     MatrixView a, b;
     void* c;
     int64_t c_row;
+    DType c_dtype;
     bool accumulate = false;
     float alpha = 1.0F;
     const void* bias = nullptr;
+    DType bias_dtype = DType::F32;
 };
 
 // One tile of c: some rows (fixed by the function) by GemmKernels::columns columns, over one block
@@ -96,8 +103,11 @@ void gemm_part(const GemmKernels& kernels, const GemmProblem& problem, const Gem
 
 // c for up to kMaxDotRows rows of a and a transposed b (rows of weights, read once, in order):
 // columns [begin, end). a_f32 is a (m, k) in f32, rows k apart.
-bool gemv_possible(const GemmProblem& problem);
 void gemv_columns(const GemmKernels& kernels, const GemmProblem& problem, const float* a_f32,
                   int64_t begin, int64_t end);
+
+// Computes problem(0) to problem(count - 1), which differ in addresses only (k > 0), on the threads
+// of the device.
+void gemm(CpuDevice& device, int64_t count, const std::function<GemmProblem(int64_t)>& problem);
 
 }  // namespace vila::cpu_kernels

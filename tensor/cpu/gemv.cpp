@@ -7,36 +7,43 @@
 
 namespace vila::cpu_kernels {
 
-bool gemv_possible(const GemmProblem& problem) {
-    return problem.m <= kMaxDotRows && problem.b.row == 1;
+namespace {
+
+// Element i of f32 or bf16.
+float element(const void* data, DType dtype, int64_t i) {
+    return dtype == DType::F32 ? static_cast<const float*>(data)[i]
+                               : static_cast<float>(static_cast<const BFloat16*>(data)[i]);
 }
+
+template <typename Out>
+void store(Out& c, float value, bool accumulate) {
+    if (accumulate) value += static_cast<float>(c);
+    c = static_cast<Out>(value);
+}
+
+}  // namespace
 
 void gemv_columns(const GemmKernels& kernels, const GemmProblem& problem, const float* a_f32,
                   int64_t begin, int64_t end) {
-    const auto store = [&](auto* c, float value) {
-        if (problem.accumulate) value += static_cast<float>(*c);
-        *c = static_cast<std::remove_reference_t<decltype(*c)>>(value);
-    };
     for (int64_t j = begin; j < end; ++j) {
         float sums[kMaxDotRows];
-        float bias = 0.0F;
-        if (problem.input == DType::F32) {
-            const float* w_j = static_cast<const float*>(problem.b.data) + j * problem.b.column;
-            kernels.dot(a_f32, problem.k, problem.m, w_j, problem.k, sums);
-            if (problem.bias != nullptr) bias = static_cast<const float*>(problem.bias)[j];
+        const MatrixView& b = problem.b;
+        if (b.dtype == DType::F32) {
+            const float* b_j = static_cast<const float*>(b.data) + j * b.column;
+            kernels.dot(a_f32, problem.k, problem.m, b_j, problem.k, sums);
         } else {
-            const auto* w_j = static_cast<const BFloat16*>(problem.b.data) + j * problem.b.column;
-            kernels.dot_bf16(a_f32, problem.k, problem.m, w_j, problem.k, sums);
-            if (problem.bias != nullptr)
-                bias = static_cast<float>(static_cast<const BFloat16*>(problem.bias)[j]);
+            const auto* b_j = static_cast<const BFloat16*>(b.data) + j * b.column;
+            kernels.dot_bf16(a_f32, problem.k, problem.m, b_j, problem.k, sums);
         }
+        const float bias =
+            problem.bias != nullptr ? element(problem.bias, problem.bias_dtype, j) : 0.0F;
         for (int64_t i = 0; i < problem.m; ++i) {
             const float value = problem.alpha * sums[i] + bias;
             const int64_t at = i * problem.c_row + j;
-            if (problem.output == DType::F32) {
-                store(static_cast<float*>(problem.c) + at, value);
+            if (problem.c_dtype == DType::F32) {
+                store(static_cast<float*>(problem.c)[at], value, problem.accumulate);
             } else {
-                store(static_cast<BFloat16*>(problem.c) + at, value);
+                store(static_cast<BFloat16*>(problem.c)[at], value, problem.accumulate);
             }
         }
     }

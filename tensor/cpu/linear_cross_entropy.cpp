@@ -1,11 +1,16 @@
 // linear_cross_entropy: softmax cross-entropy of hidden (R, C) against weight (V, C), loss and
-// gradients in one call. The reference: row by row in f32 (f64 for f64), rows in order.
+// gradients in one call. First the reference, row by row, rows in order, which serves f64. Below it
+// the fast version: chunks of rows whose logits fit the cache, matrix products by gemm.
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 
 #include "tensor/cpu/dispatch.h"
+#include "tensor/cpu/gemm.h"
 #include "tensor/cpu/kernels.h"
+#include "tensor/cpu/parallel.h"
+#include "tensor/cpu/vector_math.h"
 
 namespace vila::cpu_kernels {
 
@@ -53,16 +58,123 @@ void cross_entropy_row(const LinearCrossEntropyArgs& args, int64_t row, compute_
     }
 }
 
+// --- the fast version: f32 and bf16 ---
+
+// What the logits of a chunk of rows may take, in floats: 16 MiB. More if that were fewer than 128
+// rows: every chunk reads all of weight and, for the gradient, reads and writes all of dweight.
+constexpr int64_t kChunkFloats = int64_t{4} << 20;
+constexpr int64_t kChunkRows = 128;
+constexpr int64_t kLanes = 64;  // running maxima and sums of a row, added up in order
+
+VILA_ALWAYS_INLINE float largest_of(const float* x, int64_t count) {
+    std::array<float, kLanes> lanes;
+    lanes.fill(x[0]);
+    int64_t i = 0;
+    for (; i + kLanes <= count; i += kLanes)
+        for (int64_t lane = 0; lane < kLanes; ++lane)
+            lanes[lane] = x[i + lane] > lanes[lane] ? x[i + lane] : lanes[lane];
+    float largest = *std::max_element(lanes.begin(), lanes.end());
+    for (; i < count; ++i) largest = std::max(largest, x[i]);
+    return largest;
+}
+
+// x = exp(x - shift); returns the sum.
+VILA_ALWAYS_INLINE float exp_and_sum(float* x, int64_t count, float shift) {
+    std::array<float, kLanes> lanes{};
+    int64_t i = 0;
+    for (; i + kLanes <= count; i += kLanes) {
+        for (int64_t lane = 0; lane < kLanes; ++lane) {
+            x[i + lane] = vector_math::exp(x[i + lane] - shift);
+            lanes[lane] += x[i + lane];
+        }
+    }
+    double sum = 0.0;
+    for (const float lane : lanes) sum += static_cast<double>(lane);
+    for (; i < count; ++i) sum += static_cast<double>(x[i] = vector_math::exp(x[i] - shift));
+    return static_cast<float>(sum);
+}
+
+// Turns a row of logits into d (scale * loss) / d logits = scale * (softmax - onehot(target)), in
+// place, and returns the loss.
+VILA_ALWAYS_INLINE float softmax_gradient(float* logits, int64_t vocab, int64_t target,
+                                          float scale) {
+    const float largest = largest_of(logits, vocab), logit = logits[target];
+    const float sum = exp_and_sum(logits, vocab, largest);
+    const float factor = scale / sum;
+    for (int64_t v = 0; v < vocab; ++v) logits[v] *= factor;
+    logits[target] -= scale;
+    return std::log(sum) + (largest - logit);
+}
+
+// Rows [begin, end) with room for their logits: three matrix products and one pass over the logits.
+void cross_entropy_chunk(const LinearCrossEntropyArgs& args, int64_t begin, int64_t end,
+                         float* logits) {
+    CpuDevice& device = cpu(args.hidden);
+    const int64_t rows = end - begin;
+    const int64_t width = args.hidden.size(1), vocab = args.weight.size(0);
+    const DType dtype = args.hidden.dtype();
+    const auto rows_of = [&](const Tensor& x) {
+        return static_cast<char*>(x.raw()) + begin * width * dtype_size(x.dtype());
+    };
+    const auto multiply = [&](const GemmProblem& problem) {
+        gemm(device, 1, [&](int64_t) { return problem; });
+    };
+    const MatrixView hidden = {rows_of(args.hidden), width, 1, dtype};  // (rows, C)
+    const MatrixView weight = {args.weight.raw(), width, 1, dtype};     // (V, C)
+    const MatrixView dlogits = {logits, vocab, 1, DType::F32};          // (rows, V)
+
+    multiply({.m = rows,
+              .n = vocab,
+              .k = width,
+              .a = hidden,
+              .b = weight.transposed(),
+              .c = logits,
+              .c_row = vocab,
+              .c_dtype = DType::F32});
+    const int32_t* targets = args.targets.data<int32_t>() + begin;
+    float* losses = args.losses.data<float>() + begin;
+    const auto scale = static_cast<float>(args.grad_scale);
+    parallel_for(device, rows, 8 * vocab, [&](int64_t first, int64_t last) {
+        with_isa(device.isa(), [=] {
+            for (int64_t r = first; r < last; ++r)
+                losses[r] = softmax_gradient(logits + r * vocab, vocab, targets[r], scale);
+        });
+    });
+    if (args.dhidden.defined())
+        multiply({.m = rows,
+                  .n = width,
+                  .k = vocab,
+                  .a = dlogits,
+                  .b = weight,
+                  .c = rows_of(args.dhidden),
+                  .c_row = width,
+                  .c_dtype = dtype});
+    if (args.dweight.defined())
+        multiply({.m = vocab,
+                  .n = width,
+                  .k = rows,
+                  .a = dlogits.transposed(),
+                  .b = hidden,
+                  .c = args.dweight.raw(),
+                  .c_row = width,
+                  .c_dtype = DType::F32,
+                  .accumulate = true});
+}
+
 }  // namespace
 
 void linear_cross_entropy(const LinearCrossEntropyArgs& args) {
-    for_float("linear_cross_entropy", args.hidden.dtype(), [&](auto element) {
-        using T = decltype(element);
-        const Tensor logits =
-            Tensor::empty(args.hidden.device(), {args.weight.size(0)}, dtype_of<compute_t<T>>);
-        for (int64_t row = 0; row < args.hidden.size(0); ++row)
-            cross_entropy_row<T>(args, row, logits.data<compute_t<T>>());
-    });
+    const int64_t rows = args.hidden.size(0), vocab = args.weight.size(0);
+    if (args.hidden.dtype() == DType::F64) {
+        const Tensor logits = Tensor::empty(args.hidden.device(), {vocab}, DType::F64);
+        for (int64_t row = 0; row < rows; ++row)
+            cross_entropy_row<double>(args, row, logits.data<double>());
+        return;
+    }
+    const int64_t chunk = std::min(rows, std::max(kChunkRows, kChunkFloats / vocab));
+    const Tensor logits = Tensor::empty(args.hidden.device(), {chunk, vocab}, DType::F32);
+    for (int64_t begin = 0; begin < rows; begin += chunk)
+        cross_entropy_chunk(args, begin, std::min(begin + chunk, rows), logits.data<float>());
 }
 
 }  // namespace vila::cpu_kernels

@@ -4,7 +4,6 @@
 
 #include "tensor/cpu/dispatch.h"
 #include "tensor/cpu/gemm.h"
-#include "tensor/cpu/gemm_pack.h"
 #include "tensor/cpu/kernels.h"
 #include "tensor/cpu/parallel.h"
 
@@ -69,10 +68,6 @@ void matmul_reference(const MatmulArgs& args) {
 
 // Multiply-adds below which the reference is as fast.
 constexpr int64_t kSmallProduct = 512;
-// What a thread should get at least, per element of device.elements_per_thread: 2 million
-// multiply-adds, about 25 microseconds, or 256 KiB of weights.
-constexpr int64_t kProductPerElement = 128;
-constexpr int64_t kBytesPerElement = 16;
 
 // Matrix number `batch` of the call.
 GemmProblem matrix_problem(const MatmulArgs& args, int64_t batch) {
@@ -81,75 +76,20 @@ GemmProblem matrix_problem(const MatmulArgs& args, int64_t batch) {
     };
     const auto view = [&](const Tensor& x, bool transpose) {
         const int64_t row = x.strides()[-2];
-        return MatrixView{address(x), transpose ? 1 : row, transpose ? row : 1};
+        return MatrixView{address(x), transpose ? 1 : row, transpose ? row : 1, x.dtype()};
     };
     return {.m = args.c.size(-2),
             .n = args.c.size(-1),
             .k = args.a.size(args.transpose_a ? -2 : -1),
-            .input = args.a.dtype(),
-            .output = args.c.dtype(),
             .a = view(args.a, args.transpose_a),
             .b = view(args.b, args.transpose_b),
             .c = address(args.c),
             .c_row = args.c.strides()[-2],
+            .c_dtype = args.c.dtype(),
             .accumulate = args.accumulate,
             .alpha = static_cast<float>(args.alpha),
-            .bias = args.bias.defined() ? args.bias.raw() : nullptr};
-}
-
-// Calls body(task, slot) for every task, slots running in parallel.
-template <typename Body>
-void run_tasks(int64_t tasks, int64_t slots, const Body& body) {
-    const auto run_slot = [&](int64_t slot) {
-        for (int64_t task = tasks * slot / slots; task < tasks * (slot + 1) / slots; ++task)
-            body(task, slot);
-    };
-    if (slots <= 1) return run_slot(0);
-#pragma omp parallel for num_threads(static_cast <int>(slots)) schedule(static)
-    for (int64_t slot = 0; slot < slots; ++slot) run_slot(slot);
-}
-
-void matmul_few_rows(const MatmulArgs& args, int64_t batches, const GemmProblem& first) {
-    const CpuDevice& device = cpu(args.c);
-    const GemmKernels kernels = gemm_kernels(device.isa(), first);
-    const int64_t bytes = first.n * first.k * dtype_size(first.input);
-    const int64_t slots = std::clamp<int64_t>(
-        bytes / (kBytesPerElement * device.elements_per_thread), 1, device.threads());
-    const Tensor a_f32 = Tensor::empty(args.c.device(), {first.m * first.k}, DType::F32);
-    for (int64_t batch = 0; batch < batches; ++batch) {
-        const GemmProblem problem = matrix_problem(args, batch);
-        for (int64_t i = 0; i < problem.m; ++i) {
-            for (int64_t p = 0; p < problem.k; ++p) {
-                const int64_t at = i * problem.a.row + p * problem.a.column;
-                a_f32.data<float>()[i * problem.k + p] =
-                    problem.input == DType::F32
-                        ? static_cast<const float*>(problem.a.data)[at]
-                        : static_cast<float>(static_cast<const BFloat16*>(problem.a.data)[at]);
-            }
-        }
-        run_tasks(slots, slots, [&](int64_t task, int64_t) {
-            gemv_columns(kernels, problem, a_f32.data<float>(), problem.n * task / slots,
-                         problem.n * (task + 1) / slots);
-        });
-    }
-}
-
-void matmul_blocked(const MatmulArgs& args, int64_t batches, const GemmProblem& first) {
-    const CpuDevice& device = cpu(args.c);
-    const GemmKernels kernels = gemm_kernels(device.isa(), first);
-    const int64_t product = first.m * first.n * first.k;
-    const int64_t threads = std::clamp<int64_t>(
-        batches * product / (kProductPerElement * device.elements_per_thread), 1, device.threads());
-    // Whole matrices to threads where there are enough of them.
-    const int64_t threads_per_matrix = (threads + batches - 1) / batches;
-    const GemmPlan plan = plan_gemm(kernels, first, threads_per_matrix);
-    const int64_t tasks = batches * plan.parts(), slots = std::min(threads, tasks);
-    const Tensor workspace = Tensor::empty(args.c.device(), {slots, plan.workspace()}, DType::F32);
-    run_tasks(tasks, slots, [&](int64_t task, int64_t slot) {
-        const GemmProblem problem = matrix_problem(args, task / plan.parts());
-        gemm_part(kernels, problem, plan, task % plan.parts(),
-                  workspace.data<float>() + slot * plan.workspace());
-    });
+            .bias = args.bias.defined() ? args.bias.raw() : nullptr,
+            .bias_dtype = args.a.dtype()};
 }
 
 }  // namespace
@@ -163,9 +103,7 @@ void matmul(const MatmulArgs& args) {
         (input == DType::F32 || input == DType::BF16) && (output == DType::F32 || output == input);
     if (!blocked || args.c.size(-1) * args.c.size(-2) * k <= kSmallProduct)
         return matmul_reference(args);
-    const GemmProblem first = matrix_problem(args, 0);
-    if (gemv_possible(first)) return matmul_few_rows(args, batches, first);
-    matmul_blocked(args, batches, first);
+    gemm(cpu(args.c), batches, [&](int64_t batch) { return matrix_problem(args, batch); });
 }
 
 }  // namespace vila::cpu_kernels
