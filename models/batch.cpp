@@ -22,27 +22,6 @@ void check_sequence(const Sequence& sequence) {
     VILA_CHECK(!sequence.ids.empty(), "a sequence without ids");
 }
 
-// Images of all sequences in one tensor: (I, 3, height, width), or features (I * N, Cv).
-Tensor gather_images(Device& device, const std::vector<Sequence>& sequences) {
-    std::vector<float> values;
-    Shape shape;
-    int64_t count = 0;
-    for (const Sequence& sequence : sequences)
-        for (const HostImage& image : sequence.images) {
-            if (count == 0) shape = image.shape;
-            VILA_CHECK_EQ(image.shape, shape, "shape of an image in a batch");
-            VILA_CHECK_EQ(static_cast<int64_t>(image.values.size()), shape.numel(),
-                          "values of an image of shape ", shape);
-            values.insert(values.end(), image.values.begin(), image.values.end());
-            ++count;
-        }
-    VILA_CHECK(shape.rank() == 2 || shape.rank() == 3, "an image of shape ", shape,
-               ": expected pixels (3, height, width) or features (N, C)");
-    const Shape stacked = shape.rank() == 3 ? Shape{count, shape[0], shape[1], shape[2]}
-                                            : Shape{count * shape[0], shape[1]};
-    return Tensor::from_values(device, stacked, values);
-}
-
 // The rows of a batch while they are laid out.
 struct Layout {
     std::vector<int32_t> ids, positions, starts{0}, loss_rows, targets, image_rows;
@@ -97,9 +76,29 @@ Batch make_batch(Device& device, const std::vector<Sequence>& sequences, int64_t
     for (size_t b = 0; b + 1 < layout.starts.size(); ++b)
         batch.longest = std::max<int64_t>(batch.longest, layout.starts[b + 1] - layout.starts[b]);
     if (layout.image_rows.empty()) return batch;
-    const Tensor images = gather_images(device, sequences);
+    const Tensor images = stack_images(device, sequences);
     (images.rank() == 4 ? batch.pixels : batch.features) = images;
     return batch;
+}
+
+Tensor stack_images(Device& device, const std::vector<Sequence>& sequences) {
+    std::vector<float> values;
+    Shape shape;
+    int64_t count = 0;
+    for (const Sequence& sequence : sequences)
+        for (const HostImage& image : sequence.images) {
+            if (count == 0) shape = image.shape;
+            VILA_CHECK_EQ(image.shape, shape, "shape of an image in a batch");
+            VILA_CHECK_EQ(static_cast<int64_t>(image.values.size()), shape.numel(),
+                          "values of an image of shape ", shape);
+            values.insert(values.end(), image.values.begin(), image.values.end());
+            ++count;
+        }
+    VILA_CHECK(shape.rank() == 2 || shape.rank() == 3, "an image of shape ", shape,
+               ": expected pixels (3, height, width) or features (N, C)");
+    const Shape stacked = shape.rank() == 3 ? Shape{count, shape[0], shape[1], shape[2]}
+                                            : Shape{count * shape[0], shape[1]};
+    return Tensor::from_values(device, stacked, values);
 }
 
 }  // namespace vila::models

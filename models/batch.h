@@ -54,4 +54,7 @@ struct Batch {
 // many as its placeholders, or its labels not as many as its ids.
 Batch make_batch(Device& device, const std::vector<Sequence>& sequences, int64_t tokens_per_image);
 
+// Their images alone: (I, 3, height, width), or features (I * N, Cv). At least one.
+Tensor stack_images(Device& device, const std::vector<Sequence>& sequences);
+
 }  // namespace vila::models

@@ -42,14 +42,19 @@ struct RopeConfig {
 };
 
 // JSON: {"initializer": {"embedding": 0.5, "linear": "fan_in_normal", "residual_scale": 0.5,
-// "head_scale": 0.3, "qk_bias": 1.0}}; "linear" is a number (standard deviation), "fan_in_normal"
-// or "fan_in_uniform". What is not given follows `initializer_range` (0.02).
+// "head_scale": 0.3, "head_offsets": [[1, 0], [null, null]]}}; "linear" is a number (standard
+// deviation), "fan_in_normal" or "fan_in_uniform". What is not given follows `initializer_range`
+// (0.02).
 struct LlamaInit {
     double embedding = 0.02;      // standard deviation of the embedding table
     nn::InitRule linear;          // matrices
     double residual_scale = 1.0;  // times that for o_proj and down_proj, which add to the residual
     double head_scale = 1.0;      // times that for lm_head
     double qk_bias = 0.0;         // standard deviation of the q bias, to which the k bias is equal
+    // A row a layer, an entry a key head: how many tokens back the head looks at first, or nothing
+    // (models/head_offsets.h). Empty: no layer. Needs q and k biases.
+    std::vector<std::vector<std::optional<int64_t>>> head_offsets;
+    double offset_score = 8.0;  // attention score of the token looked at, before softmax
 };
 
 // LlamaForCausalLM and Qwen2ForCausalLM.
@@ -79,10 +84,13 @@ struct LlamaConfig {
     Json to_json(DType dtype) const;
 };
 
-// JSON: {"initializer": {"linear": ..., "position": 0.02}}, as for LlamaInit.
+// JSON: {"initializer": {"linear": ..., "residual_scale": 0.4, "position": 0.02, "class_token":
+// 0.1}}, as for LlamaInit.
 struct VisionInit {
-    nn::InitRule linear;     // matrices and patch embedding
-    double position = 0.02;  // standard deviation of position and class embeddings
+    nn::InitRule linear;          // matrices and patch embedding
+    double residual_scale = 1.0;  // times that for out_proj and fc2
+    double position = 0.02;       // standard deviation of position embeddings
+    double class_token = 0.02;    // standard deviation of the class embedding
 };
 
 // CLIPVisionModel and SiglipVisionModel.

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "autograd/ops.h"
+#include "nn/encoder_block.h"
 
 namespace vila::models {
 
@@ -28,10 +29,6 @@ nn::LinearInit query_or_key(const LlamaConfig& config, int64_t layer) {
         init.bias_share = layer_name(layer) + "qk_bias";
     }
     return init;
-}
-
-Tensor starts_of(Device& device, int64_t rows) {
-    return Tensor::from_values<int32_t>(device, {2}, {0, static_cast<int32_t>(rows)});
 }
 
 }  // namespace
@@ -100,22 +97,39 @@ Variable LlamaBlock::operator()(const Variable& x, const Tensor& positions, cons
     return autograd::add(attended, mlp(post_attention_layernorm_(attended)));
 }
 
-Tensor LlamaBlock::decode(const Tensor& x, const Tensor& positions, std::span<const int64_t> rows,
-                          std::span<KvCache* const> caches, const RopeTable& rope) const {
+DecodeStep::DecodeStep(Device& device, std::span<const int64_t> rows,
+                       std::span<KvCache* const> caches, int64_t max_positions)
+    : rows(rows), caches(caches) {
+    VILA_CHECK_EQ(rows.size(), caches.size(), "[decode] row counts for caches");
+    std::vector<int32_t> places;
+    for (size_t b = 0; b < caches.size(); ++b) {
+        const int64_t end = caches[b]->length() + rows[b];
+        VILA_CHECK(end <= max_positions, "[decode] ", end, " positions: the model has ",
+                   max_positions);
+        for (int64_t p = caches[b]->length(); p < end; ++p)
+            places.push_back(static_cast<int32_t>(p));
+        query_starts.push_back(nn::equal_starts(device, 1, rows[b]));
+        key_starts.push_back(nn::equal_starts(device, 1, end));
+    }
+    positions = Tensor::from_values(device, {static_cast<int64_t>(places.size())}, places);
+}
+
+Tensor LlamaBlock::decode(const Tensor& x, const DecodeStep& step, const RopeTable& rope) const {
     const Variable input(x);
-    const Heads heads = project(input_layernorm_(input), positions, rope);
+    const Heads heads = project(input_layernorm_(input), step.positions, rope);
     const double scale = 1.0 / std::sqrt(static_cast<double>(head_dim_));
     const Tensor mixed = Tensor::empty(x.device(), heads.q.shape(), x.dtype());
     int64_t begin = 0;
-    for (size_t b = 0; b < caches.size(); ++b) {
-        const int64_t end = begin + rows[b];
-        const int64_t length = caches[b]->length() + rows[b];
-        caches[b]->append(layer_, heads.k.value().slice(0, begin, end),
-                          heads.v.value().slice(0, begin, end));
+    for (size_t b = 0; b < step.caches.size(); ++b) {
+        KvCache& cache = *step.caches[b];
+        const int64_t end = begin + step.rows[b];
+        const int64_t length = cache.length() + step.rows[b];
+        cache.append(layer_, heads.k.value().slice(0, begin, end),
+                     heads.v.value().slice(0, begin, end));
         const Variable out = autograd::attention(
-            Variable(heads.q.value().slice(0, begin, end)),
-            Variable(caches[b]->keys(layer_, length)), Variable(caches[b]->values(layer_, length)),
-            starts_of(x.device(), rows[b]), starts_of(x.device(), length), true, scale);
+            Variable(heads.q.value().slice(0, begin, end)), Variable(cache.keys(layer_, length)),
+            Variable(cache.values(layer_, length)), step.query_starts[b], step.key_starts[b], true,
+            scale);
         mixed.slice(0, begin, end).copy_from(out.value());
         begin = end;
     }
@@ -172,22 +186,11 @@ const Variable& Llama::head_weight() const {
 
 Tensor Llama::decode(const Tensor& embeddings, std::span<const int64_t> rows,
                      std::span<KvCache* const> caches) const {
-    VILA_CHECK_EQ(rows.size(), caches.size(), "[decode] row counts for caches");
     const autograd::NoGrad no_grad(embeddings.device());
-    std::vector<int32_t> positions;
-    for (size_t b = 0; b < caches.size(); ++b) {
-        const int64_t end = caches[b]->length() + rows[b];
-        VILA_CHECK(end <= config_.max_position_embeddings, "[decode] ", end,
-                   " positions: the model has ", config_.max_position_embeddings);
-        for (int64_t p = caches[b]->length(); p < end; ++p)
-            positions.push_back(static_cast<int32_t>(p));
-    }
-    VILA_CHECK_EQ(embeddings.size(0), static_cast<int64_t>(positions.size()),
-                  "[decode] rows of the embeddings");
-    const Tensor where = Tensor::from_values<int32_t>(
-        embeddings.device(), {static_cast<int64_t>(positions.size())}, positions);
+    const DecodeStep step(embeddings.device(), rows, caches, config_.max_position_embeddings);
+    VILA_CHECK_EQ(embeddings.size(0), step.positions.size(0), "[decode] rows of the embeddings");
     Tensor x = embeddings;
-    for (const LlamaBlock& layer : layers_) x = layer.decode(x, where, rows, caches, rope_);
+    for (const LlamaBlock& layer : layers_) x = layer.decode(x, step, rope_);
     for (size_t b = 0; b < caches.size(); ++b) caches[b]->advance(rows[b]);
     return norm_(Variable(x)).value();
 }

@@ -21,6 +21,18 @@ struct RopeTable {
     RopeTable(const LlamaConfig& config, Device& device, DType dtype);
 };
 
+// New rows of several sequences: rows[b] rows continue caches[b], sequence after sequence.
+struct DecodeStep {
+    std::span<const int64_t> rows;
+    std::span<KvCache* const> caches;
+    Tensor positions;                              // (R) i32
+    std::vector<Tensor> query_starts, key_starts;  // of each sequence alone, (2) i32
+
+    // Throws when a sequence would have more than `max_positions`.
+    DecodeStep(Device& device, std::span<const int64_t> rows, std::span<KvCache* const> caches,
+               int64_t max_positions);
+};
+
 // One block: x + attention(norm(x)), then x + mlp(norm(x)).
 class LlamaBlock {
   public:
@@ -29,10 +41,8 @@ class LlamaBlock {
     // x (R, C) of sequences delimited by starts (B + 1) i32; positions (R) i32.
     autograd::Variable operator()(const autograd::Variable& x, const Tensor& positions,
                                   const Tensor& starts, const RopeTable& rope) const;
-    // The same for new rows of sequences whose earlier positions are in caches: rows[b] rows of x
-    // continue caches[b], in order. Call it under NoGrad.
-    Tensor decode(const Tensor& x, const Tensor& positions, std::span<const int64_t> rows,
-                  std::span<KvCache* const> caches, const RopeTable& rope) const;
+    // The same for new rows that continue sequences in caches. Call it under NoGrad.
+    Tensor decode(const Tensor& x, const DecodeStep& step, const RopeTable& rope) const;
 
   private:
     struct Heads {

@@ -70,6 +70,19 @@ std::optional<int32_t> read_token_id(const JsonFields& fields, const std::string
     return ids[0];
 }
 
+std::vector<std::optional<int64_t>> read_offsets_of_layer(const JsonFields& fields,
+                                                          const Json& row) {
+    const char* expected = "a list for each layer of offsets or null for each key head";
+    if (!row.is_array()) fields.fail("head_offsets", expected);
+    std::vector<std::optional<int64_t>> offsets;
+    for (const Json& offset : row) {
+        const bool is_offset = offset.is_number_integer() && offset.get<int64_t>() >= 0;
+        if (!offset.is_null() && !is_offset) fields.fail("head_offsets", expected);
+        offsets.push_back(offset.is_null() ? std::nullopt : std::optional(offset.get<int64_t>()));
+    }
+    return offsets;
+}
+
 LlamaInit read_llama_init(const JsonFields& fields) {
     LlamaInit init;
     const double range = fields.number("initializer_range", 0.02);
@@ -82,15 +95,28 @@ LlamaInit read_llama_init(const JsonFields& fields) {
     init.residual_scale = own.number("residual_scale", init.residual_scale);
     init.head_scale = own.number("head_scale", init.head_scale);
     init.qk_bias = own.number("qk_bias", init.qk_bias);
+    init.offset_score = own.number("offset_score", init.offset_score);
+    if (!own.has("head_offsets")) return init;
+    for (const Json& row : own.raw("head_offsets"))
+        init.head_offsets.push_back(read_offsets_of_layer(own, row));
     return init;
 }
 
 Json llama_init_json(const LlamaInit& init) {
-    return {{"embedding", init.embedding},
-            {"linear", init_rule_json(init.linear)},
-            {"residual_scale", init.residual_scale},
-            {"head_scale", init.head_scale},
-            {"qk_bias", init.qk_bias}};
+    Json json = {{"embedding", init.embedding},
+                 {"linear", init_rule_json(init.linear)},
+                 {"residual_scale", init.residual_scale},
+                 {"head_scale", init.head_scale},
+                 {"qk_bias", init.qk_bias}};
+    if (init.head_offsets.empty()) return json;
+    json["offset_score"] = init.offset_score;
+    for (const auto& layer : init.head_offsets) {
+        Json row = Json::array();
+        for (const std::optional<int64_t>& offset : layer)
+            row.push_back(offset ? Json(*offset) : Json(nullptr));
+        json["head_offsets"].push_back(row);
+    }
+    return json;
 }
 
 // What the files can ask for and this program does not do.
@@ -114,6 +140,14 @@ void check_sizes(const LlamaConfig& config, const std::string& where) {
                " must be even for rotary positions");
     VILA_CHECK(config.rms_norm_eps > 0.0, where, ": rms_norm_eps must be positive");
     VILA_CHECK(config.rope.theta > 0.0, where, ": rope_theta must be positive");
+    const auto& offsets = config.init.head_offsets;
+    if (offsets.empty()) return;
+    VILA_CHECK(config.qkv_bias, where, ": head_offsets need q and k biases (Qwen2ForCausalLM)");
+    VILA_CHECK_EQ(static_cast<int64_t>(offsets.size()), config.num_hidden_layers, where,
+                  ": rows of head_offsets");
+    for (const auto& layer : offsets)
+        VILA_CHECK_EQ(static_cast<int64_t>(layer.size()), config.num_key_value_heads, where,
+                      ": entries of a row of head_offsets");
 }
 
 }  // namespace

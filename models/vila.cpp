@@ -1,6 +1,7 @@
 #include "models/vila.h"
 
 #include "autograd/ops.h"
+#include "models/head_offsets.h"
 
 namespace vila::models {
 
@@ -34,8 +35,22 @@ VilaModel::VilaModel(const VilaConfig& config, Device& device, DType dtype)
 }
 
 void VilaModel::initialise(uint64_t seed) {
-    for (nn::ParameterTable* table : {&vision_table_, &projector_table_, &llm_table_})
-        table->initialise(device_, dtype_, seed, false);
+    initialise_vision_tower(seed);
+    initialise_projector(seed);
+    initialise_llm(seed);
+}
+
+void VilaModel::initialise_llm(uint64_t seed) {
+    llm_table_.initialise(device_, dtype_, seed, false);
+    set_head_offsets(config_.llm, llm_table_, seed);
+}
+
+void VilaModel::initialise_vision_tower(uint64_t seed) {
+    vision_table_.initialise(device_, dtype_, seed, false);
+}
+
+void VilaModel::initialise_projector(uint64_t seed) {
+    projector_table_.initialise(device_, dtype_, seed, false);
 }
 
 void VilaModel::set_trainable(const Trainable& trainable) {

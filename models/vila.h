@@ -46,8 +46,11 @@ class VilaModel {
     const nn::ParameterTable& llm_table() const { return llm_table_; }
     const nn::ParameterTable& vision_table() const { return vision_table_; }
     const nn::ParameterTable& projector_table() const { return projector_table_; }
-    // New values everywhere, a pure function of the seed and the weights' names.
+    // New values, a pure function of the seed and the weights' names: of all parts or of one.
     void initialise(uint64_t seed);
+    void initialise_llm(uint64_t seed);
+    void initialise_vision_tower(uint64_t seed);
+    void initialise_projector(uint64_t seed);
     // Which parts learn from now on. Tower blocks behind the selected layer never do.
     void set_trainable(const Trainable& trainable);
     // Every weight that learns: tower, projector, language model, each in order of declaration.

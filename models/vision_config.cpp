@@ -69,7 +69,9 @@ VisionConfig read_tower(const JsonFields& fields, VisionConfig::Kind kind,
     if (fields.has("initializer")) {
         const JsonFields own = fields.object("initializer");
         config.init.linear = read_init_rule(own, "linear", config.init.linear);
+        config.init.residual_scale = own.number("residual_scale", config.init.residual_scale);
         config.init.position = own.number("position", config.init.position);
+        config.init.class_token = own.number("class_token", config.init.class_token);
     }
     return config;
 }
@@ -114,7 +116,10 @@ Json VisionConfig::to_json(DType dtype) const {
     };
     // The pooling head of SigLIP is not part of this tower.
     if (!clip) json["vision_use_head"] = false;
-    json["initializer"] = {{"linear", init_rule_json(init.linear)}, {"position", init.position}};
+    json["initializer"] = {{"linear", init_rule_json(init.linear)},
+                           {"residual_scale", init.residual_scale},
+                           {"position", init.position},
+                           {"class_token", init.class_token}};
     return json;
 }
 

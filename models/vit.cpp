@@ -20,7 +20,8 @@ nn::EncoderBlockConfig block_config(const VisionConfig& config) {
             .heads = config.num_attention_heads,
             .layer_norm_eps = config.layer_norm_eps,
             .activation = config.activation,
-            .init = config.init.linear};
+            .init = config.init.linear,
+            .residual_scale = config.init.residual_scale};
 }
 
 std::optional<nn::LayerNorm> pre_norm(const VisionConfig& config, nn::ParameterTable& table) {
@@ -71,7 +72,7 @@ Vit::Vit(const VisionConfig& config, nn::ParameterTable& table)
         class_embedding_ = &table.declare({.name = full_name("embeddings.class_embedding"),
                                            .shape = {config.hidden_size},
                                            .axes = "(C)",
-                                           .init = {nn::InitKind::Normal, config.init.position},
+                                           .init = {nn::InitKind::Normal, config.init.class_token},
                                            .decay = true});
     } else {
         patch_bias_ = &table.declare({.name = full_name("embeddings.patch_embedding.bias"),

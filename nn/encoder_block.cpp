@@ -7,8 +7,9 @@ namespace vila::nn {
 namespace {
 
 Linear biased_linear(ParameterTable& table, const std::string& name, int64_t inputs,
-                     int64_t outputs, const EncoderBlockConfig& config) {
-    return {table, name, inputs, outputs, {.weight = config.init(inputs), .has_bias = true}};
+                     int64_t outputs, const EncoderBlockConfig& config, double factor = 1.0) {
+    return {
+        table, name, inputs, outputs, {.weight = config.init(inputs, factor), .has_bias = true}};
 }
 
 }  // namespace
@@ -20,11 +21,12 @@ EncoderBlock::EncoderBlock(ParameterTable& table, const std::string& name,
       q_proj_(biased_linear(table, name + ".self_attn.q_proj", config.width, config.width, config)),
       k_proj_(biased_linear(table, name + ".self_attn.k_proj", config.width, config.width, config)),
       v_proj_(biased_linear(table, name + ".self_attn.v_proj", config.width, config.width, config)),
-      out_proj_(
-          biased_linear(table, name + ".self_attn.out_proj", config.width, config.width, config)),
+      out_proj_(biased_linear(table, name + ".self_attn.out_proj", config.width, config.width,
+                              config, config.residual_scale)),
       layer_norm2_(table, name + ".layer_norm2", config.width, config.layer_norm_eps),
       fc1_(biased_linear(table, name + ".mlp.fc1", config.width, config.intermediate, config)),
-      fc2_(biased_linear(table, name + ".mlp.fc2", config.intermediate, config.width, config)) {
+      fc2_(biased_linear(table, name + ".mlp.fc2", config.intermediate, config.width, config,
+                         config.residual_scale)) {
     VILA_CHECK(config.heads > 0 && config.width % config.heads == 0, name, ": width ", config.width,
                " does not divide into ", config.heads, " heads");
 }

@@ -18,7 +18,8 @@ struct EncoderBlockConfig {
     double layer_norm_eps = 1e-5;
     GeluKind activation = GeluKind::Erf;
     bool causal = false;
-    InitRule init;  // of the matrices; biases start at zero
+    InitRule init = {};           // of the matrices; biases start at zero
+    double residual_scale = 1.0;  // times that for out_proj and fc2, which add to the residual
 };
 
 class EncoderBlock {

@@ -17,6 +17,8 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 from transformers import (
+    CLIPConfig,
+    CLIPModel,
     CLIPVisionConfig,
     CLIPVisionModel,
     LlamaConfig,
@@ -99,6 +101,34 @@ def make_siglip():
     states = model(pixels, output_hidden_states=True).hidden_states
     assert len(states) == 4
     save("siglip", {"pixels": pixels, **{f"hidden.{i}": s for i, s in enumerate(states)}})
+
+
+def make_clip():
+    sizes = {"hidden_size": 12, "intermediate_size": 20, "num_attention_heads": 3}
+    model = randomise(CLIPModel(CLIPConfig(
+        text_config={**sizes, "num_hidden_layers": 2, "vocab_size": 31, "eos_token_id": 30,
+                     "bos_token_id": 29, "pad_token_id": 0, "max_position_embeddings": 16},
+        vision_config={**sizes, "num_hidden_layers": 1, "image_size": 15, "patch_size": 7},
+        projection_dim=10)).float())
+    with torch.no_grad():
+        model.logit_scale.fill_(1.5)
+    tensors = {"weight/" + name: value.clone() for name, value in model.state_dict().items()
+               if not name.endswith("position_ids")}
+    model = model.double()
+    captions = [[29, 4, 8, 15, 30], [29, 16, 30], [29, 23, 4, 2, 5, 7, 30]]
+    width = max(map(len, captions))
+    ids = torch.tensor([c + [0] * (width - len(c)) for c in captions])
+    mask = torch.tensor([[1] * len(c) + [0] * (width - len(c)) for c in captions])
+    pixels = torch.randn(3, 3, 15, 15).double()
+    out = model(input_ids=ids, attention_mask=mask, pixel_values=pixels, return_loss=True)
+    out.loss.backward()
+    tensors |= {"captions": torch.cat([torch.tensor(c) for c in captions]).int(),
+                "lengths": torch.tensor([len(c) for c in captions]).int(),
+                "pixels": pixels, "image_embeddings": out.image_embeds,
+                "text_embeddings": out.text_embeds, "loss": out.loss}
+    for name, parameter in model.named_parameters():
+        tensors["grad/" + name] = parameter.grad
+    save("clip", tensors)
 
 
 class TransformerProjector(nn.Module):
@@ -334,6 +364,7 @@ def main():
     make_siglip()
     make_projectors()
     make_joined()
+    make_clip()
     for leftover in OUT.rglob("generation_config.json"):
         leftover.unlink()
 

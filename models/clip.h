@@ -1,0 +1,98 @@
+#pragma once
+
+// Contrastive training of a vision tower (Radford et al. 2021, CLIP): the tower and a small text
+// tower map images and their captions to one space, and each image must find its caption among
+// those of the batch, and the reverse. Only the tower is kept afterwards.
+//
+// Names and arithmetic are those of CLIPModel in transformers; with a SigLIP tower, which has no
+// class token, an image is read as the mean of its patches.
+
+#include <vector>
+
+#include "models/batch.h"
+#include "models/vit.h"
+#include "nn/embedding.h"
+
+namespace vila::models {
+
+// The text half and the common space.
+struct ClipTextConfig {
+    int64_t vocab_size = 0;               // V
+    int64_t hidden_size = 0;              // C
+    int64_t intermediate_size = 0;        // F
+    int64_t num_hidden_layers = 0;        // L
+    int64_t num_attention_heads = 0;      // H
+    int64_t max_position_embeddings = 0;  // positions a caption may have
+    int64_t projection_dim = 0;           // width of the common space
+    double layer_norm_eps = 1e-5;
+    GeluKind activation = GeluKind::Quick;
+    VisionInit init;
+    double logit_scale = 2.6592;  // logarithm of the first 1 / temperature
+
+    // A small text tower for this vision tower: its width and heads, 2 layers.
+    static ClipTextConfig for_tower(const VisionConfig& vision, int64_t vocab_size,
+                                    int64_t max_positions);
+};
+
+// Images with one caption each.
+struct ClipBatch {
+    Tensor pixels;     // (B, 3, height, width) f32
+    Tensor ids;        // (R) i32: captions end to end
+    Tensor positions;  // (R) i32
+    Tensor starts;     // (B + 1) i32
+    Tensor last_rows;  // (B) i32: the last token of each caption, where the text is read
+    int64_t longest = 0;
+
+    int64_t pairs() const { return last_rows.size(0); }
+};
+
+// Sequences with one image each; placeholders are dropped, labels ignored. Throws when a sequence
+// has another number of images, or no text.
+ClipBatch make_clip_batch(Device& device, const std::vector<Sequence>& sequences);
+
+class ClipModel {
+  public:
+    // Weights have no values yet.
+    ClipModel(const VisionConfig& vision, const ClipTextConfig& text, Device& device, DType dtype);
+    ClipModel(const ClipModel&) = delete;
+    ClipModel& operator=(const ClipModel&) = delete;
+
+    const VisionConfig& vision_config() const { return vit_.config(); }
+    const ClipTextConfig& text_config() const { return text_; }
+    Device& device() const { return device_; }
+    DType dtype() const { return dtype_; }
+    // The tower's weights, and all others: text tower, projections, temperature.
+    nn::ParameterTable& vision_table() { return vision_table_; }
+    nn::ParameterTable& text_table() { return text_table_; }
+    // New values; everything learns.
+    void initialise(uint64_t seed);
+    std::vector<nn::Parameter*> trainable_parameters();
+
+    bool activation_checkpointing = false;
+
+    // Unit vectors (B, projection_dim).
+    autograd::Variable image_embeddings(const Tensor& pixels) const;
+    autograd::Variable text_embeddings(const ClipBatch& batch) const;
+    // Mean over both directions and all pairs of the softmax cross-entropy, times loss_scale:
+    // shape (1).
+    autograd::Variable loss(const ClipBatch& batch, double loss_scale) const;
+    // Cosines (B, B) f32, images by captions; records no gradient.
+    Tensor similarity(const ClipBatch& batch) const;
+    // Holds the learned temperature at 1 / 100 or above, as CLIP does; call after every step.
+    void cap_temperature();
+
+  private:
+    ClipTextConfig text_;
+    Device& device_;
+    DType dtype_;
+    nn::ParameterTable vision_table_, text_table_;
+    Vit vit_;
+    nn::Embedding token_embedding_;
+    nn::Embedding position_embedding_;
+    std::vector<nn::EncoderBlock> layers_;
+    nn::LayerNorm final_layer_norm_;
+    nn::Linear visual_projection_, text_projection_;
+    nn::Parameter* logit_scale_;  // owned by text_table_; shape ()
+};
+
+}  // namespace vila::models

@@ -1,0 +1,84 @@
+#include "models/sampler.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <map>
+#include <vector>
+
+#include "tensor/check.h"
+
+namespace vila::models {
+namespace {
+
+constexpr int kDraws = 20000;
+
+// Shares of the tokens over many steps.
+std::map<int32_t, double> shares(const std::vector<float>& logits, const SamplerOptions& options) {
+    std::map<int32_t, double> result;
+    for (int step = 0; step < kDraws; ++step)
+        result[sample_token(logits, options, step)] += 1.0 / kDraws;
+    return result;
+}
+
+TEST(Sampler, GreedyTakesTheLowestOfEquals) {
+    EXPECT_EQ(sample_token(std::vector<float>{1, 3, 3, 2}, {}, 0), 1);
+    EXPECT_EQ(sample_token(std::vector<float>{0, 0}, {}, 0), 0);
+    EXPECT_EQ(sample_token(std::vector<float>{-5}, {}, 9), 0);
+}
+
+TEST(Sampler, FollowsTheDistribution) {
+    const std::vector<float> logits = {0.0f, std::log(2.0f), std::log(5.0f)};
+    auto found = shares(logits, {.temperature = 1.0, .seed = 3});
+    EXPECT_NEAR(found[0], 0.125, 0.01);
+    EXPECT_NEAR(found[1], 0.25, 0.01);
+    EXPECT_NEAR(found[2], 0.625, 0.01);
+    found = shares(logits, {.temperature = 0.5, .seed = 3});
+    EXPECT_NEAR(found[0], 1.0 / 30, 0.01);
+    EXPECT_NEAR(found[2], 25.0 / 30, 0.01);
+}
+
+TEST(Sampler, TopKAndTopPKeepTheMostProbable) {
+    const std::vector<float> logits = {0.0f, std::log(5.0f), std::log(2.0f), 0.0f};
+    auto found = shares(logits, {.temperature = 1.0, .top_k = 2});
+    EXPECT_EQ(found.size(), 2U);
+    EXPECT_NEAR(found[1], 5.0 / 7, 0.01);
+    // 5/9 is not 0.6 yet, with 2/9 it is.
+    found = shares(logits, {.temperature = 1.0, .top_p = 0.6});
+    EXPECT_EQ(found.size(), 2U);
+    EXPECT_NEAR(found[1], 5.0 / 7, 0.01);
+    found = shares(logits, {.temperature = 1.0, .top_p = 0.5});
+    EXPECT_EQ(found.size(), 1U);
+    // Of equal tokens the lowest id is kept.
+    found = shares({0.0f, 0.0f, 0.0f}, {.temperature = 1.0, .top_k = 1});
+    EXPECT_EQ(found.begin()->first, 0);
+    EXPECT_EQ(found.size(), 1U);
+}
+
+TEST(Sampler, IsAFunctionOfSeedAndStep) {
+    const std::vector<float> logits(100, 0.0f);
+    const SamplerOptions options = {.temperature = 1.0, .seed = 11};
+    std::map<int32_t, int> seen;
+    for (int step = 0; step < 50; ++step) {
+        const int32_t token = sample_token(logits, options, step);
+        EXPECT_EQ(sample_token(logits, options, step), token);
+        ++seen[token];
+    }
+    EXPECT_GT(seen.size(), 30U);
+    int differences = 0;
+    for (int step = 0; step < 50; ++step)
+        differences += sample_token(logits, options, step) !=
+                       sample_token(logits, {.temperature = 1.0, .seed = 12}, step);
+    EXPECT_GT(differences, 30);
+}
+
+TEST(Sampler, RefusesNonsense) {
+    const std::vector<float> logits = {0.0f};
+    EXPECT_THROW(sample_token({}, {}, 0), Error);
+    EXPECT_THROW(sample_token(logits, {.temperature = -1.0}, 0), Error);
+    EXPECT_THROW(sample_token(logits, {.top_k = -1}, 0), Error);
+    EXPECT_THROW(sample_token(logits, {.top_p = 0.0}, 0), Error);
+}
+
+}  // namespace
+}  // namespace vila::models
