@@ -1,5 +1,6 @@
 #include "data/mixture.h"
 
+#include <algorithm>
 #include <cmath>
 #include <numeric>
 #include <utility>
@@ -10,8 +11,8 @@ namespace vila::data {
 
 namespace {
 
-// Shares are kept in units of 1 / kShareScale.
-constexpr int64_t kShareScale = int64_t{1} << 30;
+// Weights are scaled by a power of two to integers with about so many bits in their sum.
+constexpr int kWeightBits = 30;
 constexpr int kFeistelRounds = 8;
 
 // Steele, Lea and Flood 2014, Fast Splittable Pseudorandom Number Generators: the finalizer.
@@ -26,9 +27,19 @@ uint64_t mix(uint64_t a, uint64_t b) {
     return mix(mix(a) ^ b);
 }
 
-// floor(position * share / kShareScale) without overflow.
-int64_t taken_left(int64_t position, int64_t share) {
-    return position / kShareScale * share + position % kShareScale * share / kShareScale;
+// floor(position * part / whole) without overflow.
+int64_t taken(int64_t position, int64_t part, int64_t whole) {
+    return position / whole * part + position % whole * part / whole;
+}
+
+// Integers in the proportion of the weights, to the last bit where that is possible.
+std::vector<int64_t> whole_weights(const std::vector<double>& weights) {
+    const double sum = std::accumulate(weights.begin(), weights.end(), 0.0);
+    const int scale = kWeightBits - 1 - std::ilogb(sum);
+    std::vector<int64_t> whole;
+    for (const double weight : weights)
+        whole.push_back(std::max(std::llround(std::ldexp(weight, scale)), 1LL));
+    return whole;
 }
 
 }  // namespace
@@ -66,10 +77,10 @@ Mixture::Mixture(std::vector<int64_t> sizes, std::vector<double> weights, uint64
         VILA_CHECK(std::isfinite(weights[i]) && weights[i] > 0, "source ", i,
                    " of the mixture has weight ", weights[i], ": expected a number above 0");
     }
-    build(weights, 0, static_cast<int32_t>(sizes_.size()));
+    build(whole_weights(weights), 0, static_cast<int32_t>(sizes_.size()));
 }
 
-int32_t Mixture::build(const std::vector<double>& weights, int32_t begin, int32_t end) {
+int32_t Mixture::build(const std::vector<int64_t>& weights, int32_t begin, int32_t end) {
     const auto node = static_cast<int32_t>(nodes_.size());
     nodes_.emplace_back();
     if (end - begin == 1) {
@@ -78,11 +89,8 @@ int32_t Mixture::build(const std::vector<double>& weights, int32_t begin, int32_
     }
     const int32_t middle = begin + (end - begin) / 2;
     const auto first = weights.begin();
-    const double left = std::accumulate(first + begin, first + middle, 0.0);
-    const double all = std::accumulate(first + begin, first + end, 0.0);
-    const double share = std::round(left / all * static_cast<double>(kShareScale));
-    nodes_[node].left_share =
-        std::min(std::max(static_cast<int64_t>(share), int64_t{1}), kShareScale - 1);
+    nodes_[node].left_weight = std::accumulate(first + begin, first + middle, int64_t{0});
+    nodes_[node].weight = std::accumulate(first + begin, first + end, int64_t{0});
     const int32_t left_node = build(weights, begin, middle);
     const int32_t right_node = build(weights, middle, end);
     nodes_[node].left = left_node;
@@ -94,8 +102,8 @@ Mixture::Turn Mixture::turn_at(int64_t position) const {
     VILA_CHECK(position >= 0, "sample ", position, " of a mixture");
     const Node* node = &nodes_[0];
     while (node->source < 0) {
-        const int64_t left_before = taken_left(position, node->left_share);
-        const bool goes_left = taken_left(position + 1, node->left_share) > left_before;
+        const int64_t left_before = taken(position, node->left_weight, node->weight);
+        const bool goes_left = taken(position + 1, node->left_weight, node->weight) > left_before;
         position = goes_left ? left_before : position - left_before;
         node = &nodes_[goes_left ? node->left : node->right];
     }
@@ -129,7 +137,7 @@ int64_t Mixture::count_before(int64_t position, int32_t source) const {
     int32_t begin = 0, end = static_cast<int32_t>(sizes_.size());
     const Node* node = &nodes_[0];
     while (node->source < 0) {
-        const int64_t left = taken_left(position, node->left_share);
+        const int64_t left = taken(position, node->left_weight, node->weight);
         const int32_t middle = begin + (end - begin) / 2;
         const bool goes_left = source < middle;
         (goes_left ? end : begin) = middle;

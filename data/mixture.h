@@ -50,10 +50,10 @@ class Mixture {
     int64_t count_before(int64_t position, int32_t source) const;
 
   private:
-    // Sources form a binary tree; of every kShareScale samples that reach a node, left_share go
-    // left, evenly spread.
+    // Sources form a binary tree; of every `weight` samples that reach a node, left_weight go left,
+    // evenly spread.
     struct Node {
-        int64_t left_share = 0;
+        int64_t left_weight = 0, weight = 1;
         int32_t left = -1, right = -1;  // nodes, or -1 at a leaf
         int32_t source = -1;            // of a leaf
     };
@@ -61,7 +61,7 @@ class Mixture {
         int32_t source;
         int64_t count;  // samples of this source that came before
     };
-    int32_t build(const std::vector<double>& weights, int32_t begin, int32_t end);
+    int32_t build(const std::vector<int64_t>& weights, int32_t begin, int32_t end);
     Turn turn_at(int64_t position) const;
     SampleAddress record(int32_t source, int64_t count) const;
 
