@@ -58,14 +58,14 @@ TEST(Dataset, LlavaConversations) {
     ])");
     ASSERT_EQ(reader.size(), 3);
     EXPECT_EQ(reader.text(0),
-              "<s>question : (image)\nWhat? answer :[ A dog .] question : Sure? answer :[ Yes "
+              "<s>question :(image) What? answer :[ A dog .] question : Sure? answer :[ Yes "
               ".</s>]");
     EXPECT_EQ(reader.images(0), Paths{"/images/coco/1.jpg"});
     EXPECT_EQ(reader.get(0).id, "7");
     EXPECT_EQ(reader.get(1).id, "text");
     EXPECT_EQ(reader.get(1).index, 1);
     EXPECT_EQ(reader.text(1), "<s>question : Hi answer :[ Hello .</s>]");
-    EXPECT_EQ(reader.text(2), "<s>question : (image)\nand (image)\n? answer :[ x .</s>]");
+    EXPECT_EQ(reader.text(2), "<s>question :(image) and(image) ? answer :[ x .</s>]");
     EXPECT_EQ(reader.images(2), (Paths{"/images/a.jpg", "/b.jpg"}));
 }
 
