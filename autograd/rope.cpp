@@ -5,7 +5,9 @@
 
 namespace vila::autograd {
 
-Variable rope(const Variable& x, const Tensor& positions, const Tensor& cos, const Tensor& sin) {
+Variable rope(const Variable& x, const Tensor& positions, const Tensor& cos_table,
+              const Tensor& sin_table) {
+    const Tensor cos = cos_table.contiguous(), sin = sin_table.contiguous();
     check_float("rope", "x", x.value(), 3);
     Device& device = x.device();
     VILA_CHECK(x.size(2) % 2 == 0, "[rope] x has shape ", x.shape(), ": expected an even head dim");

@@ -1,0 +1,139 @@
+#pragma once
+
+// What the files of CPU attention share. attention.cpp holds the reference and chooses;
+// attention_forward.cpp, attention_decode.cpp and attention_backward.cpp are its fast twins.
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <limits>
+#include <numbers>
+#include <vector>
+
+#include "tensor/cpu/tile.h"
+#include "tensor/kernels.h"
+
+namespace vila::cpu_kernels {
+
+// Rows [query_begin, query_end) of q and [key_begin, key_end) of k and v.
+struct Sequence {
+    int64_t query_begin, query_end, key_begin, key_end;
+    int64_t queries() const { return query_end - query_begin; }
+    int64_t keys() const { return key_end - key_begin; }
+    // How many of its keys query i (counted from query_begin) sees.
+    int64_t visible(int64_t i, bool causal) const {
+        return causal ? std::max<int64_t>(0, keys() - (queries() - 1 - i)) : keys();
+    }
+};
+
+inline Sequence sequence_at(const Tensor& query_starts, const Tensor& key_starts, int64_t b) {
+    const int32_t* query = query_starts.data<int32_t>();
+    const int32_t* key = key_starts.data<int32_t>();
+    return {query[b], query[b + 1], key[b], key[b + 1]};
+}
+
+// Row r of head h of a (R, H, D) tensor whose rows may be strided.
+template <typename T>
+struct HeadRows {
+    T* data;
+    int64_t row_step, head_step;
+    explicit HeadRows(const Tensor& tensor)
+        : data(tensor.data<T>()), row_step(tensor.strides()[0]), head_step(tensor.strides()[1]) {}
+    T* operator()(int64_t row, int64_t head) const {
+        return data + row * row_step + head * head_step;
+    }
+};
+
+// Scores are kept in units of ln 2, so that probabilities are powers of two.
+constexpr float kLog2E = std::numbers::log2e_v<float>, kLn2 = std::numbers::ln2_v<float>;
+constexpr float kMinusInfinity = -std::numeric_limits<float>::infinity();
+
+// Deals out scratch memory; without memory it only counts.
+class ScratchCursor {
+  public:
+    explicit ScratchCursor(float* memory) : memory_(memory) {}
+    // Every piece starts on a cache line.
+    float* take(int64_t floats) {
+        float* const begin = memory_ == nullptr ? nullptr : memory_ + taken_;
+        taken_ += (floats + 15) / 16 * 16;
+        return begin;
+    }
+    Tile take_tile(int64_t rows, int64_t columns) {
+        const int64_t step = tile_step(columns);
+        return {take(rows * step), step};
+    }
+    int64_t taken() const { return taken_; }
+
+  private:
+    float* memory_;
+    int64_t taken_ = 0;
+};
+
+// One row of scores becomes probabilities 2^(score - maximum). The row sees its first `visible`
+// columns; the columns from there to `end` are cleared. Updates the row's running maximum and sum
+// (Milakov and Gimelshein 2018); returns the factor for what was summed before.
+template <int kLanes>
+VILA_ALWAYS_INLINE float softmax_row(float* scores, int64_t visible, int64_t end, float& largest,
+                                     float& total) {
+    if (visible <= 0) {
+        for (int64_t c = 0; c < end; c += kLanes) store<kLanes>(scores + c, Vec<kLanes>{});
+        return 1.0F;
+    }
+    const int64_t whole = visible / kLanes * kLanes;
+    const auto rest = static_cast<int>(visible - whole);
+    Vec<kLanes> most = broadcast<kLanes>(largest), last{};
+    for (int64_t c = 0; c < whole; c += kLanes)
+        most = larger<kLanes>(most, load<kLanes>(scores + c));
+    if (rest > 0) {
+        last = first_lanes<kLanes>(load<kLanes>(scores + whole), rest, kMinusInfinity);
+        most = larger<kLanes>(most, last);
+    }
+    const float now = largest_lane<kLanes>(most);
+    const Vec<kLanes> shift = broadcast<kLanes>(now);
+    Vec<kLanes> sum{};
+    int64_t c = 0;
+    for (; c < whole; c += kLanes) {
+        const Vec<kLanes> p = exp2<kLanes>(load<kLanes>(scores + c) - shift);
+        store<kLanes>(scores + c, p);
+        sum += p;
+    }
+    if (rest > 0) {
+        const Vec<kLanes> p = exp2<kLanes>(last - shift);
+        store<kLanes>(scores + c, p);
+        sum += p;
+        c += kLanes;
+    }
+    for (; c < end; c += kLanes) store<kLanes>(scores + c, Vec<kLanes>{});
+    const float factor = std::exp2(largest - now);
+    largest = now;
+    total = total * factor + sum_lanes<kLanes>(sum);
+    return factor;
+}
+
+// Writes what a row of the forward pass ends with: the weighted sum over its total, in T, and
+// log_sum_exp. A row that saw no key gives zeros and minus infinity.
+template <int kLanes, typename T>
+VILA_ALWAYS_INLINE void finish_row(const float* sum, int64_t D, float largest, float total, T* out,
+                                   float* log_sum_exp) {
+    if (total == 0.0F) {
+        std::fill_n(out, D, T(0.0F));
+        *log_sum_exp = kMinusInfinity;
+        return;
+    }
+    unpack_row<kLanes>(sum, D, 1.0F / total, out);
+    *log_sum_exp = kLn2 * largest + std::log(total);
+}
+
+// One independent piece of work; `cost` is its rough number of multiply-adds.
+struct AttentionItem {
+    int64_t sequence, key_head, query_begin, query_end, cost;
+};
+
+// f32 and bf16, sequences of any length.
+void attention_forward_tiled(const AttentionForwardArgs& args,
+                             const std::vector<int64_t>& sequences);
+void attention_backward_tiled(const AttentionBackwardArgs& args);
+// f32 and bf16, for sequences with few queries: reads each key and value once, in memory order.
+void attention_decode(const AttentionForwardArgs& args, const std::vector<int64_t>& sequences);
+
+}  // namespace vila::cpu_kernels
