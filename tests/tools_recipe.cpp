@@ -194,5 +194,19 @@ TEST(RecipeHelp, ListsEveryKeyWithItsDefault) {
     EXPECT_NE(help.find("train.keep  an integer >= 2  [2]"), std::string::npos);
 }
 
+TEST(DemoRecipes, AreWhole) {
+    const std::filesystem::path folder =
+        std::filesystem::path(VILA_SOURCE_DIR) / "tools" / "recipes" / "demo";
+    int recipes = 0;
+    for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+        if (entry.path().extension() != ".toml") continue;
+        const Recipe recipe = load_recipe(entry.path().string(), {});
+        EXPECT_FALSE(recipe.data.sources.empty()) << entry.path();
+        EXPECT_EQ(recipe.train.dtype, "f32") << entry.path();
+        ++recipes;
+    }
+    EXPECT_EQ(recipes, 6);
+}
+
 }  // namespace
 }  // namespace vila::tools
