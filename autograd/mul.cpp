@@ -8,10 +8,13 @@ namespace vila::autograd {
 
 namespace {
 
-// edge += dy * factor, summed to the edge's shape.
+// edge += dy * factor, summed to the edge's shape. Products that are to be summed stay in f32.
 void add_product(const Edge& edge, const Tensor& dy, const Tensor& factor) {
-    const Tensor product = Tensor::empty(dy.device(), dy.shape(), dy.dtype());
-    call(dy.device(), "mul", &Kernels::mul, {.a = dy, .b = factor, .y = product});
+    const bool summed = edge.shape() != dy.shape();
+    const DType dtype = summed ? accumulation_dtype(dy.dtype()) : dy.dtype();
+    const Tensor product = Tensor::empty(dy.device(), dy.shape(), dtype);
+    call(dy.device(), "mul", &Kernels::mul,
+         {.a = dy.to(dtype), .b = factor.to(dtype), .y = product});
     add_summed(edge, product);
 }
 

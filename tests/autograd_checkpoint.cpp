@@ -12,7 +12,7 @@ namespace {
 
 using autograd::Variable;
 
-constexpr int64_t kRows = 20, kColumns = 16;
+constexpr int64_t kRows = 100, kColumns = 16;
 
 // A chain of residual blocks with shared and own weights, whose input feeds two places.
 struct Model {
@@ -74,7 +74,7 @@ TEST(AutogradCheckpoint, GivesTheSameBits) {
 TEST(AutogradCheckpoint, LowersThePeak) {
     const auto peak = [](bool checkpointing) {
         GuardedDevice device;
-        const Model model(device, DType::F32, 8);
+        const Model model(device, DType::F32, 16);
         device.reset_peak();
         const int64_t before = device.memory().live;
         autograd::backward(model.loss(checkpointing));

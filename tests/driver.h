@@ -71,9 +71,14 @@ class OpTest {
     virtual autograd::Variable apply(const Sizes& n, const Variables& in) const = 0;
     // A multiple of tests/tolerance.h; say why where it is not 1.
     virtual double tolerance_factor(DType) const { return 1.0; }
+    // The same for gradients, where their error is of another kind.
+    virtual Tolerance gradient_tolerance(DType dtype) const {
+        return tolerance(dtype) * tolerance_factor(dtype);
+    }
     // Operators that refuse or ignore a layout, rank or dtype for a reason say so.
     virtual bool takes_strided(const std::string& /*operand*/) const { return true; }
     virtual bool checks_rank(const std::string& /*operand*/) const { return true; }
+    virtual bool checks_dtype(const std::string& /*operand*/) const { return true; }
 };
 
 // Rows and columns that meet every edge of a vector loop: none, one, a prime, a vector, one more.

@@ -1,4 +1,4 @@
-// matmul and linear against their formulas, and the kernel on strided batches.
+// matmul against its formula, and the kernel on strided batches.
 
 #include <gtest/gtest.h>
 
@@ -59,36 +59,6 @@ class Matmul : public OpTest {
     bool transpose_a_, transpose_b_;
 };
 
-class Linear : public OpTest {
-  public:
-    explicit Linear(bool bias) : bias_(bias) {}
-    std::string name() const override { return "linear"; }
-    // R, C, outputs.
-    std::vector<Sizes> sizes() const override {
-        return {{0, 3, 2}, {2, 3, 4}, {1, 1, 1}, {1, 129, 35}, {3, 64, 32}, {29, 65, 33}};
-    }
-    std::vector<Operand> operands(const Sizes& n) const override {
-        std::vector<Operand> all = {normal("x", {n[0], n[1]}), normal("weight", {n[2], n[1]})};
-        if (bias_) all.push_back(normal("bias", {n[2]}));
-        return all;
-    }
-    Array reference(const Sizes& n, const Arrays& in) const override {
-        Array y = Array::of({n[0], n[2]});
-        for (int64_t r = 0; r < n[0]; ++r)
-            for (int64_t j = 0; j < n[2]; ++j)
-                y[r * n[2] + j] = product(in.at("x"), in.at("weight"), 0, r, j, false, true) +
-                                  (bias_ ? in.at("bias")[j] : 0.0);
-        return y;
-    }
-    autograd::Variable apply(const Sizes&, const Variables& in) const override {
-        return autograd::linear(in.at("x"), in.at("weight"),
-                                bias_ ? in.at("bias") : autograd::Variable());
-    }
-
-  private:
-    bool bias_;
-};
-
 }  // namespace
 
 TEST(OpMatmul, Agrees) {
@@ -104,11 +74,6 @@ TEST(OpMatmul, NamesTheShapes) {
     EXPECT_EQ(expect_error("[matmul] shapes (2, 4) and (3, 5): expected equal inner extents",
                            [&] { autograd::matmul(a, b); }),
               "");
-}
-
-TEST(OpLinear, Agrees) {
-    EXPECT_EQ(check_op(Linear(true)), "");
-    EXPECT_EQ(check_op(Linear(false)), "");
 }
 
 // Every operand a window of a larger tensor, with batch axes that are not neighbours in memory.
