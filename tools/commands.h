@@ -7,4 +7,8 @@
 
 #include "tools/args.h"
 
-namespace vila::tools {}  // namespace vila::tools
+namespace vila::tools {
+
+int cmd_train(Args& args);
+
+}  // namespace vila::tools

@@ -41,6 +41,9 @@ void model_fields(FieldList& list, ModelRecipe& model, const fs::path& base) {
                "a new language model: fields of its Hugging Face config.json");
     list.table("model.vision_config", model.vision_config,
                "a new vision tower: fields of its Hugging Face config.json");
+    list.table("model.preprocessor_config", model.preprocessor_config,
+               "image preprocessing of a new vision tower: fields of its Hugging Face "
+               "preprocessor_config.json; sizes follow from the tower");
     list.table("model.tokenizer_config", model.tokenizer_config,
                "a tokenizer to train: vocab_size, split");
     list.integer("model.select_layer", model.select_layer, {-1000, 1000},
@@ -107,6 +110,9 @@ void train_fields(FieldList& list, TrainRecipe& train) {
     list.integer("train.max_bad_steps", train.max_bad_steps, {.min = 1},
                  "consecutive steps with a loss or gradient that is not finite after which the "
                  "run stops")
+        .harmless = true;
+    list.boolean("train.cache_features", train.cache_features,
+                 "keep what a frozen vision tower saw in each image")
         .harmless = true;
     list.number("train.feature_cache_gb", train.feature_cache_gb, {.min = 0.0},
                 "memory for the features of a frozen vision tower, in 1e9 bytes; more goes to "

@@ -29,7 +29,7 @@ struct ModelRecipe {
     // Parts, each a directory; they replace those of `init`.
     std::string llm, vision_tower, tokenizer;
     std::string projector;  // a projector directory or the name of a new one
-    Json llm_config, vision_config, tokenizer_config;
+    Json llm_config, vision_config, preprocessor_config, tokenizer_config;
     std::optional<int64_t> select_layer;
     std::optional<std::string> select_feature, token_order;
 };
@@ -71,6 +71,7 @@ struct TrainRecipe {
     int64_t keep = 2;
     int64_t seed = 1;
     int64_t max_bad_steps = 10;
+    bool cache_features = true;
     double feature_cache_gb = 4.0;
 };
 

@@ -1,0 +1,29 @@
+#include "tools/image_source.h"
+
+#include <algorithm>
+
+#include "data/image.h"
+#include "tensor/file.h"
+
+namespace vila::tools {
+
+std::string image_name(const data::ImageRef& image) {
+    return image.offset == 0 && image.bytes < 0 ? image.path
+                                                : str(image.path, " at byte ", image.offset);
+}
+
+data::LoadedImage load_pixels(const data::ImageRef& image, const data::ImageProcessor& processor) {
+    const RandomAccessFile file(image.path);
+    const int64_t bytes = image.bytes < 0 ? file.size() - image.offset : image.bytes;
+    VILA_CHECK(bytes <= data::kMaxImageFileBytes, image_name(image), ": ", bytes,
+               " bytes: expected at most ", data::kMaxImageFileBytes);
+    std::vector<uint8_t> encoded(static_cast<size_t>(std::max<int64_t>(bytes, 0)));
+    file.read_at(image.offset, encoded.data(), bytes);
+    data::LoadedImage loaded;
+    loaded.shape = {3, processor.size(), processor.size()};
+    loaded.values.resize(static_cast<size_t>(loaded.shape.numel()));
+    processor.to_pixels(data::decode_image(encoded, image_name(image)), loaded.values);
+    return loaded;
+}
+
+}  // namespace vila::tools

@@ -1,0 +1,210 @@
+#include "tools/language_stage.h"
+
+#include <algorithm>
+
+#include "autograd/variable.h"
+#include "models/batch.h"
+#include "tensor/random.h"
+#include "tools/hash64.h"
+#include "tools/image_source.h"
+
+namespace vila::tools {
+
+namespace fs = std::filesystem;
+using data::LoadedImage;
+
+namespace {
+
+constexpr double kGigabyte = 1e9;
+
+// In place of pixels that nobody needs: the features of the image are in the cache.
+LoadedImage cached_marker() {
+    LoadedImage marker;
+    marker.shape = {0};
+    return marker;
+}
+
+}  // namespace
+
+uint64_t hash_frozen(const nn::ParameterTable& table) {
+    uint64_t hash = 0;
+    for (const nn::Parameter& parameter : table)
+        if (!parameter.trainable())
+            hash = random_key(hash, parameter.name) ^ hash64(parameter.variable.value());
+    return hash;
+}
+
+LanguageStage::LanguageStage(const Recipe& recipe, const fs::path& run,
+                             const fs::path& tokenizer_directory, Device& device,
+                             const std::function<void(const std::string& line)>& warn)
+    : recipe_(recipe),
+      run_(run),
+      tokenizer_directory_(tokenizer_directory),
+      tokenizer_(data::load_tokenizer(tokenizer_directory)),
+      chat_(data::ChatTemplate::named(chat_template_name(recipe))),
+      model_(make_recipe_model(recipe, *tokenizer_, device)) {
+    flops_.emplace(*model_, models::Trainable{.llm = *recipe.trainable.llm,
+                                              .projector = *recipe.trainable.projector,
+                                              .vision_tower = *recipe.trainable.vision_tower});
+    if (!model_->has_vision()) return;
+    processor_.emplace(
+        make_image_processor(recipe, *model_->config().vision, model_->config().image_mode));
+    if (!*recipe.trainable.vision_tower && recipe.train.cache_features) open_feature_cache(warn);
+}
+
+void LanguageStage::open_feature_cache(const std::function<void(const std::string& line)>& warn) {
+    const models::VilaConfig& config = model_->config();
+    const std::string facts =
+        str(hash_frozen(model_->vision_table()), ' ', config.select_layer, ' ',
+            config.select_class_token, ' ', config.image_mode, ' ', recipe_.train.dtype, ' ',
+            preprocessor_file(processor_->config(), "", run_).bytes);
+    cache_ = std::make_unique<FeatureCache>(FeatureCacheOptions{
+        .values = config.features_per_image() * config.vision->hidden_size,
+        .dtype = model_->dtype(),
+        .memory_bytes = static_cast<int64_t>(recipe_.train.feature_cache_gb * kGigabyte),
+        .file = run_ / "cache" / "features.bin",
+        .fingerprint = hash64(facts.data(), static_cast<int64_t>(facts.size())),
+        .warn = warn});
+}
+
+std::vector<ParameterGroup> LanguageStage::groups() {
+    const OptimizerRecipe& optimizer = recipe_.optimizer;
+    std::vector<ParameterGroup> groups;
+    const auto add = [&](const char* name, nn::ParameterTable& table, double lr) {
+        ParameterGroup group = {name, {}, lr};
+        for (nn::Parameter& parameter : table)
+            if (parameter.trainable()) group.parameters.push_back(&parameter);
+        if (!group.parameters.empty()) groups.push_back(std::move(group));
+    };
+    add("vision_tower", model_->vision_table(), optimizer.vision_tower_lr.value_or(optimizer.lr));
+    add("projector", model_->projector_table(), optimizer.projector_lr.value_or(optimizer.lr));
+    add("llm", model_->llm_table(), optimizer.lr);
+    return groups;
+}
+
+int64_t LanguageStage::image_tokens() const {
+    return std::max<int64_t>(model_->config().tokens_per_image(), 1);
+}
+
+data::ImageLoader LanguageStage::image_loader() {
+    return [this](const data::ImageRef& image) {
+        VILA_CHECK(processor_.has_value(), "the model of this run reads no images");
+        if (cache_ && cache_->contains(image)) return cached_marker();
+        return load_pixels(image, *processor_);
+    };
+}
+
+StepResult LanguageStage::accumulate(const data::StepBatch& batch) {
+    StepResult result;
+    result.sources.resize(recipe_.data.sources.size());
+    encoded_images_ = 0;
+    StepWork work{.lengths = {}, .targets = batch.targets, .images = 0, .encoded_images = 0};
+    for (const data::MicroBatch& micro : batch.micro_batches) {
+        const Held images = load_images(micro);
+        std::vector<models::Sequence> sequences;
+        size_t next = 0;
+        for (const data::LoadedSample& loaded : micro.samples) {
+            models::Sequence sequence{
+                .ids = loaded.sample.ids, .labels = loaded.sample.labels, .images = {}};
+            for (size_t i = 0; i < loaded.images.size(); ++i, ++next)
+                sequence.images.push_back({images[next].shape, images[next].values});
+            sequences.push_back(std::move(sequence));
+            work.lengths.push_back(data::spliced_length(loaded.sample, image_tokens()));
+        }
+        work.images += static_cast<int64_t>(images.size());
+        const models::Batch rows = models::make_batch(model_->device(), sequences, image_tokens());
+        Tensor row_losses;
+        const autograd::Variable loss =
+            model_->loss(rows, 1.0 / static_cast<double>(batch.targets), &row_losses);
+        // A projector that learns alone gets nothing from samples without images.
+        if (loss.requires_grad()) autograd::backward(loss);
+        add_losses(micro, row_losses, result);
+    }
+    double sum = 0.0;
+    for (const SourceLoss& source : result.sources) sum += source.sum;
+    result.loss = sum / static_cast<double>(batch.targets);
+    work.encoded_images = encoded_images_;
+    result.flops = flops_->step(work);
+    return result;
+}
+
+void LanguageStage::add_losses(const data::MicroBatch& micro, const Tensor& row_losses,
+                               StepResult& result) {
+    const std::vector<double> losses = row_losses.to_vector<double>();
+    size_t next = 0;
+    for (const data::LoadedSample& loaded : micro.samples) {
+        SourceLoss& source = result.sources[static_cast<size_t>(loaded.sample.source)];
+        const int64_t targets = data::count_targets(loaded.sample);
+        for (int64_t i = 0; i < targets; ++i) source.sum += losses.at(next++);
+        source.count += targets;
+    }
+    VILA_CHECK_EQ(next, losses.size(), "loss-bearing rows of a micro-batch");
+}
+
+LanguageStage::Held LanguageStage::load_images(const data::MicroBatch& micro) {
+    Held images;
+    std::vector<const data::ImageRef*> refs;
+    std::vector<size_t> missing;
+    const bool frozen = !*recipe_.trainable.vision_tower;
+    for (const data::LoadedSample& loaded : micro.samples) {
+        for (size_t i = 0; i < loaded.images.size(); ++i) {
+            refs.push_back(&loaded.sample.images[i]);
+            images.push_back(loaded.images[i]);
+            if (!frozen) continue;
+            LoadedImage& image = images.back();
+            LoadedImage features;
+            features.shape = {model_->config().features_per_image(),
+                              model_->config().vision->hidden_size};
+            features.values.resize(static_cast<size_t>(features.shape.numel()));
+            if (cache_ && cache_->read(*refs.back(), features.values)) {
+                image = std::move(features);
+                continue;
+            }
+            // A damaged entry of the cache has no pixels beside it.
+            if (image.shape == Shape{0}) image = load_pixels(*refs.back(), *processor_);
+            missing.push_back(images.size() - 1);
+        }
+    }
+    if (!missing.empty()) encode(missing, refs, images);
+    return images;
+}
+
+void LanguageStage::encode(const std::vector<size_t>& places,
+                           const std::vector<const data::ImageRef*>& refs, Held& images) {
+    const int64_t size = processor_->size();
+    const auto count = static_cast<int64_t>(places.size());
+    std::vector<float> pixels;
+    for (const size_t place : places)
+        pixels.insert(pixels.end(), images[place].values.begin(), images[place].values.end());
+    const autograd::NoGrad no_grad(model_->device());
+    const std::vector<float> features =
+        model_
+            ->image_features(Tensor::from_values(model_->device(), {count, 3, size, size}, pixels))
+            .value()
+            .to_vector<float>();
+    const auto each = static_cast<std::ptrdiff_t>(features.size() / places.size());
+    for (size_t i = 0; i < places.size(); ++i) {
+        LoadedImage& image = images[places[i]];
+        const auto begin = features.begin() + static_cast<std::ptrdiff_t>(i) * each;
+        image.values.assign(begin, begin + each);
+        image.shape = {model_->config().features_per_image(), model_->config().vision->hidden_size};
+        if (cache_) cache_->store(*refs[places[i]], image.values);
+    }
+    encoded_images_ += count;
+}
+
+void LanguageStage::save(const fs::path& directory) {
+    std::vector<models::ExtraFile> extra = tokenizer_files(tokenizer_directory_, "llm/");
+    if (processor_) extra.push_back(preprocessor_file(processor_->config(), "vision_tower/", run_));
+    models::save_model(*model_, directory, model_->dtype(), extra);
+}
+
+uint64_t LanguageStage::frozen_hash() {
+    uint64_t hash = 0;
+    for (const nn::ParameterTable* table :
+         {&model_->vision_table(), &model_->projector_table(), &model_->llm_table()})
+        hash = mix_bits(hash ^ hash_frozen(*table));
+    return hash;
+}
+
+}  // namespace vila::tools

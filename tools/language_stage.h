@@ -1,0 +1,62 @@
+#pragma once
+
+// Stages lm, align, pretrain and sft: the joined model learns to predict the next token of samples
+// with or without images, with any of its three parts frozen. What a frozen vision tower sees in an
+// image is computed once (feature_cache.h).
+
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "data/image_processor.h"
+#include "tools/feature_cache.h"
+#include "tools/flops.h"
+#include "tools/recipe_model.h"
+#include "tools/stage.h"
+
+namespace vila::tools {
+
+class LanguageStage final : public Stage {
+  public:
+    // `run` is the run directory; the tokenizer's files are in `tokenizer_directory`.
+    LanguageStage(const Recipe& recipe, const std::filesystem::path& run,
+                  const std::filesystem::path& tokenizer_directory, Device& device,
+                  const std::function<void(const std::string& line)>& warn);
+
+    std::vector<ParameterGroup> groups() override;
+    StepResult accumulate(const data::StepBatch& batch) override;
+    void save(const std::filesystem::path& directory) override;
+    data::TemplateContext context() const override { return {*tokenizer_, chat_}; }
+    data::ImageLoader image_loader() override;
+    int64_t image_tokens() const override;
+    uint64_t frozen_hash() override;
+
+    const models::VilaModel& model() const { return *model_; }
+
+  private:
+    // Memory that the sequences of a micro-batch point into.
+    using Held = std::vector<data::LoadedImage>;
+
+    void open_feature_cache(const std::function<void(const std::string& line)>& warn);
+    // The images of a micro-batch, in order: as pixels, or as features where the tower is frozen.
+    Held load_images(const data::MicroBatch& micro);
+    // Runs the tower on the images at these places of `images`, pixels, and puts features there.
+    void encode(const std::vector<size_t>& places, const std::vector<const data::ImageRef*>& refs,
+                Held& images);
+    void add_losses(const data::MicroBatch& micro, const Tensor& row_losses, StepResult& result);
+
+    Recipe recipe_;
+    std::filesystem::path run_, tokenizer_directory_;
+    std::unique_ptr<data::Tokenizer> tokenizer_;
+    data::ChatTemplate chat_;
+    std::unique_ptr<models::VilaModel> model_;
+    std::optional<data::ImageProcessor> processor_;
+    std::optional<FlopCounter> flops_;
+    std::unique_ptr<FeatureCache> cache_;  // none: features are computed every time
+    int64_t encoded_images_ = 0;           // of the current step
+};
+
+}  // namespace vila::tools
