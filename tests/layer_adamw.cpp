@@ -78,15 +78,17 @@ TEST_F(AdamwTest, RestoredStateContinuesToTheBit) {
         start(dtype);
         Adamw optimizer({a, b}, {.weight_decay = 0.1});
         std::map<std::string, Tensor> saved;
-        std::vector<float> expected;
+        std::vector<float> halfway;
         for (int step = 0; step < 6; ++step) {
-            if (step == 3)
+            if (step == 3) {
                 for (const auto& [name, tensor] : optimizer.state()) saved[name] = tensor.clone();
+                halfway = values();
+            }
             give_gradients(std::sin(step));
             optimizer.step(1e-3);
             optimizer.clear_gradients();
         }
-        expected = values();
+        const std::vector<float> expected = values();
         EXPECT_EQ(saved.size(), 6U);
         EXPECT_TRUE(saved.contains("master/a") && saved.contains("exp_avg/a") &&
                     saved.contains("exp_avg_sq/b"));
@@ -96,6 +98,7 @@ TEST_F(AdamwTest, RestoredStateContinuesToTheBit) {
         Adamw again({a, b}, {.weight_decay = 0.1});
         again.restore(3, [&](const std::string& name) { return saved.at(name); });
         EXPECT_EQ(again.steps_done(), 3);
+        EXPECT_EQ(values(), halfway) << dtype;
         for (int step = 3; step < 6; ++step) {
             give_gradients(std::sin(step));
             again.step(1e-3);
@@ -148,6 +151,7 @@ TEST(ScheduleTest, WarmsUpAndDecays) {
     EXPECT_EQ(cosine.at(3), 2.0);
     EXPECT_NEAR(cosine.at(100), 0.0, 1e-12);
     EXPECT_GT(cosine.at(50), cosine.at(51));
+    EXPECT_EQ((Schedule{.peak = 1.0, .warmup_ratio = 0.03, .total_steps = 110}).warmup_steps(), 4);
     Schedule floor = cosine;
     floor.final_ratio = 0.05;
     EXPECT_NEAR(floor.at(100), 0.1, 1e-12);
