@@ -10,9 +10,8 @@ trap 'rm -rf "$folder"' EXIT
 "$(dirname "$0")/tiny_training_data.sh" "$folder" || exit 1
 cd "$folder" || exit 1
 
-train() {  # run
-    "$binary" train lm.toml --out "$1" --threads 1 train.steps=40 train.save_every=2
-}
+# An array, not a function: a signal must reach the program, not a shell around it.
+train=("$binary" train lm.toml --threads 1 train.steps=40 train.save_every=2 --out)
 # All that must be the same: weights, optimizer state, tokenizer, and the log but for its timings.
 fingerprint() {  # run
     (cd "$1" && cat model/llm/* checkpoints/step-00000040/rank-00000.safetensors tokenizer/* |
@@ -20,7 +19,7 @@ fingerprint() {  # run
 }
 
 begin=$(date +%s%N)
-train reference 2>reference.log || { cat reference.log; exit 1; }
+"${train[@]}" reference 2>reference.log || { cat reference.log; exit 1; }
 wall=$((($(date +%s%N) - begin) / 1000))  # microseconds
 expected=$(fingerprint reference)
 
@@ -28,7 +27,7 @@ failures=0
 for i in $(seq "$count"); do
     kills=0
     while :; do
-        train "run$i" 2>>"run$i.log" &
+        "${train[@]}" "run$i" 2>>"run$i.log" &
         pid=$!
         # Two kills a run; then it may finish.
         if [ "$kills" -lt 2 ]; then

@@ -14,14 +14,20 @@ Args::Args(const std::string& command, const std::string& description,
 }
 
 void Args::parse() {
+    std::string problem;
     try {
         app_.parse(std::vector<std::string>(arguments_.rbegin(), arguments_.rend()));
     } catch (const CLI::CallForHelp&) {
         throw HelpRequested{app_.help()};
     } catch (const CLI::ParseError& error) {
-        throw UsageError(error.what());
+        problem = error.what();
     }
-    const std::vector<std::string> unknown = app_.remaining();
+    // A misspelt option first: it may be why a required one seems to be missing.
+    refuse_unknown(app_.remaining());
+    if (!problem.empty()) throw UsageError(problem);
+}
+
+void Args::refuse_unknown(const std::vector<std::string>& unknown) const {
     if (unknown.empty()) return;
     const std::string& first = unknown.front();
     if (first.empty() || first[0] != '-')

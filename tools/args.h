@@ -77,6 +77,8 @@ class Args {
     void parse();
 
   private:
+    void refuse_unknown(const std::vector<std::string>& unknown) const;
+
     std::string command_;
     std::vector<std::string> arguments_;
     CLI::App app_;

@@ -143,54 +143,34 @@ void LanguageStage::add_losses(const data::MicroBatch& micro, const Tensor& row_
 
 LanguageStage::Held LanguageStage::load_images(const data::MicroBatch& micro) {
     Held images;
-    std::vector<const data::ImageRef*> refs;
-    std::vector<size_t> missing;
     const bool frozen = !*recipe_.trainable.vision_tower;
-    for (const data::LoadedSample& loaded : micro.samples) {
-        for (size_t i = 0; i < loaded.images.size(); ++i) {
-            refs.push_back(&loaded.sample.images[i]);
-            images.push_back(loaded.images[i]);
-            if (!frozen) continue;
-            LoadedImage& image = images.back();
-            LoadedImage features;
-            features.shape = {model_->config().features_per_image(),
-                              model_->config().vision->hidden_size};
-            features.values.resize(static_cast<size_t>(features.shape.numel()));
-            if (cache_ && cache_->read(*refs.back(), features.values)) {
-                image = std::move(features);
-                continue;
-            }
-            // A damaged entry of the cache has no pixels beside it.
-            if (image.shape == Shape{0}) image = load_pixels(*refs.back(), *processor_);
-            missing.push_back(images.size() - 1);
-        }
-    }
-    if (!missing.empty()) encode(missing, refs, images);
+    for (const data::LoadedSample& loaded : micro.samples)
+        for (size_t i = 0; i < loaded.images.size(); ++i)
+            images.push_back(frozen ? features_of(loaded.sample.images[i], loaded.images[i])
+                                    : loaded.images[i]);
     return images;
 }
 
-void LanguageStage::encode(const std::vector<size_t>& places,
-                           const std::vector<const data::ImageRef*>& refs, Held& images) {
-    const int64_t size = processor_->size();
-    const auto count = static_cast<int64_t>(places.size());
-    std::vector<float> pixels;
-    for (const size_t place : places)
-        pixels.insert(pixels.end(), images[place].values.begin(), images[place].values.end());
+LoadedImage LanguageStage::features_of(const data::ImageRef& image, const LoadedImage& loaded) {
+    LoadedImage features;
+    features.shape = {model_->config().features_per_image(), model_->config().vision->hidden_size};
+    features.values.resize(static_cast<size_t>(features.shape.numel()));
+    if (cache_ && cache_->read(image, features.values)) return features;
+    // A damaged entry of the cache has no pixels beside it.
+    features = encode(loaded.shape == Shape{0} ? load_pixels(image, *processor_) : loaded);
+    if (cache_) cache_->store(image, features.values);
+    return features;
+}
+
+LoadedImage LanguageStage::encode(const LoadedImage& pixels) {
     const autograd::NoGrad no_grad(model_->device());
-    const std::vector<float> features =
-        model_
-            ->image_features(Tensor::from_values(model_->device(), {count, 3, size, size}, pixels))
-            .value()
-            .to_vector<float>();
-    const auto each = static_cast<std::ptrdiff_t>(features.size() / places.size());
-    for (size_t i = 0; i < places.size(); ++i) {
-        LoadedImage& image = images[places[i]];
-        const auto begin = features.begin() + static_cast<std::ptrdiff_t>(i) * each;
-        image.values.assign(begin, begin + each);
-        image.shape = {model_->config().features_per_image(), model_->config().vision->hidden_size};
-        if (cache_) cache_->store(*refs[places[i]], image.values);
-    }
-    encoded_images_ += count;
+    const int64_t size = processor_->size();
+    const Tensor features = model_
+                                ->image_features(Tensor::from_values(
+                                    model_->device(), {1, 3, size, size}, pixels.values))
+                                .value();
+    ++encoded_images_;
+    return {features.shape(), features.to_vector<float>()};
 }
 
 void LanguageStage::save(const fs::path& directory) {

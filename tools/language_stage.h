@@ -43,9 +43,11 @@ class LanguageStage final : public Stage {
     void open_feature_cache(const std::function<void(const std::string& line)>& warn);
     // The images of a micro-batch, in order: as pixels, or as features where the tower is frozen.
     Held load_images(const data::MicroBatch& micro);
-    // Runs the tower on the images at these places of `images`, pixels, and puts features there.
-    void encode(const std::vector<size_t>& places, const std::vector<const data::ImageRef*>& refs,
-                Held& images);
+    // What the frozen tower sees in one image. One at a time: the same call for the same image
+    // gives the same bits, whatever else is in the batch.
+    data::LoadedImage encode(const data::LoadedImage& pixels);
+    // encode(), or what it gave before.
+    data::LoadedImage features_of(const data::ImageRef& image, const data::LoadedImage& loaded);
     void add_losses(const data::MicroBatch& micro, const Tensor& row_losses, StepResult& result);
 
     Recipe recipe_;

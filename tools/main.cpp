@@ -3,6 +3,7 @@
 
 #include <cstdio>
 #include <exception>
+#include <new>
 
 #include "tensor/nearest_name.h"
 #include "tools/commands.h"
@@ -51,6 +52,8 @@ int run(const Command& command, Args& args) {
         return 0;
     } catch (const UsageError& error) {
         return fail(command.name, error.what(), kExitUsage);
+    } catch (const std::bad_alloc&) {
+        return fail(command.name, "out of memory", kExitFailure);
     } catch (const std::exception& error) {
         return fail(command.name, error.what(), kExitFailure);
     }
