@@ -179,9 +179,13 @@ std::optional<Checkpoint> CheckpointStore::load_newest(Device& device) {
 }
 
 Checkpoint CheckpointStore::load(int64_t step, Device& device) const {
-    const fs::path path = path_of(step);
+    Checkpoint checkpoint = load_checkpoint(path_of(step), device);
+    VILA_CHECK_EQ(checkpoint.step, step, path_of(step).string(), ": step");
+    return checkpoint;
+}
+
+Checkpoint load_checkpoint(const fs::path& path, Device& device) {
     const Json manifest = read_manifest(path / kManifest);
-    VILA_CHECK_EQ(manifest.at("step").get<int64_t>(), step, path.string(), ": step");
     const auto file = std::make_shared<SafetensorsFile>(path / kPayload);
     for (const Json& entry : manifest.at("tensors")) {
         const std::string name = entry.at("name");
@@ -192,7 +196,8 @@ Checkpoint CheckpointStore::load(int64_t step, Device& device) const {
         VILA_CHECK(hash_text(hash64(tensor)) == entry.at("hash").get<std::string>(),
                    file->path().string(), ": tensor ", name, ": its hash does not agree");
     }
-    Checkpoint checkpoint{.step = step, .tensor = {}, .info = manifest.at("info")};
+    Checkpoint checkpoint{
+        .step = manifest.at("step").get<int64_t>(), .tensor = {}, .info = manifest.at("info")};
     checkpoint.tensor = [file, &device](const std::string& name) {
         return file->load(name, device);
     };

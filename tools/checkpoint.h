@@ -64,6 +64,10 @@ class CheckpointStore {
     std::function<void(const std::string& line)> warn_;
 };
 
+// Opens one checkpoint directory after reading every byte of it; throws at the first one that does
+// not agree with its hash, naming file and tensor.
+Checkpoint load_checkpoint(const std::filesystem::path& path, Device& device);
+
 // Throws unless the file system of `directory` has room for `copies` more checkpoints of that size
 // and a margin: the figures are in the message.
 void check_free_space(const std::filesystem::path& directory, int64_t checkpoint_bytes,

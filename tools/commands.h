@@ -10,5 +10,14 @@
 namespace vila::tools {
 
 int cmd_train(Args& args);
+int cmd_chat(Args& args);
+int cmd_data(Args& args);
+int cmd_eval(Args& args);
+int cmd_generate(Args& args);
+int cmd_inspect(Args& args);
+int cmd_preprocess(Args& args);
+int cmd_report(Args& args);
+int cmd_score(Args& args);
+int cmd_tokenize(Args& args);
 
 }  // namespace vila::tools

@@ -22,6 +22,15 @@ struct Command {
 std::vector<Command> commands() {
     return {
         {"train", cmd_train, "train any stage from a recipe; resumes by itself"},
+        {"generate", cmd_generate, "answer one prompt, with images"},
+        {"chat", cmd_chat, "talk in the terminal"},
+        {"score", cmd_score, "log probabilities of given continuations"},
+        {"eval", cmd_eval, "score a model on held-out questions"},
+        {"tokenize", cmd_tokenize, "text to token ids and back"},
+        {"preprocess", cmd_preprocess, "pictures to pixel values"},
+        {"data", cmd_data, "make and measure datasets"},
+        {"inspect", cmd_inspect, "look into models, checkpoints and samples"},
+        {"report", cmd_report, "a training run as one HTML page"},
     };
 }
 

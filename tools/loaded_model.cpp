@@ -1,0 +1,160 @@
+#include "tools/loaded_model.h"
+
+#include <algorithm>
+
+#include "data/image.h"
+#include "models/model_directory.h"
+
+namespace vila::tools {
+
+namespace {
+
+constexpr int64_t kMaxFeatureBytes = int64_t{1} << 28;
+
+int64_t count_placeholders(const std::string& text) {
+    int64_t count = 0;
+    for (size_t at = text.find(data::kImagePlaceholder); at != std::string::npos;
+         at = text.find(data::kImagePlaceholder, at + data::kImagePlaceholder.size()))
+        ++count;
+    return count;
+}
+
+void check_image_count(int64_t placeholders, size_t images) {
+    VILA_CHECK(placeholders == static_cast<int64_t>(images), "the prompt has ", placeholders,
+               " <image> placeholder(s) but ", images,
+               " image(s) were given: give one --image for each placeholder");
+}
+
+void append_unique(std::vector<int32_t>& ids, int32_t id) {
+    if (std::find(ids.begin(), ids.end(), id) == ids.end()) ids.push_back(id);
+}
+
+}  // namespace
+
+data::ImageProcessor open_image_processor(const std::filesystem::path& model_directory,
+                                          const std::string& image_mode) {
+    return data::ImageProcessor(
+        data::read_image_processor_config(models::vision_directory(model_directory) /
+                                          "preprocessor_config.json"),
+        data::image_mode_from_name(image_mode));
+}
+
+models::Sequence Prompt::view() const {
+    models::Sequence sequence{ids, labels, {}};
+    for (const auto& image : images) sequence.images.push_back({image->shape, image->values});
+    return sequence;
+}
+
+int64_t Prompt::length(int64_t tokens_per_image) const {
+    return static_cast<int64_t>(ids.size()) +
+           static_cast<int64_t>(images.size()) * (tokens_per_image - 1);
+}
+
+LoadedModel::LoadedModel(const std::filesystem::path& directory, const CommonOptions& options)
+    : device_(options.make_device()),
+      model_(models::load_model(directory, *device_, options.dtype_or(DType::F32))),
+      tokenizer_(data::load_tokenizer(models::llm_directory(directory))),
+      chat_template_(data::ChatTemplate::named(model_->config().chat_template)) {
+    if (model_->has_vision())
+        image_processor_ = open_image_processor(directory, model_->config().image_mode);
+}
+
+LoadedModel::Features LoadedModel::features_of(const std::string& path) const {
+    const auto found = seen_.find(path);
+    if (found != seen_.end()) return found->second;
+    const autograd::NoGrad no_grad(*device_);
+    const Tensor pixels = image_processor_->to_pixels(data::load_image(path), *device_);
+    const Shape& side = pixels.shape();
+    const Tensor features =
+        model_->image_features(pixels.reshape({1, 3, side[1], side[2]})).value();
+    const auto kept = std::make_shared<const data::LoadedImage>(
+        data::LoadedImage{features.shape(), features.to_vector<float>()});
+    seen_bytes_ += features.numel() * dtype_size(DType::F32);
+    if (seen_bytes_ <= kMaxFeatureBytes) seen_[path] = kept;
+    return kept;
+}
+
+std::vector<LoadedModel::Features> LoadedModel::load_images(
+    const std::vector<std::string>& paths) const {
+    VILA_CHECK(paths.empty() || image_processor_.has_value(),
+               "this model has no vision tower and cannot be shown ", paths.front());
+    std::vector<Features> images;
+    for (const std::string& path : paths) {
+        Features features = features_of(path);
+        if (blind)
+            features = std::make_shared<const data::LoadedImage>(data::LoadedImage{
+                features->shape, std::vector<float>(features->values.size(), 0.0f)});
+        images.push_back(std::move(features));
+    }
+    return images;
+}
+
+void LoadedModel::place_images(std::vector<data::Message>& messages, size_t images) {
+    int64_t placeholders = 0;
+    for (const data::Message& message : messages) placeholders += count_placeholders(message.text);
+    if (placeholders == 0 && images > 0) {
+        const auto first_user =
+            std::find_if(messages.begin(), messages.end(),
+                         [](const auto& message) { return message.role == data::Role::User; });
+        VILA_CHECK(first_user != messages.end(), "images were given but no user message");
+        std::string front;
+        for (size_t i = 0; i < images; ++i) front += std::string(data::kImagePlaceholder) + "\n";
+        first_user->text = front + first_user->text;
+        return;
+    }
+    check_image_count(placeholders, images);
+}
+
+Prompt LoadedModel::raw_prompt(const std::string& text,
+                               const std::vector<std::string>& image_paths) const {
+    check_image_count(count_placeholders(text), image_paths.size());
+    return {data::encode_prompt(text, *tokenizer_).ids, {}, load_images(image_paths)};
+}
+
+Prompt LoadedModel::chat_prompt(std::vector<data::Message> messages,
+                                const std::vector<std::string>& image_paths) const {
+    place_images(messages, image_paths.size());
+    const auto segments = chat_template_.render(messages, true);
+    return {data::encode_segments(segments, *tokenizer_).ids, {}, load_images(image_paths)};
+}
+
+Prompt LoadedModel::answered_prompt(std::vector<data::Message> messages,
+                                    const std::vector<std::string>& image_paths,
+                                    const std::string& answer) const {
+    place_images(messages, image_paths.size());
+    const auto asked = data::encode_segments(chat_template_.render(messages, true), *tokenizer_);
+    messages.push_back({data::Role::Assistant, answer});
+    data::TokenizedText whole = data::encode_segments(chat_template_.render(messages), *tokenizer_);
+    // Earlier answers (demonstrations) are targets in training but not what is scored here.
+    for (size_t i = 0; i < std::min(asked.ids.size(), whole.labels.size()); ++i)
+        whole.labels[i] = data::kIgnoreLabel;
+    return {std::move(whole.ids), std::move(whole.labels), load_images(image_paths)};
+}
+
+Prompt LoadedModel::with_target(const Prompt& prompt, const std::string& target) const {
+    Prompt scored = prompt;
+    scored.labels.assign(prompt.ids.size(), data::kIgnoreLabel);
+    const auto ids = tokenizer_->encode(target, {.place = data::TextPlace::Continues});
+    VILA_CHECK(!ids.empty(), "the target to score is empty: give at least one character");
+    scored.ids.insert(scored.ids.end(), ids.begin(), ids.end());
+    scored.labels.insert(scored.labels.end(), ids.begin(), ids.end());
+    return scored;
+}
+
+void LoadedModel::check_fits(const Prompt& prompt, int64_t new_tokens) const {
+    const int64_t positions = model_->config().llm.max_position_embeddings;
+    const int64_t length = prompt.length(prompt.images.empty() ? 1 : tokens_per_image());
+    VILA_CHECK(length + new_tokens <= positions, "the prompt takes ", length,
+               " positions (images included) and ", new_tokens,
+               " more are asked for: the model has ", positions,
+               "; shorten the prompt or lower --max-tokens");
+}
+
+std::vector<int32_t> LoadedModel::stop_ids() const {
+    std::vector<int32_t> ids = chat_template_.stop_ids(*tokenizer_);
+    if (const auto eos = tokenizer_->eos_id()) append_unique(ids, *eos);
+    for (const int32_t id : model_->config().llm.eos_token_ids) append_unique(ids, id);
+    return ids;
+}
+
+}  // namespace vila::tools

@@ -1,0 +1,33 @@
+#pragma once
+
+// The command-line options of sampling, shared by generate and chat.
+
+#include "models/generate.h"
+#include "tools/args.h"
+
+namespace vila::tools {
+
+struct SamplingOptions {
+    int64_t max_tokens = 128;
+    double temperature = 0.0;
+    double top_p = 1.0;
+    int64_t top_k = 0;
+
+    void declare(Args& args) {
+        args.option("--max-tokens", max_tokens, "new tokens at most")->check(CLI::PositiveNumber);
+        args.option("--temperature", temperature, "0: always the most probable token")
+            ->check(CLI::NonNegativeNumber);
+        args.option("--top-p", top_p, "keep the most probable tokens up to this share")
+            ->check(CLI::Range(0.0, 1.0));
+        args.option("--top-k", top_k, "keep that many of the most probable tokens; 0: all")
+            ->check(CLI::NonNegativeNumber);
+    }
+    models::GenerateOptions to_options(uint64_t seed) const {
+        models::GenerateOptions options;
+        options.max_tokens = max_tokens;
+        options.sampling = {temperature, top_k, top_p, seed};
+        return options;
+    }
+};
+
+}  // namespace vila::tools
