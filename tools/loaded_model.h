@@ -45,6 +45,8 @@ class LoadedModel {
     const models::VilaModel& model() const { return *model_; }
     const data::Tokenizer& tokenizer() const { return *tokenizer_; }
     const data::ChatTemplate& chat_template() const { return chat_template_; }
+    // Speaks by another template from now on (a base model has none of its own).
+    void use_template(const std::string& name) { chat_template_ = data::ChatTemplate::named(name); }
     Device& device() const { return *device_; }
     int64_t tokens_per_image() const { return model_->config().tokens_per_image(); }
 

@@ -21,6 +21,7 @@ struct Command {
 // Every command, in the order in which a newcomer meets them.
 std::vector<Command> commands() {
     return {
+        {"demo", cmd_demo, "the whole story on the miniature world"},
         {"train", cmd_train, "train any stage from a recipe; resumes by itself"},
         {"generate", cmd_generate, "answer one prompt, with images"},
         {"chat", cmd_chat, "talk in the terminal"},
