@@ -72,13 +72,15 @@ std::optional<int32_t> read_token_id(const JsonFields& fields, const std::string
 
 std::vector<std::optional<int64_t>> read_offsets_of_layer(const JsonFields& fields,
                                                           const Json& row) {
-    const char* expected = "a list for each layer of offsets or null for each key head";
+    // A recipe has no null: -1 stands for it.
+    const char* expected = "a list for each layer of offsets, or null or -1, for each key head";
     if (!row.is_array()) fields.fail("head_offsets", expected);
     std::vector<std::optional<int64_t>> offsets;
     for (const Json& offset : row) {
+        const bool is_none = offset.is_null() || offset == -1;
         const bool is_offset = offset.is_number_integer() && offset.get<int64_t>() >= 0;
-        if (!offset.is_null() && !is_offset) fields.fail("head_offsets", expected);
-        offsets.push_back(offset.is_null() ? std::nullopt : std::optional(offset.get<int64_t>()));
+        if (!is_none && !is_offset) fields.fail("head_offsets", expected);
+        offsets.push_back(is_none ? std::nullopt : std::optional(offset.get<int64_t>()));
     }
     return offsets;
 }

@@ -101,7 +101,7 @@ TEST(LlamaConfigTest, WhatIsWrittenReadsTheSame) {
     json["attention_bias"] = true;
     json["initializer"] = Json::parse(R"({"embedding": 0.5, "linear": "fan_in_normal",
         "residual_scale": 0.5, "head_scale": 0.3, "offset_score": 7.0,
-        "head_offsets": [[1, 2, 0, null], [1, null, null, null]]})");
+        "head_offsets": [[1, 2, 0, null], [1, -1, null, null]]})");
     const LlamaConfig config = LlamaConfig::from_json(json, "c.json");
     EXPECT_TRUE(config.output_bias);
     EXPECT_EQ(config.init.linear.kind, nn::InitRule::Kind::FanInNormal);
