@@ -1,6 +1,9 @@
 #include "tensor/cpu/cpu_device.h"
 
 #include <omp.h>
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
 
 #include <algorithm>
 #include <bit>
@@ -14,7 +17,14 @@ namespace vila {
 
 namespace {
 
-constexpr std::align_val_t kAlignment{64};
+// Blocks from this size on are aligned to the processor's large pages, and the system is asked to
+// use them: a matrix product walks down columns, one page a row.
+constexpr int64_t kLargePage = int64_t{2} << 20;
+constexpr int64_t kLargeBlock = 2 * kLargePage;
+
+std::align_val_t alignment(int64_t bytes) {
+    return std::align_val_t{bytes >= kLargeBlock ? static_cast<size_t>(kLargePage) : 64};
+}
 // Blocks are rounded up to a size class so that the next step's tensors find them again; classes
 // are eighths of a power of two, which wastes at most an eighth.
 constexpr int64_t kSmallestBlock = 256;
@@ -61,7 +71,7 @@ CpuDevice::CpuDevice(const Kernels& kernels, int threads, Isa isa)
 
 CpuDevice::~CpuDevice() {
     for (auto& [bytes, blocks] : cache_->free_blocks)
-        for (void* block : blocks) ::operator delete(block, kAlignment);
+        for (void* block : blocks) ::operator delete(block, alignment(bytes));
 }
 
 std::string CpuDevice::name() const {
@@ -87,9 +97,13 @@ void* CpuDevice::allocate_bytes(int64_t bytes) {
             return block;
         }
     }
-    void* memory = ::operator new(static_cast<size_t>(rounded), kAlignment, std::nothrow);
+    void* memory = ::operator new(static_cast<size_t>(rounded), alignment(rounded), std::nothrow);
     VILA_CHECK(memory != nullptr, "out of memory: ", bytes, " bytes more on ", name(), " with ",
                this->memory().live, " bytes in tensors; use a smaller micro_batch or max_length");
+#if defined(__linux__)
+    if (rounded >= kLargeBlock)  // a wish: nothing depends on it
+        static_cast<void>(madvise(memory, static_cast<size_t>(rounded), MADV_HUGEPAGE));
+#endif
     return memory;
 }
 
@@ -98,7 +112,7 @@ void CpuDevice::release_bytes(void* memory, int64_t bytes) noexcept {
     try {
         cache_->free_blocks[size_class(bytes)].push_back(memory);
     } catch (...) {
-        ::operator delete(memory, kAlignment);
+        ::operator delete(memory, alignment(size_class(bytes)));
     }
 }
 
