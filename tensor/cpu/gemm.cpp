@@ -6,7 +6,7 @@
 //   column blocks     kColumnBlock of n    the packed block of b is bounded: 6 MiB, third level
 //   step blocks       kStepBlock of k      a panel of b, kStepBlock x 32 f32 = 48 KiB, stays in or
 //                                          near the first level while the rows of a go past it
-//   row blocks        kRowBlock of m       the block of a, 672 x 384 f32 = 1 MiB, stays in the
+//   row blocks        kRowBlock of m       the block of a, 448 x 384 f32 = 672 KiB, stays in the
 //                                          second level while the panels of b go past it
 //   panels            32 columns           one panel of b
 //   tiles             14 rows              14 x 32 sums in registers: gemm_avx512.cpp
@@ -33,13 +33,14 @@ namespace vila::cpu_kernels {
 namespace {
 
 constexpr int64_t kStepBlock = 384;
-constexpr int64_t kRowBlock = 672;
+constexpr int64_t kRowBlock = 448;
 constexpr int64_t kColumnBlock = 4096;
 // Where sums are kept beside a bf16 c, fewer rows and columns: 1344 x 768 f32 = 4 MiB.
 constexpr int64_t kSumRows = 1344;
 constexpr int64_t kSumColumns = 768;
 // Rows of the copy of a are this many floats longer than needed, against equal cache sets.
 constexpr int64_t kRowPadding = 16;
+constexpr int64_t kFloatsPerLine = 16;
 // Rows this far apart, in bytes, share the sets of a first-level cache.
 constexpr int64_t kSetStride = 4096;
 
@@ -123,8 +124,8 @@ class Part {
         for (int64_t p = 0; p < plan_.steps; p += plan_.step_block) {
             const Range steps = {p, std::min(p + plan_.step_block, plan_.steps)};
             pack_b(steps, columns);
-            for (int64_t i = rows.begin; i < rows.end; i += kRowBlock) {
-                const Range block = {i, std::min(i + kRowBlock, rows.end)};
+            for (int64_t i = rows.begin; i < rows.end; i += plan_.row_block) {
+                const Range block = {i, std::min(i + plan_.row_block, rows.end)};
                 multiply(pack_a(steps, block), steps, block, rows.begin, columns);
             }
         }
@@ -150,13 +151,15 @@ class Part {
             pack_across(b, b.row, steps, columns.begin, count, kernels_.columns, packed_b_);
             return;
         }
+        const int64_t size = panel_size(k, kernels_.columns);
         const auto transpose = narrow(b) ? kernels_.transpose_bf16 : kernels_.transpose;
         const int64_t row_bytes = b.column * b.element_size();
         const char* source = static_cast<const char*>(b.data) + columns.begin * row_bytes +
                              steps.begin * step_bytes(b);
         for (int64_t j = 0; j < count; j += kernels_.columns) {
             const int64_t filled = std::min(kernels_.columns, count - j);
-            transpose(source + j * row_bytes, row_bytes, filled, k, packed_b_ + j * k);
+            transpose(source + j * row_bytes, row_bytes, filled, k,
+                      packed_b_ + j / kernels_.columns * size);
         }
     }
 
@@ -180,7 +183,7 @@ class Part {
         const int64_t count = rows.end - rows.begin, k = steps.end - steps.begin;
         if (a.row == 1 && a.column != 1) {
             pack_across(a, a.column, steps, rows.begin, count, kernels_.rows, packed_a_);
-            return {packed_a_, 1, kernels_.rows, k * kernels_.rows};
+            return {packed_a_, 1, kernels_.rows, panel_size(k, kernels_.rows)};
         }
         const int64_t row_bytes = a.row * a.element_size();
         const char* source =
@@ -203,25 +206,27 @@ class Part {
     // Every tile of a row block over one step block. `first_row` is where the kept sums start.
     void multiply(const Rows& a, Range steps, Range rows, int64_t first_row, Range columns) {
         const int64_t k = steps.end - steps.begin;
+        const int64_t row_tiles = ceil_div(rows.end - rows.begin, kernels_.rows);
+        const int64_t panel = panel_size(k, kernels_.columns);
         for (int64_t j = columns.begin; j < columns.end; j += kernels_.columns) {
-            const int64_t width = std::min(kernels_.columns, columns.end - j);
             const int64_t column = j - columns.begin;  // inside the block
-            GemmTile tile = {.k = k,
-                             .a = a.data,
-                             .a_row = a.row,
-                             .a_step = a.step,
-                             .b = packed_b_ + column * k,
-                             .c = nullptr,
-                             .c_row = 0,
-                             .alpha = problem_.alpha,
-                             .bias = nullptr,
-                             .add = false};
+            GemmTile tile = {};
+            tile.k = k;
+            tile.a = a.data;
+            tile.a_row = a.row;
+            tile.a_step = a.step;
+            tile.b = packed_b_ + column / kernels_.columns * panel;
+            tile.alpha = problem_.alpha;
             if (problem_.bias != nullptr && steps.begin == 0) tile.bias = bias_ + column;
+            tile.next_b = tile.b + panel;
+            if (j + kernels_.columns < columns.end)
+                tile.next_b_lines = ceil_div(ceil_div(panel, kFloatsPerLine), row_tiles);
             for (int64_t i = rows.begin; i < rows.end; i += kernels_.rows) {
-                const int64_t height = std::min(kernels_.rows, rows.end - i);
-                compute_tile(tile, steps, {i, i + height}, {j, j + width},
+                compute_tile(tile, steps, {i, std::min(i + kernels_.rows, rows.end)},
+                             {j, std::min(j + kernels_.columns, columns.end)},
                              sums_ + (i - first_row) * plan_.column_block + column);
                 tile.a += a.tile;
+                tile.next_b += tile.next_b_lines * kFloatsPerLine;
             }
         }
     }
@@ -290,12 +295,17 @@ GemmPlan plan_gemm(const GemmKernels& kernels, const GemmProblem& problem, int64
     choose_parts(kernels, problem, threads, plan);
 
     plan.part_rows = plan.keep_sums ? kSumRows : problem.m;
-    const int64_t row_block = round_up(std::min(kRowBlock, problem.m), kernels.rows);
+    const int64_t rows = std::min(
+        plan.part_rows, ceil_div(ceil_div(problem.m, kernels.rows), plan.row_parts) * kernels.rows);
+    plan.row_block = round_up(ceil_div(rows, ceil_div(rows, kRowBlock)), kernels.rows);
     plan.column_block =
         std::min(plan.keep_sums ? kSumColumns : kColumnBlock, round_up(problem.n, kernels.columns));
     plan.a_row = plan.step_block + kRowPadding;
-    plan.a_size = plan.pack_a ? row_block * plan.a_row : 0;
-    plan.b_size = plan.column_block * plan.step_block;
+    const int64_t row_tiles = plan.row_block / kernels.rows;
+    const int64_t a_panels = row_tiles * panel_size(plan.step_block, kernels.rows);
+    plan.a_size = plan.pack_a ? std::max(plan.row_block * plan.a_row, a_panels) : 0;
+    plan.b_size =
+        plan.column_block / kernels.columns * panel_size(plan.step_block, kernels.columns);
     plan.c_size = plan.keep_sums
                       ? std::min(kSumRows, round_up(problem.m, kernels.rows)) * plan.column_block
                       : kernels.rows * kernels.columns;

@@ -51,6 +51,9 @@ struct GemmTile {
     float alpha;
     const float* bias;  // (columns), added to every row; or null
     bool add;           // to c; else c is overwritten
+    // For the kernel to prefetch while it computes: cache lines of the next panel of b.
+    const float* next_b;
+    int64_t next_b_lines;
 };
 
 struct GemmKernels {
@@ -89,6 +92,7 @@ struct GemmPlan {
     int64_t row_parts, column_parts;        // of c: parts are independent and run in parallel
     int64_t steps, step_block;              // k in steps of one float of a packed operand
     int64_t step_bytes;                     // of one step in a or b
+    int64_t row_block;                      // of a that stay in the cache
     int64_t part_rows, column_block;        // of c computed together, all steps
     bool pack_a, keep_sums;                 // copy a; sum over step blocks in f32 beside c
     int64_t a_row, b_size, a_size, c_size;  // floats in the workspace

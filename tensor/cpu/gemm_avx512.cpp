@@ -41,6 +41,8 @@ VILA_ALWAYS_INLINE __mmask16 lanes_below(int64_t count) {
 
 // --- tiles ---
 
+constexpr int64_t kChunk = 8;  // steps between prefetches
+
 template <int kCount>
 VILA_TARGET_AVX512 VILA_ALWAYS_INLINE void store_tile(const GemmTile& t,
                                                       __m512 (&sums)[kCount][2]) {
@@ -70,21 +72,39 @@ VILA_TARGET_AVX512 void tile(const GemmTile& t) {
     for (int i = 0; i < kCount; ++i) {
         sums[i][0] = sums[i][1] = _mm512_setzero_ps();
         a[i / kRowGroup] = t.a + i / kRowGroup * kRowGroup * t.a_row;
-        _mm_prefetch(t.c + i * t.c_row, _MM_HINT_T0);
-        _mm_prefetch(t.c + i * t.c_row + kColumns - 1, _MM_HINT_T0);
     }
     const float* b = t.b;
-    for (int64_t p = t.k; p > 0; --p) {
-        const __m512 b_0 = _mm512_loadu_ps(b), b_1 = _mm512_loadu_ps(b + kLanes);
-#pragma GCC unroll 16
-        for (int i = 0; i < kCount; ++i) {
-            const __m512 a_i = _mm512_set1_ps(a[i / kRowGroup][i % kRowGroup * t.a_row]);
-            sums[i][0] = _mm512_fmadd_ps(a_i, b_0, sums[i][0]);
-            sums[i][1] = _mm512_fmadd_ps(a_i, b_1, sums[i][1]);
+    const float* next_b = t.next_b;
+    const float* const next_b_end = t.next_b + t.next_b_lines * kLanes;
+    const float* c = t.c;
+    const float* const c_end = t.c + kCount * t.c_row;
+    // Chunks of steps. Each begins with a line of the next b and, towards the end, a row of c, soon
+    // enough to arrive from memory and late enough not to be evicted again.
+    for (int64_t left = t.k; left > 0;) {
+        if (next_b < next_b_end) {
+            _mm_prefetch(next_b, _MM_HINT_T1);
+            next_b += kLanes;
         }
-        b += kColumns;
+        if (left <= (kCount + 2) * kChunk && c < c_end) {
+            _mm_prefetch(c, _MM_HINT_T0);
+            _mm_prefetch(c + kColumns - 1, _MM_HINT_T0);
+            c += t.c_row;
+        }
+        const int64_t steps = std::min(left, kChunk);
+        left -= steps;
+#pragma GCC unroll 1
+        for (int64_t p = steps; p > 0; --p) {
+            const __m512 b_0 = _mm512_loadu_ps(b), b_1 = _mm512_loadu_ps(b + kLanes);
+#pragma GCC unroll 16
+            for (int i = 0; i < kCount; ++i) {
+                const __m512 a_i = _mm512_set1_ps(a[i / kRowGroup][i % kRowGroup * t.a_row]);
+                sums[i][0] = _mm512_fmadd_ps(a_i, b_0, sums[i][0]);
+                sums[i][1] = _mm512_fmadd_ps(a_i, b_1, sums[i][1]);
+            }
+            b += kColumns;
 #pragma GCC unroll 5
-        for (int group = 0; group * kRowGroup < kCount; ++group) a[group] += t.a_step;
+            for (int group = 0; group * kRowGroup < kCount; ++group) a[group] += t.a_step;
+        }
     }
     store_tile<kCount>(t, sums);
 }

@@ -44,47 +44,55 @@ struct PairStep {
     }
 };
 
-// Width 0: known at run time only.
-template <int64_t kWidth, typename Step>
+// kWidth 0: known at run time only. kCopied >= kWidth elements are copied at once where there are
+// so many: those that do not belong to a step are overwritten by the next, or by nothing after the
+// last step, where panels have room for them.
+template <int64_t kWidth, int64_t kCopied, typename Step>
 VILA_ALWAYS_INLINE void pack_panels_of(const Step& step, int64_t steps, int64_t count,
-                                       int64_t width, float* panels) {
+                                       int64_t width, float* panels, int64_t panel_size) {
     if (kWidth != 0) width = kWidth;
     // A few rows at a time: the next panel finds the rest of their cache lines still there.
     constexpr int64_t kRowsAtOnce = 8;
     for (int64_t first = 0; first < steps; first += kRowsAtOnce) {
         const int64_t last = std::min(first + kRowsAtOnce, steps);
-        for (int64_t j = 0; j < count; j += width) {
-            float* panel = panels + j * steps;
-            const int64_t filled = std::min(width, count - j);
-            for (int64_t p = first; p < last; ++p) {
-                if (filled == width) {
-                    for (int64_t i = 0; i < width; ++i) panel[p * width + i] = step(p, j + i);
-                } else {
-                    for (int64_t i = 0; i < width; ++i)
-                        panel[p * width + i] = i < filled ? step(p, j + i) : 0.0F;
-                }
+        float* panel = panels;
+        for (int64_t j = 0; j < count; j += width, panel += panel_size) {
+            if (kCopied != 0 && j + kCopied <= count) {
+                for (int64_t p = first; p < last; ++p)
+                    for (int64_t i = 0; i < kCopied; ++i) panel[p * width + i] = step(p, j + i);
+                continue;
             }
+            const int64_t filled = std::min(width, count - j);
+            for (int64_t p = first; p < last; ++p)
+                for (int64_t i = 0; i < width; ++i)
+                    panel[p * width + i] = i < filled ? step(p, j + i) : 0.0F;
         }
     }
 }
 
-// Cuts `count` columns into panels of `width`: element (p, j) of a panel at
-// panel[p * width + j], panels steps * width apart, the last one filled up with zeros.
+// Elements between two panels of `steps` steps: some more than needed, see above.
+inline int64_t panel_size(int64_t steps, int64_t width) {
+    return steps * width + 16;
+}
+
+// Cuts `count` columns into panels of `width`: element (p, j) of a panel at panel[p * width + j],
+// the last one filled up with zeros.
 template <typename Step>
 void pack_panels(Isa isa, const Step& step, int64_t steps, int64_t count, int64_t width,
                  float* panels) {
+    const int64_t size = panel_size(steps, width);
     with_isa(isa, [=] {
         switch (width) {
             case 6:
-                return pack_panels_of<6>(step, steps, count, width, panels);
+                return pack_panels_of<6, 8>(step, steps, count, width, panels, size);
             case 14:
-                return pack_panels_of<14>(step, steps, count, width, panels);
+                return pack_panels_of<14, 16>(step, steps, count, width, panels, size);
             case 16:
-                return pack_panels_of<16>(step, steps, count, width, panels);
+                return pack_panels_of<16, 16>(step, steps, count, width, panels, size);
             case 32:
-                return pack_panels_of<32>(step, steps, count, width, panels);
+                return pack_panels_of<32, 32>(step, steps, count, width, panels, size);
             default:
-                return pack_panels_of<0>(step, steps, count, width, panels);
+                return pack_panels_of<0, 0>(step, steps, count, width, panels, size);
         }
     });
 }
