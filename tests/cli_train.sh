@@ -158,6 +158,27 @@ expect 1 "nothing learns" sft.toml --out none trainable.llm=false trainable.proj
 expect 0 "finished" sft.toml --out bf16 --threads 1 --dtype bf16
 check "bf16 weights" grep -aq '"dtype":"BF16"' bf16/model/llm/model.safetensors
 
+# --- stage clip: a tower on its own, which the next stage opens ---
+expect 0 "finished" clip.toml --out clip --threads 1
+for file in config.json vision_tower/config.json vision_tower/model.safetensors \
+    vision_tower/preprocessor_config.json; do
+    check "clip/model/$file is missing" [ -s "clip/model/$file" ]
+done
+check "CLIPVisionModel layout" grep -q '"CLIPVisionModel"' clip/model/vision_tower/config.json
+check "own preprocessing" grep -q '0.5' clip/model/vision_tower/preprocessor_config.json
+first=$(sed -E 's/.*"loss":([0-9.]+).*/\1/;q' clip/log.jsonl)
+last=$(tail -n 1 clip/log.jsonl | sed -E 's/.*"loss":([0-9.]+).*/\1/')
+check "contrastive loss falls (from $first to $last)" awk "BEGIN { exit !($last < 0.9 * $first) }"
+cp -r clip clip2
+rm -r clip2/model clip2/checkpoints/step-00000060
+expect 0 "from step 40" clip.toml --out clip2 --threads 1
+check "clip resumes exactly" same clip/model/vision_tower/model.safetensors clip2/model/vision_tower/model.safetensors
+expect 0 "finished" align.toml --out align2 --threads 1 model.vision_tower=clip/model \
+    'model.vision_config={}'
+check "the clip tower is unchanged" same clip/model/vision_tower/model.safetensors align2/model/vision_tower/model.safetensors
+check "its preprocessing goes along" same clip/model/vision_tower/preprocessor_config.json align2/model/vision_tower/preprocessor_config.json
+expect 1 "stage clip learns from pairs" clip.toml --out clip3 'data.sources[0].format=text' 'data.sources[0].path=text.txt'
+
 # --- killed at random instants ---
 "$here/kill_resume.sh" "$binary" 3 >output 2>&1
 check "kill and resume" [ $? -eq 0 ]

@@ -89,6 +89,36 @@ save_every = 5
 seed = 3
 RECIPE
 
+cat >"$folder/clip.toml" <<'RECIPE'
+stage = "clip"
+[model.vision_config]
+hidden_size = 16
+intermediate_size = 32
+num_hidden_layers = 2
+num_attention_heads = 2
+image_size = 8
+patch_size = 4
+initializer = { linear = "fan_in_normal", position = 0.3 }
+[model.preprocessor_config]
+image_mean = [0.5, 0.5, 0.5]
+image_std = [0.5, 0.5, 0.5]
+[model.tokenizer_config]
+vocab_size = 300
+[[data.sources]]
+format = "pairs"
+path = "pairs.jsonl"
+images = "images"
+[data]
+max_length = 40
+[optimizer]
+lr = 5e-3
+[train]
+steps = 60
+global_batch = 6
+dtype = "f32"
+save_every = 20
+RECIPE
+
 cat >"$folder/align.toml" <<'RECIPE'
 stage = "align"
 [model]
