@@ -14,7 +14,8 @@ namespace {
 
 using autograd::Variable;
 
-constexpr double kEps = 1e-5;
+// Large enough that a row of one element, whose variance is zero, does not blow up roundings.
+constexpr double kEps = 1e-2;
 
 class LayerNorm : public OpTest {
   public:

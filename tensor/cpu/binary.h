@@ -4,48 +4,49 @@
 // run for each of its four stride patterns.
 
 #include "tensor/cpu/broadcast.h"
-#include "tensor/cpu/dispatch.h"
-#include "tensor/cpu/parallel.h"
+#include "tensor/cpu/vector_loops.h"
 #include "tensor/kernels.h"
 
 namespace vila::cpu_kernels {
 
-// y[i] = op(a[i * kA], b[i * kB])
-template <int kA, int kB, typename T, typename Op>
-void binary_run(const T* a, const T* b, T* y, int64_t count, const Op& op) {
-    using Compute = compute_t<T>;
-    for (int64_t i = 0; i < count; ++i)
-        y[i] = T(op(static_cast<Compute>(a[i * kA]), static_cast<Compute>(b[i * kB])));
+// y[i] = op(a[i * a_step], b[i * b_step]) with steps of 0 or 1.
+template <typename T, typename Op>
+VILA_ALWAYS_INLINE void binary_run(const T* a, int64_t a_step, const T* b, int64_t b_step, T* y,
+                                   int64_t count, const Op& op) {
+    if (a_step && b_step) {
+        for (int64_t i = 0; i < count; ++i) y[i] = T(op(widen(a[i]), widen(b[i])));
+    } else if (a_step) {
+        const auto b_0 = widen(b[0]);
+        for (int64_t i = 0; i < count; ++i) y[i] = T(op(widen(a[i]), b_0));
+    } else if (b_step) {
+        const auto a_0 = widen(a[0]);
+        for (int64_t i = 0; i < count; ++i) y[i] = T(op(a_0, widen(b[i])));
+    } else {
+        const auto value = T(op(widen(a[0]), widen(b[0])));
+        for (int64_t i = 0; i < count; ++i) y[i] = value;
+    }
 }
 
 template <typename Op>
 void binary(const char* name, const BinaryArgs& args, const Op& op) {
     if (args.y.numel() == 0) return;
     const auto plan = plan_broadcast<2>(args.y.shape(), {&args.a.shape(), &args.b.shape()});
-    const auto [a_step, b_step] = plan.stride[0];
+    const int64_t a_step = plan.stride[0][0], b_step = plan.stride[0][1], inner = plan.inner();
     for_float(name, args.y.dtype(), [&](auto zero) {
         using T = decltype(zero);
-        const T* a = args.a.data<T>();
-        const T* b = args.b.data<T>();
+        const T *a = args.a.data<T>(), *b = args.b.data<T>();
         T* y = args.y.data<T>();
-        const auto run = [&, a_step = a_step, b_step = b_step](const T* a_run, const T* b_run,
-                                                               T* y_run, int64_t count) {
-            if (a_step && b_step) return binary_run<1, 1>(a_run, b_run, y_run, count, op);
-            if (a_step) return binary_run<1, 0>(a_run, b_run, y_run, count, op);
-            if (b_step) return binary_run<0, 1>(a_run, b_run, y_run, count, op);
-            binary_run<0, 0>(a_run, b_run, y_run, count, op);
-        };
         if (plan.outer() == 1) {
-            parallel_for(cpu(args.y), plan.inner(), 1, [&](int64_t begin, int64_t end) {
-                run(a + begin * plan.stride[0][0], b + begin * plan.stride[0][1], y + begin,
-                    end - begin);
+            vector_for_elements(cpu(args.y), inner, 1, [=](int64_t begin, int64_t end) {
+                binary_run(a + begin * a_step, a_step, b + begin * b_step, b_step, y + begin,
+                           end - begin, op);
             });
             return;
         }
-        parallel_for(cpu(args.y), plan.outer(), plan.inner(), [&](int64_t begin, int64_t end) {
+        vector_for(cpu(args.y), plan.outer(), inner, [=, &plan](int64_t begin, int64_t end) {
             for (int64_t row = begin; row < end; ++row) {
                 const auto at = plan.offsets(row);
-                run(a + at[0], b + at[1], y + row * plan.inner(), plan.inner());
+                binary_run(a + at[0], a_step, b + at[1], b_step, y + row * inner, inner, op);
             }
         });
     });

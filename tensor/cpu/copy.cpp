@@ -1,6 +1,7 @@
 // copy and fill: strided, converting between any two dtypes.
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 
 #include "tensor/cpu/kernels.h"
@@ -77,6 +78,11 @@ void copy(const CopyArgs& args) {
     Tensor x = args.x, y = args.y;
     if (y.numel() == 0) return;
     if (x.is_contiguous() && y.is_contiguous()) {
+        const auto computes = [](DType dtype) {
+            return dtype == DType::F32 || dtype == DType::BF16 || dtype == DType::F64;
+        };
+        if (x.dtype() != y.dtype() && computes(x.dtype()) && computes(y.dtype()))
+            return scale({.x = x, .y = y});  // times 1: the same values, vectorised
         constexpr int64_t kRow = 4096;
         const int64_t columns = y.numel() % kRow == 0 ? kRow : y.numel();
         x = x.reshape({-1, columns});
@@ -99,8 +105,15 @@ void fill(const FillArgs& args) {
         const Tensor& y = args.y;
         if (y.is_contiguous()) {
             T* out = y.data<T>();
+            // Zero, the usual value, is all bits zero in every dtype.
+            const bool zeros = args.value == 0.0 && !std::signbit(args.value);
             parallel_for(cpu(y), y.numel(), 1, [&](int64_t begin, int64_t end) {
-                std::fill(out + begin, out + end, value);
+                if (zeros) {
+                    std::memset(static_cast<void*>(out + begin), 0,
+                                static_cast<size_t>(end - begin) * sizeof(T));
+                } else {
+                    std::fill(out + begin, out + end, value);
+                }
             });
             return;
         }

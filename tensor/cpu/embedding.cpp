@@ -2,10 +2,9 @@
 
 #include <cstring>
 
-#include "tensor/cpu/dispatch.h"
 #include "tensor/cpu/kernels.h"
-#include "tensor/cpu/parallel.h"
 #include "tensor/cpu/row_index.h"
+#include "tensor/cpu/row_sums.h"
 
 namespace vila::cpu_kernels {
 
@@ -26,13 +25,8 @@ void embedding_backward(const EmbeddingBackwardArgs& args) {
     check_row_index("embedding", args.ids, 0, args.dtable.size(0));
     for_float("embedding", args.dy.dtype(), [&](auto zero) {
         using T = decltype(zero);
-        const int64_t columns = args.dtable.size(1);
-        const int32_t* ids = args.ids.data<int32_t>();
-        const T* dy = args.dy.data<T>();
-        auto* dtable = args.dtable.data<compute_t<T>>();
-        for (int64_t r = 0; r < args.ids.numel(); ++r)
-            for (int64_t c = 0; c < columns; ++c)
-                dtable[ids[r] * columns + c] += static_cast<compute_t<T>>(dy[r * columns + c]);
+        add_rows_at(cpu(args.dtable), args.dy.data<T>(), args.ids.data<int32_t>(), args.ids.numel(),
+                    args.dtable.size(1), args.dtable.data<compute_t<T>>());
     });
 }
 

@@ -1,10 +1,8 @@
 // y = exp(x).
 
-#include <cmath>
-
-#include "tensor/cpu/dispatch.h"
 #include "tensor/cpu/kernels.h"
-#include "tensor/cpu/parallel.h"
+#include "tensor/cpu/vector_loops.h"
+#include "tensor/cpu/vector_math.h"
 
 namespace vila::cpu_kernels {
 
@@ -13,9 +11,8 @@ void exp(const ExpArgs& args) {
         using T = decltype(zero);
         const T* x = args.x.data<T>();
         T* y = args.y.data<T>();
-        parallel_for(cpu(args.y), args.x.numel(), 8, [&](int64_t begin, int64_t end) {
-            for (int64_t i = begin; i < end; ++i)
-                y[i] = T(std::exp(static_cast<compute_t<T>>(x[i])));
+        vector_for_elements(cpu(args.y), args.x.numel(), 1, [=](int64_t begin, int64_t end) {
+            for (int64_t i = begin; i < end; ++i) y[i] = T(vector_math::exp(widen(x[i])));
         });
     });
 }

@@ -1,53 +1,47 @@
-// The three forms of GELU.
+// The three forms of GELU, and their slopes.
 
-#include <cmath>
 #include <numbers>
 
-#include "tensor/cpu/dispatch.h"
 #include "tensor/cpu/kernels.h"
-#include "tensor/cpu/parallel.h"
+#include "tensor/cpu/vector_loops.h"
+#include "tensor/cpu/vector_math.h"
 
 namespace vila::cpu_kernels {
 
 namespace {
 
-template <typename Compute>
-Compute sigmoid(Compute x) {
-    return 1 / (1 + std::exp(-x));
-}
+constexpr double kTanhScale = std::numbers::sqrt2 * std::numbers::inv_sqrtpi;
+constexpr double kTanhCubic = 0.044715;
+constexpr double kQuickScale = 1.702;
 
 template <GeluKind kind, typename Compute>
-Compute gelu(Compute x) {
+VILA_ALWAYS_INLINE Compute value(Compute x) {
     if constexpr (kind == GeluKind::Erf) {
-        return x * Compute(0.5) * (1 + std::erf(x * Compute(std::numbers::sqrt2 / 2)));
+        return x * vector_math::normal_cdf(x);
     } else if constexpr (kind == GeluKind::Tanh) {
-        const Compute u = Compute(std::numbers::sqrt2 * std::numbers::inv_sqrtpi) *
-                          (x + Compute(0.044715) * x * x * x);
-        return x * Compute(0.5) * (1 + std::tanh(u));
+        const Compute inner = Compute(kTanhScale) * (x + Compute(kTanhCubic) * x * x * x);
+        return x * Compute(0.5) * (1 + vector_math::tanh(inner));
     } else {
-        return x * sigmoid(Compute(1.702) * x);
+        return x * vector_math::sigmoid(Compute(kQuickScale) * x);
     }
 }
 
 template <GeluKind kind, typename Compute>
-Compute gelu_derivative(Compute x) {
+VILA_ALWAYS_INLINE Compute slope(Compute x) {
     if constexpr (kind == GeluKind::Erf) {
-        const Compute cumulative =
-            Compute(0.5) * (1 + std::erf(x * Compute(std::numbers::sqrt2 / 2)));
-        const Compute density = Compute(std::numbers::inv_sqrtpi / std::numbers::sqrt2) *
-                                std::exp(Compute(-0.5) * x * x);
-        return cumulative + x * density;
+        return vector_math::normal_cdf(x) + x * vector_math::normal_pdf(x);
     } else if constexpr (kind == GeluKind::Tanh) {
-        const Compute scale = Compute(std::numbers::sqrt2 * std::numbers::inv_sqrtpi);
-        const Compute t = std::tanh(scale * (x + Compute(0.044715) * x * x * x));
-        const Compute du = scale * (1 + Compute(3 * 0.044715) * x * x);
-        return Compute(0.5) * (1 + t) + Compute(0.5) * x * (1 - t * t) * du;
+        const Compute inner = Compute(kTanhScale) * (x + Compute(kTanhCubic) * x * x * x);
+        const Compute dinner = Compute(kTanhScale) * (1 + Compute(3 * kTanhCubic) * x * x);
+        const Compute t = vector_math::tanh(inner);
+        return Compute(0.5) * (1 + t) + Compute(0.5) * x * (1 - t * t) * dinner;
     } else {
-        const Compute s = sigmoid(Compute(1.702) * x);
-        return s + Compute(1.702) * x * s * (1 - s);
+        const Compute s = vector_math::sigmoid(Compute(kQuickScale) * x);
+        return s + Compute(kQuickScale) * x * s * (1 - s);
     }
 }
 
+// Calls body with the kind as a compile-time constant.
 template <typename Body>
 void for_kind(GeluKind kind, const Body& body) {
     switch (kind) {
@@ -68,9 +62,8 @@ void gelu_forward(const GeluForwardArgs& args) {
         const T* x = args.x.data<T>();
         T* y = args.y.data<T>();
         for_kind(args.kind, [&](auto kind) {
-            parallel_for(cpu(args.y), args.x.numel(), 8, [&](int64_t begin, int64_t end) {
-                for (int64_t i = begin; i < end; ++i)
-                    y[i] = T(gelu<kind()>(static_cast<compute_t<T>>(x[i])));
+            vector_for_elements(cpu(args.y), args.x.numel(), 2, [=](int64_t begin, int64_t end) {
+                for (int64_t i = begin; i < end; ++i) y[i] = T(value<kind()>(widen(x[i])));
             });
         });
     });
@@ -79,14 +72,12 @@ void gelu_forward(const GeluForwardArgs& args) {
 void gelu_backward(const GeluBackwardArgs& args) {
     for_float("gelu", args.x.dtype(), [&](auto zero) {
         using T = decltype(zero);
-        const T* x = args.x.data<T>();
-        const T* dy = args.dy.data<T>();
+        const T *x = args.x.data<T>(), *dy = args.dy.data<T>();
         T* dx = args.dx.data<T>();
         for_kind(args.kind, [&](auto kind) {
-            parallel_for(cpu(args.dx), args.x.numel(), 8, [&](int64_t begin, int64_t end) {
+            vector_for_elements(cpu(args.dx), args.x.numel(), 2, [=](int64_t begin, int64_t end) {
                 for (int64_t i = begin; i < end; ++i)
-                    dx[i] = T(static_cast<compute_t<T>>(dy[i]) *
-                              gelu_derivative<kind()>(static_cast<compute_t<T>>(x[i])));
+                    dx[i] = T(widen(dy[i]) * slope<kind()>(widen(x[i])));
             });
         });
     });

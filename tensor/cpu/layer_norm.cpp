@@ -2,42 +2,75 @@
 
 #include <cmath>
 
-#include "tensor/cpu/dispatch.h"
 #include "tensor/cpu/kernels.h"
-#include "tensor/cpu/parallel.h"
+#include "tensor/cpu/vector_loops.h"
 
 namespace vila::cpu_kernels {
+
+namespace {
+
+// Mean first, then the variance around it: one pass over sum and sum of squares would lose the
+// digits of a row far from zero.
+template <typename T>
+VILA_ALWAYS_INLINE void forward_row(const T* x, const T* weight, const T* bias, compute_t<T> eps,
+                                    int64_t columns, T* y, compute_t<T>* mean_out,
+                                    compute_t<T>* inv_std_out) {
+    using Compute = compute_t<T>;
+    const auto count = static_cast<Compute>(columns);
+    const auto mean = vector_sum<Compute>(columns, [=](int64_t c) { return widen(x[c]); }) / count;
+    const auto squares = vector_sum<Compute>(
+        columns, [=](int64_t c) { return (widen(x[c]) - mean) * (widen(x[c]) - mean); });
+    const auto inverse = 1 / std::sqrt(squares / count + eps);
+    *mean_out = mean;
+    *inv_std_out = inverse;
+    for (int64_t c = 0; c < columns; ++c)
+        y[c] = T((widen(x[c]) - mean) * inverse * widen(weight[c]) + widen(bias[c]));
+}
+
+// With n = (x - mean) * inv_std and g = dy * weight:
+// dx = inv_std (g - mean(g) - n mean(g n)), dweight += dy n, dbias += dy.
+template <typename T>
+VILA_ALWAYS_INLINE void backward_row(const T* x, const T* weight, compute_t<T> mean,
+                                     compute_t<T> inv_std, const T* dy, int64_t columns, T* dx,
+                                     compute_t<T>* dweight, compute_t<T>* dbias) {
+    using Compute = compute_t<T>;
+    const auto count = static_cast<Compute>(columns);
+    const auto g_mean =
+        vector_sum<Compute>(columns, [=](int64_t c) { return widen(dy[c]) * widen(weight[c]); }) /
+        count;
+    const auto dot_mean = vector_sum<Compute>(columns,
+                                              [=](int64_t c) {
+                                                  return widen(dy[c]) * widen(weight[c]) *
+                                                         ((widen(x[c]) - mean) * inv_std);
+                                              }) /
+                          count;
+    // Two loops, as one would have more pointers than the compiler can tell apart at run time.
+    for (int64_t c = 0; c < columns; ++c) {
+        dweight[c] += widen(dy[c]) * ((widen(x[c]) - mean) * inv_std);
+        dbias[c] += widen(dy[c]);
+    }
+    for (int64_t c = 0; c < columns; ++c) {
+        const auto normal = (widen(x[c]) - mean) * inv_std;
+        dx[c] = T(inv_std * (widen(dy[c]) * widen(weight[c]) - g_mean - normal * dot_mean));
+    }
+}
+
+}  // namespace
 
 void layer_norm_forward(const LayerNormForwardArgs& args) {
     for_float("layer_norm", args.x.dtype(), [&](auto zero) {
         using T = decltype(zero);
-        using Compute = compute_t<T>;
         const int64_t columns = args.x.size(1);
         const T* x = args.x.data<T>();
-        const T* weight = args.weight.data<T>();
-        const T* bias = args.bias.data<T>();
+        const T *weight = args.weight.data<T>(), *bias = args.bias.data<T>();
         T* y = args.y.data<T>();
-        Compute* means = args.mean.data<Compute>();
-        Compute* inv_std = args.inv_std.data<Compute>();
-        const auto eps = static_cast<Compute>(args.eps);
-        parallel_for(cpu(args.y), args.x.size(0), columns, [&](int64_t begin, int64_t end) {
-            for (int64_t r = begin; r < end; ++r) {
-                const T* x_r = x + r * columns;
-                Compute sum = 0;
-                for (int64_t c = 0; c < columns; ++c) sum += static_cast<Compute>(x_r[c]);
-                const Compute mean = sum / static_cast<Compute>(columns);
-                Compute squares = 0;
-                for (int64_t c = 0; c < columns; ++c) {
-                    const Compute centred = static_cast<Compute>(x_r[c]) - mean;
-                    squares += centred * centred;
-                }
-                means[r] = mean;
-                inv_std[r] = 1 / std::sqrt(squares / static_cast<Compute>(columns) + eps);
-                for (int64_t c = 0; c < columns; ++c)
-                    y[r * columns + c] = T((static_cast<Compute>(x_r[c]) - mean) * inv_std[r] *
-                                               static_cast<Compute>(weight[c]) +
-                                           static_cast<Compute>(bias[c]));
-            }
+        auto* mean = args.mean.data<compute_t<T>>();
+        auto* inv_std = args.inv_std.data<compute_t<T>>();
+        const auto eps = static_cast<compute_t<T>>(args.eps);
+        vector_for(cpu(args.y), args.x.size(0), columns / 2, [=](int64_t begin, int64_t end) {
+            for (int64_t r = begin; r < end; ++r)
+                forward_row(x + r * columns, weight, bias, eps, columns, y + r * columns, mean + r,
+                            inv_std + r);
         });
     });
 }
@@ -47,34 +80,22 @@ void layer_norm_backward(const LayerNormBackwardArgs& args) {
         using T = decltype(zero);
         using Compute = compute_t<T>;
         const int64_t columns = args.x.size(1);
-        const T* x = args.x.data<T>();
-        const T* weight = args.weight.data<T>();
-        const T* dy = args.dy.data<T>();
-        const Compute* means = args.mean.data<Compute>();
-        const Compute* inv_std = args.inv_std.data<Compute>();
+        const T *x = args.x.data<T>(), *weight = args.weight.data<T>(), *dy = args.dy.data<T>();
+        const Compute *mean = args.mean.data<Compute>(), *inv_std = args.inv_std.data<Compute>();
         T* dx = args.dx.data<T>();
-        Compute* dweight = args.dweight.defined() ? args.dweight.data<Compute>() : nullptr;
-        Compute* dbias = args.dbias.defined() ? args.dbias.data<Compute>() : nullptr;
-        for (int64_t r = 0; r < args.x.size(0); ++r) {
-            const T* x_r = x + r * columns;
-            const T* dy_r = dy + r * columns;
-            Compute sum = 0, dot = 0;  // of g = dy * weight; of g and the normalised x
-            for (int64_t c = 0; c < columns; ++c) {
-                const Compute g = static_cast<Compute>(dy_r[c]) * static_cast<Compute>(weight[c]);
-                sum += g;
-                dot += g * (static_cast<Compute>(x_r[c]) - means[r]) * inv_std[r];
-            }
-            const Compute g_mean = sum / static_cast<Compute>(columns);
-            const Compute dot_mean = dot / static_cast<Compute>(columns);
-            for (int64_t c = 0; c < columns; ++c) {
-                const Compute normal = (static_cast<Compute>(x_r[c]) - means[r]) * inv_std[r];
-                const Compute g = static_cast<Compute>(dy_r[c]);
-                if (dweight) dweight[c] += g * normal;
-                if (dbias) dbias[c] += g;
-                dx[r * columns + c] = T(inv_std[r] * (g * static_cast<Compute>(weight[c]) - g_mean -
-                                                      normal * dot_mean));
-            }
-        }
+        // Both sums at once: the gradient of the weight, then that of the bias.
+        const Tensor sums = Tensor::zeros(args.x.device(), {2 * columns}, args.mean.dtype());
+        sum_rows_in_chunks(args.x.device(), args.x.size(0), 2 * columns, sums.data<Compute>(),
+                           [=](int64_t begin, int64_t end, Compute* partial) {
+                               for (int64_t r = begin; r < end; ++r)
+                                   backward_row(x + r * columns, weight, mean[r], inv_std[r],
+                                                dy + r * columns, columns, dx + r * columns,
+                                                partial, partial + columns);
+                           });
+        if (args.dweight.defined())
+            add({.a = args.dweight, .b = sums.slice(0, 0, columns), .y = args.dweight});
+        if (args.dbias.defined())
+            add({.a = args.dbias, .b = sums.slice(0, columns, 2 * columns), .y = args.dbias});
     });
 }
 

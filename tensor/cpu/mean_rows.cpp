@@ -1,48 +1,65 @@
 // Mean of the rows of each sequence.
 
-#include "tensor/cpu/dispatch.h"
 #include "tensor/cpu/kernels.h"
-#include "tensor/cpu/parallel.h"
 #include "tensor/cpu/row_index.h"
+#include "tensor/cpu/vector_loops.h"
 
 namespace vila::cpu_kernels {
+
+namespace {
+
+// y (columns) = mean of `rows` rows of x, in order.
+template <typename T>
+VILA_ALWAYS_INLINE void mean_of(const T* x, int64_t rows, int64_t columns, T* y) {
+    constexpr int64_t kBlock = 64;  // columns whose sums stay in registers
+    const auto count = static_cast<compute_t<T>>(std::max<int64_t>(rows, 1));
+    for (int64_t first = 0; first < columns; first += kBlock) {
+        const int64_t width = std::min(kBlock, columns - first);
+        compute_t<T> sum[kBlock] = {};
+        for (int64_t r = 0; r < rows; ++r)
+            for (int64_t c = 0; c < width; ++c) sum[c] += widen(x[r * columns + first + c]);
+        for (int64_t c = 0; c < width; ++c) y[first + c] = T(sum[c] / count);
+    }
+}
+
+}  // namespace
 
 void mean_rows_forward(const MeanRowsForwardArgs& args) {
     check_starts("mean_rows", args.starts, args.x.size(0));
     for_float("mean_rows", args.x.dtype(), [&](auto zero) {
         using T = decltype(zero);
-        const int64_t columns = args.x.size(1);
+        const int64_t columns = args.x.size(1), sequences = args.y.size(0);
         const int32_t* starts = args.starts.data<int32_t>();
         const T* x = args.x.data<T>();
         T* y = args.y.data<T>();
-        for (int64_t b = 0; b < args.y.size(0); ++b) {
-            const int64_t count = starts[b + 1] - starts[b];
-            for (int64_t c = 0; c < columns; ++c) {
-                compute_t<T> sum = 0;
-                for (int64_t r = starts[b]; r < starts[b + 1]; ++r)
-                    sum += static_cast<compute_t<T>>(x[r * columns + c]);
-                y[b * columns + c] =
-                    T(count == 0 ? compute_t<T>(0) : sum / static_cast<compute_t<T>>(count));
-            }
-        }
+        const int64_t cost = args.x.numel() / std::max<int64_t>(sequences, 1);
+        vector_for(cpu(args.y), sequences, cost, [=](int64_t begin, int64_t end) {
+            for (int64_t b = begin; b < end; ++b)
+                mean_of(x + starts[b] * columns, starts[b + 1] - starts[b], columns,
+                        y + b * columns);
+        });
     });
 }
 
 void mean_rows_backward(const MeanRowsBackwardArgs& args) {
     check_starts("mean_rows", args.starts, args.dx.size(0));
+    fill({.y = args.dx, .value = 0.0});
     for_float("mean_rows", args.dx.dtype(), [&](auto zero) {
         using T = decltype(zero);
-        const int64_t columns = args.dx.size(1);
+        const int64_t columns = args.dx.size(1), sequences = args.dy.size(0);
         const int32_t* starts = args.starts.data<int32_t>();
         const T* dy = args.dy.data<T>();
         T* dx = args.dx.data<T>();
-        fill({.y = args.dx, .value = 0.0});
-        for (int64_t b = 0; b < args.dy.size(0); ++b) {
-            const auto count = static_cast<compute_t<T>>(starts[b + 1] - starts[b]);
-            for (int64_t r = starts[b]; r < starts[b + 1]; ++r)
-                for (int64_t c = 0; c < columns; ++c)
-                    dx[r * columns + c] = T(static_cast<compute_t<T>>(dy[b * columns + c]) / count);
-        }
+        const int64_t cost = args.dx.numel() / std::max<int64_t>(sequences, 1);
+        vector_for(cpu(args.dx), sequences, cost, [=](int64_t begin, int64_t end) {
+            for (int64_t b = begin; b < end; ++b) {
+                const auto count = static_cast<compute_t<T>>(starts[b + 1] - starts[b]);
+                const T* dy_b = dy + b * columns;
+                for (int64_t r = starts[b]; r < starts[b + 1]; ++r)
+                    for (int64_t c = 0; c < columns; ++c)
+                        dx[r * columns + c] = T(widen(dy_b[c]) / count);
+            }
+        });
     });
 }
 

@@ -2,33 +2,50 @@
 
 #include <cmath>
 
-#include "tensor/cpu/dispatch.h"
 #include "tensor/cpu/kernels.h"
-#include "tensor/cpu/parallel.h"
+#include "tensor/cpu/vector_loops.h"
 
 namespace vila::cpu_kernels {
+
+namespace {
+
+template <typename T>
+VILA_ALWAYS_INLINE void forward_row(const T* x, const T* weight, compute_t<T> eps, int64_t columns,
+                                    T* y, compute_t<T>* inv_rms) {
+    const auto squares =
+        vector_sum<compute_t<T>>(columns, [=](int64_t c) { return widen(x[c]) * widen(x[c]); });
+    const auto inverse = 1 / std::sqrt(squares / static_cast<compute_t<T>>(columns) + eps);
+    *inv_rms = inverse;
+    for (int64_t c = 0; c < columns; ++c) y[c] = T(widen(x[c]) * inverse * widen(weight[c]));
+}
+
+// With n = x * inv_rms and g = dy * weight: dx = inv_rms (g - n mean(g n)), dweight += dy n.
+template <typename T>
+VILA_ALWAYS_INLINE void backward_row(const T* x, const T* weight, compute_t<T> inv_rms, const T* dy,
+                                     int64_t columns, T* dx, compute_t<T>* dweight) {
+    const auto dot = vector_sum<compute_t<T>>(
+        columns, [=](int64_t c) { return widen(dy[c]) * widen(weight[c]) * widen(x[c]); });
+    const auto mean = dot * inv_rms / static_cast<compute_t<T>>(columns);
+    for (int64_t c = 0; c < columns; ++c) {
+        const auto normal = widen(x[c]) * inv_rms;
+        dweight[c] += widen(dy[c]) * normal;
+        dx[c] = T(inv_rms * (widen(dy[c]) * widen(weight[c]) - normal * mean));
+    }
+}
+
+}  // namespace
 
 void rms_norm_forward(const RmsNormForwardArgs& args) {
     for_float("rms_norm", args.x.dtype(), [&](auto zero) {
         using T = decltype(zero);
-        using Compute = compute_t<T>;
         const int64_t columns = args.x.size(1);
-        const T* x = args.x.data<T>();
-        const T* weight = args.weight.data<T>();
+        const T *x = args.x.data<T>(), *weight = args.weight.data<T>();
         T* y = args.y.data<T>();
-        Compute* inv_rms = args.inv_rms.data<Compute>();
-        const auto eps = static_cast<Compute>(args.eps);
-        parallel_for(cpu(args.y), args.x.size(0), columns, [&](int64_t begin, int64_t end) {
-            for (int64_t r = begin; r < end; ++r) {
-                const T* x_r = x + r * columns;
-                Compute squares = 0;
-                for (int64_t c = 0; c < columns; ++c)
-                    squares += static_cast<Compute>(x_r[c]) * static_cast<Compute>(x_r[c]);
-                inv_rms[r] = 1 / std::sqrt(squares / static_cast<Compute>(columns) + eps);
-                for (int64_t c = 0; c < columns; ++c)
-                    y[r * columns + c] = T(static_cast<Compute>(x_r[c]) * inv_rms[r] *
-                                           static_cast<Compute>(weight[c]));
-            }
+        auto* inv_rms = args.inv_rms.data<compute_t<T>>();
+        const auto eps = static_cast<compute_t<T>>(args.eps);
+        vector_for(cpu(args.y), args.x.size(0), columns / 2, [=](int64_t begin, int64_t end) {
+            for (int64_t r = begin; r < end; ++r)
+                forward_row(x + r * columns, weight, eps, columns, y + r * columns, inv_rms + r);
         });
     });
 }
@@ -38,28 +55,17 @@ void rms_norm_backward(const RmsNormBackwardArgs& args) {
         using T = decltype(zero);
         using Compute = compute_t<T>;
         const int64_t columns = args.x.size(1);
-        const T* x = args.x.data<T>();
-        const T* weight = args.weight.data<T>();
-        const T* dy = args.dy.data<T>();
+        const T *x = args.x.data<T>(), *weight = args.weight.data<T>(), *dy = args.dy.data<T>();
         const Compute* inv_rms = args.inv_rms.data<Compute>();
         T* dx = args.dx.data<T>();
         Compute* dweight = args.dweight.defined() ? args.dweight.data<Compute>() : nullptr;
-        for (int64_t r = 0; r < args.x.size(0); ++r) {
-            const T* x_r = x + r * columns;
-            const T* dy_r = dy + r * columns;
-            Compute dot = 0;  // of dy * weight and the normalised x
-            for (int64_t c = 0; c < columns; ++c)
-                dot += static_cast<Compute>(dy_r[c]) * static_cast<Compute>(weight[c]) *
-                       static_cast<Compute>(x_r[c]) * inv_rms[r];
-            const Compute mean = dot / static_cast<Compute>(columns);
-            for (int64_t c = 0; c < columns; ++c) {
-                const Compute normal = static_cast<Compute>(x_r[c]) * inv_rms[r];
-                const Compute g = static_cast<Compute>(dy_r[c]);
-                if (dweight) dweight[c] += g * normal;
-                dx[r * columns + c] =
-                    T(inv_rms[r] * (g * static_cast<Compute>(weight[c]) - normal * mean));
-            }
-        }
+        sum_rows_in_chunks(args.x.device(), args.x.size(0), columns, dweight,
+                           [=](int64_t begin, int64_t end, Compute* partial) {
+                               for (int64_t r = begin; r < end; ++r)
+                                   backward_row(x + r * columns, weight, inv_rms[r],
+                                                dy + r * columns, columns, dx + r * columns,
+                                                partial);
+                           });
     });
 }
 

@@ -1,8 +1,7 @@
 // y = alpha * x [+ y], between any two float dtypes.
 
-#include "tensor/cpu/dispatch.h"
 #include "tensor/cpu/kernels.h"
-#include "tensor/cpu/parallel.h"
+#include "tensor/cpu/vector_loops.h"
 
 namespace vila::cpu_kernels {
 
@@ -15,18 +14,20 @@ void scale(const ScaleArgs& args) {
             const X* x = args.x.data<X>();
             Y* y = args.y.data<Y>();
             const auto alpha = static_cast<Compute>(args.alpha);
-            parallel_for(cpu(args.y), args.x.numel(), 1, [&](int64_t begin, int64_t end) {
-                if (args.accumulate) {
-                    for (int64_t i = begin; i < end; ++i)
-                        y[i] = Y(static_cast<compute_t<Y>>(
-                            static_cast<Compute>(static_cast<compute_t<Y>>(y[i])) +
-                            alpha * static_cast<Compute>(static_cast<compute_t<X>>(x[i]))));
-                } else {
-                    for (int64_t i = begin; i < end; ++i)
-                        y[i] = Y(static_cast<compute_t<Y>>(
-                            alpha * static_cast<Compute>(static_cast<compute_t<X>>(x[i]))));
-                }
-            });
+            const auto product = [=](int64_t i) {
+                return alpha * static_cast<Compute>(widen(x[i]));
+            };
+            const auto narrow = [](Compute value) { return Y(static_cast<compute_t<Y>>(value)); };
+            vector_for_elements(
+                cpu(args.y), args.x.numel(), 1,
+                [=, accumulate = args.accumulate](int64_t begin, int64_t end) {
+                    if (accumulate) {
+                        for (int64_t i = begin; i < end; ++i)
+                            y[i] = narrow(static_cast<Compute>(widen(y[i])) + product(i));
+                    } else {
+                        for (int64_t i = begin; i < end; ++i) y[i] = narrow(product(i));
+                    }
+                });
         });
     });
 }

@@ -1,24 +1,20 @@
-// y = silu(gate) * up.
+// y = silu(gate) * up, silu(x) = x sigmoid(x).
 
-#include <cmath>
-
-#include "tensor/cpu/dispatch.h"
 #include "tensor/cpu/kernels.h"
-#include "tensor/cpu/parallel.h"
+#include "tensor/cpu/vector_loops.h"
+#include "tensor/cpu/vector_math.h"
 
 namespace vila::cpu_kernels {
 
 void swiglu_forward(const SwigluForwardArgs& args) {
     for_float("swiglu", args.gate.dtype(), [&](auto zero) {
         using T = decltype(zero);
-        using Compute = compute_t<T>;
-        const T* gate = args.gate.data<T>();
-        const T* up = args.up.data<T>();
+        const T *gate = args.gate.data<T>(), *up = args.up.data<T>();
         T* y = args.y.data<T>();
-        parallel_for(cpu(args.y), args.y.numel(), 8, [&](int64_t begin, int64_t end) {
+        vector_for_elements(cpu(args.y), args.y.numel(), 2, [=](int64_t begin, int64_t end) {
             for (int64_t i = begin; i < end; ++i) {
-                const Compute g = static_cast<Compute>(gate[i]);
-                y[i] = T(g / (1 + std::exp(-g)) * static_cast<Compute>(up[i]));
+                const auto g = widen(gate[i]);
+                y[i] = T(g * vector_math::sigmoid(g) * widen(up[i]));
             }
         });
     });
@@ -27,19 +23,14 @@ void swiglu_forward(const SwigluForwardArgs& args) {
 void swiglu_backward(const SwigluBackwardArgs& args) {
     for_float("swiglu", args.gate.dtype(), [&](auto zero) {
         using T = decltype(zero);
-        using Compute = compute_t<T>;
-        const T* gate = args.gate.data<T>();
-        const T* up = args.up.data<T>();
-        const T* dy = args.dy.data<T>();
-        T* dgate = args.dgate.data<T>();
-        T* dup = args.dup.data<T>();
-        parallel_for(cpu(args.dy), args.dy.numel(), 8, [&](int64_t begin, int64_t end) {
+        const T *gate = args.gate.data<T>(), *up = args.up.data<T>(), *dy = args.dy.data<T>();
+        T *dgate = args.dgate.data<T>(), *dup = args.dup.data<T>();
+        vector_for_elements(cpu(args.dy), args.dy.numel(), 2, [=](int64_t begin, int64_t end) {
             for (int64_t i = begin; i < end; ++i) {
-                const Compute g = static_cast<Compute>(gate[i]);
-                const Compute d = static_cast<Compute>(dy[i]);
-                const Compute sigmoid = 1 / (1 + std::exp(-g));
-                dup[i] = T(d * g * sigmoid);
-                dgate[i] = T(d * static_cast<Compute>(up[i]) * sigmoid * (1 + g * (1 - sigmoid)));
+                const auto g = widen(gate[i]), d = widen(dy[i]);
+                const auto s = vector_math::sigmoid(g);
+                dup[i] = T(d * g * s);
+                dgate[i] = T(d * widen(up[i]) * s * (1 + g * (1 - s)));
             }
         });
     });
