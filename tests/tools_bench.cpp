@@ -1,0 +1,69 @@
+// The benchmarks' own arithmetic, on shapes that take no time. No timing is asserted.
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "tools/bench_gemm.h"
+#include "tools/bench_limits.h"
+#include "tools/bench_timing.h"
+
+namespace vila::tools {
+namespace {
+
+TEST(Bench, MedianIsTheMiddle) {
+    EXPECT_EQ(median({3.0}), 3.0);
+    EXPECT_EQ(median({5.0, 1.0, 3.0}), 3.0);
+    EXPECT_EQ(median({4.0, 1.0, 3.0, 2.0}), 3.0);
+}
+
+TEST(Bench, LimitsArePositive) {
+    for (const Isa isa : {Isa::Baseline, Isa::Avx2, Isa::Avx512, Isa::Avx512Bf16}) {
+        const auto device = make_cpu_device(2, isa);
+        EXPECT_GT(multiply_add_rate(*device), 0.0);
+        EXPECT_EQ(bf16_dot_rate(*device) > 0.0, device->isa() >= Isa::Avx512Bf16);
+        EXPECT_GT(StreamRead(*device, 1 << 16).rate(), 0.0);
+    }
+}
+
+TEST(Bench, GemmReportsEveryShape) {
+    const auto device = make_cpu_device(1);
+    const std::vector<GemmShape> shapes = {{3, 5, 7, false, true}, {16, 33, 20, true, false}};
+    for (const DType dtype : {DType::F32, DType::BF16}) {
+        const std::vector<GemmMeasurement> got = bench_gemm(*device, dtype, shapes, 3);
+        ASSERT_EQ(got.size(), shapes.size());
+        for (const GemmMeasurement& x : got) {
+            EXPECT_EQ(x.dtype, dtype);
+            EXPECT_EQ(x.threads, 1);
+            EXPECT_GT(x.gflops, 0.0);
+            EXPECT_GT(x.limit_share, 0.0);
+            // bytes per flop follow from the shape alone
+            const GemmShape& s = x.shape;
+            const double elements = double(s.m * s.k + s.k * s.n + s.m * s.n);
+            EXPECT_NEAR(x.gigabytes / x.gflops,
+                        elements * double(dtype_size(dtype)) / (2.0 * double(s.m * s.n * s.k)),
+                        1e-9);
+        }
+        const std::string table = gemm_table(*device, got);
+        EXPECT_NE(table.find("1 thread"), std::string::npos);
+        EXPECT_NE(table.find("3 x 5 x 7 NT"), std::string::npos);
+        EXPECT_NE(table.find("16 x 33 x 20 TN"), std::string::npos);
+        const nlohmann::json json = gemm_json(*device, got);
+        EXPECT_EQ(json.at("gemm").size(), 2U);
+        EXPECT_EQ(json.at("gemm")[1].at("transposes"), "TN");
+        EXPECT_EQ(json.at("gemm")[1].at("threads"), 1);
+    }
+}
+
+TEST(Bench, DefaultShapesCoverForwardAndBackward) {
+    int transposed_a = 0, transposed_b = 0;
+    for (const GemmShape& shape : default_gemm_shapes()) {
+        transposed_a += shape.transpose_a;
+        transposed_b += shape.transpose_b;
+    }
+    EXPECT_GT(transposed_a, 0);
+    EXPECT_GT(transposed_b, transposed_a);
+}
+
+}  // namespace
+}  // namespace vila::tools

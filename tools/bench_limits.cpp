@@ -1,0 +1,149 @@
+// The loops have as many independent chains as latency times ports need (at least 4 x 2), and no
+// memory access but the stream's.
+
+#include "tools/bench_limits.h"
+
+#include "tensor/cpu/intrinsics.h"
+#include "tensor/cpu/simd.h"
+#include "tools/bench_timing.h"
+
+namespace vila::tools {
+
+namespace {
+
+constexpr int64_t kIterations = 200000;
+
+// Each loop returns a number made of all its chains, so that none is optimised away, and the flop
+// of one iteration.
+struct Work {
+    float sum;
+    double flop_per_iteration;
+};
+
+#if defined(__x86_64__)
+VILA_TARGET_AVX512 Work multiply_add_avx512(int64_t iterations) {
+    constexpr int kChains = 16, kLanes = 16;
+    __m512 sums[kChains];
+    for (auto& sum : sums) sum = _mm512_setzero_ps();
+    const __m512 x = _mm512_set1_ps(0.999F), y = _mm512_set1_ps(0.001F);
+    for (int64_t i = 0; i < iterations; ++i) {
+#pragma GCC unroll 16
+        for (int chain = 0; chain < kChains; ++chain)
+            sums[chain] = _mm512_fmadd_ps(sums[chain], x, y);
+    }
+    __m512 total = sums[0];
+    for (int chain = 1; chain < kChains; ++chain) total = _mm512_add_ps(total, sums[chain]);
+    return {_mm512_reduce_add_ps(total), 2.0 * kChains * kLanes};
+}
+
+VILA_TARGET_AVX512_BF16 Work bf16_dot_avx512(int64_t iterations) {
+    constexpr int kChains = 16, kLanes = 16;
+    __m512 sums[kChains];
+    for (auto& sum : sums) sum = _mm512_setzero_ps();
+    const auto x = reinterpret_cast<__m512bh>(_mm512_set1_epi16(0x3f00));  // 0.5
+    for (int64_t i = 0; i < iterations; ++i) {
+#pragma GCC unroll 16
+        for (int chain = 0; chain < kChains; ++chain)
+            sums[chain] = _mm512_dpbf16_ps(sums[chain], x, x);
+    }
+    __m512 total = sums[0];
+    for (int chain = 1; chain < kChains; ++chain) total = _mm512_add_ps(total, sums[chain]);
+    return {_mm512_reduce_add_ps(total), 4.0 * kChains * kLanes};
+}
+
+VILA_TARGET_AVX2 Work multiply_add_avx2(int64_t iterations) {
+    constexpr int kChains = 12, kLanes = 8;
+    __m256 sums[kChains];
+    for (auto& sum : sums) sum = _mm256_setzero_ps();
+    const __m256 x = _mm256_set1_ps(0.999F), y = _mm256_set1_ps(0.001F);
+    for (int64_t i = 0; i < iterations; ++i) {
+#pragma GCC unroll 12
+        for (int chain = 0; chain < kChains; ++chain)
+            sums[chain] = _mm256_fmadd_ps(sums[chain], x, y);
+    }
+    __m256 total = sums[0];
+    for (int chain = 1; chain < kChains; ++chain) total = _mm256_add_ps(total, sums[chain]);
+    float lanes[kLanes];
+    _mm256_storeu_ps(lanes, total);
+    return {lanes[0], 2.0 * kChains * kLanes};
+}
+#endif
+
+Work multiply_add_portable(int64_t iterations) {
+    constexpr int kChains = 12, kLanes = 4;
+    using Vector = float __attribute__((vector_size(kLanes * sizeof(float))));
+    Vector sums[kChains] = {};
+    for (int64_t i = 0; i < iterations; ++i) {
+#pragma GCC unroll 12
+        for (int chain = 0; chain < kChains; ++chain) sums[chain] = sums[chain] * 0.999F + 0.001F;
+    }
+    float total = 0.0F;
+    for (const Vector& sum : sums) total += sum[0];
+    return {total, 2.0 * kChains * kLanes};
+}
+
+// The loop on every thread at once.
+template <typename Loop>
+double rate_of(const CpuDevice& device, const Loop& loop) {
+    const int threads = device.threads();
+    double flop_per_iteration = 0.0;
+    float total = 0.0F;
+    const double seconds = seconds_of([&] {
+#pragma omp parallel for num_threads(threads) schedule(static) \
+    reduction(+ : total) reduction(max : flop_per_iteration)
+        for (int thread = 0; thread < threads; ++thread) {
+            const Work work = loop(kIterations);
+            total += work.sum;
+            flop_per_iteration = work.flop_per_iteration;
+        }
+    });
+    VILA_ASSERT(total > 0.0F);
+    return flop_per_iteration * double(kIterations) * threads / seconds;
+}
+
+}  // namespace
+
+double multiply_add_rate(const CpuDevice& device) {
+#if defined(__x86_64__)
+    if (device.isa() >= Isa::Avx512) return rate_of(device, multiply_add_avx512);
+    if (device.isa() >= Isa::Avx2) return rate_of(device, multiply_add_avx2);
+#endif
+    return rate_of(device, multiply_add_portable);
+}
+
+double bf16_dot_rate([[maybe_unused]] const CpuDevice& device) {
+#if defined(__x86_64__)
+    if (device.isa() >= Isa::Avx512Bf16) return rate_of(device, bf16_dot_avx512);
+#endif
+    return 0.0;
+}
+
+StreamRead::StreamRead(CpuDevice& device, int64_t bytes)
+    : device_(device),
+      buffer_(Tensor::full(device, {bytes / int64_t{sizeof(float)}}, DType::F32, 1.0)) {}
+
+double StreamRead::rate() const {
+    const float* data = buffer_.data<float>();
+    const int64_t count = buffer_.numel(), threads = device_.threads();
+    float total = 0.0F;
+    const double seconds = seconds_of([&] {
+#pragma omp parallel for num_threads(device_.threads()) schedule(static) reduction(+ : total)
+        for (int64_t thread = 0; thread < threads; ++thread) {
+            const int64_t begin = count * thread / threads, end = count * (thread + 1) / threads;
+            float sum = 0.0F;
+            cpu_kernels::with_isa(device_.isa(), [&sum, data, begin, end] {
+                // Integer maxima of the bits: as fast as any sum, and free to be reordered.
+                int32_t largest = 0;
+                const auto* bits = reinterpret_cast<const int32_t*>(data);
+                for (int64_t i = begin; i < end; ++i)
+                    largest = bits[i] > largest ? bits[i] : largest;
+                sum = static_cast<float>(largest);
+            });
+            total += sum;
+        }
+    });
+    VILA_ASSERT(count == 0 || total > 0.0F);
+    return double(buffer_.bytes()) / seconds;
+}
+
+}  // namespace vila::tools
