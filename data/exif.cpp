@@ -36,7 +36,6 @@ int exif_orientation(Bytes tiff) {
     const size_t entries = reader.read(directory, 2);
     for (size_t i = 0; i < entries; ++i) {
         const size_t entry = directory + 2 + i * 12;
-        if (entry + 12 > tiff.size()) return 1;
         if (reader.read(entry, 2) != kOrientationTag) continue;
         const uint32_t value = reader.read(entry + 8, 2);
         const bool valid = reader.read(entry + 2, 2) == kShort && value >= 1 && value <= 8;

@@ -116,9 +116,16 @@ void ImageProcessor::to_pixels(const Image& image, std::span<float> pixels) cons
 }
 
 Tensor ImageProcessor::to_pixels(const Image& image, Device& device) const {
-    std::vector<float> pixels(static_cast<size_t>(3 * size_ * size_));
-    to_pixels(image, pixels);
-    return Tensor::from_values(device, {3, size_, size_}, pixels);
+    const Tensor pixels = Tensor::empty(device, {3, size_, size_}, DType::F32);
+    const size_t count = static_cast<size_t>(pixels.numel());
+    if (device.kind() == DeviceKind::Cpu) {
+        to_pixels(image, std::span(pixels.data<float>(), count));
+    } else {
+        std::vector<float> host(count);
+        to_pixels(image, host);
+        pixels.copy_from_host(host.data());
+    }
+    return pixels;
 }
 
 }  // namespace vila::data

@@ -83,12 +83,6 @@ Markers read_markers(Bytes bytes) {
     return markers;
 }
 
-// a * b / 255, rounded, for bytes.
-uint8_t scale_byte(int a, int b) {
-    const int product = a * b + 128;
-    return static_cast<uint8_t>(((product >> 8) + product) >> 8);
-}
-
 #ifdef VILA_HAVE_JPEG
 
 // libjpeg reports an error by a call that must not return. It jumps back to the setjmp of the two
@@ -143,6 +137,12 @@ bool read_rows(Decoder& decoder, uint8_t* pixels, size_t row_bytes) {
     }
     jpeg_finish_decompress(&decoder.info);
     return true;
+}
+
+// a * b / 255, rounded, for bytes.
+uint8_t scale_byte(int a, int b) {
+    const int product = a * b + 128;
+    return static_cast<uint8_t>(((product >> 8) + product) >> 8);
 }
 
 // Grey, or CMYK as Adobe stores it (inverted), to RGB.

@@ -157,7 +157,7 @@ TEST(DataImage, LimitsProgressiveScans) {
     const uint8_t kScan[] = {0xff, 0xda};
     const auto last = std::find_end(jpeg.begin(), jpeg.end(), kScan, kScan + 2);
     const std::vector<uint8_t> scan(last, jpeg.end() - 2);
-    jpeg.resize(jpeg.size() - 2);
+    jpeg.erase(jpeg.end() - 2, jpeg.end());
     for (int64_t i = 0; i < kMaxJpegScans; ++i) jpeg.insert(jpeg.end(), scan.begin(), scan.end());
     jpeg.insert(jpeg.end(), {0xff, 0xd9});
     expect_part(error_of(jpeg), "scans: at most 500 scans");
