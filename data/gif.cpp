@@ -85,9 +85,8 @@ std::vector<uint8_t> decode_lzw(Bytes bytes, int first_bits, size_t count) {
             previous = -1;
             continue;
         }
-        if (code > codes || (code >= clear && previous < 0) ||
-            (code == codes && codes == kMaxCodes))
-            break;
+        // Only a string already known, or the one about to be made from the last one, has a code.
+        if (code > codes || (code >= clear && previous < 0)) break;
         if (previous >= 0 && codes < kMaxCodes) {
             // The string just named by its successor ends with its own first index.
             prefix[codes] = static_cast<uint16_t>(previous);

@@ -46,7 +46,7 @@ constexpr int64_t kMaxImageSide = 16384;
 constexpr int64_t kMaxImagePixels = int64_t{64} << 20;
 // A legal JPEG of a few kilobytes can ask for any number of passes over the picture.
 constexpr int64_t kMaxJpegScans = 500;
-constexpr int64_t kMaxJpegScanPixels = int64_t{4} << 30;  // scans times pixels
+constexpr int64_t kMaxJpegScanPixels = int64_t{2} << 30;  // scans times pixels
 // Pictures whose RGB bytes exceed the free allowance may be at most this much larger than their
 // file: deflate and Huffman coding do not reach it on anything but blank pictures.
 constexpr int64_t kMaxExpansion = 1100;

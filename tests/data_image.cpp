@@ -163,6 +163,15 @@ TEST(DataImage, LimitsProgressiveScans) {
     expect_part(error_of(jpeg), "scans: at most 500 scans");
 }
 
+// Twenty million pixels, drawn 110 times: markers alone are enough to refuse it.
+TEST(DataImage, LimitsWorkOverScans) {
+    std::vector<uint8_t> jpeg = {0xff, 0xd8, 0xff, 0xc2, 0, 11,   8, 0x0f,
+                                 0xa0, 0x13, 0x88, 1,    1, 0x11, 0};
+    for (int i = 0; i < 110; ++i) jpeg.insert(jpeg.end(), {0xff, 0xda, 0, 8, 1, 1, 0, 0, 0, 0, 7});
+    jpeg.insert(jpeg.end(), {0xff, 0xd9});
+    expect_part(error_of(jpeg), "draws its 5000 x 4000 pixels in 110 scans");
+}
+
 TEST(DataImage, IgnoresDamagedExif) {
     std::vector<uint8_t> jpeg = read_bytes(image_goldens() / "jpeg_exif_6.jpg");
     const Image turned = decode_image(jpeg, "turned");
