@@ -20,6 +20,11 @@
 // alone: any number of threads computes the same bits. bf16 is widened to f32 while packing
 // (products of bf16 are exact in f32) unless the kernels multiply pairs; sums are f32 and rounded
 // once.
+//
+// Share of the multiply-add loop of the same process (Emerald Rapids, AVX-512, 178 GF; one thread,
+// its processor time, on a busy machine; f32, the lowest and highest of NN, NT and TN): 2048^3 0.91
+// to 0.91, 1024^3 0.84 to 0.87, 512 x 4096 x 4096 0.88 to 0.89, 577 x 1024 x 4096 0.80 to 0.84; the
+// tile alone, from the cache, 0.98. `vila bench gemm` repeats it by the wall clock.
 
 #include "tensor/cpu/gemm.h"
 
