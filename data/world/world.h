@@ -32,15 +32,15 @@ struct WorldOptions {
     int test_single = 1000;
     int test_multi = 1500;
     int word_images = 0;           // train images of written words; a tenth as many for tests
-    int warmup_documents = 30000;  // lm-warmup.txt
-    int documents = 90000;         // lm.txt; lm-test.txt has a hundredth
+    int warmup_documents = 15000;  // lm-warmup.txt
+    int documents = 65000;         // lm.txt; lm-test.txt has a hundredth
     int document_words = 64;       // and 48 in lm-warmup.txt
     int captions = 16000;
-    int alt_texts = 16000;
+    int alt_texts = 8000;
     int referring_texts = 16000;
     int interleaved = 16000;
-    int conversations = 16000;
-    int multi_conversations = 8000;
+    int conversations = 20000;
+    int multi_conversations = 12000;
     int text_instructions = 16000;
     int questions = 500;  // a task
 
