@@ -289,10 +289,7 @@ TEST_F(LoaderTest, TooManyBadSamplesStopTheRun) {
     for (int64_t i = 0; i < 90; i += 3) second_.broken.insert(i);
     LoaderOptions strict = options();
     strict.threads = 3;
-    const auto made = loader(strict);
-    const std::string message = message_of([&] {
-        for (int64_t step = 0; step < 30; ++step) made->next();
-    });
+    const std::string message = message_of([&] { steps(strict, 30); });
     EXPECT_TRUE(message.find("records could not be used while 12 samples were read, more than the "
                              "1 % allowed; the first: b:") != std::string::npos)
         << message;
