@@ -166,13 +166,13 @@ TEST(BpeMerges, AgreeWithThePlainAlgorithmAtEveryLength) {
     }
 }
 
-TEST(Tokenizer, AMillionCharactersOfOneWordComeBack) {
+TEST(Tokenizer, AHundredThousandCharactersOfOneWordComeBack) {
     for (const Rule& rule : kRules) {
         const auto tokenizer = load_tokenizer(folder(rule.name));
         for (const std::string& unit :
              {"a"s, " "s, "\n"s, "!"s, "1"s, "\u4e2d"s, "\xFF"s, "ab"s, "\u0301"s, "<"s, "'"s}) {
             std::string text;
-            while (text.size() < 1000000) text += unit;
+            while (text.size() < 100000) text += unit;
             const Ids ids = tokenizer->encode(text, kParse);
             EXPECT_EQ(tokenizer->decode_bytes(ids), text) << rule.name << " " << unit;
         }
