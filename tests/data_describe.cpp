@@ -53,6 +53,8 @@ TEST(Describe, Statistics) {
     const DatasetStatistics some = collect_statistics(*dataset, {*tokenizer, chat}, 4, 10, 3);
     EXPECT_EQ(some.samples, 3);
     EXPECT_EQ(some.text_tokens.total, 3 + 6 + 10);
+    EXPECT_EQ(some.text_tokens.median, 6);
+    EXPECT_EQ(some.text_tokens.p90, 10);
     const std::string text = describe_statistics(all);
     EXPECT_TRUE(text.starts_with(
         "10 samples, 10 of them without images, 2 longer than max_length\n"

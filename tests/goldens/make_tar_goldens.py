@@ -10,6 +10,8 @@ from pathlib import Path
 HERE = Path(__file__).parent
 LONG = "folder/" + "a_rather_long_name_" * 8 + "0003"
 
+DEEP = "first_of_two_folders_with_long_names/" * 2 + "0005.txt.which_makes_more_than_100_bytes"
+
 
 def add(tar, name, content, kind=tarfile.REGTYPE):
     info = tarfile.TarInfo(name)
@@ -25,7 +27,8 @@ def main():
                                 ("shard/0001.json", b'{"caption": "not this"}'),
                                 ("shard/0002.PNG", b"image two" * 100),
                                 ("shard/0002.json", b'{"caption": "second caption", "id": 2}'),
-                                ("shard/lonely.jpg", b"no caption"), ("shard/words.txt", b"no image")]),
+                                ("shard/lonely.jpg", b"no caption"), ("shard/words.txt", b"no image"),
+                                (DEEP, b"too long a path for one field")]),
         (tarfile.GNU_FORMAT, [(LONG + ".jpg", b"image three"), (LONG + ".txt", b"third caption")]),
         (tarfile.PAX_FORMAT, [("caf\u00e9.0004.jpg", b""), ("caf\u00e9.jpg", b"image four"),
                               ("caf\u00e9.txt", b"fourth caption")]),

@@ -45,7 +45,7 @@ CASES = [
     "\U0001f600", "\U0001f600\U0001f600 \U0001f44d\U0001f3fd",
     "\U0001f469\u200d\U0001f469\u200d\U0001f467\u200d\U0001f466", "\U0001f1e9\U0001f1ea\U0001f1eb",
     "e\u0301a\u0300o\u0302\u0323", "\u00e9", "q\u0323\u0307 q\u0307\u0323", "\u1e69 s\u0323\u0307",
-    "\u0301", "a\u0301\u0301\u0301", " \u0301x", "A\u030a \u212b \u00c5", "\u03a9 \u2126",
+    "a\u0313\u0301", "\u0301", "a\u0301\u0301\u0301", " \u0301x", "A\u030a \u212b \u00c5", "\u03a9 \u2126",
     "\ufb01 \ufb00 \u00df \u1e9e \u0130 \u0131", "\uf900 \U0002f800", "\u0958 \u0915\u093c",
     "\u0344 \u0f73 \u2adc \ufb1d", "a\u05b0\u0591\u0315\u0300b",
     "\x00", "a\x00b", "\x00\x00 \x01\x02\x7f", "\u0080\u0085\u009f", "a\u0085b", "a\u00a0b",
@@ -105,7 +105,7 @@ def train(name, rule):
             AddedToken("<mask>", lstrip=True, normalized=False),
             AddedToken("<word>", single_word=True, normalized=False),
             AddedToken("<strip>", rstrip=True, normalized=False),
-            AddedToken("<ab>", normalized=False), AddedToken("<abc>", normalized=False),
+            AddedToken("<ab", normalized=False), AddedToken("<abc>", normalized=False),
             AddedToken("caf\u00e9 tok", normalized=True)])
     if name == "llama3":  # a word that no merge leads to
         content = json.loads(tokenizer.to_str())
