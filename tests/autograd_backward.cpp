@@ -47,14 +47,14 @@ TEST_F(AutogradBackward, AddsUpInsideTheGraph) {
 }
 
 TEST_F(AutogradBackward, DoesNotMixGradientsThatShareMemory) {
-    // Both branches receive the same dy; one of them then grows.
+    // Both operands of the addition receive the same dy; then one of the gradients grows.
     const Variable x = leaf("x", {4}), y = leaf("y", {4});
     EXPECT_EQ(check_gradients({{"x", x}, {"y", y}},
                               [&] {
                                   const Variable a = autograd::scale(x, 3.0);
                                   const Variable b = autograd::scale(y, 5.0);
-                                  const Variable sum = autograd::add(a, b);
-                                  return autograd::add(sum, autograd::mul(a, a));
+                                  const Variable product = autograd::mul(a, a);
+                                  return autograd::add(product, autograd::add(a, b));
                               }),
               "");
 }
