@@ -189,7 +189,7 @@ TEST_F(AutogradBackward, GoesBackInTheOrderOfRecording) {
 }
 
 TEST_F(AutogradBackward, SurvivesDeepChains) {
-    constexpr int kOperators = 100000;
+    constexpr int kOperators = 400000;
     const auto device = make_cpu_device(1);
     const Variable x(Tensor::full(*device, {1}, DType::F32, 1.0), true);
     const auto chain = [&] {
