@@ -14,8 +14,9 @@ namespace {
 
 using StateList = std::vector<std::shared_ptr<GradState>>;
 
-// Every state that `root` depends on, each once, with `pending` set. States of leaves may be
-// counting for a walk in progress around this one (see checkpoint) and keep what they had.
+// Every state that `root` depends on, each once, with `pending` set. A leaf may be counting for a
+// walk in progress around this one (see checkpoint): it keeps what it had and is not complete
+// before that walk says so.
 StateList count_pending(const std::shared_ptr<GradState>& root) {
     StateList visited = {root};
     for (size_t i = 0; i < visited.size(); ++i) {
@@ -42,30 +43,29 @@ bool recorded_before(const std::shared_ptr<GradState>& a, const std::shared_ptr<
 }
 
 // Takes note of one contribution to `state`; it may have been the last.
-void contributed(const std::shared_ptr<GradState>& state, StateList& ready, bool notify) {
+void contributed(const std::shared_ptr<GradState>& state, StateList& ready) {
     if (--state->pending > 0) return;
     if (state->producer) {
         ready.push_back(state);
         std::push_heap(ready.begin(), ready.end(), recorded_before);
-    } else if (notify && state->on_complete && state->grad.defined()) {
+    } else if (state->on_complete && state->grad.defined()) {
         state->on_complete(state->grad);
     }
 }
 
-// `notify`: leaves tell that they are complete.
-void walk(const std::shared_ptr<GradState>& root, bool notify) {
+void walk(const std::shared_ptr<GradState>& root) {
     const StateList visited = count_pending(root);
     try {
         StateList ready;
         root->pending = 1;
-        contributed(root, ready, notify);
+        contributed(root, ready);
         while (!ready.empty()) {
             std::pop_heap(ready.begin(), ready.end(), recorded_before);
             const std::shared_ptr<GradState> state = std::move(ready.back());
             ready.pop_back();
             Node& node = *state->producer;
             run(node, *state);
-            for (const auto& input : node.inputs) contributed(input, ready, notify);
+            for (const auto& input : node.inputs) contributed(input, ready);
             node.inputs.clear();
         }
     } catch (...) {
@@ -101,7 +101,7 @@ void backward(const Variable& output, const Tensor& dy) {
         VILA_CHECK_EQ(output.value().numel(), int64_t{1}, "elements of a loss");
         output.edge().add(Tensor::full(output.device(), output.shape(), output.dtype(), 1.0));
     }
-    walk(output.edge().state(), /*notify=*/true);
+    walk(output.edge().state());
 }
 
 std::vector<Variable> checkpoint_border(const std::vector<Variable>& inputs) {
@@ -138,7 +138,7 @@ Variable checkpoint(const std::vector<Variable>& inputs,
                 again[i].edge().state()->grad =
                     std::exchange(inputs[i].edge().state()->grad, Tensor());
         output.edge().add(dy);
-        walk(output.edge().state(), /*notify=*/false);
+        walk(output.edge().state());
         for (size_t i = 0; i < inputs.size(); ++i) {
             if (!inputs[i].requires_grad() || !again[i].grad().defined()) continue;
             Tensor& grad = inputs[i].edge().state()->grad;
