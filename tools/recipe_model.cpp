@@ -117,13 +117,13 @@ void give_values(const ModelRecipe& recipe, uint64_t seed, models::VilaModel& mo
     Device& device = model.device();
     const DType dtype = model.dtype();
     if (!recipe.llm_config.empty())
-        model.llm_table().initialise(device, dtype, seed, false);
+        model.initialise_llm(seed);
     else
         models::load_llm_weights(recipe.llm.empty() ? recipe.init : recipe.llm, model.llm_table(),
                                  device, dtype);
     if (!model.has_vision()) return;
     if (!recipe.vision_config.empty())
-        model.vision_table().initialise(device, dtype, seed, false);
+        model.initialise_vision_tower(seed);
     else
         models::load_vision_weights(recipe.vision_tower.empty() ? recipe.init : recipe.vision_tower,
                                     model.vision_table(), device, dtype);
@@ -133,7 +133,7 @@ void give_values(const ModelRecipe& recipe, uint64_t seed, models::VilaModel& mo
     else if (is_directory_name(projector))
         models::load_projector_weights(projector, model.projector_table(), device, dtype);
     else
-        model.projector_table().initialise(device, dtype, seed, false);
+        model.initialise_projector(seed);
 }
 
 }  // namespace
