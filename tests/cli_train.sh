@@ -52,6 +52,8 @@ expect 1 "empty.txt" lm.toml --out x2 'data.sources[0].path=empty.txt'
 expect 1 "needs a vision tower" lm.toml --out x3 stage=sft
 check "refused recipes leave no model" [ ! -e x/model ]
 
+expect 0 "finished" lm.toml --out x3 train.steps=1
+
 # --- stage lm from nothing, and the files it leaves ---
 expect 0 "finished" lm.toml --out lm --threads 1
 for file in recipe.toml log.jsonl tokenizer/tokenizer.json model/config.json \

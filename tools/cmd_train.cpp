@@ -7,6 +7,7 @@
 
 #include "data/mixture.h"
 #include "tensor/cpu/cpu_device.h"
+#include "tools/bench_limits.h"
 #include "tools/commands.h"
 #include "tools/contrastive_stage.h"
 #include "tools/hash64.h"
@@ -137,36 +138,37 @@ void check_room(const Recipe& recipe, const RunDirectory& run, const CheckpointS
 }
 
 void announce(const Recipe& recipe, int64_t step, int64_t steps, const TrainingState& state,
-              const Device& device) {
+              const Device& device, double peak_flops) {
     const std::string begin = step > 0 ? str("from step ", step, ", stage ") : "stage ";
     const std::string line =
         str(begin, recipe.stage, ": ", steps, " steps of ", recipe.train.global_batch, " samples, ",
-            state.parameters(), " parameters learn, on ", device.name());
+            state.parameters(), " parameters learn, on ", device.name(), ", ",
+            static_cast<int64_t>(peak_flops / 1e9), " GFLOP/s of FMA");
     std::fprintf(stderr, "%s\n", line.c_str());
 }
 
 // Returns 0 when the run is finished, or the exit code of the signal that stopped it.
 int train(const Recipe& recipe, const RunDirectory& run, const TrainOptions& options,
-          const StopSignals& stop) {
-    const std::unique_ptr<Device> device = options.common.make_device();
+          Device& device, const StopSignals& stop) {
     const Warn warn = [](const std::string& line) { std::fprintf(stderr, "%s\n", line.c_str()); };
     const Datasets datasets = open_sources(recipe);
     const fs::path tokenizer = settle_tokenizer(recipe, datasets, run.tokenizer());
-    const std::unique_ptr<Stage> stage = make_stage(recipe, run, tokenizer, *device, warn);
+    const std::unique_ptr<Stage> stage = make_stage(recipe, run, tokenizer, device, warn);
     TrainingState state(stage->groups(), recipe.optimizer);
     CheckpointStore checkpoints(run.checkpoints(), recipe.train.keep, warn);
     const Json facts = run_facts(recipe, datasets, *stage);
-    const int64_t step = resume(checkpoints, facts, *device, state, *stage);
+    const int64_t step = resume(checkpoints, facts, device, state, *stage);
     if (!options.no_space_check) check_room(recipe, run, checkpoints, state);
     const nn::Schedule schedule = {.peak = 1.0,
                                    .warmup_ratio = recipe.schedule.warmup_ratio,
                                    .decay = nn::decay_from_name(recipe.schedule.decay),
                                    .total_steps = total_steps(recipe, datasets)};
-    announce(recipe, step, schedule.total_steps, state, *device);
+    const double peak_flops = multiply_add_rate(static_cast<CpuDevice&>(device));
+    announce(recipe, step, schedule.total_steps, state, device, peak_flops);
 
     RunLog log(run.log(), step);
     Progress progress("step", schedule.total_steps, step);
-    data::Loader loader = make_loader(recipe, datasets, *stage, step, *device, &progress);
+    data::Loader loader = make_loader(recipe, datasets, *stage, step, device, &progress);
     TrainLoop loop{.recipe = recipe,
                    .stage = *stage,
                    .state = state,
@@ -177,6 +179,7 @@ int train(const Recipe& recipe, const RunDirectory& run, const TrainOptions& opt
                    .stop = stop,
                    .schedule = schedule,
                    .facts = facts,
+                   .peak_flops = peak_flops,
                    .step = step};
     if (const int signal = loop.run()) {
         progress.say(str("stopped at step ", loop.step, "; the same command goes on from there"));
@@ -196,10 +199,11 @@ int cmd_train(Args& args) {
     // A file-size limit is a full disk like any other: let write() say so.
     std::signal(SIGXFSZ, SIG_IGN);
     const Recipe recipe = load_recipe(options.recipe, options.overrides);
+    const std::unique_ptr<Device> device = options.common.make_device();
     const RunDirectory run(options.out);
     run.settle(recipe);
     if (!run.finished()) {
-        const int code = train(recipe, run, options, stop);
+        const int code = train(recipe, run, options, *device, stop);
         if (code != 0) return code;
     }
     std::fprintf(stderr, "finished: %s\n", run.model().c_str());

@@ -1,6 +1,7 @@
 #pragma once
 
 // Floating-point operations of a training step, to say which share of the machine's peak it used.
+// The peak is that of f32 multiply-adds (bench_limits.h), whatever the dtype of the run.
 //
 // A product with a matrix of W values costs 2 W a row: forward once, backward once for the gradient
 // of its input and once for that of the matrix, each where it is needed. Attention over T positions

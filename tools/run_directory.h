@@ -31,9 +31,11 @@ class RunDirectory {
     std::filesystem::path cache() const { return root_ / "cache"; }
     std::filesystem::path model() const { return root_ / "model"; }
 
-    // Writes the recipe of a new run. In a run that began already, throws unless `recipe` is the
-    // one it began with, naming the keys that differ.
+    // Writes the recipe of a new run. In a run that has something to lose, throws unless `recipe`
+    // is the one it began with, naming the keys that differ.
     void settle(const Recipe& recipe) const;
+    // Whether there is a checkpoint or a model.
+    bool begun() const;
     bool finished() const;
 
   private:
