@@ -2,6 +2,8 @@
 // nothing is packed, every row of k and v is read once, in memory order, while all query heads of
 // the item use it. One item is a range of key heads of one sequence.
 //
+// Rows of bf16 are converted sixteen at a time into the first cache level, once for the group.
+//
 // Sixteen dot products (as many as there are lanes) are reduced together: adding and transposing
 // sixteen sums takes 45 instructions, sixteen separate reductions 128.
 
@@ -19,15 +21,25 @@ constexpr int64_t kKeyRows = 128;
 // Scratch of one worker. Rows are ordered by key head, then query, then head of the group.
 struct Workspace {
     Tile q, scores, out;
+    Tile block;  // a few converted rows of k or v
     float *largest, *total, *factor;
 
     Workspace(ScratchCursor& cursor, int64_t rows, int64_t D)
         : q(cursor.take_tile(rows, D)),
           scores(cursor.take_tile(rows, kKeyRows)),
           out(cursor.take_tile(rows, D)),
+          block(cursor.take_tile(16, D)),
           largest(cursor.take(rows)),
           total(cursor.take(rows)),
           factor(cursor.take(rows)) {}
+};
+
+// Rows of one key head, floats or not.
+template <typename T>
+struct Rows {
+    const T* data;
+    int64_t step;
+    const T* row(int64_t i) const { return data + i * step; }
 };
 
 // sums[i] reduced to lane i of the result.
@@ -45,50 +57,62 @@ VILA_ALWAYS_INLINE Vec<kLanes> sum_each(Vec<kLanes> (&sums)[kLanes]) {
     }
 }
 
-// scores[i] = q . row i, for kLanes rows at k, k + step, ...
-template <typename T, int kLanes>
-VILA_ALWAYS_INLINE void score_keys(const float* q, const T* k, int64_t step, int64_t D,
+// scores[i] = q . row i of k, for `count` rows, at most kLanes.
+template <int kLanes, typename T>
+VILA_ALWAYS_INLINE void score_keys(const float* q, Rows<T> k, int64_t count, int64_t D,
                                    float* scores) {
-    Vec<kLanes> sums[kLanes] = {};
-    int64_t d = 0;
-    for (; d + kLanes <= D; d += kLanes) {
-        const Vec<kLanes> part = load<kLanes>(q + d);
+    const int64_t whole = D / kLanes * kLanes;
+    if (count == kLanes) {
+        Vec<kLanes> sums[kLanes] = {};
+        for (int64_t d = 0; d < whole; d += kLanes) {
+            const Vec<kLanes> part = load<kLanes>(q + d);
 #pragma GCC unroll 16
-        for (int i = 0; i < kLanes; ++i) sums[i] += part * load<kLanes>(k + i * step + d);
+            for (int i = 0; i < kLanes; ++i) sums[i] += part * load<kLanes>(k.row(i) + d);
+        }
+        store<kLanes>(scores, sum_each<kLanes>(sums));
+    } else {
+        for (int64_t i = 0; i < count; ++i) {
+            Vec<kLanes> sum{};
+            for (int64_t d = 0; d < whole; d += kLanes)
+                sum += load<kLanes>(q + d) * load<kLanes>(k.row(i) + d);
+            scores[i] = sum_lanes<kLanes>(sum);
+        }
     }
-    Vec<kLanes> score = sum_each<kLanes>(sums);
-    for (; d < D; ++d)
-        for (int i = 0; i < kLanes; ++i) score[i] += q[d] * static_cast<float>(k[i * step + d]);
-    store<kLanes>(scores, score);
+    for (int64_t i = 0; i < count && whole < D; ++i)
+        for (int64_t d = whole; d < D; ++d) scores[i] += q[d] * static_cast<float>(k.row(i)[d]);
 }
 
-// The same for one row.
-template <typename T, int kLanes>
-VILA_ALWAYS_INLINE float score_key(const float* q, const T* k, int64_t D) {
-    Vec<kLanes> sum{};
-    int64_t d = 0;
-    for (; d + kLanes <= D; d += kLanes) sum += load<kLanes>(q + d) * load<kLanes>(k + d);
-    float score = sum_lanes<kLanes>(sum);
-    for (; d < D; ++d) score += q[d] * static_cast<float>(k[d]);
-    return score;
-}
-
-// out = factor * out + sum of p[i] * row i of v, for `keys` rows.
-template <typename T, int kLanes>
-VILA_ALWAYS_INLINE void add_values(const float* p, const T* v, int64_t step, int64_t keys,
-                                   int64_t D, float factor, float* out) {
+// out = factor * out + sum of p[i] * row i of v, for `count` rows.
+template <int kLanes, typename T>
+VILA_ALWAYS_INLINE void add_values(const float* p, Rows<T> v, int64_t count, int64_t D,
+                                   float factor, float* out) {
     int64_t d = 0;
     for (; d + kLanes <= D; d += kLanes) {
         Vec<kLanes> sum = load<kLanes>(out + d) * broadcast<kLanes>(factor);
-        for (int64_t i = 0; i < keys; ++i)
-            sum += broadcast<kLanes>(p[i]) * load<kLanes>(v + i * step + d);
+        for (int64_t i = 0; i < count; ++i)
+            sum += broadcast<kLanes>(p[i]) * load<kLanes>(v.row(i) + d);
         store<kLanes>(out + d, sum);
     }
     for (; d < D; ++d) {
         float sum = out[d] * factor;
-        for (int64_t i = 0; i < keys; ++i) sum += p[i] * static_cast<float>(v[i * step + d]);
+        for (int64_t i = 0; i < count; ++i) sum += p[i] * static_cast<float>(v.row(i)[d]);
         out[d] = sum;
     }
+}
+
+// Calls body(rows) with rows of k or v: as they are, or converted into the block if several queries
+// will read them.
+template <int kLanes, typename T, typename Body>
+VILA_ALWAYS_INLINE void with_rows(Rows<T> rows, int64_t count, int64_t D, int64_t readers,
+                                  Tile block, const Body& body) {
+    if constexpr (!std::is_same_v<T, float>) {
+        if (readers > 1) {
+            for (int64_t i = 0; i < count; ++i)
+                pack_row<kLanes>(rows.row(i), D, 1.0F, block.row(i));
+            return body(Rows<float>{block.data, block.step});
+        }
+    }
+    body(rows);
 }
 
 template <typename T, int kLanes>
@@ -116,28 +140,35 @@ VILA_ALWAYS_INLINE void decode_item(const AttentionForwardArgs& args, int64_t b,
     for (int64_t key = 0; key < key_end; key += kKeyRows) {
         const int64_t keys = std::min(kKeyRows, key_end - key), first = sequence.key_begin + key;
         for (int64_t j = 0; j < keys; j += kLanes) {
-            for (int64_t r = 0; r < rows; ++r) {
-                const T* k_rows = k(first + j, key_head_begin + r / rows_per_head);
-                float* scores = space.scores.row(r) + j;
-                if (j + kLanes <= keys) {
-                    score_keys<T, kLanes>(space.q.row(r), k_rows, k.row_step, D, scores);
-                } else {
-                    for (int64_t i = 0; i < keys - j; ++i)
-                        scores[i] =
-                            score_key<T, kLanes>(space.q.row(r), k_rows + i * k.row_step, D);
-                }
+            const int64_t count = std::min<int64_t>(kLanes, keys - j);
+            for (int64_t first_row = 0; first_row < rows; first_row += rows_per_head) {
+                const int64_t key_head = key_head_begin + first_row / rows_per_head;
+                with_rows<kLanes>(Rows<T>{k(first + j, key_head), k.row_step}, count, D,
+                                  rows_per_head, space.block, [&](auto keys_block) {
+                                      for (int64_t r = first_row; r < first_row + rows_per_head;
+                                           ++r)
+                                          score_keys<kLanes>(space.q.row(r), keys_block, count, D,
+                                                             space.scores.row(r) + j);
+                                  });
             }
         }
         for (int64_t r = 0; r < rows; ++r)
             space.factor[r] = softmax_row<kLanes>(
                 space.scores.row(r), std::min(sequence.visible(query(r), args.causal) - key, keys),
                 round_to_lanes<kLanes>(keys), space.largest[r], space.total[r]);
-        for (int64_t j = 0; j < keys; j += kLanes)
-            for (int64_t r = 0; r < rows; ++r)
-                add_values<T, kLanes>(space.scores.row(r) + j,
-                                      v(first + j, key_head_begin + r / rows_per_head), v.row_step,
-                                      std::min<int64_t>(kLanes, keys - j), D,
-                                      j == 0 ? space.factor[r] : 1.0F, space.out.row(r));
+        for (int64_t j = 0; j < keys; j += kLanes) {
+            const int64_t count = std::min<int64_t>(kLanes, keys - j);
+            for (int64_t first_row = 0; first_row < rows; first_row += rows_per_head) {
+                const int64_t key_head = key_head_begin + first_row / rows_per_head;
+                with_rows<kLanes>(
+                    Rows<T>{v(first + j, key_head), v.row_step}, count, D, rows_per_head,
+                    space.block, [&](auto values_block) {
+                        for (int64_t r = first_row; r < first_row + rows_per_head; ++r)
+                            add_values<kLanes>(space.scores.row(r) + j, values_block, count, D,
+                                               j == 0 ? space.factor[r] : 1.0F, space.out.row(r));
+                    });
+            }
+        }
     }
     float* log_sum_exp = args.log_sum_exp.data<float>();
     for (int64_t r = 0; r < rows; ++r) {

@@ -64,10 +64,11 @@ VILA_ALWAYS_INLINE Vec<kLanes> load(const float* from) {
 }
 template <int kLanes>
 VILA_ALWAYS_INLINE Vec<kLanes> load(const BFloat16* from) {
-    typename VecOf<uint16_t, kLanes>::type bits;
-    std::memcpy(&bits, from, sizeof(bits));
-    using Wide = typename VecOf<uint32_t, kLanes>::type;
-    return std::bit_cast<Vec<kLanes>>(__builtin_convertvector(bits, Wide) << 16);
+    uint32_t bits[kLanes];  // an array for the same reason as in broadcast()
+    for (int i = 0; i < kLanes; ++i) bits[i] = uint32_t{from[i].bits} << 16;
+    Vec<kLanes> x;
+    std::memcpy(&x, bits, sizeof(x));
+    return x;
 }
 
 template <int kLanes>
