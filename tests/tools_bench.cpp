@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "tools/bench_attention.h"
 #include "tools/bench_gemm.h"
 #include "tools/bench_limits.h"
 #include "tools/bench_timing.h"
@@ -52,6 +53,29 @@ TEST(Bench, GemmReportsEveryShape) {
         EXPECT_EQ(json.at("gemm").size(), 2U);
         EXPECT_EQ(json.at("gemm")[1].at("transposes"), "TN");
         EXPECT_EQ(json.at("gemm")[1].at("threads"), 1);
+    }
+}
+
+TEST(Bench, AttentionReportsEveryShape) {
+    const auto device = make_cpu_device(1);
+    const std::vector<AttentionShape> shapes = {{"packed", {3, 5}, {3, 9}, 4, 2, 8, true}};
+    EXPECT_EQ(shapes[0].pairs(), (1 + 2 + 3) + (5 + 6 + 7 + 8 + 9));
+    EXPECT_EQ(shapes[0].cache_bytes(DType::BF16), 2 * 12 * 2 * 8 * 2);
+    const std::vector<AttentionShape> decode = {{"cached", {1}, {40}, 4, 2, 8, true}};
+    for (const DType dtype : {DType::F32, DType::BF16}) {
+        std::vector<AttentionMeasurement> got = bench_attention(*device, dtype, shapes, 1);
+        ASSERT_EQ(got.size(), 1U);
+        EXPECT_GT(got[0].forward_gflops, 0.0);
+        EXPECT_GT(got[0].backward_share, 0.0);
+        got.push_back(bench_decode(*device, dtype, decode, 1, 1 << 16).at(0));
+        EXPECT_GT(got[1].gigabytes, 0.0);
+        EXPECT_GT(got[1].stream_share, 0.0);
+        const std::string table = attention_table(*device, got);
+        EXPECT_NE(table.find("packed"), std::string::npos);
+        EXPECT_NE(table.find("of a stream read"), std::string::npos);
+        const nlohmann::json json = attention_json(*device, got);
+        EXPECT_EQ(json.at("attention")[0].at("key_heads"), 2);
+        EXPECT_TRUE(json.at("attention")[1].contains("gigabytes_per_second"));
     }
 }
 
