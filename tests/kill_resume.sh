@@ -1,17 +1,19 @@
 #!/bin/bash
 # Kills training with SIGKILL at random instants, lets it go on, and compares every byte of the
 # result with an undisturbed run.
-#   tests/kill_resume.sh BINARY [COUNT]     COUNT runs are killed (default 3)
+#   tests/kill_resume.sh BINARY [COUNT [ARGUMENT...]]
+# COUNT runs are killed (default 3); further arguments go to vila train, as --dtype bf16.
 set -u
 binary=$(realpath "$1")
 count=${2:-3}
+extra=("${@:3}")
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 "$(dirname "$0")/tiny_training_data.sh" "$folder" || exit 1
 cd "$folder" || exit 1
 
 # An array, not a function: a signal must reach the program, not a shell around it.
-train=("$binary" train lm.toml --threads 1 train.steps=40 train.save_every=2 --out)
+train=("$binary" train lm.toml --threads 1 train.steps=40 train.save_every=2 "${extra[@]}" --out)
 # All that must be the same: weights, optimizer state, tokenizer, and the log but for its timings.
 fingerprint() {  # run
     (cd "$1" && cat model/llm/* checkpoints/step-00000040/rank-00000.safetensors tokenizer/* |
