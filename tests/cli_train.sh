@@ -89,12 +89,15 @@ check "micro-batches change no more than rounding: $(sum_of lm) and $(sum_of mic
 # --- a damaged checkpoint: the older one is taken, the result is the same ---
 cp -r lm damaged
 rm -r damaged/model
+mkdir damaged/model.tmp-77 damaged/checkpoints/step-00000013.tmp-0123
+touch damaged/log.jsonl.tmp-77 damaged/checkpoints/latest.tmp-77
 printf 'x' | dd of=damaged/checkpoints/step-00000012/rank-00000.safetensors bs=1 seek=9000 \
     conv=notrunc 2>dd.log
 expect 0 "is damaged" lm.toml --out damaged --threads 1
 check "resumed from the older one" grep -q "from step 10" output
 check "same weights after a damaged checkpoint" same lm/model/llm/model.safetensors damaged/model/llm/model.safetensors
 check "same log after a damaged checkpoint" same_losses lm damaged
+check "leftovers of killed processes are gone" [ -z "$(find damaged -name '*.tmp-*')" ]
 check "no step twice in the log" steps_in_order damaged 12
 
 # --- changed data is noticed ---

@@ -112,8 +112,7 @@ void CheckpointStore::remove_leftovers() {
     std::vector<fs::path> leftovers;
     for (const auto& entry : fs::directory_iterator(directory_)) {
         const std::string name = entry.path().filename().string();
-        if (name.starts_with("step-") && name.find(".tmp-") != std::string::npos)
-            leftovers.push_back(entry.path());
+        if (name.find(".tmp-") != std::string::npos) leftovers.push_back(entry.path());
     }
     for (const fs::path& leftover : leftovers) {
         warn_(str("removing ", leftover.string(), ", left by a save that did not finish"));

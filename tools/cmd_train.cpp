@@ -52,8 +52,10 @@ TrainOptions parse_options(Args& args) {
 Datasets open_sources(const Recipe& recipe) {
     Datasets datasets;
     for (const SourceRecipe& source : recipe.data.sources)
-        datasets.push_back(data::open_dataset(
-            {.format = source.format, .path = source.path, .images = source.images}));
+        datasets.push_back(data::open_dataset({.format = source.format,
+                                               .path = source.path,
+                                               .images = source.images,
+                                               .max_images = source.max_images}));
     return datasets;
 }
 

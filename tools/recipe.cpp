@@ -21,6 +21,8 @@ FieldList source_fields(SourceRecipe& source, const fs::path& base) {
     list.path("path", source.path, "the data file (jsonl, json, tar or text by format)", base);
     list.path("images", source.images, "folder the image names are relative to", base);
     list.number("weight", source.weight, {.min = 0.0, .above = true}, "share of samples");
+    list.integer("max_images", source.max_images, {.min = 1},
+                 "mmc4: images kept of a document, the first ones");
     list.text("name", source.name, "name in logs; the stem of path when not given");
     return list;
 }

@@ -22,6 +22,7 @@ struct SourceRecipe {
     std::string path;
     std::string images;   // folder; empty: beside the file
     double weight = 1.0;  // share of samples
+    int64_t max_images = 6;
 };
 
 struct ModelRecipe {

@@ -28,6 +28,15 @@ RunDirectory::RunDirectory(const fs::path& root) : root_(fs::absolute(root)) {
                         code == EWOULDBLOCK ? ": another process is training there"
                                             : str(": cannot lock: ", std::strerror(code))));
     }
+    remove_leftovers();
+}
+
+void RunDirectory::remove_leftovers() const {
+    std::vector<fs::path> leftovers;
+    for (const auto& entry : fs::directory_iterator(root_))
+        if (entry.path().filename().string().find(".tmp-") != std::string::npos)
+            leftovers.push_back(entry.path());
+    for (const fs::path& leftover : leftovers) fs::remove_all(leftover);
 }
 
 RunDirectory::~RunDirectory() {

@@ -16,8 +16,8 @@ namespace vila::tools {
 
 class RunDirectory {
   public:
-    // Makes the folder if missing and locks it for the life of this object; throws when another
-    // process has it.
+    // Makes the folder if missing, locks it for the life of this object and removes what a killed
+    // process had not finished writing; throws when another process has it.
     explicit RunDirectory(const std::filesystem::path& root);
     ~RunDirectory();
     RunDirectory(const RunDirectory&) = delete;
@@ -39,6 +39,8 @@ class RunDirectory {
     bool finished() const;
 
   private:
+    void remove_leftovers() const;
+
     std::filesystem::path root_;
     int lock_ = -1;
 };
