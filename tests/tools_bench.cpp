@@ -8,6 +8,7 @@
 #include "tools/bench_gemm.h"
 #include "tools/bench_limits.h"
 #include "tools/bench_timing.h"
+#include "tools/bench_train_step.h"
 
 namespace vila::tools {
 namespace {
@@ -76,6 +77,36 @@ TEST(Bench, AttentionReportsEveryShape) {
         const nlohmann::json json = attention_json(*device, got);
         EXPECT_EQ(json.at("attention")[0].at("key_heads"), 2);
         EXPECT_TRUE(json.at("attention")[1].contains("gigabytes_per_second"));
+    }
+}
+
+TEST(Bench, TrainStepLearnsTheSmallestModel) {
+    TrainStepShape shape = small_vlm_step();
+    shape.sequences = 2;
+    shape.text_tokens = 5;
+    models::VisionConfig& vision = *shape.model.vision;
+    vision.hidden_size = 16;
+    vision.intermediate_size = 32;
+    vision.num_hidden_layers = 1;
+    vision.num_attention_heads = 2;
+    vision.image_size = 28;
+    models::LlamaConfig& llm = shape.model.llm;
+    llm.vocab_size = 40;
+    llm.hidden_size = 16;
+    llm.intermediate_size = 24;
+    llm.num_hidden_layers = 1;
+    llm.num_attention_heads = llm.num_key_value_heads = 2;
+    llm.head_dim = 8;
+    for (const DType dtype : {DType::F32, DType::BF16}) {
+        const auto device = make_cpu_device(2);
+        const TrainStepMeasurement got = bench_train_step(*device, dtype, shape, 3);
+        EXPECT_EQ(got.rows, 2 * (4 + 5));
+        EXPECT_GT(got.gflops, 0.0);
+        EXPECT_GT(got.peak_tensor_bytes, 16 * got.parameters);  // weight, gradient, moments
+        EXPECT_GT(got.peak_process_bytes, got.peak_tensor_bytes);
+        EXPECT_LT(got.last_loss, got.first_loss);
+        EXPECT_NE(train_step_table(*device, got).find("2 threads"), std::string::npos);
+        EXPECT_EQ(train_step_json(*device, got).at("train_step").at("rows"), got.rows);
     }
 }
 

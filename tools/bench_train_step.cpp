@@ -1,0 +1,169 @@
+#include "tools/bench_train_step.h"
+
+#include <sys/resource.h>
+
+#include <cmath>
+#include <cstdio>
+
+#include "models/vila.h"
+#include "nn/adamw.h"
+#include "tensor/random.h"
+#include "tools/bench_limits.h"
+#include "tools/bench_timing.h"
+#include "tools/flops.h"
+
+namespace vila::tools {
+
+namespace {
+
+constexpr int kWarmUpSteps = 2;
+
+// The sequences of a step in host memory, and the batch made of them.
+struct StepData {
+    std::vector<std::vector<int32_t>> ids, labels;
+    std::vector<float> pixels;
+
+    StepData(const TrainStepShape& shape) {
+        const auto& vision = *shape.model.vision;
+        for (int64_t i = 0; i < 3 * vision.image_size * vision.image_size; ++i)
+            pixels.push_back(
+                static_cast<float>(random_uniform(1, static_cast<uint64_t>(i)) * 2.0 - 1.0));
+        for (int64_t b = 0; b < shape.sequences; ++b) {
+            ids.push_back({models::kImageToken});
+            labels.push_back({models::kIgnoreLabel});
+            for (int64_t t = 0; t < shape.text_tokens; ++t) {
+                const auto draw = static_cast<uint64_t>(b * shape.text_tokens + t);
+                ids.back().push_back(
+                    static_cast<int32_t>(random_below(2, draw, shape.model.llm.vocab_size)));
+                labels.back().push_back(ids.back().back());
+            }
+        }
+    }
+
+    models::Batch batch(const models::VilaModel& model) const {
+        const int64_t side = model.config().vision->image_size;
+        std::vector<models::Sequence> sequences;
+        for (size_t b = 0; b < ids.size(); ++b)
+            sequences.push_back({ids[b], labels[b], {{{3, side, side}, pixels}}});
+        return models::make_batch(model.device(), sequences, model.config().tokens_per_image());
+    }
+};
+
+// The loss before the update.
+double train_step(const models::VilaModel& model, const StepData& data, nn::Adamw& optimizer) {
+    const models::Batch batch = data.batch(model);
+    double loss_value = 0.0;
+    {
+        const autograd::Variable loss =
+            model.loss(batch, 1.0 / static_cast<double>(batch.loss_tokens()));
+        loss_value = loss.value().item();
+        autograd::backward(loss);
+    }
+    optimizer.step(1e-4, nn::clip_scale(nn::gradient_norm(optimizer.parameters()), 1.0));
+    optimizer.clear_gradients();
+    return loss_value;
+}
+
+int64_t peak_process_bytes() {
+    rusage usage{};
+    getrusage(RUSAGE_SELF, &usage);
+    return int64_t{usage.ru_maxrss} * 1024;
+}
+
+}  // namespace
+
+TrainStepShape small_vlm_step() {
+    TrainStepShape shape{.model = {}, .sequences = 4, .text_tokens = 128};
+    models::VisionConfig vision;
+    vision.kind = models::VisionConfig::Kind::Siglip;  // no class token
+    vision.hidden_size = 384;
+    vision.intermediate_size = 1536;
+    vision.num_hidden_layers = 12;
+    vision.num_attention_heads = 6;
+    vision.image_size = 224;
+    vision.patch_size = 14;
+    shape.model.vision = vision;
+    shape.model.select_layer = -1;
+    shape.model.projector.kind = models::ProjectorConfig::Kind::Mlp2xGelu;
+    models::LlamaConfig& llm = shape.model.llm;
+    llm.vocab_size = 32000;
+    llm.hidden_size = 512;
+    llm.intermediate_size = 1408;
+    llm.num_hidden_layers = 8;
+    llm.num_attention_heads = llm.num_key_value_heads = 8;
+    llm.head_dim = 64;
+    llm.max_position_embeddings = 512;
+    return shape;
+}
+
+TrainStepMeasurement bench_train_step(CpuDevice& device, DType dtype, const TrainStepShape& shape,
+                                      int steps) {
+    const models::Trainable all{.llm = true, .projector = true, .vision_tower = true};
+    models::VilaModel model(shape.model, device, dtype);
+    model.initialise(1);
+    model.set_trainable(all);
+    nn::Adamw optimizer(model.trainable_parameters(), {});
+    const StepData data(shape);
+    const int64_t length = model.config().tokens_per_image() + shape.text_tokens;
+    const auto sequences = static_cast<size_t>(shape.sequences);
+    const double flop = FlopCounter(model, all)
+                            .step({.lengths = std::vector<int64_t>(sequences, length),
+                                   .targets = shape.sequences * shape.text_tokens,
+                                   .images = shape.sequences,
+                                   .encoded_images = shape.sequences});
+    device.reset_peak();
+    const double first_loss = train_step(model, data, optimizer);
+    for (int step = 1; step < kWarmUpSteps; ++step) train_step(model, data, optimizer);
+    std::vector<double> seconds, shares;
+    double last_loss = 0.0;
+    for (int step = 0; step < steps; ++step) {
+        const double limit = multiply_add_rate(device);
+        seconds.push_back(seconds_of([&] { last_loss = train_step(model, data, optimizer); }));
+        shares.push_back(flop / seconds.back() / limit);
+    }
+    const double typical = median(std::move(seconds));
+    VILA_CHECK(std::isfinite(last_loss) && last_loss < first_loss,
+               "[bench train-step] the loss went from ", first_loss, " to ", last_loss);
+    return {.dtype = dtype,
+            .threads = device.threads(),
+            .parameters = model.llm_table().count() + model.vision_table().count() +
+                          model.projector_table().count(),
+            .rows = shape.sequences * length,
+            .seconds = typical,
+            .gflops = flop / typical * 1e-9,
+            .limit_share = median(std::move(shares)),
+            .peak_tensor_bytes = device.memory().peak,
+            .peak_process_bytes = peak_process_bytes(),
+            .first_loss = first_loss,
+            .last_loss = last_loss};
+}
+
+std::string train_step_table(const CpuDevice& device, const TrainStepMeasurement& x) {
+    char line[256];
+    std::snprintf(line, sizeof(line),
+                  "  %.1f M parameters, %s: %.3f s a step, %.0f rows/s, %.1f GF/s, %.1f %% of FMA, "
+                  "tensors %.0f MB, process %.0f MB, loss %.4f to %.4f\n",
+                  static_cast<double>(x.parameters) * 1e-6, dtype_name(x.dtype), x.seconds,
+                  static_cast<double>(x.rows) / x.seconds, x.gflops, 100.0 * x.limit_share,
+                  static_cast<double>(x.peak_tensor_bytes) * 1e-6,
+                  static_cast<double>(x.peak_process_bytes) * 1e-6, x.first_loss, x.last_loss);
+    return device.name() + "\n" + line;
+}
+
+nlohmann::json train_step_json(const CpuDevice& device, const TrainStepMeasurement& x) {
+    return {{"device", device.name()},
+            {"train_step",
+             {{"dtype", dtype_name(x.dtype)},
+              {"threads", x.threads},
+              {"parameters", x.parameters},
+              {"rows", x.rows},
+              {"seconds", x.seconds},
+              {"gflops", x.gflops},
+              {"share_of_multiply_add", x.limit_share},
+              {"peak_tensor_bytes", x.peak_tensor_bytes},
+              {"peak_process_bytes", x.peak_process_bytes},
+              {"first_loss", x.first_loss},
+              {"last_loss", x.last_loss}}}};
+}
+
+}  // namespace vila::tools
