@@ -34,13 +34,14 @@ void add_turn(Json& conversations, const Question& question, bool with_image) {
     conversations.push_back({{"from", "gpt"}, {"value", question.answer}});
 }
 
-// What can be asked about an image of a single object; the description comes last.
+// What can be asked about an image of a single object, in words far from kOpenQuestion's; the
+// description comes last.
 std::vector<Question> single_object_questions(const Scene& scene) {
     const Object& object = scene.objects[0];
-    return {{"what color is it ?", word_of(object, Attribute::color)},
-            {"what shape is it ?", word_of(object, Attribute::shape)},
-            {"what size is it ?", word_of(object, Attribute::size)},
-            {"where is it ?", word_of(object, Attribute::position)},
+    return {{"name its color .", word_of(object, Attribute::color)},
+            {"name its shape .", word_of(object, Attribute::shape)},
+            {"name its size .", word_of(object, Attribute::size)},
+            {"name its place .", word_of(object, Attribute::position)},
             description_question(scene)};
 }
 
@@ -62,7 +63,7 @@ class ManyImages {
     explicit ManyImages(WorldRandom& random)
         : kind_(random.pick(kQuestionKinds)),
           single_(random.chance(.5)),
-          mixed_(random.chance(.5)),
+          mixed_(random.chance(.25)),
           which_(static_cast<size_t>(random.below(5))) {}
 
     std::pair<std::string, Question> next(const Pool& pool, WorldRandom& random) const {
