@@ -34,14 +34,14 @@ void add_turn(Json& conversations, const Question& question, bool with_image) {
     conversations.push_back({{"from", "gpt"}, {"value", question.answer}});
 }
 
-// What can be asked about an image of a single object, in words far from kOpenQuestion's; the
-// description comes last.
+// What can be asked about an image of a single object; the description comes last. The place is
+// asked for in other words than kOpenQuestion, which wants no place.
 std::vector<Question> single_object_questions(const Scene& scene) {
     const Object& object = scene.objects[0];
-    return {{"name its color .", word_of(object, Attribute::color)},
-            {"name its shape .", word_of(object, Attribute::shape)},
-            {"name its size .", word_of(object, Attribute::size)},
-            {"name its place .", word_of(object, Attribute::position)},
+    return {{"what color is it ?", word_of(object, Attribute::color)},
+            {"what shape is it ?", word_of(object, Attribute::shape)},
+            {"what size is it ?", word_of(object, Attribute::size)},
+            {"where is the object ?", word_of(object, Attribute::position)},
             description_question(scene)};
 }
 
