@@ -31,6 +31,7 @@ std::vector<Command> commands() {
         {"preprocess", cmd_preprocess, "pictures to pixel values"},
         {"data", cmd_data, "make and measure datasets"},
         {"inspect", cmd_inspect, "look into models, checkpoints and samples"},
+        {"bench", cmd_bench, "hot paths beside the limits of this machine"},
         {"report", cmd_report, "a training run as one HTML page"},
     };
 }
