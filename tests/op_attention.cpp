@@ -333,6 +333,24 @@ TEST(OpAttention, ReadsSlicesOfAFusedProjection) {
     }
 }
 
+TEST(OpAttention, NamesRowsOutsideEverySequence) {
+    GuardedDevice device;
+    for (const DType dtype : {DType::F64, DType::F32}) {
+        Case made = make_case(device, {{2, 3}, {2, 3}}, 2, 2, 8, dtype);
+        run_forward(made, true);
+        const Tensor starts = made.key_starts;
+        made.key_starts = make_tensor(device, {{3}, {0, 2, 4}}, DType::I32);
+        const std::string message = "[attention] key_starts run from 0 to 4: expected 0 to 5";
+        EXPECT_EQ(expect_error(message, [&] { run_forward(made, true); }), "");
+        EXPECT_EQ(expect_error(message, [&] { run_backward(made, true); }), "");
+        made.key_starts = starts;
+        made.query_starts = make_tensor(device, {{3}, {0, 6, 5}}, DType::I32);
+        EXPECT_EQ(expect_error("[attention] starts fall from 6 to 5 at sequence 1",
+                               [&] { run_forward(made, true); }),
+                  "");
+    }
+}
+
 TEST(OpAttention, NamesHeadsThatDoNotDivide) {
     GuardedDevice device;
     const Case made = make_case(device, {{2}, {2}}, 4, 3, 8, DType::F32);

@@ -97,4 +97,14 @@ TEST(OpRope, RefusesAnOddHeadDim) {
               "");
 }
 
+TEST(OpRope, NamesAPositionBeyondTheTable) {
+    GuardedDevice device;
+    const autograd::Variable x(Tensor::zeros(device, {2, 1, 4}, DType::F32));
+    const Tensor positions = make_tensor(device, {{2}, {0, 4}}, DType::I32);
+    const Tensor angles = Tensor::zeros(device, {4, 2}, DType::F32);
+    EXPECT_EQ(expect_error("[rope] index 4 at position 1: expected 0 to 3",
+                           [&] { autograd::rope(x, positions, angles, angles); }),
+              "");
+}
+
 }  // namespace vila::testing

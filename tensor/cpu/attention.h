@@ -104,7 +104,7 @@ VILA_ALWAYS_INLINE float softmax_row(float* scores, int64_t visible, int64_t end
         c += kLanes;
     }
     for (; c < end; c += kLanes) store<kLanes>(scores + c, Vec<kLanes>{});
-    const float factor = std::exp2(largest - now);
+    const float factor = largest == kMinusInfinity ? 0.0F : std::exp2(largest - now);
     largest = now;
     total = total * factor + sum_lanes<kLanes>(sum);
     return factor;

@@ -4,6 +4,7 @@
 #include "tensor/cpu/dispatch.h"
 #include "tensor/cpu/kernels.h"
 #include "tensor/cpu/parallel.h"
+#include "tensor/cpu/row_index.h"
 #include "tensor/cpu/simd.h"
 
 namespace vila::cpu_kernels {
@@ -28,6 +29,7 @@ VILA_ALWAYS_INLINE void rotate_head(const T* x, const C* cos, const C* sin, C si
 void rope(const RopeArgs& args) {
     const Tensor &x = args.x, &y = args.y;
     const int64_t rows = x.size(0), heads = x.size(1), half = x.size(2) / 2;
+    check_row_index("rope", args.positions, 0, args.cos.size(0));
     if (x.numel() == 0) return;
     for_float("rope", x.dtype(), [&](auto element) {
         using T = decltype(element);
