@@ -4,7 +4,9 @@
 #include <cstdio>
 
 #include "tensor/nearest_name.h"
+#include "tools/bench_attention.h"
 #include "tools/bench_gemm.h"
+#include "tools/bench_train_step.h"
 #include "tools/commands.h"
 
 namespace vila::tools {
@@ -17,14 +19,33 @@ struct BenchOptions {
     DType dtype = DType::F32;
 };
 
+void print(const BenchOptions& options, const nlohmann::json& json, const std::string& table) {
+    std::printf("%s\n", options.as_json ? json.dump().c_str() : table.c_str());
+    std::fflush(stdout);
+}
+
 void run_gemm(CpuDevice& device, const BenchOptions& options) {
     const auto measurements =
         bench_gemm(device, options.dtype, default_gemm_shapes(), options.repetitions);
-    if (options.as_json) {
-        std::printf("%s\n", gemm_json(device, measurements).dump().c_str());
-    } else {
-        std::fputs(gemm_table(device, measurements).c_str(), stdout);
-    }
+    print(options, gemm_json(device, measurements), gemm_table(device, measurements));
+}
+
+void run_attention(CpuDevice& device, const BenchOptions& options) {
+    const auto measurements =
+        bench_attention(device, options.dtype, default_attention_shapes(), options.repetitions);
+    print(options, attention_json(device, measurements), attention_table(device, measurements));
+}
+
+void run_decode(CpuDevice& device, const BenchOptions& options) {
+    const auto measurements =
+        bench_decode(device, options.dtype, default_decode_shapes(), options.repetitions);
+    print(options, attention_json(device, measurements), attention_table(device, measurements));
+}
+
+void run_train_step(CpuDevice& device, const BenchOptions& options) {
+    const TrainStepMeasurement measurement =
+        bench_train_step(device, options.dtype, small_vlm_step(), options.repetitions);
+    print(options, train_step_json(device, measurement), train_step_table(device, measurement));
 }
 
 struct Bench {
@@ -34,6 +55,9 @@ struct Bench {
 
 constexpr Bench kBenches[] = {
     {"gemm", run_gemm},
+    {"attention", run_attention},
+    {"train-step", run_train_step},
+    {"decode", run_decode},
 };
 
 }  // namespace
@@ -42,7 +66,8 @@ int cmd_bench(Args& args) {
     std::string what;
     BenchOptions options;
     CommonOptions common;
-    args.optional_positional("WHAT", what, "gemm; everything when absent");
+    args.optional_positional("WHAT", what,
+                             "gemm, attention, train-step or decode; all of them when absent");
     args.option("--repetitions", options.repetitions, "medians are of that many")
         ->check(CLI::PositiveNumber);
     args.flag("--json", options.as_json, "print JSON, one object a bench");
