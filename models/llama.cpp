@@ -149,8 +149,7 @@ Llama::Llama(const LlamaConfig& config, nn::ParameterTable& table, Device& devic
               layers.emplace_back(table, layer, config);
           return layers;
       }()),
-      norm_(table, "model.norm", config.hidden_size, config.rms_norm_eps),
-      table_(table) {
+      norm_(table, "model.norm", config.hidden_size, config.rms_norm_eps) {
     if (config.tie_word_embeddings) return;
     lm_head_ =
         &table.declare({.name = "lm_head.weight",

@@ -92,7 +92,6 @@ class Llama {
     std::vector<LlamaBlock> layers_;
     nn::RmsNorm norm_;
     nn::Parameter* lm_head_ = nullptr;  // null where the embedding table is the head
-    const nn::ParameterTable& table_;
 };
 
 }  // namespace vila::models
