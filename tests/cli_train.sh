@@ -9,27 +9,11 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 "$here/tiny_training_data.sh" "$folder" || exit 1
 cd "$folder" || exit 1
-failures=0
+. "$here/shell_checks.sh"
 
-check() {  # what condition...
-    local what=$1
-    shift
-    if "$@" >/dev/null 2>&1; then return; fi
-    echo "FAILED: $what"
-    [ -s output ] && tail -n 5 output
-    failures=$((failures + 1))
-}
 train() { "$binary" train "$@" >output 2>&1; }
-# expect CODE 'TEXT' arguments...: the exit code, and a line that holds the text.
-expect() {
-    local code=$1 text=$2 got
-    shift 2
-    train "$@"
-    got=$?
-    check "exit code $got instead of $code: train $*" [ $got -eq "$code" ]
-    check "'$text' is missing from the output of: train $*" grep -qF -- "$text" output
-}
-same() { cmp -s "$1" "$2"; }
+# expect CODE 'TEXT' arguments...: vila train with its exit code and a line that holds the text.
+expect() { run_expect "$1" "$2" train "${@:3}"; }
 losses() { sed -E 's/"(seconds|tokens_per_second)":[^,]*,//g' "$1/log.jsonl"; }
 same_losses() { [ "$(losses "$1")" = "$(losses "$2")" ]; }
 steps_in_order() {  # run steps
@@ -193,5 +177,4 @@ expect 1 "not finite in 2 steps in a row" lm.toml --out bad optimizer.lr=10 opti
     train.steps=400 train.max_bad_steps=2 schedule.warmup_ratio=0 model.llm_config.initializer_range=1e18
 check "bad steps are logged with their samples" grep -q '"skipped":true,"samples":\["' bad/log.jsonl
 
-[ $failures -eq 0 ] && echo "all good"
-[ $failures -eq 0 ]
+finish

@@ -3,6 +3,8 @@
 
 #include "tools/bench_limits.h"
 
+#include <algorithm>
+
 #include "tensor/cpu/intrinsics.h"
 #include "tensor/cpu/simd.h"
 #include "tools/bench_timing.h"
@@ -109,6 +111,13 @@ double multiply_add_rate(const CpuDevice& device) {
     if (device.isa() >= Isa::Avx2) return rate_of(device, multiply_add_avx2);
 #endif
     return rate_of(device, multiply_add_portable);
+}
+
+double multiply_add_peak(const CpuDevice& device) {
+    constexpr int kLooks = 9;
+    double peak = 0.0;
+    for (int look = 0; look < kLooks; ++look) peak = std::max(peak, multiply_add_rate(device));
+    return peak;
 }
 
 double bf16_dot_rate([[maybe_unused]] const CpuDevice& device) {

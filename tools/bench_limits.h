@@ -12,8 +12,10 @@ namespace vila::tools {
 // f32 flop/s (a multiply-add counts two) of a loop that touches registers only, on all threads of
 // the device and with its instruction set. Takes a few milliseconds.
 double multiply_add_rate(const CpuDevice& device);
+// The best of several such loops, for who measures once: another process may have a core meanwhile.
+double multiply_add_peak(const CpuDevice& device);
 
-// The same for the bf16 dot product of pairs; 0 where the device has none.
+// multiply_add_rate() for the bf16 dot product of pairs; 0 where the device has none.
 double bf16_dot_rate(const CpuDevice& device);
 
 // Bytes per second at which memory can be read: a buffer beyond every cache, one stream a thread.

@@ -3,10 +3,12 @@
 // questions and writes the report. Every stage is `vila train` with a recipe that is left in
 // DIR/recipes; a demo that was stopped goes on where it stopped.
 
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <chrono>
+#include <csignal>
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
@@ -34,6 +36,8 @@ void run_self(const std::vector<std::string>& words) {
     const pid_t child = ::fork();
     VILA_CHECK(child >= 0, "cannot start another process");
     if (child == 0) {
+        // When the demo is stopped, the training stops with it and saves.
+        ::prctl(PR_SET_PDEATHSIG, SIGTERM);
         ::execv("/proc/self/exe", arguments.data());
         std::_Exit(127);
     }

@@ -165,7 +165,7 @@ int train(const Recipe& recipe, const RunDirectory& run, const TrainOptions& opt
                                    .warmup_ratio = recipe.schedule.warmup_ratio,
                                    .decay = nn::decay_from_name(recipe.schedule.decay),
                                    .total_steps = total_steps(recipe, datasets)};
-    const double peak_flops = multiply_add_rate(static_cast<CpuDevice&>(device));
+    const double peak_flops = multiply_add_peak(static_cast<CpuDevice&>(device));
     announce(recipe, step, schedule.total_steps, state, device, peak_flops);
 
     RunLog log(run.log(), step);

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "data/image.h"
 #include "tensor/file.h"
 
 namespace vila::tools {
@@ -12,17 +11,21 @@ std::string image_name(const data::ImageRef& image) {
                                                 : str(image.path, " at byte ", image.offset);
 }
 
-data::LoadedImage load_pixels(const data::ImageRef& image, const data::ImageProcessor& processor) {
+data::Image read_image(const data::ImageRef& image) {
     const RandomAccessFile file(image.path);
     const int64_t bytes = image.bytes < 0 ? file.size() - image.offset : image.bytes;
     VILA_CHECK(bytes <= data::kMaxImageFileBytes, image_name(image), ": ", bytes,
                " bytes: expected at most ", data::kMaxImageFileBytes);
     std::vector<uint8_t> encoded(static_cast<size_t>(std::max<int64_t>(bytes, 0)));
     file.read_at(image.offset, encoded.data(), bytes);
+    return data::decode_image(encoded, image_name(image));
+}
+
+data::LoadedImage load_pixels(const data::ImageRef& image, const data::ImageProcessor& processor) {
     data::LoadedImage loaded;
     loaded.shape = {3, processor.size(), processor.size()};
     loaded.values.resize(static_cast<size_t>(loaded.shape.numel()));
-    processor.to_pixels(data::decode_image(encoded, image_name(image)), loaded.values);
+    processor.to_pixels(read_image(image), loaded.values);
     return loaded;
 }
 

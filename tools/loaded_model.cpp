@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "data/image.h"
 #include "models/model_directory.h"
+#include "tools/image_source.h"
 
 namespace vila::tools {
 
@@ -23,6 +23,12 @@ void check_image_count(int64_t placeholders, size_t images) {
     VILA_CHECK(placeholders == static_cast<int64_t>(images), "the prompt has ", placeholders,
                " <image> placeholder(s) but ", images,
                " image(s) were given: give one --image for each placeholder");
+}
+
+std::vector<data::ImageRef> image_files(const std::vector<std::string>& paths) {
+    std::vector<data::ImageRef> files;
+    for (const std::string& path : paths) files.push_back({.path = path});
+    return files;
 }
 
 void append_unique(std::vector<int32_t>& ids, int32_t id) {
@@ -59,34 +65,35 @@ LoadedModel::LoadedModel(const std::filesystem::path& directory, const CommonOpt
         image_processor_ = open_image_processor(directory, model_->config().image_mode);
 }
 
-LoadedModel::Features LoadedModel::features_of(const std::string& path) const {
-    const auto found = seen_.find(path);
+LoadedModel::Features LoadedModel::features_of(const data::ImageRef& image) const {
+    const std::string name = image_name(image);
+    const auto found = seen_.find(name);
     if (found != seen_.end()) return found->second;
     const autograd::NoGrad no_grad(*device_);
-    const Tensor pixels = image_processor_->to_pixels(data::load_image(path), *device_);
+    const Tensor pixels = image_processor_->to_pixels(read_image(image), *device_);
     const Shape& side = pixels.shape();
     const Tensor features =
         model_->image_features(pixels.reshape({1, 3, side[1], side[2]})).value();
     const auto kept = std::make_shared<const data::LoadedImage>(
         data::LoadedImage{features.shape(), features.to_vector<float>()});
     seen_bytes_ += features.numel() * dtype_size(DType::F32);
-    if (seen_bytes_ <= kMaxFeatureBytes) seen_[path] = kept;
+    if (seen_bytes_ <= kMaxFeatureBytes) seen_[name] = kept;
     return kept;
 }
 
 std::vector<LoadedModel::Features> LoadedModel::load_images(
-    const std::vector<std::string>& paths) const {
-    VILA_CHECK(paths.empty() || image_processor_.has_value(),
-               "this model has no vision tower and cannot be shown ", paths.front());
-    std::vector<Features> images;
-    for (const std::string& path : paths) {
-        Features features = features_of(path);
+    const std::vector<data::ImageRef>& images) const {
+    VILA_CHECK(images.empty() || image_processor_.has_value(),
+               "this model has no vision tower and cannot be shown ", image_name(images.front()));
+    std::vector<Features> seen;
+    for (const data::ImageRef& image : images) {
+        Features features = features_of(image);
         if (blind)
             features = std::make_shared<const data::LoadedImage>(data::LoadedImage{
                 features->shape, std::vector<float>(features->values.size(), 0.0f)});
-        images.push_back(std::move(features));
+        seen.push_back(std::move(features));
     }
-    return images;
+    return seen;
 }
 
 void LoadedModel::place_images(std::vector<data::Message>& messages, size_t images) {
@@ -108,14 +115,16 @@ void LoadedModel::place_images(std::vector<data::Message>& messages, size_t imag
 Prompt LoadedModel::raw_prompt(const std::string& text,
                                const std::vector<std::string>& image_paths) const {
     check_image_count(count_placeholders(text), image_paths.size());
-    return {data::encode_prompt(text, *tokenizer_).ids, {}, load_images(image_paths)};
+    return {data::encode_prompt(text, *tokenizer_).ids, {}, load_images(image_files(image_paths))};
 }
 
 Prompt LoadedModel::chat_prompt(std::vector<data::Message> messages,
                                 const std::vector<std::string>& image_paths) const {
     place_images(messages, image_paths.size());
     const auto segments = chat_template_.render(messages, true);
-    return {data::encode_segments(segments, *tokenizer_).ids, {}, load_images(image_paths)};
+    return {data::encode_segments(segments, *tokenizer_).ids,
+            {},
+            load_images(image_files(image_paths))};
 }
 
 Prompt LoadedModel::answered_prompt(std::vector<data::Message> messages,
@@ -128,7 +137,13 @@ Prompt LoadedModel::answered_prompt(std::vector<data::Message> messages,
     // Earlier answers (demonstrations) are targets in training but not what is scored here.
     for (size_t i = 0; i < std::min(asked.ids.size(), whole.labels.size()); ++i)
         whole.labels[i] = data::kIgnoreLabel;
-    return {std::move(whole.ids), std::move(whole.labels), load_images(image_paths)};
+    return {std::move(whole.ids), std::move(whole.labels), load_images(image_files(image_paths))};
+}
+
+Prompt LoadedModel::record_prompt(std::vector<int32_t> ids,
+                                  const std::vector<data::ImageRef>& images) const {
+    check_image_count(std::count(ids.begin(), ids.end(), data::kImageToken), images.size());
+    return {std::move(ids), {}, load_images(images)};
 }
 
 Prompt LoadedModel::with_target(const Prompt& prompt, const std::string& target) const {

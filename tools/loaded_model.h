@@ -57,6 +57,8 @@ class LoadedModel {
     // holds a placeholder, one per image is put in front of the first user message.
     Prompt chat_prompt(std::vector<data::Message> messages,
                        const std::vector<std::string>& image_paths) const;
+    // Ids as a dataset made them, with the images of their placeholders.
+    Prompt record_prompt(std::vector<int32_t> ids, const std::vector<data::ImageRef>& images) const;
     // `prompt` continued by `target`, whose tokens alone are labelled.
     Prompt with_target(const Prompt& prompt, const std::string& target) const;
     // The same conversation answered with `answer` as training renders it; the answer and what ends
@@ -76,8 +78,8 @@ class LoadedModel {
   private:
     using Features = std::shared_ptr<const data::LoadedImage>;
 
-    Features features_of(const std::string& path) const;
-    std::vector<Features> load_images(const std::vector<std::string>& paths) const;
+    Features features_of(const data::ImageRef& image) const;
+    std::vector<Features> load_images(const std::vector<data::ImageRef>& images) const;
     // Puts one placeholder per image in front of the first user message if there is none at all.
     static void place_images(std::vector<data::Message>& messages, size_t images);
 
@@ -86,7 +88,7 @@ class LoadedModel {
     std::unique_ptr<data::Tokenizer> tokenizer_;
     data::ChatTemplate chat_template_;
     std::optional<data::ImageProcessor> image_processor_;
-    // Features by path: demonstrations show the same pictures again and again.
+    // Features by name: demonstrations show the same pictures again and again.
     mutable std::map<std::string, Features> seen_;
     mutable int64_t seen_bytes_ = 0;
 };

@@ -139,9 +139,17 @@ void add_results(HtmlPage& page, const fs::path& folder) {
     }
 }
 
+void add_samples(HtmlPage& page, const std::vector<SourceSamples>& samples) {
+    for (const SourceSamples& source : samples) {
+        if (source.cards.empty()) continue;
+        page.heading("Training data of " + source.source + " and the model's answers");
+        page.cards(source.cards);
+    }
+}
+
 }  // namespace
 
-std::string report_page(const fs::path& folder) {
+std::string report_page(const fs::path& folder, const std::vector<SourceSamples>& samples) {
     std::vector<RunLog> logs;
     if (fs::exists(folder / "log.jsonl")) {
         logs.push_back(read_log(folder, folder.filename().string()));
@@ -159,6 +167,7 @@ std::string report_page(const fs::path& folder) {
                ": holds neither log.jsonl nor runs/*/log.jsonl; give the folder of a training run");
     HtmlPage page("vila report: " + fs::weakly_canonical(folder).filename().string());
     add_results(page, folder);
+    add_samples(page, samples);
     for (const RunLog& log : logs) add_run(page, log);
     return page.str();
 }

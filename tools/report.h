@@ -6,6 +6,9 @@
 
 #include <filesystem>
 #include <string>
+#include <vector>
+
+#include "tools/report_samples.h"
 
 namespace vila::tools {
 
@@ -14,7 +17,9 @@ namespace vila::tools {
 //   {"tables": [{"title": "..", "columns": [..], "rows": [[..]]}],
 //    "samples": [{"images": [path, ..], "question": "..", "answer": "..", "truth": "..",
 //                 "correct": true}]}
-// with image paths relative to `folder`. Returns the page; throws when there is no run to report.
-std::string report_page(const std::filesystem::path& folder);
+// with image paths relative to `folder`. `samples` are what the model of a single run answers to
+// its own training data. Returns the page; throws when there is no run to report.
+std::string report_page(const std::filesystem::path& folder,
+                        const std::vector<SourceSamples>& samples = {});
 
 }  // namespace vila::tools
