@@ -246,34 +246,87 @@ TEST(CpuGemm, RowsThatShareCacheSets) {
     check_size(20, 40, 2045);
 }
 
+// Rows of a as gemv_columns takes them: f32, or pairs of bf16.
+std::vector<float> steps_of(const Experiment& experiment, bool pairs) {
+    const Case& c = experiment.what;
+    std::vector<float> steps(static_cast<size_t>(c.m * (pairs ? c.k / 2 : c.k)));
+    for (int64_t i = 0; i < c.m; ++i) {
+        for (int64_t p = 0; p < c.k; ++p) {
+            const auto value = static_cast<float>(experiment.a.at(i, p, false));
+            const auto at = static_cast<size_t>(i * c.k + p);
+            if (pairs) {
+                std::memcpy(reinterpret_cast<char*>(steps.data()) + 2 * at,
+                            &experiment.a.narrow[static_cast<size_t>(i * experiment.a.row + p)], 2);
+            } else {
+                steps[at] = value;
+            }
+        }
+    }
+    return steps;
+}
+
+// The road for few rows against the formula, and bit for bit against the blocked one.
 void check_few_rows(const Case& c) {
     Experiment experiment(c);
-    std::vector<float> a_f32;
-    for (int64_t i = 0; i < c.m; ++i)
-        for (int64_t p = 0; p < c.k; ++p)
-            a_f32.push_back(static_cast<float>(experiment.a.at(i, p, false)));
     for (const Pieces& pieces : all_pieces()) {
+        const bool pairs = pieces.kernels.pairs;
+        if (pieces.kernels.strips.empty()) continue;
+        if (pairs && (c.a != BF16 || c.b != BF16 || c.k % 2 != 0)) continue;
+        const std::vector<float> a = steps_of(experiment, pairs);
+        const int64_t cut = std::min<int64_t>(5, c.n);
         std::string bad;
-        experiment.run(
+        const std::vector<float> strips = experiment.run(
             [&](const GemmProblem& problem) {
-                gemv_columns(pieces.kernels, problem, a_f32.data(), 5, c.n);
-                gemv_columns(pieces.kernels, problem, a_f32.data(), 0, 5);
+                const GemmPlan plan = plan_gemm(pieces.kernels, problem, 1);
+                const auto run = [&](int64_t begin, int64_t end) {
+                    gemv_columns(pieces.kernels, problem, plan, a.data(), plan.steps, begin, end);
+                };
+                run(cut, c.n);
+                run(0, cut);
             },
             bad);
         ASSERT_EQ(bad, "") << pieces.name << ", " << c.text();
+        const std::vector<float> tiles = experiment.run(
+            [&](const GemmProblem& problem) { run_parts(pieces.kernels, problem, 1); }, bad);
+        ASSERT_EQ(std::memcmp(strips.data(), tiles.data(), tiles.size() * sizeof(float)), 0)
+            << pieces.name << ": strips and tiles differ in bits, " << c.text();
     }
 }
 
 TEST(CpuGemm, FewRows) {
     for (const int64_t m : {1, 2, 3, 4}) {
-        for (const int64_t k : {1, 7, 16, 31, 64, 65, 127, 130, 1000}) {
-            for (const DType input : {F32, BF16}) {
-                for (const DType output : {F32, BF16}) {
-                    check_few_rows(
-                        {m, 17, k, false, true, input, input, output, false, false, 1.0F});
-                    check_few_rows(
-                        {m, 17, k, false, true, input, input, output, true, true, 0.25F});
+        for (const int64_t n : {3, 17, 32, 75}) {
+            for (const int64_t k : {1, 7, 16, 31, 64, 65, 130, 384, 386, 1000}) {
+                for (const DType input : {F32, BF16}) {
+                    for (const DType output : {F32, BF16}) {
+                        check_few_rows(
+                            {m, n, k, false, true, input, input, output, false, false, 1.0F});
+                        check_few_rows(
+                            {m, n, k, false, true, input, input, output, true, true, 0.25F});
+                    }
                 }
+                check_few_rows({m, n, k, false, true, F32, BF16, F32, false, true, 1.0F});
+            }
+        }
+    }
+}
+
+// The tiles of every height sum alike: the first rows of c have the same bits whatever follows.
+TEST(CpuGemm, RowsDoNotDependOnTheirNumber) {
+    for (const Pieces& pieces : all_pieces()) {
+        for (const DType dtype : {F32, BF16}) {
+            if (pieces.kernels.pairs && dtype == F32) continue;
+            std::vector<float> most;
+            for (int64_t m = 40; m > 0; --m) {
+                Experiment experiment(
+                    {m, 35, 390, false, true, dtype, dtype, F32, true, true, 0.75F});
+                std::string bad;
+                const std::vector<float> got = experiment.run(
+                    [&](const GemmProblem& problem) { run_parts(pieces.kernels, problem, 1); },
+                    bad);
+                if (m == 40) most = got;
+                ASSERT_EQ(std::memcmp(got.data(), most.data(), got.size() * sizeof(float)), 0)
+                    << pieces.name << ", " << dtype << ", " << m << " rows";
             }
         }
     }

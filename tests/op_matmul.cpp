@@ -113,4 +113,78 @@ TEST(OpMatmul, ReadsAndWritesStridedBatches) {
     }
 }
 
+// c = 0.75 op(a) op(b) + bias on one device, for any range of the rows of one a.
+class RowProducts {
+  public:
+    static constexpr int64_t kRows = 40;
+
+    RowProducts(int threads, Isa isa, DType dtype, int64_t n, int64_t k, bool transpose_a,
+                bool transpose_b)
+        : device_(threads, isa), n_(n), transpose_a_(transpose_a), transpose_b_(transpose_b) {
+        const auto make = [&](const char* name, const Shape& shape) {
+            return make_tensor(device_, {shape, draw_normal(name, shape.numel())}, dtype);
+        };
+        a_ = make("a", transpose_a ? Shape{k, kRows} : Shape{kRows, k});
+        b_ = make("b", transpose_b ? Shape{n, k} : Shape{k, n});
+        bias_ = make("bias", {n});
+    }
+
+    std::vector<float> operator()(int64_t first, int64_t rows) const {
+        const Tensor c = Tensor::empty(a_.device(), {rows, n_}, a_.dtype());
+        call(a_.device(), "matmul", &Kernels::matmul,
+             {.a = a_.slice(transpose_a_ ? 1 : 0, first, first + rows),
+              .b = b_,
+              .c = c,
+              .transpose_a = transpose_a_,
+              .transpose_b = transpose_b_,
+              .alpha = 0.75,
+              .bias = bias_});
+        return c.to(DType::F32).to_vector<float>();
+    }
+
+  private:
+    GuardedDevice device_;
+    int64_t n_;
+    bool transpose_a_, transpose_b_;
+    Tensor a_, b_, bias_;
+};
+
+// Row i of c depends on row i of a alone, bit for bit: not on the number of rows, nor on what the
+// others hold, nor on the threads. This is what makes packed sequences equal to separate ones.
+class MatmulRows : public ::testing::TestWithParam<Isa> {
+  protected:
+    static void check(DType dtype, int64_t n, int64_t k, bool transpose_a, bool transpose_b) {
+        std::vector<float> alone;  // rows end to end
+        for (const int threads : {1, 2, 3}) {
+            const RowProducts multiply(threads, GetParam(), dtype, n, k, transpose_a, transpose_b);
+            for (int64_t row = 0; threads == 1 && row < RowProducts::kRows; ++row)
+                for (const float value : multiply(row, 1)) alone.push_back(value);
+            for (int64_t rows = 1; rows <= RowProducts::kRows; rows += rows < 16 ? 1 : 8) {
+                const int64_t first = (RowProducts::kRows - rows) / 2;
+                const auto begin = alone.begin() + first * n;
+                ASSERT_EQ(multiply(first, rows), std::vector<float>(begin, begin + rows * n))
+                    << rows << " rows, " << n << " columns, k " << k << ", " << dtype << ", "
+                    << (transpose_a ? "T" : "N") << (transpose_b ? "T" : "N") << ", " << threads
+                    << " threads";
+            }
+        }
+    }
+};
+
+TEST_P(MatmulRows, DoNotDependOnEachOther) {
+    if (GetParam() > detect_isa()) GTEST_SKIP() << "not on this processor";
+    const int64_t sizes[][2] = {{3, 2}, {1, 70}, {37, 70}, {70, 385}, {33, 1000}};
+    for (const auto& [n, k] : sizes) {
+        for (const DType dtype : {DType::F32, DType::BF16}) {
+            check(dtype, n, k, false, false);
+            check(dtype, n, k, false, true);
+            check(dtype, n, k, true, false);
+        }
+    }
+}
+
+INSTANTIATE_TEST_SUITE_P(Every, MatmulRows,
+                         ::testing::Values(Isa::Baseline, Isa::Avx2, Isa::Avx512, Isa::Avx512Bf16),
+                         [](const auto& info) { return std::string(isa_name(info.param)); });
+
 }  // namespace vila::testing

@@ -17,7 +17,8 @@
 //
 // An element of c is the sum over step blocks, in order, of one chain of multiply-adds over the
 // steps of a block. Parts cut rows and columns only, at tile edges, and step blocks depend on k
-// alone: any number of threads computes the same bits. bf16 is widened to f32 while packing
+// alone: any number of threads computes the same bits, and a row of c has the same bits whatever
+// the number of rows, few (gemv.cpp) or many. bf16 is widened to f32 while packing
 // (products of bf16 are exact in f32) unless the kernels multiply pairs; sums are f32 and rounded
 // once.
 //
@@ -38,6 +39,7 @@ namespace vila::cpu_kernels {
 namespace {
 
 constexpr int64_t kStepBlock = 384;
+constexpr int64_t kStepMultiple = 32;  // bf16 in a cache line: strips read whole ones
 constexpr int64_t kRowBlock = 448;
 constexpr int64_t kColumnBlock = 4096;
 // Where sums are kept beside a bf16 c, fewer rows and columns: 1344 x 768 f32 = 4 MiB.
@@ -290,7 +292,7 @@ GemmPlan plan_gemm(const GemmKernels& kernels, const GemmProblem& problem, int64
     GemmPlan plan = {};
     plan.steps = kernels.pairs ? problem.k / 2 : problem.k;
     const int64_t blocks = ceil_div(plan.steps, kStepBlock);
-    plan.step_block = std::min(round_up(ceil_div(plan.steps, blocks), 8), plan.steps);
+    plan.step_block = std::min(round_up(ceil_div(plan.steps, blocks), kStepMultiple), plan.steps);
 
     const bool narrow = problem.a.dtype == DType::BF16 && !kernels.pairs;
     const int64_t row_bytes = problem.a.row * problem.a.element_size();

@@ -56,6 +56,16 @@ struct GemmTile {
     int64_t next_b_lines;
 };
 
+// A tile of a few rows whose b is read where it lies, once: `columns` of b, each running along k.
+// Sums exactly as a GemmTile does, so that the same row of c has the same bits either way.
+constexpr int64_t kStripRows = 4;
+struct GemmStrip {
+    GemmTile tile;  // all of it but b and next_b; c has room for GemmKernels::columns columns
+    const void* b;  // column j begins at b + j * column_bytes
+    int64_t column_bytes, columns;
+    const char* next_b;  // for the kernel to prefetch while it computes: where b goes on
+};
+
 struct GemmKernels {
     Isa isa;
     int64_t rows, columns;                            // of the largest tile
@@ -70,12 +80,10 @@ struct GemmKernels {
     void (*transpose_bf16)(const void* source, int64_t row_bytes, int64_t count, int64_t k,
                            float* panel);
 
-    // y[r] = sum over p of x[r][p] * w[p], for 1 to kMaxDotRows rows x, `x_row` apart.
-    void (*dot)(const float* x, int64_t x_row, int64_t rows, const float* w, int64_t k, float* y);
-    void (*dot_bf16)(const float* x, int64_t x_row, int64_t rows, const BFloat16* w, int64_t k,
-                     float* y);
+    // strips[r - 1] computes r rows, 1 to kStripRows; the second ones read b in bf16. Empty where
+    // nothing is faster than packing and tiles.
+    std::span<void (*const)(const GemmStrip&)> strips, strips_bf16;
 };
-constexpr int64_t kMaxDotRows = 4;
 
 GemmKernels gemm_kernels_portable();
 #if defined(__x86_64__)
@@ -91,7 +99,6 @@ GemmKernels gemm_kernels(Isa isa, const GemmProblem& problem);
 struct GemmPlan {
     int64_t row_parts, column_parts;        // of c: parts are independent and run in parallel
     int64_t steps, step_block;              // k in steps of one float of a packed operand
-    int64_t step_bytes;                     // of one step in a or b
     int64_t row_block;                      // of a that stay in the cache
     int64_t part_rows, column_block;        // of c computed together, all steps
     bool pack_a, keep_sums;                 // copy a; sum over step blocks in f32 beside c
@@ -105,10 +112,10 @@ GemmPlan plan_gemm(const GemmKernels& kernels, const GemmProblem& problem, int64
 void gemm_part(const GemmKernels& kernels, const GemmProblem& problem, const GemmPlan& plan,
                int64_t part, float* workspace);
 
-// c for up to kMaxDotRows rows of a and a transposed b (rows of weights, read once, in order):
-// columns [begin, end). a_f32 is a (m, k) in f32, rows k apart.
-void gemv_columns(const GemmKernels& kernels, const GemmProblem& problem, const float* a_f32,
-                  int64_t begin, int64_t end);
+// c for up to kStripRows rows of a and a transposed b (rows of weights, read once): columns
+// [begin, end). `a` holds the steps of a, rows a_row apart.
+void gemv_columns(const GemmKernels& kernels, const GemmProblem& problem, const GemmPlan& plan,
+                  const float* a, int64_t a_row, int64_t begin, int64_t end);
 
 // Computes problem(0) to problem(count - 1), which differ in addresses only (k > 0), on the threads
 // of the device.

@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <array>
+#include <type_traits>
 
 namespace vila::cpu_kernels {
 
@@ -17,6 +18,7 @@ namespace {
 constexpr int kRows = 6;
 constexpr int kLanes = 8;
 constexpr int kColumns = 2 * kLanes;
+constexpr int64_t kPrefetchBytes = 512;  // ahead of a strip's loads, in each of its columns
 
 VILA_TARGET_AVX2 VILA_ALWAYS_INLINE __m256 load(const float* x) {
     return _mm256_loadu_ps(x);
@@ -27,6 +29,27 @@ VILA_TARGET_AVX2 VILA_ALWAYS_INLINE __m256 load(const BFloat16* x) {
 }
 
 // --- tiles ---
+
+// c = alpha * sums + bias [+ c].
+template <int kCount>
+VILA_TARGET_AVX2 VILA_ALWAYS_INLINE void store_tile(const GemmTile& t, __m256 (&sums)[kCount][2]) {
+    const __m256 alpha = _mm256_set1_ps(t.alpha);
+    __m256 bias[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
+    if (t.bias != nullptr) {
+        bias[0] = _mm256_loadu_ps(t.bias);
+        bias[1] = _mm256_loadu_ps(t.bias + kLanes);
+    }
+#pragma GCC unroll 6
+    for (int i = 0; i < kCount; ++i) {
+        float* c_i = t.c + i * t.c_row;
+#pragma GCC unroll 2
+        for (int v = 0; v < 2; ++v) {
+            __m256 y = _mm256_fmadd_ps(alpha, sums[i][v], bias[v]);
+            if (t.add) y = _mm256_add_ps(y, _mm256_loadu_ps(c_i + v * kLanes));
+            _mm256_storeu_ps(c_i + v * kLanes, y);
+        }
+    }
+}
 
 template <int kCount>
 VILA_TARGET_AVX2 void tile(const GemmTile& t) {
@@ -51,22 +74,7 @@ VILA_TARGET_AVX2 void tile(const GemmTile& t) {
         a[0] += t.a_step;
         a[1] += t.a_step;
     }
-    const __m256 alpha = _mm256_set1_ps(t.alpha);
-    __m256 bias[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
-    if (t.bias != nullptr) {
-        bias[0] = _mm256_loadu_ps(t.bias);
-        bias[1] = _mm256_loadu_ps(t.bias + kLanes);
-    }
-#pragma GCC unroll 6
-    for (int i = 0; i < kCount; ++i) {
-        float* c_i = t.c + i * t.c_row;
-#pragma GCC unroll 2
-        for (int v = 0; v < 2; ++v) {
-            __m256 y = _mm256_fmadd_ps(alpha, sums[i][v], bias[v]);
-            if (t.add) y = _mm256_add_ps(y, _mm256_loadu_ps(c_i + v * kLanes));
-            _mm256_storeu_ps(c_i + v * kLanes, y);
-        }
-    }
+    store_tile<kCount>(t, sums);
 }
 
 constexpr std::array<void (*)(const GemmTile&), kRows> kTiles = {tile<1>, tile<2>, tile<3>,
@@ -119,58 +127,77 @@ VILA_TARGET_AVX2 void transpose(const void* source, int64_t row_bytes, int64_t c
             panel[p * kColumns + j] = j < count ? static_cast<float>(row(j)[p]) : 0.0F;
 }
 
-// --- dot products of up to kMaxDotRows rows x with one row w ---
+// --- strips: see gemm_avx512.cpp ---
 
-VILA_TARGET_AVX2 VILA_ALWAYS_INLINE float add_lanes(__m256 x) {
-    __m128 sum = _mm_add_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
-    sum = _mm_add_ps(sum, _mm_movehl_ps(sum, sum));
-    return _mm_cvtss_f32(_mm_add_ss(sum, _mm_movehdup_ps(sum)));
+template <int kCount>
+VILA_TARGET_AVX2 VILA_ALWAYS_INLINE void add_step(const float* a, int64_t a_row, __m256 b,
+                                                  __m256* sums) {
+#pragma GCC unroll 4
+    for (int r = 0; r < kCount; ++r)
+        sums[2 * r] = _mm256_fmadd_ps(_mm256_broadcast_ss(a + r * a_row), b, sums[2 * r]);
 }
 
 template <int kCount, typename T>
-VILA_TARGET_AVX2 VILA_ALWAYS_INLINE void dot_rows(const float* x, int64_t x_row, const T* w,
-                                                  int64_t k, float* y) {
-    constexpr int kChains = kCount == 1 ? 4 : 2;  // independent sums, against latency
-    __m256 sums[kCount][kChains];
-#pragma GCC unroll 4
-    for (int r = 0; r < kCount; ++r)
-#pragma GCC unroll 4
-        for (int chain = 0; chain < kChains; ++chain) sums[r][chain] = _mm256_setzero_ps();
-    const int64_t whole = k / (kChains * kLanes) * (kChains * kLanes);
-    for (int64_t p = 0; p < whole; p += kChains * kLanes) {
-#pragma GCC unroll 4
-        for (int chain = 0; chain < kChains; ++chain) {
-            const int64_t at = p + chain * kLanes;
-            const __m256 w_p = load(w + at);
-#pragma GCC unroll 4
-            for (int r = 0; r < kCount; ++r)
-                sums[r][chain] = _mm256_fmadd_ps(load(x + r * x_row + at), w_p, sums[r][chain]);
-        }
-    }
-#pragma GCC unroll 4
-    for (int r = 0; r < kCount; ++r) {
-        __m256 sum = sums[r][0];
-#pragma GCC unroll 4
-        for (int chain = 1; chain < kChains; ++chain) sum = _mm256_add_ps(sum, sums[r][chain]);
-        y[r] = add_lanes(sum);
-        for (int64_t p = whole; p < k; ++p) y[r] += x[r * x_row + p] * static_cast<float>(w[p]);
+VILA_TARGET_AVX2 VILA_ALWAYS_INLINE void add_word(const float* a, int64_t a_row, __m256 word,
+                                                  __m256* sums) {
+    if constexpr (std::is_same_v<T, float>) {
+        add_step<kCount>(a, a_row, word, sums);
+    } else {
+        const __m256i bits = _mm256_castps_si256(word);
+        const __m256i high = _mm256_and_si256(bits, _mm256_set1_epi32(~0xffff));
+        add_step<kCount>(a, a_row, _mm256_castsi256_ps(_mm256_slli_epi32(bits, 16)), sums);
+        add_step<kCount>(a + 1, a_row, _mm256_castsi256_ps(high), sums);
     }
 }
 
-template <typename T>
-VILA_TARGET_AVX2 void dot(const float* x, int64_t x_row, int64_t rows, const T* w, int64_t k,
-                          float* y) {
-    switch (rows) {
-        case 1:
-            return dot_rows<1>(x, x_row, w, k, y);
-        case 2:
-            return dot_rows<2>(x, x_row, w, k, y);
-        case 3:
-            return dot_rows<3>(x, x_row, w, k, y);
-        default:
-            return dot_rows<4>(x, x_row, w, k, y);
+template <int kCount, typename T>
+VILA_TARGET_AVX2 void add_last_steps(const GemmStrip& s, int64_t p, __m256 (&sums)[kCount][2]) {
+    const GemmTile& t = s.tile;
+    for (; p < t.k; ++p) {
+        alignas(32) float b[kColumns] = {};
+        for (int64_t j = 0; j < s.columns; ++j)
+            b[j] = static_cast<float>(
+                reinterpret_cast<const T*>(static_cast<const char*>(s.b) + j * s.column_bytes)[p]);
+        for (int half = 0; half < 2; ++half)
+            add_step<kCount>(t.a + p, t.a_row, _mm256_load_ps(b + half * kLanes), &sums[0][half]);
     }
 }
+
+template <int kCount, typename T>
+VILA_TARGET_AVX2 void strip(const GemmStrip& s) {
+    constexpr int64_t kPerWord = sizeof(float) / sizeof(T), kSteps = kLanes * kPerWord;
+    const GemmTile& t = s.tile;
+    __m256 sums[kCount][2];
+#pragma GCC unroll 4
+    for (int r = 0; r < kCount; ++r) sums[r][0] = sums[r][1] = _mm256_setzero_ps();
+    const int64_t whole = t.k / kSteps * kSteps;
+    for (int64_t p = 0; p < whole; p += kSteps) {
+#pragma GCC unroll 2
+        for (int half = 0; half < 2; ++half) {
+            const char* from = static_cast<const char*>(s.b) + half * kLanes * s.column_bytes +
+                               p * static_cast<int64_t>(sizeof(T));
+            __m256 square[kLanes];
+#pragma GCC unroll 8
+            for (int j = 0; j < kLanes; ++j) {
+                const bool inside = half * kLanes + j < s.columns;
+                square[j] = inside ? _mm256_loadu_ps(reinterpret_cast<const float*>(from))
+                                   : _mm256_setzero_ps();
+                _mm_prefetch(from + kPrefetchBytes, _MM_HINT_T0);
+                from += s.column_bytes;
+            }
+            transpose_square(square);
+#pragma GCC unroll 8
+            for (int i = 0; i < kLanes; ++i)
+                add_word<kCount, T>(t.a + p + i * kPerWord, t.a_row, square[i], &sums[0][half]);
+        }
+    }
+    if (whole < t.k) add_last_steps<kCount, T>(s, whole, sums);
+    store_tile<kCount>(t, sums);
+}
+
+template <typename T>
+constexpr std::array<void (*)(const GemmStrip&), kStripRows> kStrips = {strip<1, T>, strip<2, T>,
+                                                                        strip<3, T>, strip<4, T>};
 
 }  // namespace
 
@@ -182,8 +209,8 @@ GemmKernels gemm_kernels_avx2() {
             .tiles = kTiles,
             .transpose = transpose<float>,
             .transpose_bf16 = transpose<BFloat16>,
-            .dot = dot<float>,
-            .dot_bf16 = dot<BFloat16>};
+            .strips = kStrips<float>,
+            .strips_bf16 = kStrips<BFloat16>};
 }
 
 }  // namespace vila::cpu_kernels

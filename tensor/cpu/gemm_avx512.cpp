@@ -5,22 +5,19 @@
 // the two load ports have room to spare. The sum of one element of c is one chain over k, whatever
 // the number of rows in the tile.
 
-#include "tensor/cpu/gemm.h"
-#include "tensor/cpu/intrinsics.h"
-#include "tensor/cpu/simd.h"
+#include "tensor/cpu/gemm_avx512.h"
 
 #if defined(__x86_64__)
 
 #include <algorithm>
 #include <array>
+#include <type_traits>
 
 namespace vila::cpu_kernels {
 
 namespace {
 
-constexpr int kRows = 14;
-constexpr int kLanes = 16;
-constexpr int kColumns = 2 * kLanes;
+using namespace avx512;
 
 // Addresses of a tile's rows of a: one pointer per three rows, which are then pointer + {0, 1, 2} *
 // row in one addressing mode. Fourteen pointers would not fit the integer registers.
@@ -34,35 +31,9 @@ VILA_TARGET_AVX512 VILA_ALWAYS_INLINE __m512 load(const BFloat16* x, __mmask16 m
     const __m512i wide = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask, x));
     return _mm512_castsi512_ps(_mm512_slli_epi32(wide, 16));
 }
-// Lanes [0, count).
-VILA_ALWAYS_INLINE __mmask16 lanes_below(int64_t count) {
-    return count >= kLanes ? __mmask16{0xffff} : static_cast<__mmask16>((1 << count) - 1);
-}
-
 // --- tiles ---
 
 constexpr int64_t kChunk = 8;  // steps between prefetches
-
-template <int kCount>
-VILA_TARGET_AVX512 VILA_ALWAYS_INLINE void store_tile(const GemmTile& t,
-                                                      __m512 (&sums)[kCount][2]) {
-    const __m512 alpha = _mm512_set1_ps(t.alpha);
-    __m512 bias[2] = {_mm512_setzero_ps(), _mm512_setzero_ps()};
-    if (t.bias != nullptr) {
-        bias[0] = _mm512_loadu_ps(t.bias);
-        bias[1] = _mm512_loadu_ps(t.bias + kLanes);
-    }
-#pragma GCC unroll 16
-    for (int i = 0; i < kCount; ++i) {
-        float* c_i = t.c + i * t.c_row;
-#pragma GCC unroll 2
-        for (int v = 0; v < 2; ++v) {
-            __m512 y = _mm512_fmadd_ps(alpha, sums[i][v], bias[v]);
-            if (t.add) y = _mm512_add_ps(y, _mm512_loadu_ps(c_i + v * kLanes));
-            _mm512_storeu_ps(c_i + v * kLanes, y);
-        }
-    }
-}
 
 template <int kCount>
 VILA_TARGET_AVX512 void tile(const GemmTile& t) {
@@ -114,6 +85,11 @@ constexpr std::array<void (*)(const GemmTile&), kRows> kTiles = {
     tile<8>, tile<9>, tile<10>, tile<11>, tile<12>, tile<13>, tile<14>};
 
 // --- transposition ---
+
+// Lanes [0, count).
+VILA_ALWAYS_INLINE __mmask16 lanes_below(int64_t count) {
+    return count >= kLanes ? __mmask16{0xffff} : static_cast<__mmask16>((1 << count) - 1);
+}
 
 // 16 x 16 in registers: pairs, then quadruples inside each 128-bit lane, then lanes.
 VILA_TARGET_AVX512 VILA_ALWAYS_INLINE void transpose_square(__m512 (&rows)[kLanes]) {
@@ -170,56 +146,102 @@ VILA_TARGET_AVX512 void transpose(const void* source, int64_t row_bytes, int64_t
     }
 }
 
-// --- dot products of up to kMaxDotRows rows x with one row w ---
+// --- strips ---
 
-template <int kCount, typename T>
-VILA_TARGET_AVX512 VILA_ALWAYS_INLINE void dot_rows(const float* x, int64_t x_row, const T* w,
-                                                    int64_t k, float* y) {
-    constexpr int kChains = 4;  // independent sums, to cover the latency of the multiply-add
-    __m512 sums[kCount][kChains];
+// Prefetches a line of each column of a half, a little ahead of its loads.
+VILA_TARGET_AVX512 VILA_ALWAYS_INLINE void fetch_near(const GemmStrip& s, int64_t at, int half) {
+    const char* from = static_cast<const char*>(s.b) + at + kAheadLines * kLineBytes +
+                       half * kLanes * s.column_bytes;
+#pragma GCC unroll 16
+    for (int j = 0; j < kLanes; ++j) _mm_prefetch(from + j * s.column_bytes, _MM_HINT_T0);
+}
+
+template <int kCount>
+VILA_TARGET_AVX512 VILA_ALWAYS_INLINE void add_step(const float* a, int64_t a_row, __m512 b,
+                                                    __m512* sums) {
 #pragma GCC unroll 4
     for (int r = 0; r < kCount; ++r)
+        sums[2 * r] = _mm512_fmadd_ps(_mm512_set1_ps(a[r * a_row]), b, sums[2 * r]);
+}
+
+// A step or two, as many as there are elements T of 16 columns in a register of words.
+template <int kCount, typename T>
+VILA_TARGET_AVX512 VILA_ALWAYS_INLINE void add_word(const float* a, int64_t a_row, __m512 word,
+                                                    __m512* sums) {
+    if constexpr (std::is_same_v<T, float>) {
+        add_step<kCount>(a, a_row, word, sums);
+    } else {
+        const __m512i bits = _mm512_castps_si512(word);
+        const __m512i high = _mm512_and_si512(bits, _mm512_set1_epi32(~0xffff));
+        add_step<kCount>(a, a_row, _mm512_castsi512_ps(_mm512_slli_epi32(bits, 16)), sums);
+        add_step<kCount>(a + 1, a_row, _mm512_castsi512_ps(high), sums);
+    }
+}
+
+// The last steps, fewer than a register of a column holds.
+template <int kCount, typename T>
+VILA_TARGET_AVX512 void add_last_steps(const GemmStrip& s, int64_t p, __m512 (&sums)[kCount][2]) {
+    const GemmTile& t = s.tile;
+    for (; p < t.k; ++p) {
+        alignas(64) float b[kColumns] = {};
+        for (int64_t j = 0; j < s.columns; ++j)
+            b[j] = static_cast<float>(
+                reinterpret_cast<const T*>(static_cast<const char*>(s.b) + j * s.column_bytes)[p]);
+        for (int half = 0; half < 2; ++half)
+            add_step<kCount>(t.a + p, t.a_row, _mm512_load_ps(b + half * kLanes), &sums[0][half]);
+    }
+}
+
+// One cache line of each of 16 columns, transposed in registers: 16 x 16 words.
+template <int kCount, typename T>
+VILA_TARGET_AVX512 VILA_ALWAYS_INLINE void add_square(const GemmStrip& s, int64_t p, int half,
+                                                      __m512 (&sums)[kCount][2]) {
+    constexpr int64_t kPerWord = sizeof(float) / sizeof(T);
+    __m512 square[kLanes];
+    load_words(s, p * static_cast<int64_t>(sizeof(T)), half, square);
+#pragma GCC unroll 16
+    for (int i = 0; i < kLanes; ++i)
+        add_word<kCount, T>(s.tile.a + p + i * kPerWord, s.tile.a_row, square[i], &sums[0][half]);
+}
+
+// f32: a chain adds a cache line per column as fast as memory delivers it, so one half of the
+// columns after the other, sixteen streams. bf16: a line takes a chain twice as long, so both
+// halves in turn: the chains of one run while the shuffles of the other do.
+template <int kCount, typename T>
+VILA_TARGET_AVX512 void strip(const GemmStrip& s) {
+    constexpr auto kSize = static_cast<int64_t>(sizeof(T));
+    constexpr int64_t kSteps = kLineBytes / kSize;
+    __m512 sums[kCount][2];
 #pragma GCC unroll 4
-        for (int chain = 0; chain < kChains; ++chain) sums[r][chain] = _mm512_setzero_ps();
-    const int64_t whole = k / (kChains * kLanes) * (kChains * kLanes);
-    for (int64_t p = 0; p < whole; p += kChains * kLanes) {
-#pragma GCC unroll 4
-        for (int chain = 0; chain < kChains; ++chain) {
-            const int64_t at = p + chain * kLanes;
-            const __m512 w_p = load(w + at, 0xffff);
-#pragma GCC unroll 4
-            for (int r = 0; r < kCount; ++r)
-                sums[r][chain] =
-                    _mm512_fmadd_ps(_mm512_loadu_ps(x + r * x_row + at), w_p, sums[r][chain]);
+    for (int r = 0; r < kCount; ++r) sums[r][0] = sums[r][1] = _mm512_setzero_ps();
+    const int64_t whole = s.tile.k / kSteps * kSteps;
+    if constexpr (std::is_same_v<T, float>) {
+#pragma GCC unroll 2
+        for (int half = 0; half < 2; ++half) {
+            for (int64_t p = 0; p < whole; p += kSteps) {
+                fetch_near(s, p * kSize, half);
+                add_square<kCount, T>(s, p, half, sums);
+            }
+        }
+    } else {
+        const char* ahead = nullptr;
+        for (int64_t p = 0; p < whole; p += kSteps) {
+            const int64_t step = p / kSteps % kAheadLines;
+            if (step == 0) ahead = chunk_ahead(s, p * kSize, whole * kSize);
+#pragma GCC unroll 2
+            for (int half = 0; half < 2; ++half) {
+                fetch_ahead(ahead, s.column_bytes, step, half);
+                add_square<kCount, T>(s, p, half, sums);
+            }
         }
     }
-    for (int64_t p = whole; p < k; p += kLanes) {
-        const __mmask16 mask = lanes_below(k - p);
-        const __m512 w_p = load(w + p, mask);
-#pragma GCC unroll 4
-        for (int r = 0; r < kCount; ++r)
-            sums[r][0] = _mm512_fmadd_ps(load(x + r * x_row + p, mask), w_p, sums[r][0]);
-    }
-#pragma GCC unroll 4
-    for (int r = 0; r < kCount; ++r)
-        y[r] = _mm512_reduce_add_ps(_mm512_add_ps(_mm512_add_ps(sums[r][0], sums[r][1]),
-                                                  _mm512_add_ps(sums[r][2], sums[r][3])));
+    if (whole < s.tile.k) add_last_steps<kCount, T>(s, whole, sums);
+    store_tile<kCount>(s.tile, sums);
 }
 
 template <typename T>
-VILA_TARGET_AVX512 void dot(const float* x, int64_t x_row, int64_t rows, const T* w, int64_t k,
-                            float* y) {
-    switch (rows) {
-        case 1:
-            return dot_rows<1>(x, x_row, w, k, y);
-        case 2:
-            return dot_rows<2>(x, x_row, w, k, y);
-        case 3:
-            return dot_rows<3>(x, x_row, w, k, y);
-        default:
-            return dot_rows<4>(x, x_row, w, k, y);
-    }
-}
+constexpr std::array<void (*)(const GemmStrip&), kStripRows> kStrips = {strip<1, T>, strip<2, T>,
+                                                                        strip<3, T>, strip<4, T>};
 
 }  // namespace
 
@@ -231,8 +253,8 @@ GemmKernels gemm_kernels_avx512() {
             .tiles = kTiles,
             .transpose = transpose<float>,
             .transpose_bf16 = transpose<BFloat16>,
-            .dot = dot<float>,
-            .dot_bf16 = dot<BFloat16>};
+            .strips = kStrips<float>,
+            .strips_bf16 = kStrips<BFloat16>};
 }
 
 }  // namespace vila::cpu_kernels

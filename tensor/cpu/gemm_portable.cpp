@@ -72,23 +72,6 @@ void transpose(const void* source, int64_t row_bytes, int64_t count, int64_t k, 
     }
 }
 
-template <typename T>
-void dot(const float* x, int64_t x_row, int64_t rows, const T* w, int64_t k, float* y) {
-    constexpr int64_t kChains = 16;  // independent sums that the compiler turns into vectors
-    for (int64_t r = 0; r < rows; ++r) {
-        const float* x_r = x + r * x_row;
-        std::array<float, kChains> sums{};
-        int64_t p = 0;
-        for (; p + kChains <= k; p += kChains)
-            for (int64_t chain = 0; chain < kChains; ++chain)
-                sums[chain] += x_r[p + chain] * static_cast<float>(w[p + chain]);
-        for (int64_t chain = 0; p < k; ++p, ++chain)
-            sums[chain] += x_r[p] * static_cast<float>(w[p]);
-        y[r] = 0.0F;
-        for (const float sum : sums) y[r] += sum;
-    }
-}
-
 }  // namespace
 
 GemmKernels gemm_kernels_portable() {
@@ -99,8 +82,8 @@ GemmKernels gemm_kernels_portable() {
             .tiles = kTiles,
             .transpose = transpose<float>,
             .transpose_bf16 = transpose<BFloat16>,
-            .dot = dot<float>,
-            .dot_bf16 = dot<BFloat16>};
+            .strips = {},
+            .strips_bf16 = {}};
 }
 
 }  // namespace vila::cpu_kernels

@@ -26,16 +26,19 @@ void run_tasks(int64_t tasks, int64_t slots, const Body& body) {
     for (int64_t slot = 0; slot < slots; ++slot) run_slot(slot);
 }
 
-// a (m, k) in f32, rows k apart.
-void widen(const GemmProblem& problem, float* out) {
+// The rows of a, whose columns may lie apart, as steps: f32, or pairs of bf16 as they are.
+void copy_steps(const GemmProblem& problem, bool pairs, float* out) {
     const MatrixView& a = problem.a;
     for (int64_t i = 0; i < problem.m; ++i) {
         for (int64_t p = 0; p < problem.k; ++p) {
-            const int64_t at = i * a.row + p * a.column;
-            out[i * problem.k + p] =
-                a.dtype == DType::F32
-                    ? static_cast<const float*>(a.data)[at]
-                    : static_cast<float>(static_cast<const BFloat16*>(a.data)[at]);
+            const int64_t from = i * a.row + p * a.column, to = i * problem.k + p;
+            if (a.dtype == DType::F32) {
+                out[to] = static_cast<const float*>(a.data)[from];
+            } else if (pairs) {
+                reinterpret_cast<BFloat16*>(out)[to] = static_cast<const BFloat16*>(a.data)[from];
+            } else {
+                out[to] = static_cast<float>(static_cast<const BFloat16*>(a.data)[from]);
+            }
         }
     }
 }
@@ -44,10 +47,18 @@ void few_rows(CpuDevice& device, const GemmKernels& kernels, const GemmProblem& 
     const int64_t bytes = problem.n * problem.k * problem.b.element_size();
     const int64_t slots = std::clamp<int64_t>(
         bytes / (kBytesPerElement * device.elements_per_thread), 1, device.threads());
-    const Tensor a_f32 = Tensor::empty(device, {problem.m * problem.k}, DType::F32);
-    widen(problem, a_f32.data<float>());
+    const GemmPlan plan = plan_gemm(kernels, problem, 1);
+    Tensor copy;
+    const auto* a = static_cast<const float*>(problem.a.data);
+    int64_t a_row = problem.a.row;
+    if (problem.a.dtype != DType::F32 || problem.a.column != 1) {
+        copy = Tensor::empty(device, {problem.m * plan.steps}, DType::F32);
+        copy_steps(problem, kernels.pairs, copy.data<float>());
+        a = copy.data<float>();
+        a_row = plan.steps;
+    }
     run_tasks(slots, slots, [&](int64_t task, int64_t) {
-        gemv_columns(kernels, problem, a_f32.data<float>(), problem.n * task / slots,
+        gemv_columns(kernels, problem, plan, a, a_row, problem.n * task / slots,
                      problem.n * (task + 1) / slots);
     });
 }
@@ -58,7 +69,7 @@ void gemm(CpuDevice& device, int64_t count, const std::function<GemmProblem(int6
     if (count == 0) return;
     const GemmProblem first = problem(0);
     const GemmKernels kernels = gemm_kernels(device.isa(), first);
-    if (first.m <= kMaxDotRows && first.b.row == 1) {
+    if (first.m <= kStripRows && first.b.row == 1 && !kernels.strips.empty()) {
         for (int64_t i = 0; i < count; ++i) few_rows(device, kernels, problem(i));
         return;
     }

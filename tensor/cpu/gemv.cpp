@@ -1,13 +1,20 @@
-// The product of one to four rows with a transposed matrix, as in decoding: x (m, k), weights
-// (n, k), y (m, n). Nothing is reused but x, so nothing is packed: each row of weights is read
-// once, in order, at the speed of memory, and multiplied with the rows of x, which stay in the
+// The product of a few rows with a transposed matrix, as in decoding: x (m, k), weights (n, k),
+// y (m, n). Nothing is reused but x, so nothing is packed: the rows of weights are read once, as
+// many side by side as a tile has columns, and multiplied with the rows of x, which stay in the
 // cache.
+//
+// Blocks of k and the chain of multiply-adds inside them are those of gemm.cpp: a row of y has the
+// same bits here as among any number of rows there.
 
 #include "tensor/cpu/gemm.h"
+
+#include <algorithm>
 
 namespace vila::cpu_kernels {
 
 namespace {
+
+constexpr int64_t kMostColumns = 64;
 
 // Element i of f32 or bf16.
 float element(const void* data, DType dtype, int64_t i) {
@@ -15,37 +22,88 @@ float element(const void* data, DType dtype, int64_t i) {
                                : static_cast<float>(static_cast<const BFloat16*>(data)[i]);
 }
 
-template <typename Out>
-void store(Out& c, float value, bool accumulate) {
-    if (accumulate) value += static_cast<float>(c);
-    c = static_cast<Out>(value);
-}
+// A few columns of c: their sums and what is added to them.
+class Strip {
+  public:
+    Strip(const GemmKernels& kernels, const GemmProblem& problem, int64_t begin, int64_t end)
+        : kernels_(kernels), problem_(problem), begin_(begin), columns_(end - begin) {
+        if (problem.bias != nullptr)
+            for (int64_t j = 0; j < columns_; ++j)
+                bias_[j] = element(problem.bias, problem.bias_dtype, begin + j);
+        // An f32 c is added to the first block of k, a bf16 one at the end, as in gemm.cpp.
+        if (add_first()) for_each_sum([&](float& sum, int64_t at) { sum = wide()[at]; });
+    }
+
+    // All of k, block by block.
+    void compute(const GemmPlan& plan, const float* a, int64_t a_row) {
+        const MatrixView& b = problem_.b;
+        const bool narrow = b.dtype == DType::BF16 && !kernels_.pairs;
+        const auto& strips = narrow ? kernels_.strips_bf16 : kernels_.strips;
+        const int64_t column_bytes = b.column * b.element_size();
+        const int64_t step_bytes = b.element_size() * (kernels_.pairs ? 2 : 1);
+        const char* const first = static_cast<const char*>(b.data) + begin_ * column_bytes;
+        GemmStrip strip = {.tile = {},
+                           .b = first,
+                           .column_bytes = column_bytes,
+                           .columns = columns_,
+                           .next_b = nullptr};
+        strip.tile.a_row = a_row;
+        strip.tile.a_step = 1;
+        strip.tile.c = sums_;
+        strip.tile.c_row = kernels_.columns;
+        strip.tile.alpha = problem_.alpha;
+        for (int64_t p = 0; p < plan.steps; p += plan.step_block) {
+            strip.tile.k = std::min(plan.step_block, plan.steps - p);
+            strip.tile.a = a + p;
+            strip.tile.bias = p == 0 && problem_.bias != nullptr ? bias_ : nullptr;
+            strip.tile.add = p > 0 || add_first();
+            const int64_t next = p + strip.tile.k;
+            strip.next_b =
+                first + (next < plan.steps ? next * step_bytes : columns_ * column_bytes);
+            strips[static_cast<size_t>(problem_.m - 1)](strip);
+            strip.b = strip.next_b;
+        }
+    }
+
+    void store() {
+        auto* const halves = static_cast<BFloat16*>(problem_.c);
+        for_each_sum([&](float sum, int64_t at) {
+            if (problem_.c_dtype == DType::F32) {
+                wide()[at] = sum;
+            } else {
+                if (problem_.accumulate) sum += static_cast<float>(halves[at]);
+                halves[at] = BFloat16(sum);
+            }
+        });
+    }
+
+  private:
+    bool add_first() const { return problem_.accumulate && problem_.c_dtype == DType::F32; }
+    float* wide() const { return static_cast<float*>(problem_.c); }
+    // Calls body(sum, where it belongs in c).
+    template <typename Body>
+    void for_each_sum(const Body& body) {
+        for (int64_t i = 0; i < problem_.m; ++i)
+            for (int64_t j = 0; j < columns_; ++j)
+                body(sums_[i * kernels_.columns + j], i * problem_.c_row + begin_ + j);
+    }
+
+    const GemmKernels& kernels_;
+    const GemmProblem& problem_;
+    int64_t begin_, columns_;
+    float sums_[kStripRows * kMostColumns] = {};
+    float bias_[kMostColumns] = {};
+};
 
 }  // namespace
 
-void gemv_columns(const GemmKernels& kernels, const GemmProblem& problem, const float* a_f32,
-                  int64_t begin, int64_t end) {
-    for (int64_t j = begin; j < end; ++j) {
-        float sums[kMaxDotRows];
-        const MatrixView& b = problem.b;
-        if (b.dtype == DType::F32) {
-            const float* b_j = static_cast<const float*>(b.data) + j * b.column;
-            kernels.dot(a_f32, problem.k, problem.m, b_j, problem.k, sums);
-        } else {
-            const auto* b_j = static_cast<const BFloat16*>(b.data) + j * b.column;
-            kernels.dot_bf16(a_f32, problem.k, problem.m, b_j, problem.k, sums);
-        }
-        const float bias =
-            problem.bias != nullptr ? element(problem.bias, problem.bias_dtype, j) : 0.0F;
-        for (int64_t i = 0; i < problem.m; ++i) {
-            const float value = problem.alpha * sums[i] + bias;
-            const int64_t at = i * problem.c_row + j;
-            if (problem.c_dtype == DType::F32) {
-                store(static_cast<float*>(problem.c)[at], value, problem.accumulate);
-            } else {
-                store(static_cast<BFloat16*>(problem.c)[at], value, problem.accumulate);
-            }
-        }
+void gemv_columns(const GemmKernels& kernels, const GemmProblem& problem, const GemmPlan& plan,
+                  const float* a, int64_t a_row, int64_t begin, int64_t end) {
+    VILA_ASSERT(kernels.columns <= kMostColumns && problem.m <= kStripRows);
+    for (int64_t j = begin; j < end; j += kernels.columns) {
+        Strip strip(kernels, problem, j, std::min(j + kernels.columns, end));
+        strip.compute(plan, a, a_row);
+        strip.store();
     }
 }
 

@@ -1,6 +1,6 @@
 // matmul: c = alpha * op(a) op(b) [+ c] [+ bias], batched. First the reference: plain loops, sums
-// in f32 (f64 for f64) in order of k. It serves f64 and very small products; below it the road to
-// the blocked product (gemm.cpp) and to the one for few rows (gemv.cpp).
+// in f32 (f64 for f64) in order of k. It serves f64 and the product of nothing; below it the road
+// to the blocked product (gemm.cpp) and to the one for few rows (gemv.cpp).
 
 #include "tensor/cpu/dispatch.h"
 #include "tensor/cpu/gemm.h"
@@ -66,9 +66,6 @@ void matmul_reference(const MatmulArgs& args) {
     });
 }
 
-// Multiply-adds below which the reference is as fast.
-constexpr int64_t kSmallProduct = 512;
-
 // Matrix number `batch` of the call.
 GemmProblem matrix_problem(const MatmulArgs& args, int64_t batch) {
     const auto address = [&](const Tensor& x) {
@@ -101,8 +98,7 @@ void matmul(const MatmulArgs& args) {
     const DType input = args.a.dtype(), output = args.c.dtype();
     const bool blocked =
         (input == DType::F32 || input == DType::BF16) && (output == DType::F32 || output == input);
-    if (!blocked || args.c.size(-1) * args.c.size(-2) * k <= kSmallProduct)
-        return matmul_reference(args);
+    if (!blocked || k == 0) return matmul_reference(args);
     gemm(cpu(args.c), batches, [&](int64_t batch) { return matrix_problem(args, batch); });
 }
 
