@@ -11,8 +11,9 @@ namespace {
 // One sequence while it grows.
 struct Growing {
     std::unique_ptr<KvCache> cache;
-    std::vector<int32_t> tokens;  // generated so far
-    std::vector<float> logits;    // after the last position
+    std::vector<int32_t> context;  // the prompt's ids, then the generated ones
+    std::vector<int32_t> tokens;   // generated so far
+    std::vector<float> logits;     // after the last position
     bool done = false;
 };
 
@@ -27,12 +28,19 @@ Growing prefill(const VilaModel& model, const Sequence& prompt, const GenerateOp
     const int64_t capacity =
         std::min(batch.rows() + options.max_tokens, model.config().llm.max_position_embeddings);
     Growing growing;
+    growing.context.assign(prompt.ids.begin(), prompt.ids.end());
     growing.cache = std::make_unique<KvCache>(model.config().llm, model.device(), model.dtype(),
                                               std::max(capacity, batch.rows()));
-    const std::vector<int64_t> rows = {batch.rows()};
     const std::vector<KvCache*> caches = {growing.cache.get()};
-    const Tensor hidden = model.llm().decode(model.embed(batch).value(), rows, caches);
-    const Variable last(hidden.slice(0, batch.rows() - 1, batch.rows()));
+    const Tensor embeddings = model.embed(batch).value();
+    Tensor hidden;
+    for (int64_t begin = 0; begin < batch.rows(); begin += options.prefill_rows) {
+        const int64_t end = std::min(begin + options.prefill_rows, batch.rows());
+        const std::vector<int64_t> rows = {end - begin};
+        hidden = model.llm().decode(embeddings.slice(0, begin, end), rows, caches);
+    }
+    const int64_t rows = hidden.shape()[0];
+    const Variable last(hidden.slice(0, rows - 1, rows));
     growing.logits = row_of(model.llm().logits(last).value(), 0);
     return growing;
 }
@@ -40,12 +48,14 @@ Growing prefill(const VilaModel& model, const Sequence& prompt, const GenerateOp
 // Chooses the next token; ends the sequence at a stop id.
 void choose(Growing& growing, const GenerateOptions& options) {
     const int64_t step = static_cast<int64_t>(growing.tokens.size());
+    adjust_logits(growing.logits, options.sampling, growing.context, options.stop_ids, step);
     const int32_t id = sample_token(growing.logits, options.sampling, step);
     if (std::find(options.stop_ids.begin(), options.stop_ids.end(), id) != options.stop_ids.end()) {
         growing.done = true;
         return;
     }
     growing.tokens.push_back(id);
+    growing.context.push_back(id);
     growing.done =
         step + 1 >= options.max_tokens || growing.cache->length() >= growing.cache->capacity();
 }

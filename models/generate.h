@@ -14,6 +14,8 @@ struct GenerateOptions {
     int64_t max_tokens = 128;       // new tokens at most
     std::vector<int32_t> stop_ids;  // end generation; are not part of the result
     SamplerOptions sampling;
+    // A prompt is read in pieces of so many rows: activations take memory for one piece only.
+    int64_t prefill_rows = 512;
     // Told of every token as it comes; false ends generation after it.
     std::function<bool(int32_t id)> on_token;
 };

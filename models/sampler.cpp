@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numeric>
 #include <vector>
 
@@ -18,6 +19,30 @@ int32_t most_probable(std::span<const float> logits) {
 
 }  // namespace
 
+void adjust_logits(std::span<float> logits, const SamplerOptions& options,
+                   std::span<const int32_t> context, std::span<const int32_t> stop_ids,
+                   int64_t step) {
+    VILA_CHECK(options.repetition_penalty > 0.0 && options.min_tokens >= 0,
+               "[sample] expected repetition_penalty > 0 and min_tokens >= 0");
+    const auto known = [&](int32_t id) {
+        return id >= 0 && id < static_cast<int64_t>(logits.size());
+    };
+    if (options.repetition_penalty != 1.0) {
+        const auto penalty = static_cast<float>(options.repetition_penalty);
+        std::vector<bool> seen(logits.size());
+        for (const int32_t id : context)
+            if (known(id)) seen[static_cast<size_t>(id)] = true;
+        for (size_t id = 0; id < logits.size(); ++id)
+            if (seen[id])
+                logits[id] = logits[id] < 0.0F ? logits[id] * penalty : logits[id] / penalty;
+    }
+    if (step >= options.min_tokens) return;
+    for (const int32_t id : stop_ids)
+        if (known(id)) logits[static_cast<size_t>(id)] = -std::numeric_limits<float>::infinity();
+    VILA_CHECK(!std::isinf(logits[static_cast<size_t>(most_probable(logits))]),
+               "[sample] min_tokens leaves no token: every id is a stop id");
+}
+
 int32_t sample_token(std::span<const float> logits, const SamplerOptions& options, int64_t step) {
     VILA_CHECK(!logits.empty(), "[sample] no logits");
     VILA_CHECK(options.temperature >= 0.0 && options.top_k >= 0 && options.top_p > 0.0,
@@ -27,11 +52,14 @@ int32_t sample_token(std::span<const float> logits, const SamplerOptions& option
     // Most probable first; ties by id.
     std::vector<int32_t> ids(logits.size());
     std::iota(ids.begin(), ids.end(), 0);
-    std::stable_sort(ids.begin(), ids.end(), [&](int32_t a, int32_t b) {
-        return logits[static_cast<size_t>(a)] > logits[static_cast<size_t>(b)];
+    size_t kept_ids = ids.size();
+    if (options.top_k > 0) kept_ids = std::min(kept_ids, static_cast<size_t>(options.top_k));
+    const auto kept_end = ids.begin() + static_cast<int64_t>(kept_ids);
+    std::partial_sort(ids.begin(), kept_end, ids.end(), [&](int32_t a, int32_t b) {
+        const float left = logits[static_cast<size_t>(a)], right = logits[static_cast<size_t>(b)];
+        return left > right || (left == right && a < b);
     });
-    if (options.top_k > 0 && options.top_k < static_cast<int64_t>(ids.size()))
-        ids.resize(static_cast<size_t>(options.top_k));
+    ids.resize(kept_ids);
 
     const double largest = logits[static_cast<size_t>(ids[0])];
     std::vector<double> shares;

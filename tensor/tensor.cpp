@@ -69,7 +69,9 @@ bool Tensor::is_contiguous() const {
 
 void* Tensor::raw() const {
     VILA_ASSERT(defined());
-    return static_cast<char*>(storage_->data()) + offset_ * dtype_size(dtype_);
+    auto* const base = static_cast<char*>(storage_->data());
+    // A view of nothing may have an offset, but there is nothing to point into.
+    return base == nullptr ? nullptr : base + offset_ * dtype_size(dtype_);
 }
 
 void Tensor::copy_from_host(const void* source) const {

@@ -127,6 +127,17 @@ TEST_F(LlamaTest, GreedyContinuationIsThatOfTransformers) {
     EXPECT_EQ(streamed, expected);
 }
 
+TEST_F(LlamaTest, PiecesOfAPromptGiveWhatTheWholeGives) {
+    const std::vector<int32_t> prompt(ids.begin(), ids.begin() + 23);
+    GenerateOptions options;
+    options.max_tokens = 32;
+    const std::vector<int32_t> whole = generate(*model, {prompt, {}, {}}, options);
+    for (const int64_t rows : {1, 7, 22, 23}) {
+        options.prefill_rows = rows;
+        EXPECT_EQ(generate(*model, {prompt, {}, {}}, options), whole) << rows << " rows at once";
+    }
+}
+
 TEST_F(LlamaTest, GenerationStops) {
     const std::vector<int32_t> expected = golden("llama", "greedy").to_vector<int32_t>();
     const std::vector<int32_t> prompt(ids.begin(), ids.begin() + 5);

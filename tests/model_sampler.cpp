@@ -78,6 +78,32 @@ TEST(Sampler, RefusesNonsense) {
     EXPECT_THROW(sample_token(logits, {.temperature = -1.0}, 0), Error);
     EXPECT_THROW(sample_token(logits, {.top_k = -1}, 0), Error);
     EXPECT_THROW(sample_token(logits, {.top_p = 0.0}, 0), Error);
+    std::vector<float> adjusted = {0.0f};
+    EXPECT_THROW(adjust_logits(adjusted, {.repetition_penalty = 0.0}, {}, {}, 0), Error);
+    EXPECT_THROW(adjust_logits(adjusted, {.min_tokens = -1}, {}, {}, 0), Error);
+}
+
+TEST(Sampler, RepetitionPenaltyIsThatOfHuggingFace) {
+    // transformers: RepetitionPenaltyLogitsProcessor(1.3) on ids [1, 3, 3], and an image.
+    std::vector<float> logits = {1.0f, 2.6f, -1.0f, -2.0f};
+    const std::vector<int32_t> context = {1, 3, -200, 3};
+    adjust_logits(logits, {.repetition_penalty = 1.3}, context, {}, 0);
+    EXPECT_FLOAT_EQ(logits[0], 1.0f);
+    EXPECT_FLOAT_EQ(logits[1], 2.0f);
+    EXPECT_FLOAT_EQ(logits[2], -1.0f);
+    EXPECT_FLOAT_EQ(logits[3], -2.6f);
+}
+
+TEST(Sampler, MinTokensKeepsStopIdsAway) {
+    const SamplerOptions options = {.min_tokens = 2};
+    const std::vector<int32_t> stops = {1, 99};
+    for (const int64_t step : {0, 1, 2}) {
+        std::vector<float> logits = {0.0f, 5.0f, 1.0f};
+        adjust_logits(logits, options, {}, stops, step);
+        EXPECT_EQ(sample_token(logits, options, step), step < 2 ? 2 : 1);
+    }
+    std::vector<float> only = {0.0f};
+    EXPECT_THROW(adjust_logits(only, options, {}, std::vector<int32_t>{0}, 0), Error);
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <iostream>
 
+#include "tools/answer_stream.h"
 #include "tools/commands.h"
 #include "tools/loaded_model.h"
 #include "tools/sampling_options.h"
@@ -31,24 +32,19 @@ void take_turn(const LoadedModel& loaded, const SamplingOptions& sampling, uint6
     const Prompt prompt = loaded.chat_prompt(messages, conversation.images);
     loaded.check_fits(prompt, sampling.max_tokens);
 
-    data::StreamingDecoder decoder(loaded.tokenizer());
-    std::string answer;
-    const auto emit = [&](const std::string& piece) {
-        answer += piece;
+    AnswerStream answer(loaded.tokenizer(), sampling.stops, [&](const std::string& piece) {
         std::fputs(piece.c_str(), stdout);
         std::fflush(stdout);
-    };
+    });
     models::GenerateOptions options = sampling.to_options(seed);
     options.stop_ids = loaded.stop_ids();
-    options.on_token = [&](int32_t id) {
-        emit(decoder.push(id));
-        return true;
-    };
+    options.on_token = [&](int32_t id) { return answer.push(id); };
     models::generate(loaded.model(), prompt.view(), options);
-    emit(decoder.finish());
+    answer.finish();
     std::fputc('\n', stdout);
-    const size_t begin = std::min(answer.find_first_not_of(' '), answer.size());
-    messages.push_back({data::Role::Assistant, answer.substr(begin)});
+    const std::string& text = answer.text();
+    const size_t begin = std::min(text.find_first_not_of(' '), text.size());
+    messages.push_back({data::Role::Assistant, text.substr(begin)});
     conversation.messages = std::move(messages);
     conversation.pending.clear();
 }

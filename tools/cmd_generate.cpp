@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
+#include "tools/answer_stream.h"
 #include "tools/commands.h"
 #include "tools/loaded_model.h"
 #include "tools/sampling_options.h"
@@ -30,25 +31,19 @@ int cmd_generate(Args& args) {
                               : loaded.chat_prompt({{data::Role::User, text}}, images);
     loaded.check_fits(prompt, sampling.max_tokens);
 
-    data::StreamingDecoder decoder(loaded.tokenizer());
-    std::string answer;
-    const auto emit = [&](const std::string& piece) {
-        answer += piece;
+    AnswerStream answer(loaded.tokenizer(), sampling.stops, [&](const std::string& piece) {
         if (as_json) return;
         std::fputs(piece.c_str(), stdout);
         std::fflush(stdout);
-    };
+    });
     models::GenerateOptions options = sampling.to_options(common.seed.value_or(0));
     options.stop_ids = loaded.stop_ids();
-    options.on_token = [&](int32_t id) {
-        emit(decoder.push(id));
-        return true;
-    };
+    options.on_token = [&](int32_t id) { return answer.push(id); };
     const auto ids = models::generate(loaded.model(), prompt.view(), options);
-    emit(decoder.finish());
+    answer.finish();
     if (as_json) {
         const nlohmann::json result = {
-            {"text", answer},
+            {"text", answer.text()},
             {"ids", ids},
             {"prompt_positions", prompt.length(images.empty() ? 1 : loaded.tokens_per_image())}};
         std::fputs(result.dump().c_str(), stdout);

@@ -2,6 +2,7 @@
 // (NEON on aarch64, SSE2 on x86). Tiles of 8 x 8 where there are 32 vector registers, else 4 x 8.
 
 #include <array>
+#include <cstring>
 
 #include "tensor/cpu/gemm.h"
 #include "tensor/cpu/simd.h"
@@ -18,13 +19,15 @@ constexpr int kRows = 4;
 constexpr int kLanes = 4;
 constexpr int kColumns = 2 * kLanes;
 
-using Vector = float __attribute__((vector_size(kLanes * sizeof(float)), aligned(4), may_alias));
+using Vector = float __attribute__((vector_size(kLanes * sizeof(float))));
 
-VILA_ALWAYS_INLINE Vector& vector_at(float* x) {
-    return *reinterpret_cast<Vector*>(x);
+VILA_ALWAYS_INLINE Vector load(const float* x) {
+    Vector vector;
+    std::memcpy(&vector, x, sizeof vector);  // of any alignment
+    return vector;
 }
-VILA_ALWAYS_INLINE const Vector& vector_at(const float* x) {
-    return *reinterpret_cast<const Vector*>(x);
+VILA_ALWAYS_INLINE void store(float* x, Vector vector) {
+    std::memcpy(x, &vector, sizeof vector);
 }
 
 template <int kCount>
@@ -33,7 +36,7 @@ void tile(const GemmTile& t) {
     const float* a = t.a;
     const float* b = t.b;
     for (int64_t p = t.k; p > 0; --p) {
-        const Vector b_0 = vector_at(b), b_1 = vector_at(b + kLanes);
+        const Vector b_0 = load(b), b_1 = load(b + kLanes);
 #pragma GCC unroll 8
         for (int i = 0; i < kCount; ++i) {
             const float a_i = a[i * t.a_row];
@@ -47,10 +50,10 @@ void tile(const GemmTile& t) {
     for (int i = 0; i < kCount; ++i) {
 #pragma GCC unroll 2
         for (int v = 0; v < 2; ++v) {
-            Vector& c_i = vector_at(t.c + i * t.c_row + v * kLanes);
+            float* c_i = t.c + i * t.c_row + v * kLanes;
             Vector y = t.alpha * sums[i][v];
-            if (t.bias != nullptr) y += vector_at(t.bias + v * kLanes);
-            c_i = t.add ? c_i + y : y;
+            if (t.bias != nullptr) y += load(t.bias + v * kLanes);
+            store(c_i, t.add ? load(c_i) + y : y);
         }
     }
 }
