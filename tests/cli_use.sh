@@ -34,6 +34,11 @@ expect 0 "" "${ask[@]}" --prompt hi --temperature 1 --seed 5
 sampled=$(cat output)
 expect 0 "" "${ask[@]}" --prompt hi --temperature 1 --seed 5
 output_is "$sampled"
+long=$("$binary" "${ask[@]}" --prompt hi --min-tokens 8 2>&1)
+first=${long:0:2}
+expect 0 "" "${ask[@]}" --prompt hi --min-tokens 8 --stop "${long:2:2}"
+output_is "$first"
+expect 2 "--repetition-penalty" "${ask[@]}" --prompt hi --repetition-penalty -1
 printf 'hello\n/image images/red.bmp\nwhat colour is it?\n/reset\n/exit\n' |
     "$binary" chat --model $model --max-tokens 4 >output 2>&1
 check "chat leaves with exit code 0" [ $? -eq 0 ]
