@@ -1,5 +1,7 @@
 #include "models/json_fields.h"
 
+#include <set>
+
 #include "tensor/check.h"
 #include "tensor/file.h"
 
@@ -10,13 +12,25 @@ namespace {
 // Configuration files are small; anything larger is a mistake.
 constexpr int64_t kMaxConfigBytes = int64_t{16} << 20;
 constexpr size_t kShownCharacters = 60;
+constexpr int kMaxDepth = 100;
 
 }  // namespace
 
 Json read_json_file(const std::string& path) {
     const std::string text = read_file(path, kMaxConfigBytes);
+    // The library keeps the last of two equal keys, and copies nested values by recursion.
+    std::vector<std::set<std::string>> keys;
+    const auto check = [&](int depth, Json::parse_event_t event, Json& parsed) {
+        VILA_CHECK(depth <= kMaxDepth, path, ": more than ", kMaxDepth, " levels of nesting");
+        if (event == Json::parse_event_t::object_start) keys.emplace_back();
+        if (event == Json::parse_event_t::object_end) keys.pop_back();
+        if (event == Json::parse_event_t::key)
+            VILA_CHECK(keys.back().insert(parsed.get<std::string>()).second, path, ": key ",
+                       parsed.dump(-1, ' ', true, Json::error_handler_t::replace), " twice");
+        return true;
+    };
     try {
-        return Json::parse(text);
+        return Json::parse(text, check);
     } catch (const Json::exception& error) {
         // The library's text: "[json.exception.parse_error.101] parse error at line 1, ...".
         const std::string what = error.what();

@@ -4,6 +4,7 @@
 
 #include "models/json_fields.h"
 #include "tensor/nearest_name.h"
+#include "tensor/safetensors.h"
 
 namespace vila::models {
 
@@ -11,8 +12,17 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr const char* kSingleFile = "model.safetensors";
-constexpr const char* kIndexFile = "model.safetensors.index.json";
+// What a directory may hold, in the order in which the formats' other readers look for it.
+struct Candidate {
+    const char* name;
+    bool is_index;
+};
+constexpr Candidate kCandidates[] = {
+    {"model.safetensors", false},
+    {"model.safetensors.index.json", true},
+    {"pytorch_model.bin", false},
+    {"pytorch_model.bin.index.json", true},
+};
 
 // A shard's name comes from a file: it must not lead anywhere else.
 void check_plain_name(const std::string& name, const fs::path& index) {
@@ -24,20 +34,35 @@ void check_plain_name(const std::string& name, const fs::path& index) {
 
 }  // namespace
 
-WeightFiles::WeightFiles(const fs::path& directory) : directory_(directory) {
-    if (fs::exists(directory / kSingleFile)) {
-        add(directory / kSingleFile);
+WeightFiles::WeightFiles(const fs::path& path) : path_(path) {
+    if (fs::is_regular_file(path)) {
+        add(path);
         return;
     }
-    const fs::path index = directory / kIndexFile;
-    VILA_CHECK(fs::exists(index), directory.string(), ": holds neither ", kSingleFile, " nor ",
-               kIndexFile);
-    open_shards(index);
+    std::string expected;
+    for (const Candidate& candidate : kCandidates) {
+        const fs::path file = path / candidate.name;
+        expected += str(expected.empty() ? "" : ", ", candidate.name);
+        if (!fs::exists(file)) continue;
+        if (candidate.is_index) {
+            open_shards(file);
+        } else {
+            add(file);
+        }
+        return;
+    }
+    throw Error(str(path.string(), ": holds no weights; expected one of ", expected));
+}
+
+bool WeightFiles::present(const fs::path& directory) {
+    for (const Candidate& candidate : kCandidates)
+        if (fs::exists(directory / candidate.name)) return true;
+    return false;
 }
 
 void WeightFiles::add(const fs::path& path) {
-    files_.emplace_back(path);
-    for (const std::string& name : files_.back().names()) {
+    files_.push_back(open_tensor_file(path));
+    for (const std::string& name : files_.back()->names()) {
         const bool is_new = file_by_name_.emplace(name, files_.size() - 1).second;
         VILA_CHECK(is_new, path.string(), ": tensor ", name, " is also in ",
                    file_of(name).string());
@@ -56,23 +81,21 @@ void WeightFiles::open_shards(const fs::path& index_path) {
         check_plain_name(shard.get<std::string>(), index_path);
         shards.insert(shard.get<std::string>());
     }
-    for (const std::string& shard : shards) add(directory_ / shard);
+    for (const std::string& shard : shards) add(path_ / shard);
     for (const auto& [name, shard] : map.items())
         VILA_CHECK(
             file_by_name_.contains(name) && file_of(name).filename() == shard.get<std::string>(),
             index_path.string(), ": tensor ", name, " is not in ", shard.get<std::string>());
-    VILA_CHECK_EQ(names_.size(), map.size(), index_path.string(), ": tensors in the shards");
+    for (const std::string& name : names_)
+        VILA_CHECK(map.contains(name), index_path.string(), ": weight_map lacks tensor ", name,
+                   " of ", file_of(name).filename().string());
 }
 
-Tensor WeightFiles::load(const std::string& name, Device& device) const {
+const TensorFile& WeightFiles::holding(const std::string& name) const {
     const auto found = file_by_name_.find(name);
-    VILA_CHECK(found != file_by_name_.end(), directory_.string(), ": no tensor ", name,
+    VILA_CHECK(found != file_by_name_.end(), path_.string(), ": no tensor ", name,
                "; the nearest name is ", nearest_name(name, names_));
-    return files_[found->second].load(name, device);
-}
-
-const fs::path& WeightFiles::file_of(const std::string& name) const {
-    return files_[file_by_name_.at(name)].path();
+    return *files_[found->second];
 }
 
 void load_weights(const WeightFiles& files, const TensorNaming& naming, nn::ParameterTable& table,
@@ -93,14 +116,17 @@ void load_weights(const WeightFiles& files, const TensorNaming& naming, nn::Para
     }
     for (const nn::Parameter& parameter : table) {
         const auto found = tensor_of.find(parameter.name);
-        VILA_CHECK(found != tensor_of.end(), files.directory().string(), ": weight ",
-                   parameter.name, " ", parameter.shape, " is missing");
-        const Tensor value = files.load(found->second, device);
-        VILA_CHECK(is_floating(value.dtype()), files.file_of(found->second).string(), ": tensor ",
-                   found->second, " has dtype ", value.dtype(), ": expected a floating one");
-        VILA_CHECK_EQ(value.shape(), parameter.shape, files.file_of(found->second).string(),
-                      ": shape of tensor ", found->second, ", by the configuration ",
-                      parameter.axes);
+        VILA_CHECK(found != tensor_of.end(), files.path().string(), ": weight ", parameter.name,
+                   " ", parameter.shape, " is missing");
+        const TensorFile& file = files.holding(found->second);
+        const std::string where = str(file.path().string(), ": ");
+        const DType stored =
+            dtype_of_stored(file.stored_dtype(found->second), file.path(), found->second);
+        VILA_CHECK(is_floating(stored), where, "tensor ", found->second, " has dtype ", stored,
+                   ": expected a floating one");
+        VILA_CHECK_EQ(file.shape(found->second), parameter.shape, where, "shape of tensor ",
+                      found->second, ", by the configuration ", parameter.axes);
+        const Tensor value = file.load(found->second, device);
         table.assign(parameter.name, value, dtype, false);
     }
 }
@@ -109,7 +135,7 @@ void save_weights(const fs::path& directory, const nn::ParameterTable& table, DT
     NamedTensors tensors;
     for (const nn::Parameter& parameter : table)
         tensors.emplace_back(parameter.name, parameter.variable.value().to(dtype));
-    write_safetensors(directory / kSingleFile, tensors);
+    write_safetensors(directory / kCandidates[0].name, tensors);
 }
 
 }  // namespace vila::models

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <optional>
 #include <set>
 
 #include "tensor/nearest_name.h"
@@ -20,12 +19,6 @@ constexpr DTypeName kDTypeNames[] = {
     {DType::U8, "U8"},   {DType::F16, "F16"}, {DType::BF16, "BF16"}, {DType::I32, "I32"},
     {DType::F32, "F32"}, {DType::F64, "F64"}, {DType::I64, "I64"},
 };
-
-std::optional<DType> dtype_named(std::string_view name) {
-    for (const DTypeName& known : kDTypeNames)
-        if (known.name == name) return known.dtype;
-    return std::nullopt;
-}
 
 int writing_order(DType dtype) {
     for (int i = 0; i < static_cast<int>(std::size(kDTypeNames)); ++i)
@@ -94,6 +87,13 @@ std::string header_json(const NamedTensors& sorted,
 
 }  // namespace
 
+DType dtype_of_stored(const std::string& stored, const std::filesystem::path& path,
+                      const std::string& tensor) {
+    for (const DTypeName& known : kDTypeNames)
+        if (known.name == stored) return known.dtype;
+    throw Error(str(path.string(), ": tensor ", tensor, ": dtype ", stored, " is not supported"));
+}
+
 SafetensorsFile::SafetensorsFile(const std::filesystem::path& path)
     : file_(std::make_shared<RandomAccessFile>(path)) {
     const std::string where = path.string() + ": ";
@@ -126,23 +126,20 @@ const TensorInfo& SafetensorsFile::info(const std::string& name) const {
 
 Tensor SafetensorsFile::load(const std::string& name, Device& device) const {
     const TensorInfo& found = info(name);
-    const std::optional<DType> dtype = dtype_named(found.dtype);
-    VILA_CHECK(dtype.has_value(), path().string(), ": tensor ", name, ": dtype ", found.dtype,
-               " is not supported");
-    const Tensor tensor = Tensor::empty(device, found.shape, *dtype);
+    const DType dtype = dtype_of_stored(found.dtype, path(), name);
+    const Tensor tensor = Tensor::empty(device, found.shape, dtype);
     load_bytes(*file_, data_begin_ + found.begin, tensor);
     return tensor;
 }
 
 Tensor SafetensorsFile::view(const std::string& name, Device& cpu) const {
     const TensorInfo& found = info(name);
-    const std::optional<DType> dtype = dtype_named(found.dtype);
+    const DType dtype = dtype_of_stored(found.dtype, path(), name);
     const int64_t offset = data_begin_ + found.begin;
-    if (!dtype.has_value() || offset % dtype_size(*dtype) != 0 || found.end == found.begin)
-        return load(name, cpu);
+    if (offset % dtype_size(dtype) != 0 || found.end == found.begin) return load(name, cpu);
     // Tensors are written through the type system only: the mapping itself refuses writes.
     void* data = const_cast<unsigned char*>(file_->map() + offset);
-    return Tensor::from_external(cpu, data, found.shape, *dtype, [keep = file_] {});
+    return Tensor::from_external(cpu, data, found.shape, dtype, [keep = file_] {});
 }
 
 void write_safetensors(const std::filesystem::path& path, const NamedTensors& tensors,

@@ -17,31 +17,31 @@
 
 #include "tensor/file.h"
 #include "tensor/safetensors_header.h"
-#include "tensor/tensor.h"
+#include "tensor/tensor_file.h"
 
 namespace vila {
 
 using NamedTensors = std::vector<std::pair<std::string, Tensor>>;
 
-class SafetensorsFile {
+class SafetensorsFile : public TensorFile {
   public:
     // Reads and checks the header; the tensors stay on disk.
     explicit SafetensorsFile(const std::filesystem::path& path);
 
-    const std::filesystem::path& path() const { return file_->path(); }
+    const std::filesystem::path& path() const override { return file_->path(); }
     // In the order of their data in the file.
-    const std::vector<std::string>& names() const { return header_.names; }
+    const std::vector<std::string>& names() const override { return header_.names; }
+    const Shape& shape(const std::string& name) const override { return info(name).shape; }
+    const std::string& stored_dtype(const std::string& name) const override {
+        return info(name).dtype;
+    }
     bool contains(const std::string& name) const { return header_.tensors.contains(name); }
     // Throws when there is none of that name; the message tells the nearest one.
     const TensorInfo& info(const std::string& name) const;
     const std::map<std::string, std::string>& metadata() const { return header_.metadata; }
 
-    // A copy in memory of the device, in the file's own dtype. Throws when a dtype has no
-    // counterpart here, and when the file became shorter since it was opened.
-    Tensor load(const std::string& name, Device& device) const;
-    // The mapped bytes themselves as a read-only tensor of a CPU device, which keeps the mapping
-    // alive; a copy when the file does not align them for their type.
-    Tensor view(const std::string& name, Device& cpu) const;
+    Tensor load(const std::string& name, Device& device) const override;
+    Tensor view(const std::string& name, Device& cpu) const override;
 
   private:
     std::shared_ptr<RandomAccessFile> file_;

@@ -265,14 +265,6 @@ TensorInfo parse_tensor(Scanner& scanner) {
     return info;
 }
 
-void check_name(const std::string& name) {
-    VILA_CHECK(static_cast<int64_t>(name.size()) <= kMaxTensorName, "a tensor name of ",
-               name.size(), " bytes: expected at most ", kMaxTensorName);
-    for (const char c : name)
-        VILA_CHECK(static_cast<unsigned char>(c) >= 0x20 && c != 0x7f, "tensor ", json_quoted(name),
-                   ": control character in the name");
-}
-
 void check_size(const std::string& name, const TensorInfo& info) {
     const int64_t bits_each = safetensors_dtype_bits(info.dtype);
     VILA_CHECK(bits_each > 0, "tensor ", name, ": unknown dtype ", json_quoted(info.dtype));
@@ -316,6 +308,19 @@ std::vector<std::string> check_coverage(const std::map<std::string, TensorInfo>&
 
 }  // namespace
 
+void check_tensor_name(std::string_view name) {
+    VILA_CHECK(static_cast<int64_t>(name.size()) <= kMaxTensorName, "a tensor name of ",
+               name.size(), " bytes: expected at most ", kMaxTensorName);
+    for (const char c : name)
+        VILA_CHECK(static_cast<unsigned char>(c) >= 0x20 && c != 0x7f, "tensor ", json_quoted(name),
+                   ": control character in the name");
+    for (size_t at = 0; at < name.size();) {
+        const size_t length = utf8_length(name, at);
+        VILA_CHECK(length > 0, "tensor ", json_quoted(name), ": invalid UTF-8 in the name");
+        at += length;
+    }
+}
+
 SafetensorsHeader SafetensorsHeader::parse(std::string_view json, int64_t data_bytes) {
     SafetensorsHeader header;
     bool has_metadata = false;
@@ -331,7 +336,7 @@ SafetensorsHeader SafetensorsHeader::parse(std::string_view json, int64_t data_b
                 has_metadata = true;
                 return;
             }
-            check_name(key);
+            check_tensor_name(key);
             try {
                 header.tensors[key] = parse_tensor(scanner);
             } catch (const Error& error) {

@@ -36,6 +36,9 @@ struct SafetensorsHeader {
     static SafetensorsHeader parse(std::string_view json, int64_t data_bytes);
 };
 
+// Throws unless a tensor may have this name: UTF-8 of limited length, no control characters.
+void check_tensor_name(std::string_view name);
+
 // Bits of one element, 0 for an unknown type.
 int64_t safetensors_dtype_bits(std::string_view dtype);
 

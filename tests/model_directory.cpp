@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "models/weight_files.h"
+#include "tensor/safetensors.h"
 #include "tests/model_goldens.h"
 #include "tests/temporary_directory.h"
 
@@ -135,11 +136,77 @@ TEST_F(ModelDirectoryTest, ReadsShards) {
     wrong = map;
     wrong.erase(second[0].first);
     write_index(wrong);
-    EXPECT_NE(refusal().find("tensors in the shards"), std::string::npos) << refusal();
+    EXPECT_NE(refusal().find("weight_map lacks tensor"), std::string::npos) << refusal();
     write_index(map);
     second.push_back(first[0]);
     write_safetensors(path / "llm/a-2.safetensors", second);
     EXPECT_NE(refusal().find("is also in"), std::string::npos) << refusal();
+}
+
+// A directory holds one set of weights in up to four forms; the first in the usual order is read.
+TEST_F(ModelDirectoryTest, ReadsTheFirstFormOfTheWeights) {
+    const fs::path form = directory.path() / "form";
+    fs::create_directories(form);
+    EXPECT_FALSE(WeightFiles::present(form));
+    const fs::path torch = fs::path(VILA_SOURCE_DIR) / "tests/goldens/torch_weights.bin";
+    fs::copy(torch, form / "a.bin");
+    Json map;
+    const WeightFiles whole(torch);
+    for (const std::string& name : whole.names()) map[name] = "a.bin";
+    const auto first_name = [&] {
+        EXPECT_TRUE(WeightFiles::present(form));
+        return WeightFiles(form).file_of("matrix").filename().string();
+    };
+    write_file_atomic(form / "pytorch_model.bin.index.json", Json{{"weight_map", map}}.dump());
+    EXPECT_EQ(first_name(), "a.bin");
+    fs::copy(torch, form / "pytorch_model.bin");
+    EXPECT_EQ(first_name(), "pytorch_model.bin");
+    const NamedTensors one = {{"matrix", Tensor::zeros(*device, {1}, DType::F32)}};
+    write_safetensors(form / "b.safetensors", one);
+    write_file_atomic(form / "model.safetensors.index.json",
+                      R"({"weight_map": {"matrix": "b.safetensors"}})");
+    EXPECT_EQ(first_name(), "b.safetensors");
+    write_safetensors(form / "model.safetensors", one);
+    EXPECT_EQ(first_name(), "model.safetensors");
+}
+
+TEST_F(ModelDirectoryTest, ShardNamesStayInTheDirectory) {
+    const fs::path form = directory.path() / "form";
+    fs::create_directories(form);
+    for (const char* name : {"../a.bin", "/etc/passwd", "a/b.bin", "a\\b.bin", ".", "..", ""}) {
+        write_file_atomic(form / "model.safetensors.index.json",
+                          Json{{"weight_map", {{"w", name}}}}.dump());
+        EXPECT_THROW(
+            {
+                try {
+                    WeightFiles files(form);
+                } catch (const Error& error) {
+                    EXPECT_NE(std::string(error.what()).find("not a plain file name"),
+                              std::string::npos)
+                        << error.what();
+                    throw;
+                }
+            },
+            Error);
+    }
+}
+
+TEST_F(ModelDirectoryTest, JsonIsReadOnceAndShallow) {
+    const auto refused = [&](const std::string& text) {
+        write_file_atomic(path / "x.json", text);
+        try {
+            read_json_file(path / "x.json");
+        } catch (const Error& error) {
+            return std::string(error.what());
+        }
+        return std::string();
+    };
+    EXPECT_EQ(refused(R"({"a": {"b": 1}, "b": [{"b": 2}, {"b": 3}]})"), "");
+    EXPECT_EQ(refused(R"({"a": 1, "b": 2, "a": 1})"),
+              (path / "x.json").string() + ": key \"a\" twice");
+    EXPECT_NE(refused(R"({"weight_map": {"w": "x", "\u0077": "y"}})").find("key \"w\" twice"),
+              std::string::npos);
+    EXPECT_NE(refused(std::string(1'000'000, '[')).find("levels of nesting"), std::string::npos);
 }
 
 TEST_F(ModelDirectoryTest, EveryTensorIsUsedOrNamed) {
@@ -202,7 +269,9 @@ TEST_F(ModelDirectoryTest, HarmlessExtrasAreIgnored) {
 TEST_F(ModelDirectoryTest, MissingPiecesAreNamed) {
     fs::remove(path / "mm_projector/model.safetensors");
     EXPECT_EQ(refusal(), (path / "mm_projector").string() +
-                             ": holds neither model.safetensors nor model.safetensors.index.json");
+                             ": holds no weights; expected one of model.safetensors, "
+                             "model.safetensors.index.json, pytorch_model.bin, "
+                             "pytorch_model.bin.index.json");
     edit_config("llm/config.json", {{"hidden_size", 24}, {"head_dim", 4}});
     EXPECT_NE(refusal().find("by the configuration"), std::string::npos) << refusal();
     fs::remove(path / "config.json");

@@ -1,0 +1,44 @@
+#pragma once
+
+// ZIP archives whose members are stored, as PyTorch writes them: the central directory is read and
+// checked, then members are byte ranges of the file. Zip64 is read.
+//
+// Refused: compressed or encrypted members, archives in several parts or with a comment, members
+// that overlap, repeat a name, or lie where the directory does. Not here: writing, compression.
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "tensor/file.h"
+
+namespace vila {
+
+struct ZipMember {
+    std::string name;
+    int64_t begin = 0;  // where its bytes start in the file
+    int64_t size = 0;
+    uint32_t crc = 0;  // CRC-32 of its bytes, as the directory gives it
+};
+
+class ZipFile {
+  public:
+    // Throws Error("PATH: ...") unless every rule above holds.
+    explicit ZipFile(std::shared_ptr<const RandomAccessFile> file);
+
+    // In the order of the file.
+    const std::vector<ZipMember>& members() const { return members_; }
+    // Null when there is none of that name.
+    const ZipMember* find(const std::string& name) const;
+    // The bytes of a member; throws when it is longer than `max_bytes` or its checksum is wrong.
+    std::string read(const ZipMember& member, int64_t max_bytes) const;
+
+  private:
+    std::shared_ptr<const RandomAccessFile> file_;
+    std::vector<ZipMember> members_;
+    std::map<std::string, size_t> index_by_name_;
+};
+
+}  // namespace vila
