@@ -7,6 +7,7 @@
 #if defined(__x86_64__)
 
 #include <array>
+#include <cstring>
 
 namespace vila::cpu_kernels {
 
@@ -91,8 +92,8 @@ VILA_TARGET_AVX512_BF16 void strip(const GemmStrip& s) {
     for (int64_t p = whole; p < t.k; ++p) {
         alignas(64) int32_t b[kColumns] = {};
         for (int64_t j = 0; j < s.columns; ++j)
-            b[j] = reinterpret_cast<const Pair*>(static_cast<const char*>(s.b) +
-                                                 j * s.column_bytes)[p];
+            std::memcpy(b + j, static_cast<const char*>(s.b) + j * s.column_bytes + p * kPairBytes,
+                        kPairBytes);  // of any alignment
         for (int half = 0; half < 2; ++half)
             add_step<kCount>(a + p, t.a_row, _mm512_load_si512(b + half * kLanes), &sums[0][half]);
     }
