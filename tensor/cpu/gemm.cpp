@@ -45,6 +45,9 @@ constexpr int64_t kColumnBlock = 4096;
 // Where sums are kept beside a bf16 c, fewer rows and columns: 1344 x 768 f32 = 4 MiB.
 constexpr int64_t kSumRows = 1344;
 constexpr int64_t kSumColumns = 768;
+// A transposed a that is used for so few columns costs less where it lies, a cache line a step,
+// than its copy.
+constexpr int64_t kFewColumns = 64;
 // Rows of the copy of a are this many floats longer than needed, against equal cache sets.
 constexpr int64_t kRowPadding = 16;
 constexpr int64_t kFloatsPerLine = 16;
@@ -189,8 +192,13 @@ class Part {
         const MatrixView& a = problem_.a;
         const int64_t count = rows.end - rows.begin, k = steps.end - steps.begin;
         if (a.row == 1 && a.column != 1) {
+            if (!plan_.pack_a) {
+                const float* source =
+                    static_cast<const float*>(a.data) + rows.begin + steps.begin * a.column;
+                return {source, 1, a.column, kernels_.rows};
+            }
             pack_across(a, a.column, steps, rows.begin, count, kernels_.rows, packed_a_);
-            return {packed_a_, 1, kernels_.rows, panel_size(k, kernels_.rows)};
+            return {packed_a_, 1, panel_step(kernels_.rows), panel_size(k, kernels_.rows)};
         }
         const int64_t row_bytes = a.row * a.element_size();
         const char* source =
@@ -296,8 +304,12 @@ GemmPlan plan_gemm(const GemmKernels& kernels, const GemmProblem& problem, int64
 
     const bool narrow = problem.a.dtype == DType::BF16 && !kernels.pairs;
     const int64_t row_bytes = problem.a.row * problem.a.element_size();
-    plan.pack_a = problem.a.column != 1 || narrow || row_bytes % kSetStride == 0 ||
-                  row_bytes % static_cast<int64_t>(sizeof(float)) != 0;
+    if (problem.a.column == 1) {
+        plan.pack_a = narrow || row_bytes % kSetStride == 0 ||
+                      row_bytes % static_cast<int64_t>(sizeof(float)) != 0;
+    } else {
+        plan.pack_a = problem.a.dtype == DType::BF16 || problem.n > kFewColumns;
+    }
     plan.keep_sums = problem.c_dtype == DType::BF16 && blocks > 1;
     choose_parts(kernels, problem, threads, plan);
 

@@ -44,13 +44,24 @@ struct PairStep {
     }
 };
 
-// kWidth 0: known at run time only. kCopied >= kWidth elements are copied at once where there are
-// so many: those that do not belong to a step are overwritten by the next, or by nothing after the
-// last step, where panels have room for them.
-template <int64_t kWidth, int64_t kCopied, typename Step>
+// Elements from one step of a panel to the next: whole vectors, so that no store crosses a cache
+// line.
+constexpr int64_t panel_step(int64_t width) {
+    return static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(width)));
+}
+// Elements from one panel of `steps` steps to the next.
+constexpr int64_t panel_size(int64_t steps, int64_t width) {
+    return steps * panel_step(width) + 16;
+}
+
+// kWidth 0: known at run time only. Else whole steps are copied where the matrix has so many
+// elements; nobody reads those beyond the width.
+template <int64_t kWidth, typename Step>
 VILA_ALWAYS_INLINE void pack_panels_of(const Step& step, int64_t steps, int64_t count,
                                        int64_t width, float* panels, int64_t panel_size) {
     if (kWidth != 0) width = kWidth;
+    constexpr int64_t kCopied = kWidth == 0 ? 0 : panel_step(kWidth);
+    const int64_t step_size = panel_step(width);
     // A few rows at a time: the next panel finds the rest of their cache lines still there.
     constexpr int64_t kRowsAtOnce = 8;
     for (int64_t first = 0; first < steps; first += kRowsAtOnce) {
@@ -59,24 +70,19 @@ VILA_ALWAYS_INLINE void pack_panels_of(const Step& step, int64_t steps, int64_t 
         for (int64_t j = 0; j < count; j += width, panel += panel_size) {
             if (kCopied != 0 && j + kCopied <= count) {
                 for (int64_t p = first; p < last; ++p)
-                    for (int64_t i = 0; i < kCopied; ++i) panel[p * width + i] = step(p, j + i);
+                    for (int64_t i = 0; i < kCopied; ++i) panel[p * step_size + i] = step(p, j + i);
                 continue;
             }
             const int64_t filled = std::min(width, count - j);
             for (int64_t p = first; p < last; ++p)
                 for (int64_t i = 0; i < width; ++i)
-                    panel[p * width + i] = i < filled ? step(p, j + i) : 0.0F;
+                    panel[p * step_size + i] = i < filled ? step(p, j + i) : 0.0F;
         }
     }
 }
 
-// Elements between two panels of `steps` steps: some more than needed, see above.
-inline int64_t panel_size(int64_t steps, int64_t width) {
-    return steps * width + 16;
-}
-
-// Cuts `count` columns into panels of `width`: element (p, j) of a panel at panel[p * width + j],
-// the last one filled up with zeros.
+// Cuts `count` columns into panels of `width`: element (p, j) of a panel at panel[p *
+// panel_step(width) + j], the last one filled up with zeros.
 template <typename Step>
 void pack_panels(Isa isa, const Step& step, int64_t steps, int64_t count, int64_t width,
                  float* panels) {
@@ -84,15 +90,15 @@ void pack_panels(Isa isa, const Step& step, int64_t steps, int64_t count, int64_
     with_isa(isa, [=] {
         switch (width) {
             case 6:
-                return pack_panels_of<6, 8>(step, steps, count, width, panels, size);
+                return pack_panels_of<6>(step, steps, count, width, panels, size);
             case 14:
-                return pack_panels_of<14, 16>(step, steps, count, width, panels, size);
+                return pack_panels_of<14>(step, steps, count, width, panels, size);
             case 16:
-                return pack_panels_of<16, 16>(step, steps, count, width, panels, size);
+                return pack_panels_of<16>(step, steps, count, width, panels, size);
             case 32:
-                return pack_panels_of<32, 32>(step, steps, count, width, panels, size);
+                return pack_panels_of<32>(step, steps, count, width, panels, size);
             default:
-                return pack_panels_of<0, 0>(step, steps, count, width, panels, size);
+                return pack_panels_of<0>(step, steps, count, width, panels, size);
         }
     });
 }
