@@ -35,12 +35,12 @@ run_googletest() {  # name command...
     grep -A3 'Skipped$' "$logs/out" | grep -vE '^--|Skipped$|^\[' || true
 }
 
-build() {  # folder meson_options...
-    local folder=$1
-    shift
+build() {  # folder target meson_options...
+    local folder=$1 target=$2
+    shift 2
     [ -f "$folder/build.ninja" ] || meson setup "$folder" "$@" >"$logs/setup" 2>&1 ||
         { cat "$logs/setup"; return 1; }
-    ninja -C "$folder" >"$logs/build" 2>&1 || { tail -n 60 "$logs/build"; return 1; }
+    ninja -C "$folder" "$target" >"$logs/build" 2>&1 || { tail -n 60 "$logs/build"; return 1; }
 }
 
 style_tier() {
@@ -57,14 +57,14 @@ style_tier() {
 }
 
 unit_tier() {
-    build build || { fail "build"; return; }
+    build build all || { fail "build"; return; }
     for program in build/tests/test_*; do
         [ -f "$program" ] && [ -x "$program" ] && run_googletest "${program##*/}" "$program"
     done
 }
 
 cli_tier() {
-    build build || { fail "build"; return; }
+    build build all || { fail "build"; return; }
     for script in tests/cli_*.sh; do
         "$script" "$PWD/build/tools/vila" >"$logs/out" 2>&1 </dev/null
         case $? in
@@ -82,14 +82,14 @@ sanitizers_tier() {
         skip "sanitizers" "clang++-14 is not installed"
         return
     fi
-    CXX=clang++-14 build build-asan -Dbuildtype=debugoptimized -Db_lundef=false \
+    CXX=clang++-14 build build-asan all -Dbuildtype=debugoptimized -Db_lundef=false \
         -Db_sanitize=address,undefined || { fail "sanitizer build"; return; }
     for program in build-asan/tests/test_*; do
         [ -f "$program" ] && [ -x "$program" ] || continue
         UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
             run_googletest "asan ${program##*/}" "$program"
     done
-    CXX=clang++-14 build build-tsan -Dbuildtype=debugoptimized -Db_lundef=false \
+    CXX=clang++-14 build build-tsan tests/test_data -Dbuildtype=debugoptimized -Db_lundef=false \
         -Db_sanitize=thread || { fail "ThreadSanitizer build"; return; }
     run_googletest "tsan loader" build-tsan/tests/test_data --gtest_filter='*Loader*'
 }
@@ -99,7 +99,7 @@ aarch64_tier() {
         skip "aarch64" "the cross compiler or qemu-user-static is not installed"
         return
     fi
-    build build-aarch64 --cross-file tests/aarch64.ini || { fail "aarch64 build"; return; }
+    build build-aarch64 all --cross-file tests/aarch64.ini || { fail "aarch64 build"; return; }
     for program in test_tensor test_models; do
         run_googletest "aarch64 $program" \
             qemu-aarch64-static -L /usr/aarch64-linux-gnu "build-aarch64/tests/$program"
