@@ -43,6 +43,11 @@ printf 'hello\n/image images/red.bmp\nwhat colour is it?\n/reset\n/exit\n' |
     "$binary" chat --model $model --max-tokens 4 >output 2>&1
 check "chat leaves with exit code 0" [ $? -eq 0 ]
 
+expect 0 '"prompt_positions":' "${ask[@]}" --video images --frames 3 --prompt "which colours?" --json
+three=$(sed -E 's/.*"prompt_positions":([0-9]+).*/\1/' output)
+expect 0 "" "${ask[@]}" --video images --frames 2 --prompt "which colours?" --json
+check "a frame takes the tokens of an image and a line break" [ $((three - $(sed -E 's/.*"prompt_positions":([0-9]+).*/\1/' output))) -eq 5 ]
+fails "no such video file or folder of frames" "${ask[@]}" --video absent.mp4 --prompt hi
 fails "the prompt has 2 <image> placeholder(s) but 1 image(s) were given" "${ask[@]}" --image images/red.bmp --prompt "<image><image>?"
 fails "not an image that can be read" "${ask[@]}" --image text.txt --prompt hi
 fails "absent.png" "${ask[@]}" --image absent.png --prompt hi
