@@ -138,6 +138,16 @@ void check_sizes(const LlamaConfig& config, const std::string& where) {
     VILA_CHECK(config.num_attention_heads % config.num_key_value_heads == 0, where,
                ": num_attention_heads ", config.num_attention_heads,
                " must be a multiple of num_key_value_heads ", config.num_key_value_heads);
+    // Beyond any model; a damaged file must not ask for memory without end.
+    constexpr int64_t kMaxLayers = 1000;
+    constexpr int64_t kMaxHeadDim = 4096;
+    constexpr int64_t kMaxPositions = int64_t{1} << 22;
+    VILA_CHECK(config.num_hidden_layers <= kMaxLayers, where, ": num_hidden_layers ",
+               config.num_hidden_layers, ": expected at most ", kMaxLayers);
+    VILA_CHECK(config.max_position_embeddings <= kMaxPositions, where, ": max_position_embeddings ",
+               config.max_position_embeddings, ": expected at most ", kMaxPositions);
+    VILA_CHECK(config.head_dim <= kMaxHeadDim, where, ": head_dim ", config.head_dim,
+               ": expected at most ", kMaxHeadDim);
     VILA_CHECK(config.head_dim % 2 == 0, where, ": head_dim ", config.head_dim,
                " must be even for rotary positions");
     VILA_CHECK(config.rms_norm_eps > 0.0, where, ": rms_norm_eps must be positive");

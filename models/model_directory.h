@@ -1,20 +1,22 @@
 #pragma once
 
-// Model directories: a joined model with its parts in Hugging Face layouts,
+// Model directories: reading any published layout (models/layout.h), writing the vila layout, in
+// which each part is a Hugging Face model of its own:
 //
 //     DIR/config.json              what joins the parts
 //     DIR/llm/                     LlamaForCausalLM or Qwen2ForCausalLM
 //     DIR/vision_tower/            CLIPVisionModel or SiglipVisionModel
 //     DIR/mm_projector/            config.json, model.safetensors
 //
-// or a part alone: a directory that holds just a language model, or just a tower. Every tensor in
-// the files is used or named in an error; every weight of the model is found or named in an error.
+// Every tensor in the files is used or named in an error; every weight of the model is found or
+// named in an error.
 
 #include <filesystem>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "models/part_weights.h"
 #include "models/vila.h"
 
 namespace vila::models {
@@ -28,12 +30,12 @@ struct ExtraFile {
 
 // Configuration of DIR (joined, or a language model alone) without its weights.
 VilaConfig read_model_config(const std::filesystem::path& directory);
-// The model in DIR with weights converted to `dtype`; nothing takes gradients.
+// The model in DIR with weights converted to `dtype`; nothing takes gradients. Mapped weights are
+// read from the file when they are first used; such a model must not be trained.
 std::unique_ptr<VilaModel> load_model(const std::filesystem::path& directory, Device& device,
-                                      DType dtype);
+                                      DType dtype, WeightMemory memory = WeightMemory::Own);
 
-// Configuration of one part: of DIR itself, or of DIR/llm (DIR/vision_tower, DIR/mm_projector)
-// where DIR is a joined model.
+// Configuration of one part: of DIR itself, or of the part of DIR where DIR is a joined model.
 LlamaConfig read_llm_config(const std::filesystem::path& directory);
 VisionConfig read_vision_config(const std::filesystem::path& directory);
 ProjectorConfig read_projector_config(const std::filesystem::path& directory);
@@ -44,7 +46,7 @@ void load_vision_weights(const std::filesystem::path& directory, nn::ParameterTa
                          Device& device, DType dtype);
 void load_projector_weights(const std::filesystem::path& directory, nn::ParameterTable& table,
                             Device& device, DType dtype);
-// Where the files of a part are, for its tokenizer or image processor: DIR/llm, or DIR itself.
+// Where the files of a part are: its tokenizer, its image processor.
 std::filesystem::path llm_directory(const std::filesystem::path& directory);
 std::filesystem::path vision_directory(const std::filesystem::path& directory);
 

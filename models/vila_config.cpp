@@ -141,6 +141,12 @@ void VilaConfig::read_join(const Json& json, const std::string& where) {
                " is not implemented; expected pad, resize or square");
     VILA_CHECK(!fields.boolean("s2", false) && !fields.boolean("dynamic_s2", false), where,
                ": multi-scale vision towers (s2) are not implemented");
+    const int64_t resolution = fields.integer("vision_resolution", -1, -1);
+    VILA_CHECK(resolution == -1 || !vision || resolution == vision->image_size, where,
+               ": vision_resolution ", resolution,
+               " differs from the tower's image_size; make a "
+               "tower of that size with vila convert --image-size ",
+               resolution);
     select_layer = fields.integer("mm_vision_select_layer", -2, INT64_MIN);
     // "patch" drops the class token, "cls_patch" keeps every row of the tower.
     const bool class_token = vision && vision->has_class_token();

@@ -60,6 +60,12 @@ VisionConfig read_tower(const JsonFields& fields, VisionConfig::Kind kind,
         fields, fields.text("hidden_act", clip ? "quick_gelu" : "gelu_pytorch_tanh"));
     VILA_CHECK_EQ(fields.integer("num_channels", 3), int64_t{3}, fields.where(),
                   ": field num_channels");
+    constexpr int64_t kMaxLayers = 1000;
+    constexpr int64_t kMaxSide = int64_t{1} << 16;
+    VILA_CHECK(config.num_hidden_layers <= kMaxLayers, fields.where(), ": num_hidden_layers ",
+               config.num_hidden_layers, ": expected at most ", kMaxLayers);
+    VILA_CHECK(config.image_size <= kMaxSide, fields.where(), ": image_size ", config.image_size,
+               ": expected at most ", kMaxSide);
     VILA_CHECK(config.hidden_size % config.num_attention_heads == 0, fields.where(),
                ": hidden_size ", config.hidden_size, " does not divide into ",
                config.num_attention_heads, " heads");

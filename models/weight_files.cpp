@@ -98,39 +98,6 @@ const TensorFile& WeightFiles::holding(const std::string& name) const {
     return *files_[found->second];
 }
 
-void load_weights(const WeightFiles& files, const TensorNaming& naming, nn::ParameterTable& table,
-                  Device& device, DType dtype) {
-    std::map<std::string, std::string> tensor_of;  // parameter -> tensor
-    std::vector<std::string> known;
-    for (const nn::Parameter& parameter : table) known.push_back(parameter.name);
-    for (const std::string& name : files.names()) {
-        const std::string target = naming(name);
-        if (target.empty()) continue;
-        const std::string where = files.file_of(name).string();
-        VILA_CHECK(table.find(target) != nullptr, where, ": tensor ", name,
-                   " has no place in this model; the nearest weight is ",
-                   nearest_name(target, known));
-        const auto [before, is_new] = tensor_of.emplace(target, name);
-        VILA_CHECK(is_new, where, ": tensors ", before->second, " and ", name, " are both weight ",
-                   target);
-    }
-    for (const nn::Parameter& parameter : table) {
-        const auto found = tensor_of.find(parameter.name);
-        VILA_CHECK(found != tensor_of.end(), files.path().string(), ": weight ", parameter.name,
-                   " ", parameter.shape, " is missing");
-        const TensorFile& file = files.holding(found->second);
-        const std::string where = str(file.path().string(), ": ");
-        const DType stored =
-            dtype_of_stored(file.stored_dtype(found->second), file.path(), found->second);
-        VILA_CHECK(is_floating(stored), where, "tensor ", found->second, " has dtype ", stored,
-                   ": expected a floating one");
-        VILA_CHECK_EQ(file.shape(found->second), parameter.shape, where, "shape of tensor ",
-                      found->second, ", by the configuration ", parameter.axes);
-        const Tensor value = file.load(found->second, device);
-        table.assign(parameter.name, value, dtype, false);
-    }
-}
-
 void save_weights(const fs::path& directory, const nn::ParameterTable& table, DType dtype) {
     NamedTensors tensors;
     for (const nn::Parameter& parameter : table)

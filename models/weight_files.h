@@ -5,7 +5,6 @@
 // shards that pytorch_model.bin.index.json lists.
 
 #include <filesystem>
-#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -47,16 +46,6 @@ class WeightFiles {
     std::map<std::string, size_t> file_by_name_;
     std::vector<std::string> names_;
 };
-
-// What a tensor in a file is to a table: the name of its parameter, or empty where the tensor is
-// known not to be needed.
-using TensorNaming = std::function<std::string(const std::string& name)>;
-
-// Gives every parameter of the table its values, converted to `dtype`, without gradients. Throws,
-// naming file and tensor, when a parameter has no tensor, a tensor has no parameter, two tensors
-// have the same one, or a shape differs.
-void load_weights(const WeightFiles& files, const TensorNaming& naming, nn::ParameterTable& table,
-                  Device& device, DType dtype);
 
 // Writes DIR/model.safetensors with every parameter of the table under its name.
 void save_weights(const std::filesystem::path& directory, const nn::ParameterTable& table,

@@ -52,6 +52,11 @@ Parameter* ParameterTable::find(const std::string& name) {
     return found == by_name_.end() ? nullptr : found->second;
 }
 
+const Parameter* ParameterTable::find(const std::string& name) const {
+    const auto found = by_name_.find(name);
+    return found == by_name_.end() ? nullptr : found->second;
+}
+
 Parameter& ParameterTable::at(const std::string& name) {
     Parameter* parameter = find(name);
     if (parameter != nullptr) return *parameter;

@@ -51,6 +51,7 @@ class ParameterTable {
     // Throws when there is none of that name; the message names the nearest one.
     Parameter& at(const std::string& name);
     Parameter* find(const std::string& name);
+    const Parameter* find(const std::string& name) const;
 
     auto begin() { return parameters_.begin(); }
     auto end() { return parameters_.end(); }

@@ -134,6 +134,11 @@ TEST(LlamaConfigTest, RefusesWithOneLine) {
               "c.json: num_attention_heads 8 must be a multiple of num_key_value_heads 3");
     EXPECT_EQ(llama_refusal({{"head_dim", 7}}),
               "c.json: head_dim 7 must be even for rotary positions");
+    EXPECT_EQ(llama_refusal({{"num_hidden_layers", 1001}}),
+              "c.json: num_hidden_layers 1001: expected at most 1000");
+    EXPECT_EQ(llama_refusal({{"max_position_embeddings", 4194305}}),
+              "c.json: max_position_embeddings 4194305: expected at most 4194304");
+    EXPECT_EQ(llama_refusal({{"head_dim", 4098}}), "c.json: head_dim 4098: expected at most 4096");
     EXPECT_EQ(llama_refusal({{"rope_scaling", {{"type", "yarn"}, {"factor", 4.0}}}}),
               "c.json: rope_scaling: rope type yarn is not implemented; expected default, linear "
               "or llama3");
@@ -176,6 +181,10 @@ TEST(VisionConfigTest, RefusesWithOneLine) {
               "c.json: architecture InternVisionModel is not implemented; expected "
               "CLIPVisionModel, SiglipVisionModel, CLIPModel, SiglipModel");
     EXPECT_EQ(vision_refusal({{"image_size", nullptr}}), "c.json: field image_size is missing");
+    EXPECT_EQ(vision_refusal({{"num_hidden_layers", 1001}}),
+              "c.json: num_hidden_layers 1001: expected at most 1000");
+    EXPECT_EQ(vision_refusal({{"image_size", 65537}}),
+              "c.json: image_size 65537: expected at most 65536");
     EXPECT_EQ(vision_refusal({{"num_channels", 1}}),
               "c.json: field num_channels: expected 3, got 1");
     EXPECT_EQ(vision_refusal({{"num_attention_heads", 5}}),

@@ -58,7 +58,8 @@ int64_t Prompt::length(int64_t tokens_per_image) const {
 
 LoadedModel::LoadedModel(const std::filesystem::path& directory, const CommonOptions& options)
     : device_(options.make_device()),
-      model_(models::load_model(directory, *device_, options.dtype_or(DType::F32))),
+      model_(models::load_model(directory, *device_, options.dtype_or(DType::F32),
+                                models::WeightMemory::Mapped)),
       tokenizer_(data::load_tokenizer(models::llm_directory(directory))),
       chat_template_(data::ChatTemplate::named(model_->config().chat_template)) {
     if (model_->has_vision())

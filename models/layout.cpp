@@ -1,0 +1,129 @@
+#include "models/layout.h"
+
+#include "models/json_fields.h"
+#include "tensor/check.h"
+
+namespace vila::models {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+// Whether `architectures` names it.
+bool has_architecture(const Json& config, const char* name) {
+    const auto found = config.find("architectures");
+    if (found == config.end() || !found->is_array()) return false;
+    for (const Json& one : *found)
+        if (one == name) return true;
+    return false;
+}
+
+// transformers and LLaVA have both used the model type "llava"; only the former nests.
+bool is_llava_hf(const Json& config) {
+    if (has_architecture(config, "LlavaForConditionalGeneration")) return true;
+    return config.value("model_type", Json()) == "llava" && config.contains("text_config");
+}
+
+bool is_llava(const Json& config) {
+    return has_architecture(config, "LlavaLlamaForCausalLM") || config.contains("mm_vision_tower");
+}
+
+bool is_projector_alone(const fs::path& directory) {
+    return fs::exists(directory / "mm_projector.bin") ||
+           fs::exists(directory / "mm_projector.safetensors");
+}
+
+}  // namespace
+
+const char* part_name(Part part) {
+    switch (part) {
+        case Part::Llm:
+            return "language model";
+        case Part::VisionTower:
+            return "vision tower";
+        case Part::Projector:
+            return "projector";
+    }
+    return "";
+}
+
+std::unique_ptr<Layout> open_layout(const fs::path& directory, const LayoutOptions& options) {
+    const bool is_joined = fs::exists(directory / "llm" / kConfigFile);
+    if (fs::exists(directory / kConfigFile) && (!is_joined || is_projector_alone(directory))) {
+        SourcedJson config = read_config_file(directory);
+        VILA_CHECK(config.json.is_object(), config.where, ": expected a JSON object");
+        if (is_llava_hf(config.json)) return open_llava_hf_layout(directory, std::move(config));
+        if (is_llava(config.json)) return open_llava_layout(directory, std::move(config), options);
+    }
+    return open_vila_layout(directory);
+}
+
+LlamaConfig llm_config(const Layout& layout) {
+    const SourcedJson config = layout.part_config(Part::Llm);
+    return LlamaConfig::from_json(config.json, config.where);
+}
+
+VisionConfig vision_config(const Layout& layout) {
+    const SourcedJson config = layout.part_config(Part::VisionTower);
+    return VisionConfig::from_json(config.json, config.where);
+}
+
+ProjectorConfig projector_config(const Layout& layout) {
+    const SourcedJson config = layout.part_config(Part::Projector);
+    // Files that do not say are of VILA-1.5, which runs down the columns.
+    return ProjectorConfig::from_json(config.json, config.where,
+                                      ProjectorConfig::TokenOrder::Column);
+}
+
+VilaConfig model_config(const Layout& layout) {
+    VilaConfig config;
+    config.llm = llm_config(layout);
+    if (layout.has(Part::VisionTower)) {
+        config.vision = vision_config(layout);
+        config.projector = projector_config(layout);
+    }
+    const SourcedJson join = layout.join_config();
+    config.read_join(join.json, join.where);
+    try {
+        config.check_and_complete();
+    } catch (const Error& error) {
+        throw Error(str(join.where, ": the parts do not fit: ", error.what()));
+    }
+    return config;
+}
+
+SourcedJson read_config_file(const fs::path& directory) {
+    const fs::path path = directory / kConfigFile;
+    VILA_CHECK(fs::exists(path), directory.string(), ": not a model directory: it holds no ",
+               kConfigFile);
+    return {read_json_file(path.string()), path.string()};
+}
+
+std::optional<std::string> behind(const std::string& name, const std::string& prefix) {
+    if (!name.starts_with(prefix)) return std::nullopt;
+    return name.substr(prefix.size());
+}
+
+std::string vision_weight_name(const std::string& name) {
+    // The text half of a full CLIP or SigLIP keeps its names.
+    for (const char* text_half :
+         {"text_model.", "text_projection.", "visual_projection.", "logit_scale", "logit_bias"})
+        if (name.starts_with(text_half)) return name;
+    const std::string prefix = "vision_model.";
+    return name.starts_with(prefix) ? name : prefix + name;
+}
+
+Json plain_llm_json(Json json) {
+    std::vector<std::string> joining;
+    for (const auto& [key, value] : json.items()) {
+        const bool is_joining = key.starts_with("mm_") || key.starts_with("image_") ||
+                                key.starts_with("tune_") || key.starts_with("freeze_") ||
+                                key == "use_mm_proj" || key == "chat_template" ||
+                                key == "auto_map" || key == "_name_or_path";
+        if (is_joining) joining.push_back(key);
+    }
+    for (const std::string& key : joining) json.erase(key);
+    return json;
+}
+
+}  // namespace vila::models

@@ -1,0 +1,93 @@
+// The vila layout: a directory for each part, or a part alone.
+
+#include "models/layout.h"
+#include "tensor/check.h"
+
+namespace vila::models {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+const char* folder_of(Part part) {
+    switch (part) {
+        case Part::Llm:
+            return "llm";
+        case Part::VisionTower:
+            return "vision_tower";
+        case Part::Projector:
+            return "mm_projector";
+    }
+    return "";
+}
+
+// The conversation template of the released models over this kind of language model.
+const char* usual_template(const LlamaConfig& llm) {
+    constexpr int64_t kLlama3Vocabulary = 128256;
+    constexpr int64_t kYiVocabulary = 64000;
+    if (llm.architecture == "Qwen2ForCausalLM") return "qwen2";
+    if (llm.vocab_size >= kLlama3Vocabulary) return "llama_3";
+    return llm.vocab_size >= kYiVocabulary ? "hermes-2" : "vicuna_v1";
+}
+
+class VilaLayout : public Layout {
+  public:
+    explicit VilaLayout(const fs::path& directory) : directory_(directory) {
+        is_joined_ = fs::exists(directory / folder_of(Part::Llm) / kConfigFile);
+        if (is_joined_) join_ = read_config_file(directory);
+    }
+
+    const char* name() const override { return "vila"; }
+
+    // Whether config.json says that the model has this part; files that do not say (VILA-1.5) mean
+    // the directories that are there.
+    bool has(Part part) const override {
+        if (!is_joined_) return part == Part::Llm;
+        const auto parts = join_.json.find("parts");
+        if (parts == join_.json.end()) return holds(part);
+        for (const Json& name : *parts)
+            if (name == folder_of(part)) return true;
+        return false;
+    }
+
+    SourcedJson part_config(Part part) const override {
+        return read_config_file(has(part) && is_joined_ ? directory_ / folder_of(part)
+                                                        : files_of(part));
+    }
+
+    SourcedJson join_config() const override {
+        if (!is_joined_) return {Json::object(), directory_.string()};
+        SourcedJson join = join_;
+        // VILA-1.5 and NVILA do not say in which template they speak.
+        if (!join.json.contains("parts") && !join.json.contains("chat_template"))
+            join.json["chat_template"] = usual_template(llm_config(*this));
+        return join;
+    }
+
+    std::vector<WeightSource> weights(Part part) const override {
+        const WeightNaming naming = [part](const std::string& name) {
+            return std::optional(
+                WeightPlace{part, part == Part::VisionTower ? vision_weight_name(name) : name});
+        };
+        return {{files_of(part), naming}};
+    }
+
+    fs::path files_of(Part part) const override {
+        return holds(part) ? directory_ / folder_of(part) : directory_;
+    }
+
+  private:
+    bool holds(Part part) const { return fs::exists(directory_ / folder_of(part) / kConfigFile); }
+
+    fs::path directory_;
+    bool is_joined_ = false;  // or a part alone
+    SourcedJson join_;
+};
+
+}  // namespace
+
+std::unique_ptr<Layout> open_vila_layout(const fs::path& directory) {
+    return std::make_unique<VilaLayout>(directory);
+}
+
+}  // namespace vila::models
