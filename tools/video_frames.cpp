@@ -79,9 +79,9 @@ VideoFrames::VideoFrames(const fs::path& path, int64_t count) {
     }
 }
 
-VideoFrames::~VideoFrames() {
+VideoFrames::Scratch::~Scratch() {
     std::error_code ignored;
-    if (!scratch_.empty()) fs::remove_all(scratch_, ignored);
+    if (!path.empty()) fs::remove_all(path, ignored);
 }
 
 void VideoFrames::read_folder(const fs::path& folder, int64_t count) {
@@ -100,11 +100,11 @@ void VideoFrames::read_video(const fs::path& video, int64_t count) {
     std::string pattern = (fs::temp_directory_path() / "vila-frames-XXXXXX").string();
     VILA_CHECK(::mkdtemp(pattern.data()) != nullptr, "cannot make a folder in ",
                fs::temp_directory_path().string());
-    scratch_ = pattern;
+    scratch_.path = pattern;
     for (int64_t i = 0; i < count; ++i) {
         // The middle of each of `count` equal parts.
         const double time = (static_cast<double>(i) + 0.5) * seconds / static_cast<double>(count);
-        const fs::path frame = scratch_ / (std::to_string(i) + ".png");
+        const fs::path frame = scratch_.path / (std::to_string(i) + ".png");
         run_process({"ffmpeg", "-v", "error", "-nostdin", "-ss", std::to_string(time), "-i",
                      video.string(), "-frames:v", "1", frame.string()});
         if (fs::exists(frame)) files_.push_back(frame.string());

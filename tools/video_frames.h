@@ -23,16 +23,22 @@ class VideoFrames {
     // Picture files, in order of time. Those of a video file go with this object.
     const std::vector<std::string>& files() const { return files_; }
 
-    ~VideoFrames();
-    VideoFrames(const VideoFrames&) = delete;
-    VideoFrames& operator=(const VideoFrames&) = delete;
-
   private:
+    // A folder that goes with its owner, also when the constructor throws.
+    struct Scratch {
+        std::filesystem::path path;
+
+        Scratch() = default;
+        ~Scratch();
+        Scratch(const Scratch&) = delete;
+        Scratch& operator=(const Scratch&) = delete;
+    };
+
     void read_folder(const std::filesystem::path& folder, int64_t count);
     void read_video(const std::filesystem::path& video, int64_t count);
 
     std::vector<std::string> files_;
-    std::filesystem::path scratch_;
+    Scratch scratch_;
 };
 
 }  // namespace vila::tools
