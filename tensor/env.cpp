@@ -12,6 +12,12 @@ namespace {
 
 constexpr EnvironmentSwitch kSwitches[] = {
     {"VILA_TEST_SEED", "1", "seed of the random values that tests draw"},
+    {"OMPI_COMM_WORLD_SIZE", "1", "set by mpirun of Open MPI: ranks of the job"},
+    {"OMPI_COMM_WORLD_LOCAL_RANK", "0", "set by mpirun of Open MPI: rank on this machine"},
+    {"PMI_SIZE", "1", "set by other launchers: ranks of the job"},
+    {"MPI_LOCALRANKID", "0", "set by other launchers: rank on this machine"},
+    {"SLURM_STEP_NUM_TASKS", "1", "set by srun: ranks of the job step"},
+    {"SLURM_LOCALID", "0", "set by srun: rank on this machine"},
 };
 
 }  // namespace

@@ -1,12 +1,12 @@
 #!/bin/bash
 # The whole proof on one machine: installs what is missing, builds, runs every test this machine can
 # run, and ends with the line "N passed, N failed, N skipped". Exits 1 if anything failed.
-#   tools/test.sh [tier...]     tiers: style unit cli sanitizers aarch64 (all of them by default)
+#   tools/test.sh [tier...]     tiers: style unit mpi cli sanitizers aarch64 (all of them by default)
 set -u
 cd "$(dirname "$0")/.."
 tools/install_packages.sh tests || exit 1
 
-tiers=${*:-style unit cli sanitizers aarch64}
+tiers=${*:-style unit mpi cli sanitizers aarch64}
 passed=0 failed=0 skipped=0
 logs=$(mktemp -d)
 trap 'rm -rf "$logs"' EXIT
@@ -35,12 +35,12 @@ run_googletest() {  # name command...
     grep -A3 'Skipped$' "$logs/out" | grep -vE '^--|Skipped$|^\[' || true
 }
 
-build() {  # folder target meson_options...
-    local folder=$1 target=$2
+build() {  # folder targets meson_options...
+    local folder=$1 targets=$2
     shift 2
     [ -f "$folder/build.ninja" ] || meson setup "$folder" "$@" >"$logs/setup" 2>&1 ||
         { cat "$logs/setup"; return 1; }
-    ninja -C "$folder" "$target" >"$logs/build" 2>&1 || { tail -n 60 "$logs/build"; return 1; }
+    ninja -C "$folder" $targets >"$logs/build" 2>&1 || { tail -n 60 "$logs/build"; return 1; }
 }
 
 style_tier() {
@@ -53,6 +53,20 @@ style_tier() {
     fi
     for check in tests/include_arrows.sh tests/house_rules.sh; do
         if $check; then pass; else fail "$check"; fi
+    done
+}
+
+# The cases of test_dist again, on processes that mpirun starts.
+mpi_tier() {
+    if ! command -v mpirun >/dev/null; then
+        skip "mpi" "mpirun is not installed"
+        return
+    fi
+    build build all || { fail "build"; return; }
+    for ranks in 2 3; do
+        OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMP_NUM_THREADS=1 \
+            mpirun --oversubscribe -n "$ranks" build/tests/test_dist >"$logs/out" 2>&1 </dev/null
+        if [ $? -eq 0 ]; then pass; else fail "$ranks ranks by mpirun"; tail -n 30 "$logs/out"; fi
     done
 }
 
@@ -76,7 +90,7 @@ cli_tier() {
 }
 
 # clang 14 with AddressSanitizer and UndefinedBehaviorSanitizer over the whole CPU suite, and
-# ThreadSanitizer over the loader: this is also the clang build.
+# ThreadSanitizer over the loader and the ranks that are threads: this is also the clang build.
 sanitizers_tier() {
     if ! command -v clang++-14 >/dev/null; then
         skip "sanitizers" "clang++-14 is not installed"
@@ -89,8 +103,9 @@ sanitizers_tier() {
         UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
             run_googletest "asan ${program##*/}" "$program"
     done
-    CXX=clang++-14 build build-tsan tests/test_data -Dbuildtype=debugoptimized -Db_lundef=false \
+    CXX=clang++-14 build build-tsan "tests/test_data tests/test_dist" -Dbuildtype=debugoptimized -Db_lundef=false \
         -Db_sanitize=thread || { fail "ThreadSanitizer build"; return; }
+    run_googletest "tsan ranks" build-tsan/tests/test_dist
     run_googletest "tsan loader" build-tsan/tests/test_data --gtest_filter='*Loader*'
 }
 

@@ -1,0 +1,164 @@
+#include "dist/collectives.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "tensor/check.h"
+
+namespace vila::dist {
+
+namespace {
+
+class OneProcess final : public Collectives {
+  public:
+    int64_t rank() const override { return 0; }
+    int64_t ranks() const override { return 1; }
+    std::string name() const override { return "one process"; }
+
+    void barrier() override {}
+    void broadcast(void*, int64_t, int64_t) override {}
+    void all_gather(const void* in, void* out, int64_t bytes) override { copy(in, out, bytes); }
+    void all_to_all(const void* in, void* out, int64_t bytes) override { copy(in, out, bytes); }
+
+  private:
+    static void copy(const void* in, void* out, int64_t bytes) {
+        if (bytes > 0 && in != out) std::memmove(out, in, static_cast<size_t>(bytes));
+    }
+};
+
+// sums[i] = parts[0][i] + parts[1][i] + ... in Sum, for `ranks` parts of `count` values in a row.
+template <typename Sum, typename In, typename Out>
+void add_parts(const In* parts, int64_t ranks, int64_t count, Out* sums) {
+#pragma omp parallel for schedule(static)
+    for (int64_t i = 0; i < count; ++i) {
+        Sum sum{};
+        for (int64_t r = 0; r < ranks; ++r) sum += static_cast<Sum>(parts[r * count + i]);
+        sums[i] = static_cast<Out>(sum);
+    }
+}
+
+void add_parts(const Tensor& parts, int64_t ranks, const Tensor& output) {
+    const int64_t count = output.numel();
+    const auto add = [&]<typename Sum, typename In, typename Out>(Sum, In, Out) {
+        add_parts<Sum>(parts.data<In>(), ranks, count, output.data<Out>());
+    };
+    if (parts.dtype() == DType::F64) return add(double{}, double{}, double{});
+    if (parts.dtype() == DType::F32) return add(float{}, float{}, float{});
+    if (output.dtype() == DType::F32) return add(float{}, BFloat16{}, float{});
+    add(float{}, BFloat16{}, BFloat16{});
+}
+
+void check_addable(const Tensor& input, const Tensor& output) {
+    const bool known =
+        input.dtype() == DType::F64 || input.dtype() == DType::F32 || input.dtype() == DType::BF16;
+    VILA_CHECK(known && (output.dtype() == input.dtype() ||
+                         (input.dtype() == DType::BF16 && output.dtype() == DType::F32)),
+               "[reduce] no sum of ", input.dtype(), " into ", output.dtype());
+}
+
+void check_plain(const Tensor& tensor) {
+    VILA_CHECK(tensor.is_contiguous() && tensor.device().kind() == DeviceKind::Cpu,
+               "[collectives] expected a contiguous tensor on the CPU, got shape ", tensor.shape(),
+               " on ", tensor.device().name());
+}
+
+// Where a rank's slices are in a tensor of ranks * n values.
+int64_t slice_size(const Collectives& collectives, const Tensor& slice, const Tensor& whole) {
+    check_plain(slice);
+    check_plain(whole);
+    VILA_CHECK_EQ(whole.numel(), slice.numel() * collectives.ranks(),
+                  "[collectives] values of the whole for ", collectives.ranks(), " slices of ",
+                  slice.numel());
+    return slice.bytes();
+}
+
+}  // namespace
+
+std::unique_ptr<Collectives> one_process() {
+    return std::make_unique<OneProcess>();
+}
+
+void reduce_scatter(Collectives& collectives, const Tensor& input, const Tensor& output) {
+    slice_size(collectives, output, input);
+    check_addable(input, output);
+    const Tensor parts = Tensor::empty(input.device(), input.shape(), input.dtype());
+    collectives.all_to_all(input.raw(), parts.raw(), input.bytes() / collectives.ranks());
+    add_parts(parts, collectives.ranks(), output);
+}
+
+void all_gather(Collectives& collectives, const Tensor& input, const Tensor& output) {
+    const int64_t bytes = slice_size(collectives, input, output);
+    VILA_CHECK_EQ(input.dtype(), output.dtype(), "[all_gather] dtype of the output");
+    collectives.all_gather(input.raw(), output.raw(), bytes);
+}
+
+void all_reduce(Collectives& collectives, const Tensor& data) {
+    check_plain(data);
+    check_addable(data, data);
+    if (collectives.ranks() == 1 || data.numel() == 0) return;
+    // Each rank sums a slice; the last ones may be padding.
+    const int64_t slice = (data.numel() + collectives.ranks() - 1) / collectives.ranks();
+    const Tensor padded = Tensor::zeros(data.device(), {slice * collectives.ranks()}, data.dtype());
+    std::memcpy(padded.raw(), data.raw(), static_cast<size_t>(data.bytes()));
+    const Tensor mine = Tensor::empty(data.device(), {slice}, data.dtype());
+    reduce_scatter(collectives, padded, mine);
+    all_gather(collectives, mine, padded);
+    std::memcpy(data.raw(), padded.raw(), static_cast<size_t>(data.bytes()));
+}
+
+void broadcast(Collectives& collectives, const Tensor& data, int64_t root) {
+    check_plain(data);
+    VILA_CHECK(root >= 0 && root < collectives.ranks(), "[broadcast] no rank ", root, " among ",
+               collectives.ranks());
+    collectives.broadcast(data.raw(), data.bytes(), root);
+}
+
+std::vector<double> sum(Collectives& collectives, std::span<const double> values) {
+    const auto ranks = static_cast<size_t>(collectives.ranks());
+    std::vector<double> all(values.size() * ranks);
+    collectives.all_gather(values.data(), all.data(), static_cast<int64_t>(values.size_bytes()));
+    std::vector<double> sums(values.size());
+    for (size_t r = 0; r < ranks; ++r)
+        for (size_t i = 0; i < sums.size(); ++i) sums[i] += all[r * sums.size() + i];
+    return sums;
+}
+
+double sum(Collectives& collectives, double value) {
+    return sum(collectives, std::span<const double>(&value, 1)).front();
+}
+
+int64_t largest(Collectives& collectives, int64_t value) {
+    std::vector<int64_t> all(static_cast<size_t>(collectives.ranks()));
+    collectives.all_gather(&value, all.data(), sizeof value);
+    return *std::max_element(all.begin(), all.end());
+}
+
+bool any_of(Collectives& collectives, bool value) {
+    return largest(collectives, value ? 1 : 0) == 1;
+}
+
+bool all_of(Collectives& collectives, bool value) {
+    return !any_of(collectives, !value);
+}
+
+std::vector<std::string> all_gather(Collectives& collectives, const std::string& text) {
+    // Every text behind its length, padded to the longest.
+    const auto length = static_cast<int64_t>(text.size());
+    const int64_t room = largest(collectives, length);
+    const auto block = static_cast<size_t>(room) + sizeof length;
+    std::string mine(block, '\0'), all(block * static_cast<size_t>(collectives.ranks()), '\0');
+    std::memcpy(mine.data(), &length, sizeof length);
+    std::copy(text.begin(), text.end(), mine.begin() + sizeof length);
+    collectives.all_gather(mine.data(), all.data(), static_cast<int64_t>(block));
+    std::vector<std::string> texts;
+    for (size_t at = 0; at < all.size(); at += block) {
+        int64_t bytes = 0;
+        std::memcpy(&bytes, all.data() + at, sizeof bytes);
+        VILA_CHECK(bytes >= 0 && bytes <= room, "[all_gather] a rank sent a text of ", bytes,
+                   " bytes where at most ", room, " were agreed");
+        texts.push_back(all.substr(at + sizeof bytes, static_cast<size_t>(bytes)));
+    }
+    return texts;
+}
+
+}  // namespace vila::dist

@@ -1,0 +1,19 @@
+#include "dist/launcher.h"
+
+#include <algorithm>
+
+#include "tensor/env.h"
+
+namespace vila::dist {
+
+Launched read_launcher() {
+    Launched launched;
+    // srun's variable for the step, not for the allocation: a command in a batch script is alone.
+    for (const char* name : {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS"})
+        launched.ranks = std::max(launched.ranks, environment_int(name));
+    for (const char* name : {"OMPI_COMM_WORLD_LOCAL_RANK", "MPI_LOCALRANKID", "SLURM_LOCALID"})
+        launched.local_rank = std::max(launched.local_rank, environment_int(name));
+    return launched;
+}
+
+}  // namespace vila::dist

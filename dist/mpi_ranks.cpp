@@ -1,0 +1,118 @@
+#include "dist/mpi_ranks.h"
+
+#include <mpi.h>
+
+#include <algorithm>
+
+#include "dist/launcher.h"
+#include "tensor/check.h"
+
+namespace vila::dist {
+
+namespace {
+
+// MPI counts are int: larger blocks travel in pieces.
+constexpr int64_t kMaxPiece = int64_t{1} << 30;
+
+// `bytes` bytes of each of several blocks that lie `stride` bytes apart.
+class Piece {
+  public:
+    Piece(int64_t bytes, int64_t stride) {
+        MPI_Datatype plain;
+        MPI_Type_contiguous(static_cast<int>(bytes), MPI_BYTE, &plain);
+        MPI_Type_create_resized(plain, 0, static_cast<MPI_Aint>(stride), &type_);
+        MPI_Type_commit(&type_);
+        MPI_Type_free(&plain);
+    }
+    ~Piece() { MPI_Type_free(&type_); }
+    Piece(const Piece&) = delete;
+    Piece& operator=(const Piece&) = delete;
+
+    MPI_Datatype type() const { return type_; }
+
+  private:
+    MPI_Datatype type_;
+};
+
+// Calls move(offset, piece) for every piece of blocks of `bytes` bytes.
+template <typename Move>
+void in_pieces(int64_t bytes, const Move& move) {
+    for (int64_t offset = 0; offset < bytes; offset += kMaxPiece) {
+        const Piece piece(std::min(kMaxPiece, bytes - offset), bytes);
+        move(offset, piece.type());
+    }
+}
+
+const char* at(const void* data, int64_t offset) {
+    return static_cast<const char*>(data) + offset;
+}
+char* at(void* data, int64_t offset) {
+    return static_cast<char*>(data) + offset;
+}
+
+class MpiRanks final : public Collectives {
+  public:
+    MpiRanks() {
+        int provided = 0;
+        MPI_Init_thread(nullptr, nullptr, MPI_THREAD_SERIALIZED, &provided);
+        VILA_CHECK(provided >= MPI_THREAD_SERIALIZED,
+                   "this MPI cannot be called from more than one thread in turn (level ", provided,
+                   "); use an Open MPI built with thread support");
+        MPI_Comm_rank(MPI_COMM_WORLD, &rank_);
+        MPI_Comm_size(MPI_COMM_WORLD, &ranks_);
+    }
+    // After an error the others may never come to MPI_Finalize: abort_ranks() ends those jobs.
+    ~MpiRanks() override { MPI_Finalize(); }
+
+    int64_t rank() const override { return rank_; }
+    int64_t ranks() const override { return ranks_; }
+    std::string name() const override { return "mpi"; }
+
+    void barrier() override { MPI_Barrier(MPI_COMM_WORLD); }
+
+    void broadcast(void* data, int64_t bytes, int64_t root) override {
+        in_pieces(bytes, [&](int64_t offset, MPI_Datatype piece) {
+            MPI_Bcast(at(data, offset), 1, piece, static_cast<int>(root), MPI_COMM_WORLD);
+        });
+    }
+
+    void all_gather(const void* in, void* out, int64_t bytes) override {
+        in_pieces(bytes, [&](int64_t offset, MPI_Datatype piece) {
+            MPI_Allgather(at(in, offset), 1, piece, at(out, offset), 1, piece, MPI_COMM_WORLD);
+        });
+    }
+
+    void all_to_all(const void* in, void* out, int64_t bytes) override {
+        in_pieces(bytes, [&](int64_t offset, MPI_Datatype piece) {
+            MPI_Alltoall(at(in, offset), 1, piece, at(out, offset), 1, piece, MPI_COMM_WORLD);
+        });
+    }
+
+  private:
+    int rank_ = 0, ranks_ = 1;
+};
+
+}  // namespace
+
+bool mpi_available() {
+    return true;
+}
+
+std::unique_ptr<Collectives> join_ranks() {
+    const int64_t expected = read_launcher().ranks;
+    if (expected == 1) return one_process();
+    auto ranks = std::make_unique<MpiRanks>();
+    VILA_CHECK(ranks->ranks() > 1, "the launcher started ", expected,
+               " processes, but MPI sees each of them alone; under Slurm start with srun "
+               "--mpi=pmix, or with the mpirun of the MPI this program was built with");
+    return ranks;
+}
+
+void abort_ranks(int exit_code) {
+    int begun = 0, ended = 0;
+    MPI_Initialized(&begun);
+    MPI_Finalized(&ended);
+    if (begun != 0 && ended == 0) MPI_Abort(MPI_COMM_WORLD, exit_code);
+}
+
+}  // namespace vila::dist

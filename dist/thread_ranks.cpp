@@ -1,0 +1,154 @@
+#include "dist/thread_ranks.h"
+
+#include <condition_variable>
+#include <cstring>
+#include <exception>
+#include <mutex>
+#include <thread>
+
+#include "tensor/check.h"
+
+namespace vila::dist {
+
+namespace {
+
+// What a rank is about to do; all ranks must mean the same.
+struct Call {
+    const char* what = "";
+    int64_t bytes = 0;
+    int64_t root = 0;
+    const void* data = nullptr;  // where the others read
+
+    bool matches(const Call& other) const {
+        return std::strcmp(what, other.what) == 0 && bytes == other.bytes && root == other.root;
+    }
+};
+
+// Where the ranks meet.
+class Meeting {
+  public:
+    explicit Meeting(int64_t ranks) : calls_(static_cast<size_t>(ranks)) {}
+
+    int64_t ranks() const { return static_cast<int64_t>(calls_.size()); }
+    const Call& call(int64_t rank) const { return calls_[static_cast<size_t>(rank)]; }
+
+    // Says what `rank` does and waits until everybody has; throws when they differ.
+    void announce(int64_t rank, const Call& call) {
+        calls_[static_cast<size_t>(rank)] = call;
+        wait();
+        for (int64_t other = 0; other < ranks(); ++other)
+            if (!call.matches(this->call(other)))
+                throw Error(str("rank ", rank, " calls ", call.what, " of ", call.bytes,
+                                " bytes while rank ", other, " calls ", this->call(other).what,
+                                " of ", this->call(other).bytes));
+    }
+
+    // Until every rank has come here; throws once a rank has ended.
+    void wait() {
+        std::unique_lock lock(mutex_);
+        if (ended_) throw_ended();
+        const int64_t round = round_;
+        if (++waiting_ == ranks()) {
+            waiting_ = 0;
+            ++round_;
+            changed_.notify_all();
+            return;
+        }
+        changed_.wait(lock, [&] { return ended_ || round_ != round; });
+        if (round_ == round) throw_ended();
+    }
+
+    // A rank will not come again: whoever waits for it from now on waits in vain.
+    void end() {
+        const std::lock_guard lock(mutex_);
+        ended_ = true;
+        changed_.notify_all();
+    }
+
+  private:
+    [[noreturn]] static void throw_ended() { throw Error("another rank has ended"); }
+
+    std::vector<Call> calls_;
+    std::mutex mutex_;
+    std::condition_variable changed_;
+    int64_t waiting_ = 0, round_ = 0;
+    bool ended_ = false;
+};
+
+class ThreadRank final : public Collectives {
+  public:
+    ThreadRank(Meeting& meeting, int64_t rank) : meeting_(meeting), rank_(rank) {}
+
+    int64_t rank() const override { return rank_; }
+    int64_t ranks() const override { return meeting_.ranks(); }
+    std::string name() const override { return "threads"; }
+
+    void barrier() override {
+        meet({.what = "barrier"}, [] {});
+    }
+
+    void broadcast(void* data, int64_t bytes, int64_t root) override {
+        meet({.what = "broadcast", .bytes = bytes, .root = root, .data = data}, [&] {
+            if (rank_ != root) copy(data, 0, root, 0, bytes);
+        });
+    }
+
+    void all_gather(const void* in, void* out, int64_t bytes) override {
+        meet({.what = "all_gather", .bytes = bytes, .data = in}, [&] {
+            for (int64_t r = 0; r < ranks(); ++r) copy(out, r, r, 0, bytes);
+        });
+    }
+
+    void all_to_all(const void* in, void* out, int64_t bytes) override {
+        meet({.what = "all_to_all", .bytes = bytes, .data = in}, [&] {
+            for (int64_t r = 0; r < ranks(); ++r) copy(out, r, r, rank_, bytes);
+        });
+    }
+
+  private:
+    // Nobody goes on, and perhaps changes what the others read, before all have read it.
+    template <typename Read>
+    void meet(const Call& call, const Read& read) {
+        meeting_.announce(rank_, call);
+        read();
+        meeting_.wait();
+    }
+
+    // Block `to` of out := block `from` of what `rank` announced.
+    void copy(void* out, int64_t to, int64_t rank, int64_t from, int64_t bytes) const {
+        if (bytes == 0) return;
+        std::memcpy(static_cast<char*>(out) + to * bytes,
+                    static_cast<const char*>(meeting_.call(rank).data) + from * bytes,
+                    static_cast<size_t>(bytes));
+    }
+
+    Meeting& meeting_;
+    int64_t rank_;
+};
+
+}  // namespace
+
+void run_thread_ranks(int64_t ranks, const std::function<void(Collectives&)>& body) {
+    VILA_CHECK(ranks > 0, "expected at least one rank, got ", ranks);
+    Meeting meeting(ranks);
+    std::mutex mutex;
+    std::exception_ptr first;
+    std::vector<std::thread> threads;
+    for (int64_t rank = 0; rank < ranks; ++rank)
+        threads.emplace_back([&, rank] {
+            ThreadRank collectives(meeting, rank);
+            try {
+                body(collectives);
+            } catch (...) {
+                {
+                    const std::lock_guard lock(mutex);
+                    if (!first) first = std::current_exception();
+                }
+            }
+            meeting.end();
+        });
+    for (std::thread& thread : threads) thread.join();
+    if (first) std::rethrow_exception(first);
+}
+
+}  // namespace vila::dist
