@@ -27,6 +27,10 @@ bool PartWeights::add(const WeightSource& source, Part part) {
     return !names_.empty();
 }
 
+DType PartWeights::Stored::dtype() const {
+    return dtype_of_stored(file->stored_dtype(name), file->path(), name);
+}
+
 const PartWeights::Stored* PartWeights::find(const std::string& name) const {
     const auto found = stored_.find(name);
     return found == stored_.end() ? nullptr : &found->second;
@@ -46,9 +50,7 @@ bool is_needless(Part part, const std::string& name, const nn::ParameterTable& t
     return false;
 }
 
-void load_part(const Layout& layout, Part part, nn::ParameterTable& table, Device& device,
-               DType dtype, WeightMemory memory) {
-    const PartWeights weights(layout.weights(part), part);
+void check_part(const PartWeights& weights, Part part, const nn::ParameterTable& table) {
     std::vector<std::string> known;
     for (const nn::Parameter& parameter : table) known.push_back(parameter.name);
     for (const std::string& name : weights.names()) {
@@ -62,19 +64,26 @@ void load_part(const Layout& layout, Part part, nn::ParameterTable& table, Devic
         const PartWeights::Stored* stored = weights.find(parameter.name);
         VILA_CHECK(stored != nullptr, weights.path().string(), ": weight ", parameter.name, " ",
                    parameter.shape, " is missing");
-        const TensorFile& file = *stored->file;
-        const std::string where = file.path().string() + ": ";
-        const DType stored_dtype =
-            dtype_of_stored(file.stored_dtype(stored->name), file.path(), stored->name);
-        VILA_CHECK(is_floating(stored_dtype), where, "tensor ", stored->name, " has dtype ",
-                   stored_dtype, ": expected a floating one");
-        VILA_CHECK_EQ(file.shape(stored->name), parameter.shape, where, "shape of tensor ",
+        const std::string where = stored->file->path().string() + ": ";
+        const DType dtype = stored->dtype();
+        VILA_CHECK(is_floating(dtype), where, "tensor ", stored->name, " has dtype ", dtype,
+                   ": expected a floating one");
+        VILA_CHECK_EQ(stored->file->shape(stored->name), parameter.shape, where, "shape of tensor ",
                       stored->name, ", by the configuration ", parameter.axes);
+    }
+}
+
+void load_part(const Layout& layout, Part part, nn::ParameterTable& table, Device& device,
+               DType dtype, WeightMemory memory) {
+    const PartWeights weights(layout.weights(part), part);
+    check_part(weights, part, table);
+    for (const nn::Parameter& parameter : table) {
+        const PartWeights::Stored& stored = *weights.find(parameter.name);
         // What is converted is copied by that; mapping the source spares a second copy.
         const bool may_map = device.kind() == DeviceKind::Cpu &&
-                             (memory == WeightMemory::Mapped || stored_dtype != dtype);
-        const Tensor value =
-            may_map ? file.view(stored->name, device) : file.load(stored->name, device);
+                             (memory == WeightMemory::Mapped || stored.dtype() != dtype);
+        const Tensor value = may_map ? stored.file->view(stored.name, device)
+                                     : stored.file->load(stored.name, device);
         table.assign(parameter.name, value, dtype, false);
     }
 }

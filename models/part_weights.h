@@ -21,6 +21,9 @@ class PartWeights {
     struct Stored {
         const TensorFile* file = nullptr;
         std::string name;  // in that file
+
+        // Throws when no Tensor can hold it.
+        DType dtype() const;
     };
     // Names inside the part, in the order of the files.
     const std::vector<std::string>& names() const { return names_; }
@@ -47,9 +50,12 @@ enum class WeightMemory {
 // from the configuration, the head of a tied model, the text half of CLIP, SigLIP's pooling head.
 bool is_needless(Part part, const std::string& name, const nn::ParameterTable& table);
 
-// Gives every parameter of the table its values, converted to `dtype`, without gradients. Throws,
-// naming file and tensor, when a parameter has no tensor, a tensor has no parameter, or a shape
-// differs.
+// Throws, naming file and tensor, unless the weights are those of the table: when a tensor has no
+// parameter, a parameter no tensor, a shape differs, or a dtype is not a floating one.
+void check_part(const PartWeights& weights, Part part, const nn::ParameterTable& table);
+
+// Gives every parameter of the table its values, converted to `dtype`, without gradients. Throws
+// as check_part does.
 void load_part(const Layout& layout, Part part, nn::ParameterTable& table, Device& device,
                DType dtype, WeightMemory memory);
 

@@ -63,7 +63,11 @@ void write_bytes(AtomicFile& file, const Tensor& tensor) {
     }
 }
 
-std::string header_json(const NamedTensors& sorted,
+int64_t bytes_of(const PendingTensor& tensor) {
+    return checked_mul(tensor.shape.numel(), dtype_size(tensor.dtype));
+}
+
+std::string header_json(const std::vector<PendingTensor>& sorted,
                         const std::map<std::string, std::string>& metadata) {
     std::string json = "{\"__metadata__\":{";
     for (const auto& [key, value] : metadata) {
@@ -72,13 +76,14 @@ std::string header_json(const NamedTensors& sorted,
     }
     json += '}';
     int64_t offset = 0;
-    for (const auto& [name, tensor] : sorted) {
+    for (const PendingTensor& tensor : sorted) {
         std::string shape;
-        for (const int64_t extent : tensor.shape()) shape += str(shape.empty() ? "" : ",", extent);
-        json += str(",", json_quoted(name), ":{\"dtype\":\"",
-                    kDTypeNames[writing_order(tensor.dtype())].name, "\",\"shape\":[", shape,
-                    "],\"data_offsets\":[", offset, ",", offset + tensor.bytes(), "]}");
-        offset += tensor.bytes();
+        for (const int64_t extent : tensor.shape) shape += str(shape.empty() ? "" : ",", extent);
+        const int64_t end = offset + bytes_of(tensor);
+        json += str(",", json_quoted(tensor.name), ":{\"dtype\":\"",
+                    kDTypeNames[writing_order(tensor.dtype)].name, "\",\"shape\":[", shape,
+                    "],\"data_offsets\":[", offset, ",", end, "]}");
+        offset = end;
     }
     json += '}';
     json.resize((json.size() + 7) / 8 * 8, ' ');
@@ -144,23 +149,33 @@ Tensor SafetensorsFile::view(const std::string& name, Device& cpu) const {
 
 void write_safetensors(const std::filesystem::path& path, const NamedTensors& tensors,
                        std::map<std::string, std::string> metadata) {
-    metadata.emplace("format", "pt");
-    for (const auto& [name, tensor] : tensors)
+    std::vector<PendingTensor> pending;
+    for (const auto& [name, tensor] : tensors) {
         VILA_CHECK(tensor.defined(), path.string(), ": tensor ", name, " is undefined");
-    NamedTensors sorted = tensors;
-    std::sort(sorted.begin(), sorted.end(), [](const auto& a, const auto& b) {
-        const int order_a = writing_order(a.second.dtype());
-        const int order_b = writing_order(b.second.dtype());
-        return order_a != order_b ? order_a > order_b : a.first < b.first;
+        pending.push_back(
+            {name, tensor.dtype(), tensor.shape(), [&tensor = tensor] { return tensor; }});
+    }
+    write_safetensors(path, std::move(pending), std::move(metadata));
+}
+
+void write_safetensors(const std::filesystem::path& path, std::vector<PendingTensor> tensors,
+                       std::map<std::string, std::string> metadata) {
+    metadata.emplace("format", "pt");
+    std::sort(tensors.begin(), tensors.end(), [](const auto& a, const auto& b) {
+        const int order_a = writing_order(a.dtype);
+        const int order_b = writing_order(b.dtype);
+        return order_a != order_b ? order_a > order_b : a.name < b.name;
     });
     int64_t data_bytes = 0;
     std::set<std::string> names;
-    for (const auto& [name, tensor] : sorted) {
-        VILA_CHECK(name != "__metadata__", path.string(), ": a tensor cannot be called ", name);
-        VILA_CHECK(names.insert(name).second, path.string(), ": tensor ", name, " twice");
-        data_bytes += tensor.bytes();
+    for (const PendingTensor& tensor : tensors) {
+        VILA_CHECK(tensor.name != "__metadata__", path.string(), ": a tensor cannot be called ",
+                   tensor.name);
+        VILA_CHECK(names.insert(tensor.name).second, path.string(), ": tensor ", tensor.name,
+                   " twice");
+        data_bytes += bytes_of(tensor);
     }
-    const std::string json = header_json(sorted, metadata);
+    const std::string json = header_json(tensors, metadata);
     // What we would refuse to read, we refuse to write.
     SafetensorsHeader::parse(json, data_bytes);
 
@@ -170,7 +185,11 @@ void write_safetensors(const std::filesystem::path& path, const NamedTensors& te
         prefix[i] = static_cast<unsigned char>(static_cast<uint64_t>(json.size()) >> (8 * i));
     file.write(prefix, 8);
     file.write(json.data(), static_cast<int64_t>(json.size()));
-    for (const auto& [name, tensor] : sorted) write_bytes(file, tensor);
+    for (const PendingTensor& tensor : tensors) {
+        const Tensor made = tensor.make();
+        VILA_ASSERT(made.dtype() == tensor.dtype && made.shape() == tensor.shape);
+        write_bytes(file, made);
+    }
     file.commit();
 }
 

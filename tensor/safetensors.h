@@ -9,6 +9,7 @@
 // Not here: shard indexes and model layouts (models/model_directory.h).
 
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -49,11 +50,21 @@ class SafetensorsFile : public TensorFile {
     SafetensorsHeader header_;
 };
 
+// A tensor that is made when its turn to be written comes, so that not all are in memory at once.
+struct PendingTensor {
+    std::string name;
+    DType dtype = DType::F32;
+    Shape shape;
+    std::function<Tensor()> make;  // of that dtype and shape
+};
+
 // Writes the tensors, from any device, in the order and layout of the reference writer (widest
 // types first, then by name; header padded to 8 bytes), through a temporary file and a rename, so
 // that a reader which has the older file mapped keeps it. "format" = "pt" is added to `metadata`
 // unless it is there. Throws on a name used twice, an undefined tensor or a full disk.
 void write_safetensors(const std::filesystem::path& path, const NamedTensors& tensors,
+                       std::map<std::string, std::string> metadata = {});
+void write_safetensors(const std::filesystem::path& path, std::vector<PendingTensor> tensors,
                        std::map<std::string, std::string> metadata = {});
 
 }  // namespace vila

@@ -12,6 +12,7 @@ namespace vila::tools {
 int cmd_train(Args& args);
 int cmd_bench(Args& args);
 int cmd_chat(Args& args);
+int cmd_convert(Args& args);
 int cmd_data(Args& args);
 int cmd_demo(Args& args);
 int cmd_eval(Args& args);

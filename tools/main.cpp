@@ -29,6 +29,7 @@ std::vector<Command> commands() {
         {"eval", cmd_eval, "score a model on held-out questions"},
         {"tokenize", cmd_tokenize, "text to token ids and back"},
         {"preprocess", cmd_preprocess, "pictures to pixel values"},
+        {"convert", cmd_convert, "a model in another layout or dtype"},
         {"data", cmd_data, "make and measure datasets"},
         {"inspect", cmd_inspect, "look into models, checkpoints and samples"},
         {"bench", cmd_bench, "hot paths beside the limits of this machine"},
