@@ -269,6 +269,36 @@ TEST_F(TorchFileTest, RefusesDamagedArchives) {
     expect_refused(more, "cut short");
 }
 
+// torch.save ends its archives with a zip64 record too.
+TEST_F(TorchFileTest, RefusesDamagedZip64Records) {
+    std::string good;
+    {
+        std::ifstream file(golden_path(), std::ios::binary);
+        good.assign(std::istreambuf_iterator<char>(file), {});
+    }
+    const size_t record = good.size() - 22 - 20 - 56;
+    ASSERT_EQ(good.substr(record, 4), "PK\6\6");
+    const auto expect = [&](size_t at, const std::string& part) {
+        std::string bytes = good;
+        ++bytes[at];
+        expect_refused(bytes, part);
+    };
+    expect(record, "signature of its zip64 record");
+    expect(record + 4, "length of its zip64 record");
+    expect(record + 16, "in several parts");
+    expect(record + 24, "members of its zip64 record");
+    expect(record + 40, "two end records disagree");
+    expect(record + 48, "two end records disagree");
+    expect(record + 56 + 8, "place of its zip64 record");
+    expect(record + 56 + 15, "a size of");
+    expect(record + 56 + 16, "parts of the archive");
+    // The old record may leave everything to the new one, but must not contradict it.
+    std::string deferring = good;
+    for (size_t at = good.size() - 22 + 8; at < good.size() - 22 + 20; ++at) deferring[at] = '\xff';
+    std::ofstream(directory.path() / "a.bin", std::ios::binary) << deferring;
+    EXPECT_EQ(TorchFile(directory.path() / "a.bin").names().size(), 14U);
+}
+
 TEST_F(TorchFileTest, RefusesEveryOtherOperation) {
     // What the interpreter knows; everything else must be named.
     const std::string known = "\x80.(})t\x85\x86\x87suaeXUJKM\x8aGN\x88\x89qrhjcQRb]";
