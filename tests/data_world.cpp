@@ -121,7 +121,8 @@ TEST_F(World, AnswersAgreeWithCaptions) {
             EXPECT_EQ(question.starts_with("<image>\n"), turn == 0);
             if (turn == 0) question = question.substr(8);
             const std::string answer = turns[turn + 1]["value"];
-            if (question == "describe the image .") {
+            // Vague requests, like the plain one, want the description when nothing came before.
+            if (question == "describe the image ." || answer.starts_with("a ")) {
                 EXPECT_EQ(answer + " .", captions[row["image"]]);
             } else if (question == "how many objects are there ?") {
                 EXPECT_EQ(answer, kCounts[objects.size() - 1]);
@@ -142,6 +143,41 @@ TEST_F(World, AnswersAgreeWithCaptions) {
         }
     }
     EXPECT_GT(checked, 100);
+}
+
+// The in-context task asks what no training conversation asks, but conversations do have requests
+// that name nothing: the answers to those are of one kind.
+TEST_F(World, VagueRequestsKeepToOneKindOfAnswer) {
+    std::map<std::string, std::string> captions;
+    for (const std::string& line : lines(world() / "captions.jsonl")) {
+        const json pair = json::parse(line);
+        captions[pair["image"]] = pair["caption"];
+    }
+    EXPECT_EQ(read(world() / "instructions.json").find(kOpenQuestion), std::string::npos);
+    EXPECT_EQ(read(world() / "instructions-multi.json").find(kOpenQuestion), std::string::npos);
+    std::map<std::string, int> seen;
+    for (const json& row : json::parse(read(world() / "instructions-multi.json"))) {
+        const json& turns = row["conversations"];
+        const std::string question = turns[0]["value"];
+        const bool vague = question.find("go on") != std::string::npos ||
+                           question.find("this") != std::string::npos;
+        std::set<std::string> kinds;
+        for (size_t image = 0; vague && image < row["image"].size(); ++image) {
+            EXPECT_EQ(turns[2 * image]["value"], question);
+            const std::string caption = captions[row["image"][image]];
+            if (caption.empty()) continue;
+            const std::string answer = turns[2 * image + 1]["value"];
+            std::string kind = answer + " ." == caption ? "description" : "none";
+            const auto objects = parse_caption(caption);
+            for (const auto& [name, value] : objects.at(0))
+                if (value == answer) kind = name;
+            kinds.insert(kind);
+        }
+        EXPECT_LE(kinds.size(), 1u) << row;
+        for (const std::string& kind : kinds) ++seen[kind];
+    }
+    EXPECT_EQ(seen.size(), 4u);  // color, shape, size, description
+    EXPECT_EQ(seen.count("none") + seen.count("position"), 0u);
 }
 
 TEST_F(World, TestImagesAndQuestionsAreHeldOut) {

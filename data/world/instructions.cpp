@@ -1,5 +1,7 @@
 // Conversations: about one image, about several, about written words, and about no image.
 
+#include <array>
+
 #include "data/world/corpora.h"
 #include "data/world/evaluation.h"
 #include "data/world/render.h"
@@ -34,6 +36,14 @@ void add_turn(Json& conversations, const Question& question, bool with_image) {
     conversations.push_back({{"from", "gpt"}, {"value", question.answer}});
 }
 
+// Requests that only the conversation before them explains; with nothing before, they want the
+// description. There are many, so that a new wording is understood too; none is kOpenQuestion,
+// which is for tests.
+constexpr std::array<std::string_view, 12> kVagueRequests = {
+    "and this one ?",      "say what you see .", "go on .",        "what now ?",
+    "your turn .",         "tell me .",          "the next one .", "how is it ?",
+    "what have we here ?", "same again .",       "look at it .",   "this ?"};
+
 // What can be asked about an image of a single object; the description comes last. The place is
 // asked for in other words than kOpenQuestion, which wants no place.
 std::vector<Question> single_object_questions(const Scene& scene) {
@@ -45,28 +55,39 @@ std::vector<Question> single_object_questions(const Scene& scene) {
             description_question(scene)};
 }
 
-// The description and one or two of the others, in random order.
+// The description and one or two of the others, in random order; the description first where a
+// vague request asks for it.
 std::vector<Question> describe_and_ask(const Scene& scene, WorldRandom& random) {
     std::vector<Question> questions = single_object_questions(scene);
-    const Question description = questions.back();
+    Question description = questions.back();
     questions.pop_back();
     random.shuffle(questions);
     questions.resize(static_cast<size_t>(random.between(1, 2)));
-    questions.insert(questions.begin() + random.below(2), description);
+    const bool vague = random.chance(.5);
+    if (vague) description.text = random.pick(kVagueRequests);
+    questions.insert(questions.begin() + (vague ? 0 : random.below(2)), description);
     return questions;
 }
 
 // Questions about several images, each about its own: one kind of look-up for all, one question
-// about single objects for all, or any question about single objects.
+// about single objects for all, any question about single objects, or a vague request with answers
+// of one kind.
 class ManyImages {
   public:
     explicit ManyImages(WorldRandom& random)
-        : kind_(random.pick(kQuestionKinds)),
+        : vague_(random.chance(.4) ? random.pick(kVagueRequests) : std::string_view()),
+          kind_(random.pick(kQuestionKinds)),
           single_(random.chance(.5)),
           mixed_(random.chance(.25)),
           which_(static_cast<size_t>(random.below(5))) {}
 
     std::pair<std::string, Question> next(const Pool& pool, WorldRandom& random) const {
+        if (!vague_.empty()) {
+            const SceneImage& image = pool.one_object(random);
+            const size_t kind = which_ == 3 ? 4 : which_;  // the description twice, no place
+            const std::string answer = single_object_questions(image.scene)[kind].answer;
+            return {image.file, {std::string(vague_), answer}};
+        }
         while (true) {
             const SceneImage& image = single_ ? pool.one_object(random) : pool.several(random);
             if (single_) {
@@ -79,6 +100,7 @@ class ManyImages {
     }
 
   private:
+    std::string_view vague_;
     QuestionKind kind_;
     bool single_, mixed_;
     size_t which_;

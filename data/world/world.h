@@ -28,19 +28,19 @@ namespace vila::data {
 struct WorldOptions {
     uint64_t seed = 1;
     int train_single = 6000;
-    int train_multi = 10000;
+    int train_multi = 18000;
     int test_single = 1000;
     int test_multi = 1500;
     int word_images = 0;           // train images of written words; a tenth as many for tests
     int warmup_documents = 15000;  // lm-warmup.txt
     int documents = 65000;         // lm.txt; lm-test.txt has a hundredth
     int document_words = 64;       // and 48 in lm-warmup.txt
-    int captions = 16000;
+    int captions = 24000;
     int alt_texts = 8000;
-    int referring_texts = 16000;
+    int referring_texts = 24000;
     int interleaved = 16000;
-    int conversations = 20000;
-    int multi_conversations = 12000;
+    int conversations = 36000;
+    int multi_conversations = 20000;
     int text_instructions = 16000;
     int questions = 500;  // a task
 
