@@ -263,13 +263,13 @@ TEST(WorldPictures, ShowEveryObjectInItsCell) {
         for (int shape = 0; shape < 5; ++shape) {
             Scene scene;
             scene.objects = {{cell, shape, 5, 1}};  // white
-            const Picture picture = render_scene(scene, random);
+            const Image image = render_scene(scene, random);
             std::array<int, 4> bright{};
             for (int y = 0; y < kSceneSide; ++y)
                 for (int x = 0; x < kSceneSide; ++x) {
                     const auto pixel = static_cast<size_t>(y * kSceneSide + x) * 3;
                     bright[static_cast<size_t>(y / 16 * 2 + x / 16)] +=
-                        picture.pixels[pixel] > 150 && picture.pixels[pixel + 1] > 150;
+                        image.rgb[pixel] > 150 && image.rgb[pixel + 1] > 150;
                 }
             for (int other = 0; other < 4; ++other)
                 EXPECT_EQ(bright[static_cast<size_t>(other)] > 30, other == cell);
@@ -278,7 +278,7 @@ TEST(WorldPictures, ShowEveryObjectInItsCell) {
 
 TEST(WorldPictures, RefuseLettersWithoutAFace) {
     WorldRandom random(1, "test");
-    EXPECT_EQ(render_word("CAT", random).pixels.size(), 64u * 64u * 3u);
+    EXPECT_EQ(render_word("CAT", random).rgb.size(), 64u * 64u * 3u);
     EXPECT_THROW(render_word("Q", random), Error);
     EXPECT_THROW(render_word("", random), Error);
 }

@@ -12,7 +12,8 @@ namespace vila::tools {
 // f32 flop/s (a multiply-add counts two) of a loop that touches registers only, on all threads of
 // the device and with its instruction set. Takes a few milliseconds.
 double multiply_add_rate(const CpuDevice& device);
-// The best of several such loops, for who measures once: another process may have a core meanwhile.
+// The best of several such loops by processor time, for who measures once: what other processes
+// take of the cores meanwhile does not lower it.
 double multiply_add_peak(const CpuDevice& device);
 
 // multiply_add_rate() for the bf16 dot product of pairs; 0 where the device has none.

@@ -2,6 +2,8 @@
 
 // Time and medians for the benchmarks.
 
+#include <time.h>
+
 #include <algorithm>
 #include <chrono>
 #include <vector>
@@ -16,6 +18,13 @@ double seconds_of(const Body& body) {
     const auto start = std::chrono::steady_clock::now();
     body();
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+// Processor time that the calling thread has used, in seconds.
+inline double thread_seconds() {
+    timespec time{};
+    ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+    return double(time.tv_sec) + 1e-9 * double(time.tv_nsec);
 }
 
 // The middle value, or the upper of the two; of at least one.

@@ -88,7 +88,7 @@ DemoOptions parse_options(Args& args) {
     DemoOptions options;
     args.option("--out", options.out, "folder for everything the demo makes");
     args.option("--scale", options.scale, "size of the world against the full demo's")
-        ->check(CLI::PositiveNumber);
+        ->check(CLI::Range(1e-4, 100.0));
     args.option("--set", options.overrides,
                 "a recipe override for every stage, as train.steps=10; may be repeated");
     options.common.declare(args);
@@ -121,16 +121,17 @@ Json train_stages(const DemoOptions& options, uint64_t seed) {
 }
 
 void print_how_to_go_on(const fs::path& out) {
+    const std::string program = fs::read_symlink("/proc/self/exe").string();
+    const std::string model = " --model " + (out / "model").string();
+    const std::string with_image =
+        model + " --image " + (out / "world/images/test/000000.png").string();
     std::printf(
         "\nThe report:        %s\n"
-        "Ask it yourself:   vila generate --model %s --image %s --prompt \"what color is the "
-        "circle "
-        "?\"\n"
-        "Talk to it:        vila chat --model %s --image %s\n"
-        "Train it further:  copy a recipe from %s and run vila train\n",
-        (out / "report.html").c_str(), (out / "model").c_str(),
-        (out / "world/images/test/000000.png").c_str(), (out / "model").c_str(),
-        (out / "world/images/test/000000.png").c_str(), (out / "recipes").c_str());
+        "Ask it yourself:   %s generate%s --prompt \"what color is the circle ?\"\n"
+        "Talk to it:        %s chat%s\n"
+        "Train it further:  copy a recipe from %s and give it to %s train\n",
+        (out / "report.html").c_str(), program.c_str(), with_image.c_str(), program.c_str(),
+        with_image.c_str(), (out / "recipes").c_str(), program.c_str());
 }
 
 }  // namespace

@@ -156,6 +156,14 @@ class Measurement {
     Json samples_ = Json::array();
 };
 
+std::string cell_text(const Json& value) {
+    if (value.is_string()) return value.get<std::string>();
+    if (!value.is_number()) return "-";
+    char text[32];
+    std::snprintf(text, sizeof text, "%.3f", value.get<double>());
+    return text;
+}
+
 }  // namespace
 
 Json measure_demo(const fs::path& directory, const CommonOptions& options) {
@@ -163,24 +171,22 @@ Json measure_demo(const fs::path& directory, const CommonOptions& options) {
 }
 
 std::string demo_summary(const Json& results) {
+    constexpr size_t kFirstColumn = 26, kLeastColumn = 10, kGap = 2;
     std::string text;
     for (const Json& table : results.at("tables")) {
+        const Json& columns = table.at("columns");
         text += "\n" + table.at("title").get<std::string>() + "\n";
         const auto add_row = [&](const Json& row) {
             for (size_t i = 0; i < row.size(); ++i) {
-                char cell[64];
-                const Json& value = row[i];
-                if (value.is_number()) {
-                    std::snprintf(cell, sizeof cell, "%12.3f", value.get<double>());
-                } else {
-                    const std::string word = value.is_string() ? value.get<std::string>() : "-";
-                    std::snprintf(cell, sizeof cell, i == 0 ? "%-26s" : "%12.22s", word.c_str());
-                }
-                text += cell;
+                const std::string cell = cell_text(row[i]);
+                const size_t width = std::max(kLeastColumn, columns[i].get<std::string>().size());
+                const std::string space(
+                    std::max(i == 0 ? kFirstColumn : width + kGap, cell.size()) - cell.size(), ' ');
+                text += i == 0 ? cell + space : space + cell;
             }
             text += "\n";
         };
-        add_row(table.at("columns"));
+        add_row(columns);
         for (const Json& row : table.at("rows")) add_row(row);
     }
     return text;

@@ -1,9 +1,8 @@
 #include "data/world/files.h"
 
-#include <stb_image_write.h>
-
 #include <cstdio>
 
+#include "data/image_write.h"
 #include "tensor/check.h"
 
 namespace vila::data {
@@ -32,16 +31,13 @@ Pool make_pool(const std::string& name, int single, int multi, uint64_t seed,
     return pool;
 }
 
-void write_picture(const Picture& picture, const std::filesystem::path& file) {
+void write_picture(const Image& picture, const std::filesystem::path& file) {
+    const std::vector<uint8_t> bytes = encode_png(picture);
     std::ofstream stream(file, std::ios::binary);
-    const auto append = [](void* target, void* bytes, int count) {
-        static_cast<std::ofstream*>(target)->write(static_cast<const char*>(bytes), count);
-    };
-    const int written = stbi_write_png_to_func(append, &stream, picture.side, picture.side, 3,
-                                               picture.pixels.data(), 3 * picture.side);
+    stream.write(reinterpret_cast<const char*>(bytes.data()),
+                 static_cast<std::streamsize>(bytes.size()));
     stream.close();
-    VILA_CHECK(written != 0 && !stream.fail(), file.string(),
-               ": cannot write this image; is the disk full?");
+    VILA_CHECK(!stream.fail(), file.string(), ": cannot write this image; is the disk full?");
 }
 
 LineWriter::LineWriter(const std::filesystem::path& file)

@@ -37,7 +37,7 @@ Pool make_pool(const std::string& name, int single, int multi, uint64_t seed,
                const std::filesystem::path& images);
 
 // Writes a PNG file; throws vila::Error when it cannot be written.
-void write_picture(const Picture& picture, const std::filesystem::path& file);
+void write_picture(const Image& picture, const std::filesystem::path& file);
 
 // A text file written line by line; close() checks that every byte arrived.
 class LineWriter {

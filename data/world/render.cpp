@@ -68,16 +68,15 @@ class Canvas {
         pixels_[static_cast<size_t>(y) * side_ + x] = color;
     }
 
-    Picture finish(double noise, WorldRandom& random) const {
-        Picture picture{side_, {}};
-        picture.pixels.reserve(pixels_.size() * 3);
+    Image finish(double noise, WorldRandom& random) const {
+        Image image(side_, side_);
+        auto byte = image.rgb.begin();
         for (const Rgb& pixel : pixels_)
             for (const double channel : pixel) {
                 const double noisy = channel + noise * random.normal();
-                picture.pixels.push_back(
-                    static_cast<uint8_t>(std::lround(std::clamp(noisy, 0.0, 255.0))));
+                *byte++ = static_cast<uint8_t>(std::lround(std::clamp(noisy, 0.0, 255.0)));
             }
-        return picture;
+        return image;
     }
 
   private:
@@ -93,7 +92,7 @@ Rgb random_color(double low, double high, WorldRandom& random) {
 
 }  // namespace
 
-Picture render_scene(const Scene& scene, WorldRandom& random) {
+Image render_scene(const Scene& scene, WorldRandom& random) {
     constexpr int kCellSide = kSceneSide / 2;
     Canvas canvas(kSceneSide, random_color(10, 70, random));
     for (const Object& object : scene.objects) {
@@ -111,7 +110,7 @@ Picture render_scene(const Scene& scene, WorldRandom& random) {
     return canvas.finish(kSceneNoise, random);
 }
 
-Picture render_word(const std::string& word, WorldRandom& random) {
+Image render_word(const std::string& word, WorldRandom& random) {
     constexpr int kPitch = 8;
     VILA_CHECK(!word.empty() && word.size() <= 3, "[world] a word of ", word.size(),
                " letters: expected 1 to 3");
