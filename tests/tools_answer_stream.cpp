@@ -51,6 +51,17 @@ TEST(AnswerStream, GivesBackWhatOnlyLookedLikeAStop) {
     EXPECT_EQ(stream("aaab", {"aab"}).text, "a");
 }
 
+TEST(AnswerStream, IdsBehindTheVocabularyAreNoText) {
+    const auto tokenizer = data::byte_tokenizer();
+    std::string text;
+    AnswerStream answer(*tokenizer, {}, [&](const std::string& piece) { text += piece; });
+    const auto behind = static_cast<int32_t>(tokenizer->vocab_size());
+    for (const int32_t id : {tokenizer->encode("a")[0], behind, 151935, tokenizer->encode("b")[0]})
+        EXPECT_TRUE(answer.push(id));
+    answer.finish();
+    EXPECT_EQ(text, "ab");
+}
+
 TEST(AnswerStream, RefusesAnEmptyStop) {
     EXPECT_THROW(stream("a", {""}), UsageError);
 }

@@ -19,13 +19,16 @@ size_t overlap(const std::string& text, const std::string& stop) {
 
 AnswerStream::AnswerStream(const data::Tokenizer& tokenizer, std::vector<std::string> stops,
                            std::function<void(const std::string& piece)> emit)
-    : decoder_(tokenizer), stops_(std::move(stops)), emit_(std::move(emit)) {
+    : vocab_size_(tokenizer.vocab_size()),
+      decoder_(tokenizer),
+      stops_(std::move(stops)),
+      emit_(std::move(emit)) {
     for (const std::string& stop : stops_)
         if (stop.empty()) throw UsageError("--stop: expected at least one character");
 }
 
 bool AnswerStream::push(int32_t id) {
-    held_ += decoder_.push(id);
+    if (id < vocab_size_) held_ += decoder_.push(id);
     return release(false);
 }
 

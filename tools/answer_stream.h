@@ -18,7 +18,8 @@ class AnswerStream {
     AnswerStream(const data::Tokenizer& tokenizer, std::vector<std::string> stops,
                  std::function<void(const std::string& piece)> emit);
 
-    // One more token; false once a stop string has come.
+    // One more token; false once a stop string has come. Ids behind the vocabulary, of which models
+    // have some to make their number round, are no text.
     bool push(int32_t id);
     // No more tokens: what was held back belongs to the answer.
     void finish();
@@ -29,6 +30,7 @@ class AnswerStream {
     // Emits what cannot be part of a stop string; with `at_end` everything before one.
     bool release(bool at_end);
 
+    int64_t vocab_size_;
     data::StreamingDecoder decoder_;
     std::vector<std::string> stops_;
     std::function<void(const std::string& piece)> emit_;

@@ -98,7 +98,7 @@ std::vector<std::string> generate_answers(const LoadedModel& loaded,
         }
         for (const Prompt& prompt : prompts) sequences.push_back(prompt.view());
         for (const auto& ids : models::generate_many(loaded.model(), sequences, generation))
-            answers.push_back(trimmed(loaded.tokenizer().decode(ids, true)));
+            answers.push_back(trimmed(loaded.text_of(ids)));
     }
     return answers;
 }

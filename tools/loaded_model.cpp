@@ -166,6 +166,13 @@ void LoadedModel::check_fits(const Prompt& prompt, int64_t new_tokens) const {
                "; shorten the prompt or lower --max-tokens");
 }
 
+std::string LoadedModel::text_of(const std::vector<int32_t>& ids) const {
+    std::vector<int32_t> known;
+    for (const int32_t id : ids)
+        if (id < tokenizer_->vocab_size()) known.push_back(id);
+    return tokenizer_->decode(known, true);
+}
+
 std::vector<int32_t> LoadedModel::stop_ids() const {
     std::vector<int32_t> ids = chat_template_.stop_ids(*tokenizer_);
     if (const auto eos = tokenizer_->eos_id()) append_unique(ids, *eos);

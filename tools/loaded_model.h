@@ -69,6 +69,9 @@ class LoadedModel {
 
     // Throws one clear line unless prompt and `new_tokens` more fit into the model's positions.
     void check_fits(const Prompt& prompt, int64_t new_tokens) const;
+    // The text of generated ids: without special tokens, and without the ids behind the vocabulary
+    // that some models have to make their number round.
+    std::string text_of(const std::vector<int32_t>& ids) const;
     // Ids after which generation stops: those of the template and of the vocabulary.
     std::vector<int32_t> stop_ids() const;
 

@@ -69,8 +69,7 @@ AnswerCard answer(const LoadedModel& loaded, const data::Sample& sample) {
     models::GenerateOptions options;
     options.stop_ids = loaded.stop_ids();
     options.max_tokens = std::min<int64_t>(static_cast<int64_t>(end - begin), kLongestAnswer);
-    card.answer =
-        text_of(models::generate(loaded.model(), prompt.view(), options), loaded.tokenizer());
+    card.answer = trimmed(loaded.text_of(models::generate(loaded.model(), prompt.view(), options)));
     card.correct = card.answer == card.truth;
     return card;
 }

@@ -56,7 +56,8 @@ Score score_prompt(const LoadedModel& loaded, const Prompt& prompt, bool keep) {
         score.logits = logits.reshape({-1, V}).to(DType::F32);
         if (batch.has_images()) {
             const autograd::NoGrad no_grad(loaded.device());
-            const Tensor tokens = model.project(autograd::Variable(batch.features)).value();
+            const autograd::Variable features(batch.features.to(model.dtype()));
+            const Tensor tokens = model.project(features).value();
             score.image_features = tokens.to(DType::F32)
                                        .reshape({static_cast<int64_t>(prompt.images.size()),
                                                  loaded.tokens_per_image(), -1});

@@ -17,6 +17,7 @@ and what PyTorch computes with them. Needs torch, transformers and safetensors.
 Weights are rounded to the dtype in which they are stored; everything is computed in float64.
 """
 
+import copy
 import json
 import shutil
 from pathlib import Path
@@ -61,6 +62,11 @@ def rounded(model, dtype):
         for parameter in model.parameters():
             parameter.copy_(parameter.to(dtype).to(parameter.dtype))
     return model.double()
+
+
+def save_part(model, directory):
+    """As transformers writes it, in bf16. A copy, because that rounds the rotary frequencies too."""
+    copy.deepcopy(model).to(torch.bfloat16).save_pretrained(directory)
 
 
 def stored(model, dtype):
@@ -181,8 +187,7 @@ def make_llava():
         image_token_index=LLAVA_IMAGE_TOKEN, image_seq_length=4)
     model = rounded(randomise(LlavaForConditionalGeneration(config).float(), 0.2), torch.bfloat16)
     model.eval()
-    model.to(torch.bfloat16).save_pretrained(OUT / "llava_hf")
-    model = model.double()
+    save_part(model, OUT / "llava_hf")
 
     tensors = {}
     for name, ids in SEQUENCES.items():
@@ -257,8 +262,7 @@ def make_vila15():
         image_size=22, patch_size=7)).float(), 0.2), torch.bfloat16)
     root = OUT / "vila15"
     for part, model in [("llm", llm), ("vision_tower", tower)]:
-        model.to(torch.bfloat16).save_pretrained(root / part)
-        model.double()
+        save_part(model, root / part)
 
     kinds = {"mlp_downsample": DownsampleProjector(12, 16), "linear": LinearProjector(12, 16),
              "mlp2x_gelu": MlpProjector(12, 16), "transformer": TransformerProjector(12, 16, 4)}
