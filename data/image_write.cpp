@@ -31,6 +31,18 @@ std::vector<uint8_t> encode_png(const Image& image) {
     return bytes;
 }
 
+std::vector<uint8_t> encode_jpeg(const Image& image, int quality) {
+    VILA_CHECK(1 <= quality && quality <= 100, "JPEG quality ", quality, ": expected 1 to 100");
+    check_image_size(image.width, image.height, kMaxImageFileBytes, "picture to be written");
+    std::vector<uint8_t> bytes;
+    const int done =
+        stbi_write_jpg_to_func(append, &bytes, static_cast<int>(image.width),
+                               static_cast<int>(image.height), 3, image.rgb.data(), quality);
+    VILA_CHECK(done != 0, "a picture of ", image.width, " x ", image.height,
+               " pixels cannot be written: out of memory");
+    return bytes;
+}
+
 void write_png(const std::filesystem::path& path, const Image& image) {
     const std::vector<uint8_t> bytes = encode_png(image);
     write_file_atomic(path, {reinterpret_cast<const char*>(bytes.data()), bytes.size()});

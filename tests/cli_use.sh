@@ -79,6 +79,8 @@ fails "headless/llm/config.json" generate --model headless --prompt hi
 # --- score ---
 echo '{"id": "a", "prompt": "<image>hi", "images": ["images/red.bmp"], "target": "red"}' >requests.jsonl
 expect 0 "" score --model $model --input requests.jsonl --output answers.jsonl --dump dump.safetensors
+expect 0 "" score --model $model --input requests.jsonl --output answers.jsonl --dump dump.safetensors --dtype bf16
+expect 0 "" score --model $model --input requests.jsonl --output answers.jsonl --dump dump.safetensors
 check "an image is -200" grep -q '"input_ids":\[0,-200,' answers.jsonl
 check "a target has a log probability" grep -q '"target_logprob":-[0-9]' answers.jsonl
 expect 0 "a.image_features" inspect dump.safetensors

@@ -23,6 +23,23 @@ TEST(DataImageWrite, PngComesBackUnchanged) {
     EXPECT_THROW(encode_png(Image(16385, 1)), Error);
 }
 
+TEST(DataImageWrite, JpegComesBackNearlyUnchanged) {
+    const Image image = scene(64, 47, 5);
+    double errors[2] = {};
+    for (const int quality : {30, 100}) {
+        const Image back = decode_image(encode_jpeg(image, quality), "jpeg");
+        ASSERT_EQ(back.rgb.size(), image.rgb.size());
+        double& sum = errors[quality == 100];
+        for (size_t i = 0; i < image.rgb.size(); ++i) sum += std::abs(back.rgb[i] - image.rgb[i]);
+        sum /= static_cast<double>(image.rgb.size());
+    }
+    EXPECT_LT(errors[1], 1.5);
+    EXPECT_LT(errors[1], errors[0]);
+    EXPECT_LT(errors[0], 40.0);
+    EXPECT_THROW(encode_jpeg(image, 0), Error);
+    EXPECT_THROW(encode_jpeg(Image(), 90), Error);
+}
+
 TEST(DataImageWrite, WritesAFileWholeOrNotAtAll) {
     const auto folder = std::filesystem::temp_directory_path() / "vila_image_write";
     std::filesystem::create_directories(folder);

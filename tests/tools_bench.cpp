@@ -7,6 +7,7 @@
 #include "tools/bench_attention.h"
 #include "tools/bench_gemm.h"
 #include "tools/bench_limits.h"
+#include "tools/bench_preprocess.h"
 #include "tools/bench_timing.h"
 #include "tools/bench_train_step.h"
 
@@ -108,6 +109,25 @@ TEST(Bench, TrainStepLearnsTheSmallestModel) {
         EXPECT_NE(train_step_table(*device, got).find("2 threads"), std::string::npos);
         EXPECT_EQ(train_step_json(*device, got).at("train_step").at("rows"), got.rows);
     }
+}
+
+TEST(Bench, PreprocessSeesEveryPictureInEveryPipeline) {
+    const std::vector<EncodedPicture> made_up = default_pictures();
+    const data::Image picture = data::decode_image(made_up.at(0).bytes, "made up");
+    EXPECT_EQ(picture.width, 640);
+    EXPECT_EQ(picture.height, 480);
+    EXPECT_GT(made_up[0].bytes.size(), 20000U);
+    EXPECT_LT(made_up[0].bytes.size(), 200000U);
+    const std::vector<PreprocessMeasurement> got =
+        bench_preprocess({made_up[0], made_up[0]}, default_pipelines(), 1);
+    ASSERT_EQ(got.size(), 3U);
+    for (const PreprocessMeasurement& x : got) {
+        EXPECT_EQ(x.pictures, 2);
+        EXPECT_GT(x.decode_seconds, 0.0);
+        EXPECT_GT(x.seconds, 0.0);
+        EXPECT_NE(preprocess_table(got).find(x.pipeline), std::string::npos);
+    }
+    EXPECT_EQ(preprocess_json(got).at("preprocess").size(), 3U);
 }
 
 TEST(Bench, DefaultShapesCoverForwardAndBackward) {

@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "tensor/file.h"
 #include "tensor/nearest_name.h"
 #include "tools/bench_attention.h"
 #include "tools/bench_gemm.h"
+#include "tools/bench_preprocess.h"
 #include "tools/bench_train_step.h"
 #include "tools/commands.h"
 
@@ -17,6 +19,7 @@ struct BenchOptions {
     bool as_json = false;
     int repetitions = 9;
     DType dtype = DType::F32;
+    std::vector<std::string> images;
 };
 
 void print(const BenchOptions& options, const nlohmann::json& json, const std::string& table) {
@@ -48,16 +51,25 @@ void run_train_step(CpuDevice& device, const BenchOptions& options) {
     print(options, train_step_json(device, measurement), train_step_table(device, measurement));
 }
 
+void run_preprocess(CpuDevice&, const BenchOptions& options) {
+    std::vector<EncodedPicture> pictures;
+    for (const std::string& path : options.images) {
+        const std::string bytes = read_file(path, data::kMaxImageFileBytes);
+        pictures.push_back({path, {bytes.begin(), bytes.end()}});
+    }
+    if (pictures.empty()) pictures = default_pictures();
+    const auto measurements = bench_preprocess(pictures, default_pipelines(), options.repetitions);
+    print(options, preprocess_json(measurements), preprocess_table(measurements));
+}
+
 struct Bench {
     const char* name;
     void (*run)(CpuDevice& device, const BenchOptions& options);
 };
 
 constexpr Bench kBenches[] = {
-    {"gemm", run_gemm},
-    {"attention", run_attention},
-    {"train-step", run_train_step},
-    {"decode", run_decode},
+    {"gemm", run_gemm},     {"attention", run_attention},   {"train-step", run_train_step},
+    {"decode", run_decode}, {"preprocess", run_preprocess},
 };
 
 }  // namespace
@@ -67,9 +79,12 @@ int cmd_bench(Args& args) {
     BenchOptions options;
     CommonOptions common;
     args.optional_positional("WHAT", what,
-                             "gemm, attention, train-step or decode; all of them when absent");
+                             "gemm, attention, train-step, decode or preprocess; all of them when "
+                             "absent");
     args.option("--repetitions", options.repetitions, "medians are of that many")
         ->check(CLI::PositiveNumber);
+    args.option("--image", options.images,
+                "preprocess: an image file instead of a made-up one; once for each image");
     args.flag("--json", options.as_json, "print JSON, one object a bench");
     common.declare(args);
     args.parse();
