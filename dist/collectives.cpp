@@ -4,6 +4,8 @@
 #include <cstring>
 
 #include "tensor/check.h"
+#include "tensor/cpu/cpu_device.h"
+#include "tensor/cpu/parallel.h"
 
 namespace vila::dist {
 
@@ -26,21 +28,24 @@ class OneProcess final : public Collectives {
     }
 };
 
-// sums[i] = parts[0][i] + parts[1][i] + ... in Sum, for `ranks` parts of `count` values in a row.
+// sums[i] = parts[0][i] + parts[1][i] + ... in Sum, for `ranks` parts of `count` values in a row;
+// or sums[i] += ... from left to right.
 template <typename Sum, typename In, typename Out>
-void add_parts(const In* parts, int64_t ranks, int64_t count, Out* sums) {
-#pragma omp parallel for schedule(static)
-    for (int64_t i = 0; i < count; ++i) {
-        Sum sum{};
-        for (int64_t r = 0; r < ranks; ++r) sum += static_cast<Sum>(parts[r * count + i]);
-        sums[i] = static_cast<Out>(sum);
-    }
+void add_parts(const In* parts, int64_t ranks, int64_t count, bool accumulate, Out* sums,
+               const CpuDevice& device) {
+    cpu_kernels::parallel_for(device, count, ranks, [=](int64_t begin, int64_t end) {
+        for (int64_t i = begin; i < end; ++i) {
+            Sum sum = accumulate ? static_cast<Sum>(sums[i]) : Sum{};
+            for (int64_t r = 0; r < ranks; ++r) sum += static_cast<Sum>(parts[r * count + i]);
+            sums[i] = static_cast<Out>(sum);
+        }
+    });
 }
 
-void add_parts(const Tensor& parts, int64_t ranks, const Tensor& output) {
+void add_parts(const Tensor& parts, int64_t ranks, bool accumulate, const Tensor& output) {
     const int64_t count = output.numel();
     const auto add = [&]<typename Sum, typename In, typename Out>(Sum, In, Out) {
-        add_parts<Sum>(parts.data<In>(), ranks, count, output.data<Out>());
+        add_parts<Sum>(parts.data<In>(), ranks, count, accumulate, output.data<Out>(), cpu(output));
     };
     if (parts.dtype() == DType::F64) return add(double{}, double{}, double{});
     if (parts.dtype() == DType::F32) return add(float{}, float{}, float{});
@@ -78,12 +83,14 @@ std::unique_ptr<Collectives> one_process() {
     return std::make_unique<OneProcess>();
 }
 
-void reduce_scatter(Collectives& collectives, const Tensor& input, const Tensor& output) {
+void reduce_scatter(Collectives& collectives, const Tensor& input, const Tensor& output,
+                    bool accumulate) {
     slice_size(collectives, output, input);
     check_addable(input, output);
+    if (collectives.ranks() == 1) return add_parts(input, 1, accumulate, output);
     const Tensor parts = Tensor::empty(input.device(), input.shape(), input.dtype());
     collectives.all_to_all(input.raw(), parts.raw(), input.bytes() / collectives.ranks());
-    add_parts(parts, collectives.ranks(), output);
+    add_parts(parts, collectives.ranks(), accumulate, output);
 }
 
 void all_gather(Collectives& collectives, const Tensor& input, const Tensor& output) {

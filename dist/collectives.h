@@ -49,8 +49,10 @@ std::unique_ptr<Collectives> one_process();
 
 // input (ranks * n values), output (n values): output is the sum over the ranks of their slice
 // rank() of input. Sums are taken in f32, or in f64 where input is f64, and rounded once to the
-// dtype of output: f32, or that of input. What travels is input as it is.
-void reduce_scatter(Collectives& collectives, const Tensor& input, const Tensor& output);
+// dtype of output: f32, or that of input. What travels is input as it is. With `accumulate` the
+// sum goes on from what output holds: ((output + slice of rank 0) + slice of rank 1) + ...
+void reduce_scatter(Collectives& collectives, const Tensor& input, const Tensor& output,
+                    bool accumulate = false);
 // input (n values), output (ranks * n values), of one dtype: slice r of output is rank r's input.
 void all_gather(Collectives& collectives, const Tensor& input, const Tensor& output);
 // data (any number of values): becomes the sum over the ranks; the same bits on every rank.

@@ -11,6 +11,10 @@ Launched read_launcher() {
     // srun's variable for the step, not for the allocation: a command in a batch script is alone.
     for (const char* name : {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS"})
         launched.ranks = std::max(launched.ranks, environment_int(name));
+    for (const char* name : {"OMPI_COMM_WORLD_RANK", "PMI_RANK", "SLURM_PROCID"})
+        launched.rank = std::max(launched.rank, environment_int(name));
+    for (const char* name : {"OMPI_COMM_WORLD_LOCAL_SIZE", "MPI_LOCALNRANKS"})
+        launched.local_ranks = std::max(launched.local_ranks, environment_int(name));
     for (const char* name : {"OMPI_COMM_WORLD_LOCAL_RANK", "MPI_LOCALRANKID", "SLURM_LOCALID"})
         launched.local_rank = std::max(launched.local_rank, environment_int(name));
     return launched;

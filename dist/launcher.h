@@ -7,8 +7,10 @@
 namespace vila::dist {
 
 struct Launched {
-    int64_t ranks = 1;       // of the job; 1 where nothing is said
-    int64_t local_rank = 0;  // among the ranks on this machine: which device to take
+    int64_t ranks = 1;  // of the job; 1 where nothing is said
+    int64_t rank = 0;
+    int64_t local_ranks = 1;  // on this machine
+    int64_t local_rank = 0;   // among them: which device to take
 };
 
 // Reads Open MPI's, PMI's and Slurm's variables. Throws when one is not a number.

@@ -12,11 +12,17 @@ namespace {
 
 constexpr EnvironmentSwitch kSwitches[] = {
     {"VILA_TEST_SEED", "1", "seed of the random values that tests draw"},
+    {"VILA_TEST_CASES", "24", "random cases that tests of many ranks draw"},
     {"OMPI_COMM_WORLD_SIZE", "1", "set by mpirun of Open MPI: ranks of the job"},
+    {"OMPI_COMM_WORLD_RANK", "0", "set by mpirun of Open MPI: rank of the process"},
+    {"OMPI_COMM_WORLD_LOCAL_SIZE", "1", "set by mpirun of Open MPI: ranks on this machine"},
     {"OMPI_COMM_WORLD_LOCAL_RANK", "0", "set by mpirun of Open MPI: rank on this machine"},
     {"PMI_SIZE", "1", "set by other launchers: ranks of the job"},
+    {"PMI_RANK", "0", "set by other launchers: rank of the process"},
+    {"MPI_LOCALNRANKS", "1", "set by other launchers: ranks on this machine"},
     {"MPI_LOCALRANKID", "0", "set by other launchers: rank on this machine"},
     {"SLURM_STEP_NUM_TASKS", "1", "set by srun: ranks of the job step"},
+    {"SLURM_PROCID", "0", "set by srun: rank of the process"},
     {"SLURM_LOCALID", "0", "set by srun: rank on this machine"},
 };
 

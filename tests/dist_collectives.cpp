@@ -8,26 +8,16 @@
 #include <cmath>
 #include <functional>
 
-#include "dist/mpi_ranks.h"
 #include "dist/thread_ranks.h"
 #include "tensor/check.h"
 #include "tensor/cpu/cpu_device.h"
 #include "tensor/random.h"
+#include "tests/dist_job.h"
 
 namespace vila::dist {
 namespace {
 
-// The job of this process: one rank, or those of mpirun. Opened by main() below.
-Collectives* g_job = nullptr;
-
 using Body = std::function<void(Collectives&)>;
-
-// Runs the case on every implementation there is here.
-void on_every_implementation(const Body& body) {
-    body(*g_job);
-    if (g_job->ranks() > 1) return;
-    for (const int64_t ranks : {1, 2, 3, 5, 8, 16}) run_thread_ranks(ranks, body);
-}
 
 double value(int64_t rank, int64_t i) {
     return random_uniform(random_key(7, std::to_string(rank)), static_cast<uint64_t>(i)) - 0.5;
@@ -189,10 +179,3 @@ TEST(ThreadRanks, ARankThatLeavesEarlyIsNoticed) {
 
 }  // namespace
 }  // namespace vila::dist
-
-int main(int argc, char** argv) {
-    testing::InitGoogleTest(&argc, argv);
-    const auto job = vila::dist::join_ranks();
-    vila::dist::g_job = job.get();
-    return RUN_ALL_TESTS();
-}

@@ -1,0 +1,55 @@
+#pragma once
+
+// Which parameters travel together. A plan is made once, from the parameters alone, so that every
+// rank has the same buckets in the same order without asking.
+//
+// Parameters are taken from the last declared to the first, which is about the order in which
+// backward() finishes their gradients; a bucket holds one dtype and is closed by the parameter that
+// fills it. Every parameter starts at a multiple of 64 values; the end is padded so that each rank
+// gets an equal slice of whole 64s. But for that padding a plan does not depend on the number of
+// ranks.
+
+#include <cstdint>
+#include <vector>
+
+#include "nn/parameter.h"
+
+namespace vila::dist {
+
+// Values from one start to the next are a multiple of this.
+constexpr int64_t kBucketAlignment = 64;
+// 32 MB of gradients in f32.
+constexpr int64_t kBucketValues = int64_t{1} << 23;
+
+struct Bucket {
+    struct Piece {
+        size_t parameter = 0;  // in the list the plan was made from
+        int64_t begin = 0;     // first value in the bucket
+        int64_t count = 0;
+    };
+    DType dtype = DType::F32;  // of the parameters
+    std::vector<Piece> pieces;
+    int64_t size = 0;  // values, padding included
+};
+
+// The part of a bucket that one rank looks after.
+struct Slice {
+    int64_t begin = 0, end = 0;
+    int64_t size() const { return end - begin; }
+};
+
+struct BucketPlan {
+    int64_t ranks = 1;
+    std::vector<Bucket> buckets;
+    std::vector<size_t> bucket_of;  // of each parameter
+
+    Slice slice_of(const Bucket& bucket, int64_t rank) const;
+    // Values in all buckets, padding included.
+    int64_t size() const;
+};
+
+// Every parameter must have values. A bucket is closed once it holds `bucket_values` or more.
+BucketPlan plan_buckets(const std::vector<nn::Parameter*>& parameters, int64_t ranks,
+                        int64_t bucket_values = kBucketValues);
+
+}  // namespace vila::dist

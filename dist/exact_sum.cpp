@@ -1,0 +1,130 @@
+#include "dist/exact_sum.h"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <mutex>
+#include <type_traits>
+#include <vector>
+
+#include "tensor/check.h"
+#include "tensor/cpu/cpu_device.h"
+#include "tensor/cpu/parallel.h"
+
+namespace vila::dist {
+
+namespace {
+
+constexpr int64_t kLimbBits = 32;
+constexpr int64_t kLimbMask = (int64_t{1} << kLimbBits) - 1;
+// Limbs have room for so many additions of 32-bit pieces.
+constexpr int64_t kMostAdded = int64_t{1} << 29;
+// Bit 0 of limb 0 is the last bit of the smallest double.
+constexpr int kLowestExponent = -1074;
+constexpr int64_t kRun = 64;  // values whose squares are added in f64
+constexpr int64_t kLanes = 8;
+
+template <typename T>
+double squares_of_run(const T* values, int64_t count) {
+    double lanes[kLanes] = {};
+    for (int64_t i = 0; i < count; ++i) {
+        const auto value = static_cast<double>(values[i]);
+        lanes[i % kLanes] += value * value;
+    }
+    double sum = 0.0;
+    for (const double lane : lanes) sum += lane;
+    return sum;
+}
+
+template <typename T>
+void add_squares(const CpuDevice& device, const T* values, int64_t count, ExactSum& sum) {
+    std::mutex mutex;
+    cpu_kernels::parallel_for(
+        device, (count + kRun - 1) / kRun, kRun, [&](int64_t first, int64_t last) {
+            ExactSum part;
+            for (int64_t begin = first * kRun; begin < std::min(last * kRun, count); begin += kRun)
+                part.add(squares_of_run(values + begin, std::min(kRun, count - begin)));
+            const std::lock_guard lock(mutex);
+            sum.add(part);
+        });
+}
+
+}  // namespace
+
+void ExactSum::add(double value) {
+    if (!std::isfinite(value)) {
+        ++not_finite_;
+        return;
+    }
+    const auto bits = std::bit_cast<uint64_t>(value);
+    const int exponent = static_cast<int>(bits >> 52 & 0x7FF);
+    const uint64_t fraction = bits & ((uint64_t{1} << 52) - 1);
+    if (exponent == 0 && fraction == 0) return;
+    // value = mantissa * 2^(kLowestExponent + place)
+    const uint64_t mantissa = exponent == 0 ? fraction : fraction | uint64_t{1} << 52;
+    const int64_t place = exponent == 0 ? 0 : exponent - 1;
+    const auto limb = static_cast<size_t>(place / kLimbBits);
+    const auto shift = static_cast<int>(place % kLimbBits);
+    const uint64_t low = mantissa << shift;  // bits beyond 64 are in `high`
+    const uint64_t high = shift == 0 ? 0 : mantissa >> (64 - shift);
+    const int64_t sign = value < 0 ? -1 : 1;
+    limbs_[limb] += sign * static_cast<int64_t>(low & kLimbMask);
+    limbs_[limb + 1] += sign * static_cast<int64_t>(low >> kLimbBits);
+    limbs_[limb + 2] += sign * static_cast<int64_t>(high);
+    if (++added_ == kMostAdded) carry();
+}
+
+void ExactSum::add(const ExactSum& other) {
+    ExactSum carried = other;
+    carried.carry();
+    carry();
+    for (size_t i = 0; i < limbs_.size(); ++i) limbs_[i] += carried.limbs_[i];
+    added_ = 2;
+    not_finite_ += other.not_finite_;
+}
+
+// Afterwards every limb but the last, which has the sign, is in [0, 2^32).
+void ExactSum::carry() {
+    for (size_t i = 0; i + 1 < limbs_.size(); ++i) {
+        limbs_[i + 1] += limbs_[i] >> kLimbBits;
+        limbs_[i] &= kLimbMask;
+    }
+    added_ = 1;
+}
+
+double ExactSum::value() const {
+    if (not_finite_ != 0) return std::nan("");
+    ExactSum carried = *this;
+    carried.carry();
+    const bool negative = carried.limbs_.back() < 0;
+    if (negative) {
+        for (int64_t& limb : carried.limbs_) limb = -limb;
+        carried.carry();
+    }
+    double sum = 0.0;
+    for (size_t i = carried.limbs_.size(); i-- > 0;)
+        sum += std::ldexp(static_cast<double>(carried.limbs_[i]),
+                          static_cast<int>(i) * static_cast<int>(kLimbBits) + kLowestExponent);
+    return negative ? -sum : sum;
+}
+
+void sum_over_ranks(Collectives& collectives, std::span<ExactSum> sums) {
+    static_assert(std::is_trivially_copyable_v<ExactSum>);
+    if (collectives.ranks() == 1 || sums.empty()) return;
+    std::vector<ExactSum> all(sums.size() * static_cast<size_t>(collectives.ranks()));
+    collectives.all_gather(sums.data(), all.data(), static_cast<int64_t>(sums.size_bytes()));
+    for (size_t i = 0; i < sums.size(); ++i) {
+        sums[i] = {};
+        for (size_t at = i; at < all.size(); at += sums.size()) sums[i].add(all[at]);
+    }
+}
+
+void add_squares(const Tensor& values, ExactSum& sum) {
+    VILA_CHECK(values.is_contiguous() && values.device().kind() == DeviceKind::Cpu,
+               "[add_squares] expected a contiguous tensor on the CPU");
+    if (values.dtype() == DType::F64)
+        return add_squares(cpu(values), values.data<double>(), values.numel(), sum);
+    add_squares(cpu(values), values.data<float>(), values.numel(), sum);
+}
+
+}  // namespace vila::dist

@@ -1,0 +1,144 @@
+#include "dist/sharded_adamw.h"
+
+#include <algorithm>
+
+#include "tensor/check.h"
+
+namespace vila::dist {
+
+namespace {
+
+constexpr int64_t kLastStage = 2;
+
+// Where a piece of a bucket meets a slice of it, in values of the bucket.
+Slice meet(const Bucket::Piece& piece, const Slice& slice) {
+    return {std::max(piece.begin, slice.begin), std::min(piece.begin + piece.count, slice.end)};
+}
+
+}  // namespace
+
+ShardedAdamw::ShardedAdamw(Collectives& collectives, const std::vector<ShardedGroup>& groups,
+                           const AdamwArgs& settings, int64_t stage, int64_t bucket_values)
+    : collectives_(collectives), groups_(groups), settings_(settings), divided_(stage > 0) {
+    VILA_CHECK(stage >= 0 && stage <= kLastStage, "[zero] there is no stage ", stage);
+    std::vector<nn::Parameter*> parameters;
+    for (const ShardedGroup& group : groups_)
+        for (nn::Parameter* parameter : group.parameters) {
+            if (!parameter->trainable()) continue;
+            VILA_CHECK(parameter->variable.dtype() != DType::F64, "[zero] parameter ",
+                       parameter->name, " is f64: the optimizer keeps f32 masters");
+            members_.push_back({&group, parameter});
+            parameters.push_back(parameter);
+        }
+    plan_ = plan_buckets(parameters, collectives_.ranks(), bucket_values);
+    for (size_t i = 0; i < plan_.buckets.size(); ++i) move_in(i);
+    reducer_ = std::make_unique<GradientReducer>(collectives_, plan_, parameters);
+}
+
+void ShardedAdamw::move_in(size_t index) {
+    const Bucket& bucket = plan_.buckets[index];
+    Device& device = members_[bucket.pieces.front().parameter].parameter->variable.device();
+    Shard& shard = shards_.emplace_back();
+    shard.weights = Tensor::zeros(device, {bucket.size}, bucket.dtype);
+    for (const Bucket::Piece& piece : bucket.pieces) {
+        nn::Parameter& parameter = *members_[piece.parameter].parameter;
+        const Tensor place =
+            shard.weights.slice(0, piece.begin, piece.begin + piece.count).reshape(parameter.shape);
+        place.copy_from(parameter.variable.value());
+        parameter.variable = autograd::Variable(place, true);
+    }
+    shard.kept = divided_ ? plan_.slice_of(bucket, collectives_.rank()) : Slice{0, bucket.size};
+    // f32 weights are their own masters.
+    shard.master = shard.weights.slice(0, shard.kept.begin, shard.kept.end).to(DType::F32);
+    shard.exp_avg = Tensor::zeros(device, {shard.kept.size()}, DType::F32);
+    shard.exp_avg_sq = Tensor::zeros(device, {shard.kept.size()}, DType::F32);
+}
+
+void ShardedAdamw::step(double schedule, double grad_scale) {
+    ++steps_done_;
+    for (size_t i = 0; i < plan_.buckets.size(); ++i) {
+        Tensor gradient = reducer_->sum(i);
+        if (!divided_ && collectives_.ranks() > 1) {
+            const Tensor all =
+                Tensor::empty(gradient.device(), {plan_.buckets[i].size}, gradient.dtype());
+            all_gather(collectives_, gradient, all);
+            gradient = all;
+        }
+        update(i, gradient, schedule, grad_scale);
+        share_weights(i);
+    }
+}
+
+void ShardedAdamw::update(size_t index, const Tensor& gradient, double schedule,
+                          double grad_scale) {
+    const Shard& shard = shards_[index];
+    for (const Bucket::Piece& piece : plan_.buckets[index].pieces) {
+        const Slice mine = meet(piece, shard.kept);
+        if (mine.size() <= 0) continue;
+        const Member& member = members_[piece.parameter];
+        const auto kept = [&](const Tensor& tensor) {
+            return tensor.slice(0, mine.begin - shard.kept.begin, mine.end - shard.kept.begin);
+        };
+        AdamwArgs args = settings_;
+        args.gradient = kept(gradient);
+        args.master = kept(shard.master);
+        args.first_moment = kept(shard.exp_avg);
+        args.second_moment = kept(shard.exp_avg_sq);
+        args.parameter = shard.weights.slice(0, mine.begin, mine.end);
+        args.lr = member.group->lr * schedule;
+        args.weight_decay = member.parameter->decay ? settings_.weight_decay : 0.0;
+        args.grad_scale = grad_scale;
+        args.step = steps_done_;
+        call(shard.weights.device(), "adamw", &Kernels::adamw, args);
+    }
+}
+
+void ShardedAdamw::share_weights(size_t index) {
+    if (!divided_ || collectives_.ranks() == 1) return;
+    const Shard& shard = shards_[index];
+    const Tensor mine = shard.weights.slice(0, shard.kept.begin, shard.kept.end).clone();
+    all_gather(collectives_, mine, shard.weights);
+}
+
+void ShardedAdamw::add_pieces(size_t index, const Slice& slice,
+                              std::vector<StatePiece>& pieces) const {
+    const Shard& shard = shards_[index];
+    for (const Bucket::Piece& piece : plan_.buckets[index].pieces) {
+        const Slice run = meet(piece, slice);
+        if (run.size() <= 0) continue;
+        const Member& member = members_[piece.parameter];
+        const auto add = [&](const char* kind, const Tensor& tensor) {
+            pieces.push_back({.name = member.group->name + kind + member.parameter->name,
+                              .shape = member.parameter->shape,
+                              .begin = run.begin - piece.begin,
+                              .values = tensor.slice(0, run.begin - shard.kept.begin,
+                                                     run.end - shard.kept.begin)});
+        };
+        add("/master/", shard.master);
+        add("/exp_avg/", shard.exp_avg);
+        add("/exp_avg_sq/", shard.exp_avg_sq);
+    }
+}
+
+std::vector<StatePiece> ShardedAdamw::state() const {
+    std::vector<StatePiece> pieces;
+    for (size_t i = 0; i < plan_.buckets.size(); ++i)
+        add_pieces(i, plan_.slice_of(plan_.buckets[i], collectives_.rank()), pieces);
+    return pieces;
+}
+
+void ShardedAdamw::restore(int64_t steps_done,
+                           const std::function<void(const StatePiece& piece)>& read) {
+    for (size_t i = 0; i < plan_.buckets.size(); ++i) {
+        const Shard& shard = shards_[i];
+        std::vector<StatePiece> pieces;
+        add_pieces(i, shard.kept, pieces);
+        for (const StatePiece& piece : pieces) read(piece);
+        const Tensor weights = shard.weights.slice(0, shard.kept.begin, shard.kept.end);
+        if (weights.dtype() != DType::F32) weights.copy_from(shard.master);
+        share_weights(i);
+    }
+    steps_done_ = steps_done;
+}
+
+}  // namespace vila::dist

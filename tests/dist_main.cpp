@@ -1,0 +1,33 @@
+// Opens the job before the tests run and closes it after them.
+
+#include <gtest/gtest.h>
+
+#include "dist/mpi_ranks.h"
+#include "dist/thread_ranks.h"
+#include "tests/dist_job.h"
+
+namespace vila::dist {
+
+namespace {
+Collectives* g_job = nullptr;
+}  // namespace
+
+Collectives& process_job() {
+    return *g_job;
+}
+
+void on_every_implementation(const std::function<void(Collectives&)>& body,
+                             std::initializer_list<int64_t> ranks) {
+    body(process_job());
+    if (process_job().ranks() > 1) return;
+    for (const int64_t count : ranks) run_thread_ranks(count, body);
+}
+
+}  // namespace vila::dist
+
+int main(int argc, char** argv) {
+    testing::InitGoogleTest(&argc, argv);
+    const auto job = vila::dist::join_ranks();
+    vila::dist::g_job = job.get();
+    return RUN_ALL_TESTS();
+}
