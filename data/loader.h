@@ -44,7 +44,8 @@ struct LoaderOptions {
     uint64_t seed = 0;
     int64_t start_step = 0;
     int64_t rank = 0;
-    int64_t ranks = 1;            // global_batch must be a multiple
+    int64_t ranks = 1;            // global_batch must be a multiple, unless rank_invariant
+    bool rank_invariant = false;  // the micro-batches are those of one rank, dealt out in turn
     int threads = 1;              // that prepare steps; 0: prepare in next()
     int64_t prefetch = 2;         // steps ready at most
     double max_bad_share = 0.01;  // more bad samples than that stop the run
@@ -61,8 +62,8 @@ struct MicroBatch {
     std::vector<LoadedSample> samples;
 };
 
-// This rank's part of one optimizer step. Every rank has the same number of micro-batches, and each
-// of them holds at least one sample.
+// This rank's part of one optimizer step. Every rank has the same number of micro-batches (with
+// rank_invariant, the last ranks may have one less), and each of them holds at least one sample.
 struct StepBatch {
     int64_t step = 0;
     std::vector<MicroBatch> micro_batches;

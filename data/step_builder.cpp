@@ -54,8 +54,9 @@ void StepBuilder::check() const {
     at_least(options_.prefetch, 1, "the number of prefetched steps");
     VILA_CHECK(options_.rank >= 0 && options_.rank < options_.ranks, "rank ", options_.rank, " of ",
                options_.ranks);
-    VILA_CHECK(options_.global_batch % options_.ranks == 0, "global_batch is ",
-               options_.global_batch, ": expected a multiple of the ", options_.ranks, " ranks");
+    VILA_CHECK(options_.rank_invariant || options_.global_batch % options_.ranks == 0,
+               "global_batch is ", options_.global_batch, ": expected a multiple of the ",
+               options_.ranks, " ranks");
 }
 
 int64_t StepBuilder::steps_per_epoch() const {
@@ -112,29 +113,32 @@ void StepBuilder::load(Place& place) const {
 std::vector<std::vector<int64_t>> StepBuilder::share(const std::vector<Place>& places) const {
     std::vector<std::vector<int64_t>> micro_batches;
     const auto count = static_cast<int64_t>(places.size());
-    if (!options_.pack) {
+    if (options_.pack) {
+        std::vector<int64_t> lengths;
+        for (const Place& place : places)
+            lengths.push_back(spliced_length(place.loaded.sample, options_.image_tokens));
+        micro_batches = pack(lengths, options_.micro_batch * options_.max_length,
+                             options_.rank_invariant ? 1 : options_.ranks);
+    } else {
         for (int64_t begin = 0; begin < count; begin += options_.micro_batch) {
             micro_batches.emplace_back();
             for (int64_t i = begin; i < std::min(begin + options_.micro_batch, count); ++i)
                 micro_batches.back().push_back(i);
         }
-        return micro_batches;
     }
-    std::vector<int64_t> lengths;
-    for (const Place& place : places)
-        lengths.push_back(spliced_length(place.loaded.sample, options_.image_tokens));
-    const auto bins = pack(lengths, options_.micro_batch * options_.max_length, options_.ranks);
-    // Neighbours are of like size, so that ranks wait little for one another.
-    for (size_t i = options_.rank; i < bins.size(); i += options_.ranks)
-        micro_batches.push_back(bins[i]);
-    return micro_batches;
+    if (!draws_all()) return micro_batches;
+    // Dealt out in turn: neighbours are of like size, so that ranks wait little for one another.
+    std::vector<std::vector<int64_t>> mine;
+    for (size_t i = options_.rank; i < micro_batches.size(); i += options_.ranks)
+        mine.push_back(micro_batches[i]);
+    return mine;
 }
 
 StepBatch StepBuilder::build(int64_t step, TaskPool& pool) const {
     // Packing looks at the lengths of the whole global batch; without it a rank reads its own part.
     const int64_t part =
-        options_.pack ? options_.global_batch : options_.global_batch / options_.ranks;
-    const int64_t first = step * options_.global_batch + (options_.pack ? 0 : options_.rank * part);
+        draws_all() ? options_.global_batch : options_.global_batch / options_.ranks;
+    const int64_t first = step * options_.global_batch + (draws_all() ? 0 : options_.rank * part);
     std::vector<Place> places(part);
     const auto on_all = [&](const std::vector<int64_t>& indices, const auto& action) {
         pool.run(static_cast<int64_t>(indices.size()), [&](int64_t i) {

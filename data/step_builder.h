@@ -41,6 +41,8 @@ class StepBuilder {
     void note(Place& place, const std::string& where, const std::string& reason) const;
     // Places of this rank's micro-batches; `places` begins at place `first` of the global batch.
     std::vector<std::vector<int64_t>> share(const std::vector<Place>& places) const;
+    // Whether a rank looks at the samples of all, to find its own.
+    bool draws_all() const { return options_.pack || options_.rank_invariant; }
 
     std::vector<const Dataset*> datasets_;
     Mixture mixture_;

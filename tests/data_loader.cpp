@@ -196,6 +196,38 @@ TEST_F(LoaderTest, RanksShareTheBatch) {
     }
 }
 
+TEST_F(LoaderTest, RankInvariantRanksDealOutTheMicroBatchesOfOne) {
+    for (const bool packs : {false, true})
+        for (const int64_t ranks : {1, 2, 3, 5, 20}) {
+            LoaderOptions alone = options();
+            alone.pack = packs;
+            alone.micro_batch = packs ? 1 : 2;
+            const auto whole = loader(alone);
+            std::vector<std::unique_ptr<Loader>> parts;
+            for (int64_t rank = 0; rank < ranks; ++rank) {
+                LoaderOptions part = alone;
+                part.rank = rank;
+                part.ranks = ranks;
+                part.rank_invariant = true;
+                parts.push_back(loader(part));
+            }
+            for (int64_t step = 0; step < 5; ++step) {
+                const StepBatch all = whole->next();
+                StepBatch dealt;
+                dealt.step = step;
+                std::vector<StepBatch> batches;
+                for (const auto& part : parts) batches.push_back(part->next());
+                for (size_t i = 0; i < all.micro_batches.size(); ++i)
+                    dealt.micro_batches.push_back(
+                        batches[i % parts.size()].micro_batches.at(i / parts.size()));
+                EXPECT_EQ(shown(dealt), shown(all)) << ranks << " ranks";
+                int64_t targets = 0;
+                for (const StepBatch& batch : batches) targets += batch.targets;
+                EXPECT_EQ(targets, all.targets);
+            }
+        }
+}
+
 TEST_F(LoaderTest, PackedMicroBatchesKeepTheBudget) {
     LoaderOptions packed = options();
     packed.pack = true;

@@ -5,7 +5,10 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <map>
+#include <memory>
 
+#include "dist/agree.h"
 #include "tensor/file.h"
 #include "tensor/random.h"
 #include "tools/hash64.h"
@@ -16,8 +19,8 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr int kFormatVersion = 1;
-constexpr const char* kPayload = "rank-00000.safetensors";
+// Version 1 knew whole tensors only.
+constexpr int kFormatVersion = 2;
 constexpr const char* kManifest = "manifest.json";
 // Room asked for before a run starts, beyond what the checkpoints themselves take.
 constexpr double kSpaceMargin = 1.1;
@@ -57,9 +60,16 @@ Json read_manifest(const fs::path& path) {
     VILA_CHECK(manifest.is_object() && manifest.contains("hash"), path.string(),
                ": not a checkpoint manifest");
     VILA_CHECK(manifest_text(manifest) == text, path.string(), ": its hash does not agree");
-    VILA_CHECK_EQ(manifest.at("version").get<int>(), kFormatVersion, path.string(),
-                  ": format version");
+    const int version = manifest.at("version").get<int>();
+    VILA_CHECK(version >= 1 && version <= kFormatVersion, path.string(), ": format version ",
+               version, ", expected 1 to ", kFormatVersion);
     return manifest;
+}
+
+std::string payload_name(int64_t rank) {
+    char name[40];
+    std::snprintf(name, sizeof(name), "rank-%05lld.safetensors", static_cast<long long>(rank));
+    return name;
 }
 
 // Removes a directory that is not wanted any more unless the save gets to its end.
@@ -72,7 +82,6 @@ class Unfinished {
     }
     Unfinished(const Unfinished&) = delete;
     Unfinished& operator=(const Unfinished&) = delete;
-    const fs::path& path() const { return path_; }
     void finished() { finished_ = true; }
 
   private:
@@ -80,15 +89,180 @@ class Unfinished {
     bool finished_ = false;
 };
 
-std::string shape_text(const Shape& shape) {
-    return Json(std::vector<int64_t>(shape.begin(), shape.end())).dump();
+Json shape_json(const Shape& shape) {
+    return std::vector<int64_t>(shape.begin(), shape.end());
 }
+
+// Writes one rank's file; returns its part of the manifest.
+Json write_parts(const fs::path& directory, const std::string& file,
+                 const std::vector<TensorPart>& parts) {
+    NamedTensors tensors;
+    for (const TensorPart& part : parts) tensors.emplace_back(part.name, part.values);
+    write_safetensors(directory / file, tensors);
+    Json table = {
+        {"file",
+         {{"name", file}, {"bytes", static_cast<int64_t>(fs::file_size(directory / file))}}},
+        {"tensors", Json::array()}};
+    for (const TensorPart& part : parts)
+        table["tensors"].push_back({{"name", part.name},
+                                    {"dtype", dtype_name(part.values.dtype())},
+                                    {"shape", shape_json(part.shape)},
+                                    {"begin", part.begin},
+                                    {"values", part.values.numel()},
+                                    {"hash", hash_text(hash64(part.values))}});
+    return table;
+}
+
+// The tables of all ranks as those of a manifest.
+void add_tables(const std::vector<std::string>& tables, Json& manifest) {
+    std::map<std::string, size_t> places;
+    Json& tensors = manifest["tensors"] = Json::array();
+    manifest["files"] = Json::array();
+    for (const std::string& text : tables) {
+        const Json table = Json::parse(text);
+        manifest["files"].push_back(table.at("file"));
+        for (const Json& part : table.at("tensors")) {
+            const auto [place, is_new] = places.emplace(part.at("name"), tensors.size());
+            if (is_new)
+                tensors.push_back({{"name", part.at("name")},
+                                   {"dtype", part.at("dtype")},
+                                   {"shape", part.at("shape")},
+                                   {"parts", Json::array()}});
+            tensors[place->second]["parts"].push_back({{"file", table.at("file").at("name")},
+                                                       {"begin", part.at("begin")},
+                                                       {"values", part.at("values")},
+                                                       {"hash", part.at("hash")}});
+        }
+    }
+}
+
+// The files of a checkpoint behind its table of tensors.
+class CheckpointFiles {
+  public:
+    CheckpointFiles(const fs::path& directory, const Json& manifest, Device& device)
+        : device_(device) {
+        for (const Json& file : manifest.at("files"))
+            open(directory, file.at("name").get<std::string>(), file.at("bytes").get<int64_t>());
+        for (const Json& entry : manifest.at("tensors")) add(entry);
+    }
+
+    // Compares part number `share` + i * `shares` of every file with its hash.
+    void verify(int64_t share, int64_t shares) const {
+        int64_t number = 0;
+        for (const auto& [name, entry] : entries_)
+            for (const Part& part : entry.parts)
+                if (number++ % shares == share) verify(name, entry, part);
+    }
+
+    Tensor tensor(const std::string& name) const {
+        const Entry& entry = at(name);
+        const Tensor whole = Tensor::empty(device_, entry.shape, dtype_from_name(entry.dtype));
+        read({.name = name, .shape = entry.shape, .begin = 0, .values = whole});
+        return whole;
+    }
+
+    void read(const TensorPart& wanted) const {
+        const Entry& entry = at(wanted.name);
+        VILA_CHECK_EQ(entry.shape, wanted.shape, "shape of ", wanted.name, " in the checkpoint");
+        VILA_CHECK(dtype_name(wanted.values.dtype()) == entry.dtype, "the checkpoint has ",
+                   wanted.name, " as ", entry.dtype, ", expected ", wanted.values.dtype());
+        const Tensor out = wanted.values.reshape({wanted.values.numel()});
+        const int64_t wanted_end = wanted.begin + out.numel();
+        for (const Part& part : entry.parts) {
+            const int64_t begin = std::max(part.begin, wanted.begin);
+            const int64_t end = std::min(part.begin + part.count, wanted_end);
+            if (begin >= end) continue;
+            const Tensor values = part.file->load(wanted.name, out.device()).reshape({part.count});
+            out.slice(0, begin - wanted.begin, end - wanted.begin)
+                .copy_from(values.slice(0, begin - part.begin, end - part.begin));
+        }
+    }
+
+  private:
+    struct Part {
+        const SafetensorsFile* file;
+        int64_t begin, count;
+        std::string hash;
+    };
+    struct Entry {
+        std::string dtype;
+        Shape shape;
+        std::vector<Part> parts;
+    };
+
+    void open(const fs::path& directory, const std::string& name, int64_t bytes) {
+        VILA_CHECK(fs::path(name).filename() == name, directory.string(), ": file name '", name,
+                   "' in the manifest");
+        const auto file = std::make_shared<SafetensorsFile>(directory / name);
+        VILA_CHECK_EQ(static_cast<int64_t>(fs::file_size(file->path())), bytes,
+                      file->path().string(), ": bytes");
+        files_[name] = file;
+    }
+
+    void add(const Json& json) {
+        const std::string name = json.at("name");
+        Entry entry{.dtype = json.at("dtype"),
+                    .shape = Shape(json.at("shape").get<std::vector<int64_t>>()),
+                    .parts = {}};
+        const auto add_part = [&](const Json& part, int64_t begin, int64_t count) {
+            const auto file = files_.find(part.at("file").get<std::string>());
+            VILA_CHECK(file != files_.end(), "tensor ", name, ": its file ", part.at("file").dump(),
+                       " is not in the manifest");
+            entry.parts.push_back({file->second.get(), begin, count, part.at("hash")});
+        };
+        if (json.contains("parts"))
+            for (const Json& part : json.at("parts"))
+                add_part(part, part.at("begin").get<int64_t>(), part.at("values").get<int64_t>());
+        else
+            add_part(json, 0, entry.shape.numel());
+        std::sort(entry.parts.begin(), entry.parts.end(),
+                  [](const Part& a, const Part& b) { return a.begin < b.begin; });
+        int64_t known = 0;
+        for (const Part& part : entry.parts) {
+            VILA_CHECK(part.begin == known && part.count >= 0, "tensor ", name, ": values from ",
+                       known, " on are missing or twice in the manifest");
+            known += part.count;
+        }
+        VILA_CHECK_EQ(known, entry.shape.numel(), "tensor ", name, ": values in the manifest");
+        entries_[name] = std::move(entry);
+    }
+
+    void verify(const std::string& name, const Entry& entry, const Part& part) const {
+        const std::string file = part.file->path().string();
+        const Tensor values = part.file->load(name, device_);
+        VILA_CHECK(dtype_name(values.dtype()) == entry.dtype && values.numel() == part.count, file,
+                   ": tensor ", name, ": dtype or shape does not agree");
+        VILA_CHECK(hash_text(hash64(values)) == part.hash, file, ": tensor ", name,
+                   ": its hash does not agree");
+    }
+
+    const Entry& at(const std::string& name) const {
+        const auto found = entries_.find(name);
+        VILA_CHECK(found != entries_.end(), "the checkpoint has no tensor ", name);
+        return found->second;
+    }
+
+    Device& device_;
+    std::map<std::string, std::shared_ptr<SafetensorsFile>> files_;
+    std::map<std::string, Entry> entries_;
+};
 
 }  // namespace
 
+std::vector<TensorPart> whole_tensors(const NamedTensors& tensors) {
+    std::vector<TensorPart> parts;
+    for (const auto& [name, tensor] : tensors) parts.push_back({name, tensor.shape(), 0, tensor});
+    return parts;
+}
+
 CheckpointStore::CheckpointStore(fs::path directory, int64_t keep,
-                                 std::function<void(const std::string& line)> warn)
-    : directory_(std::move(directory)), keep_(keep), warn_(std::move(warn)) {
+                                 std::function<void(const std::string& line)> warn,
+                                 dist::Collectives* ranks)
+    : directory_(std::move(directory)),
+      keep_(keep),
+      warn_(std::move(warn)),
+      alone_(ranks == nullptr ? dist::one_process() : nullptr),
+      ranks_(ranks == nullptr ? alone_.get() : ranks) {
     VILA_CHECK(keep_ >= 2, "train.keep is ", keep_, ": at least 2 checkpoints must be kept");
 }
 
@@ -108,47 +282,60 @@ std::vector<int64_t> CheckpointStore::steps() const {
 }
 
 void CheckpointStore::remove_leftovers() {
-    if (!fs::exists(directory_)) return;
-    std::vector<fs::path> leftovers;
-    for (const auto& entry : fs::directory_iterator(directory_)) {
-        const std::string name = entry.path().filename().string();
-        if (name.find(".tmp-") != std::string::npos) leftovers.push_back(entry.path());
-    }
-    for (const fs::path& leftover : leftovers) {
-        warn_(str("removing ", leftover.string(), ", left by a save that did not finish"));
-        fs::remove_all(leftover);
-    }
+    dist::agree(*ranks_, [&] {
+        if (!first_rank() || !fs::exists(directory_)) return;
+        std::vector<fs::path> leftovers;
+        for (const auto& entry : fs::directory_iterator(directory_)) {
+            const std::string name = entry.path().filename().string();
+            if (name.find(".tmp-") != std::string::npos) leftovers.push_back(entry.path());
+        }
+        for (const fs::path& leftover : leftovers) {
+            warn_(str("removing ", leftover.string(), ", left by a save that did not finish"));
+            fs::remove_all(leftover);
+        }
+    });
 }
 
 void CheckpointStore::save(int64_t step, const NamedTensors& tensors, const Json& info) {
-    fs::create_directories(directory_);
-    Unfinished making(directory_ / (step_name(step) + ".tmp-" + nonce()));
-    fs::create_directory(making.path());
-    write_safetensors(making.path() / kPayload, tensors);
+    save(step, whole_tensors(tensors), info);
+}
 
-    Json manifest = {
-        {"format", "vila checkpoint"}, {"version", kFormatVersion}, {"step", step}, {"ranks", 1},
-        {"files", Json::array()},      {"tensors", Json::array()},  {"info", info}};
-    manifest["files"].push_back(
-        {{"name", kPayload},
-         {"bytes", static_cast<int64_t>(fs::file_size(making.path() / kPayload))}});
-    for (const auto& [name, tensor] : tensors)
-        manifest["tensors"].push_back(
-            {{"name", name},
-             {"dtype", dtype_name(tensor.dtype())},
-             {"shape", std::vector<int64_t>(tensor.shape().begin(), tensor.shape().end())},
-             {"file", kPayload},
-             {"hash", hash_text(hash64(tensor))}});
-    write_file_atomic(making.path() / kManifest, manifest_text(manifest));
-    sync_directory(making.path());
+void CheckpointStore::save(int64_t step, const std::vector<TensorPart>& parts, const Json& info) {
+    const std::string mine = first_rank() ? step_name(step) + ".tmp-" + nonce() : std::string();
+    const fs::path making = directory_ / dist::all_gather(*ranks_, mine).front();
+    std::optional<Unfinished> unfinished;
+    dist::agree(*ranks_, [&] {
+        if (!first_rank()) return;
+        fs::create_directories(directory_);
+        fs::create_directory(making);
+        unfinished.emplace(making);
+    });
+    Json table;
+    dist::agree(*ranks_, [&] { table = write_parts(making, payload_name(ranks_->rank()), parts); });
+    const std::vector<std::string> tables = dist::all_gather(*ranks_, table.dump());
+    dist::agree(*ranks_, [&] {
+        if (!first_rank()) return;
+        Json manifest = {{"format", "vila checkpoint"},
+                         {"version", kFormatVersion},
+                         {"step", step},
+                         {"ranks", ranks_->ranks()}};
+        add_tables(tables, manifest);
+        manifest["info"] = info;
+        publish(step, making, manifest);
+        unfinished->finished();
+        write_file_atomic(directory_ / "latest", step_name(step) + "\n");
+        remove_old();
+    });
+}
 
+// Writes the manifest and gives the directory its name.
+void CheckpointStore::publish(int64_t step, const fs::path& making, const Json& manifest) const {
+    write_file_atomic(making / kManifest, manifest_text(manifest));
+    sync_directory(making);
     // A directory of this step can be there only if the run went back to an older one.
     fs::remove_all(path_of(step));
-    fs::rename(making.path(), path_of(step));
-    making.finished();
+    fs::rename(making, path_of(step));
     sync_directory(directory_);
-    write_file_atomic(directory_ / "latest", step_name(step) + "\n");
-    remove_old();
 }
 
 void CheckpointStore::remove_old() const {
@@ -158,49 +345,48 @@ void CheckpointStore::remove_old() const {
 }
 
 std::optional<Checkpoint> CheckpointStore::load_newest(Device& device) {
-    std::vector<int64_t> found = steps();
-    if (found.empty()) return std::nullopt;
     std::string first_reason;
-    for (; !found.empty(); found.pop_back()) {
+    while (true) {
+        // Rank 0 looks for all.
+        const std::vector<int64_t> found = first_rank() ? steps() : std::vector<int64_t>();
+        const int64_t newest = dist::largest(*ranks_, found.empty() ? -1 : found.back());
+        if (newest < 0) break;
+        Checkpoint checkpoint;
         try {
-            return load(found.back(), device);
+            dist::agree(*ranks_, [&] { checkpoint = load(newest, device); });
+            return checkpoint;
         } catch (const std::exception& error) {
-            warn_(str("checkpoint ", step_name(found.back()), " is damaged (", error.what(),
-                      "); trying the next older one"));
+            if (first_rank())
+                warn_(str("checkpoint ", step_name(newest), " is damaged (", error.what(),
+                          "); trying the next older one"));
             if (first_reason.empty()) first_reason = error.what();
-            const fs::path aside = path_of(found.back()).string() + ".damaged";
-            fs::remove_all(aside);
-            fs::rename(path_of(found.back()), aside);
         }
+        dist::agree(*ranks_, [&] {
+            if (!first_rank()) return;
+            const fs::path aside = path_of(newest).string() + ".damaged";
+            fs::remove_all(aside);
+            fs::rename(path_of(newest), aside);
+        });
     }
-    throw Error(str("no checkpoint in ", directory_.string(), " verifies (", first_reason,
-                    "); remove that folder to start again"));
+    if (first_reason.empty()) return std::nullopt;
+    throw dist::AgreedError(str("no checkpoint in ", directory_.string(), " verifies (",
+                                first_reason, "); remove that folder to start again"));
 }
 
 Checkpoint CheckpointStore::load(int64_t step, Device& device) const {
-    Checkpoint checkpoint = load_checkpoint(path_of(step), device);
+    Checkpoint checkpoint = load_checkpoint(path_of(step), device, ranks_->rank(), ranks_->ranks());
     VILA_CHECK_EQ(checkpoint.step, step, path_of(step).string(), ": step");
     return checkpoint;
 }
 
-Checkpoint load_checkpoint(const fs::path& path, Device& device) {
+Checkpoint load_checkpoint(const fs::path& path, Device& device, int64_t reader, int64_t readers) {
     const Json manifest = read_manifest(path / kManifest);
-    const auto file = std::make_shared<SafetensorsFile>(path / kPayload);
-    for (const Json& entry : manifest.at("tensors")) {
-        const std::string name = entry.at("name");
-        const Tensor tensor = file->load(name, device);
-        VILA_CHECK(dtype_name(tensor.dtype()) == entry.at("dtype").get<std::string>() &&
-                       shape_text(tensor.shape()) == entry.at("shape").dump(),
-                   file->path().string(), ": tensor ", name, ": dtype or shape does not agree");
-        VILA_CHECK(hash_text(hash64(tensor)) == entry.at("hash").get<std::string>(),
-                   file->path().string(), ": tensor ", name, ": its hash does not agree");
-    }
-    Checkpoint checkpoint{
-        .step = manifest.at("step").get<int64_t>(), .tensor = {}, .info = manifest.at("info")};
-    checkpoint.tensor = [file, &device](const std::string& name) {
-        return file->load(name, device);
-    };
-    return checkpoint;
+    const auto files = std::make_shared<CheckpointFiles>(path, manifest, device);
+    files->verify(reader, readers);
+    return {.step = manifest.at("step").get<int64_t>(),
+            .tensor = [files](const std::string& name) { return files->tensor(name); },
+            .read = [files](const TensorPart& part) { files->read(part); },
+            .info = manifest.at("info")};
 }
 
 void check_free_space(const fs::path& directory, int64_t checkpoint_bytes, int64_t copies) {

@@ -3,26 +3,29 @@
 // Checkpoints that survive being killed, a full disk and a power cut.
 //
 // DIR/step-00000100/ holds
-//     rank-00000.safetensors   the tensors one rank owns
+//     rank-00000.safetensors   what rank 0 owned of the tensors: whole ones or runs of their values
 //     manifest.json            written last: step, every file with its bytes, every tensor with
-//                              dtype, shape, file and 64-bit hash, `info`, and a hash of the rest
-// A save fills step-00000100.tmp-NONCE, syncs every file and the directory, renames it and syncs
-// DIR. `DIR/latest` names the newest for people; a load never trusts it: it takes the highest step
-// whose every byte verifies, puts a damaged directory aside as step-N.damaged, and goes on to the
-// next older one. Deleting old checkpoints comes last and never touches the newest.
+//                              dtype, shape and its runs (file, first value, values, 64-bit hash),
+//                              `info`, and a hash of the rest
+// A save fills step-00000100.tmp-NONCE, each rank its own file; when all have succeeded, rank 0
+// writes the manifest, syncs the directory, renames it and syncs DIR. `DIR/latest` names the newest
+// for people; a load never trusts it: it takes the highest step whose every byte verifies, puts a
+// damaged directory aside as step-N.damaged, and goes on to the next older one. Deleting old
+// checkpoints comes last and never touches the newest.
 //
-// The tensor table is what another number of ranks would need: who owns a tensor is in the table,
-// not in its name.
+// Who wrote what is in the table, not in names: any number of ranks reads what any other wrote.
 
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include <nlohmann/json.hpp>
 
+#include "dist/collectives.h"
 #include "tensor/safetensors.h"
 #include "tensor/tensor.h"
 
@@ -30,23 +33,39 @@ namespace vila::tools {
 
 using Json = nlohmann::ordered_json;
 
+// A run of values of one tensor, flattened row-major.
+struct TensorPart {
+    std::string name;
+    Shape shape;  // of the whole tensor
+    int64_t begin = 0;
+    Tensor values;  // numel() of them, in any shape
+};
+std::vector<TensorPart> whole_tensors(const NamedTensors& tensors);
+
 // A checkpoint that verified.
 struct Checkpoint {
     int64_t step = 0;
     // Reads one tensor; throws when there is none of that name.
     std::function<Tensor(const std::string& name)> tensor;
+    // Fills part.values; throws unless there is a tensor of that name, shape and dtype.
+    std::function<void(const TensorPart& part)> read;
     Json info;
 };
 
 class CheckpointStore {
   public:
     // `warn` is told, one line each, of damage and leftovers. `keep` checkpoints stay, at least 2.
+    // With `ranks`, every function but steps() and path_of() is for all of them to call together;
+    // what it throws it throws on all. They see the same file system; rank 0 alone warns.
     CheckpointStore(std::filesystem::path directory, int64_t keep,
-                    std::function<void(const std::string& line)> warn);
+                    std::function<void(const std::string& line)> warn,
+                    dist::Collectives* ranks = nullptr);
 
     // Removes what a killed save left behind.
     void remove_leftovers();
+    // Writes this rank's parts; those of all ranks must make up whole tensors. `info` is rank 0's.
     // Throws Error when it cannot be written; what was there before is intact then.
+    void save(int64_t step, const std::vector<TensorPart>& parts, const Json& info);
     void save(int64_t step, const NamedTensors& tensors, const Json& info);
     // The newest checkpoint that verifies, none when there is no checkpoint at all. Throws when
     // there are some and all are damaged.
@@ -57,16 +76,22 @@ class CheckpointStore {
 
   private:
     Checkpoint load(int64_t step, Device& device) const;
+    void publish(int64_t step, const std::filesystem::path& making, const Json& manifest) const;
     void remove_old() const;
+    bool first_rank() const { return ranks_->rank() == 0; }
 
     std::filesystem::path directory_;
     int64_t keep_;
     std::function<void(const std::string& line)> warn_;
+    std::unique_ptr<dist::Collectives> alone_;
+    dist::Collectives* ranks_;
 };
 
 // Opens one checkpoint directory after reading every byte of it; throws at the first one that does
-// not agree with its hash, naming file and tensor.
-Checkpoint load_checkpoint(const std::filesystem::path& path, Device& device);
+// not agree with its hash, naming file and tensor. Readers that are `readers` in number may share
+// the work: reader `reader` verifies its share.
+Checkpoint load_checkpoint(const std::filesystem::path& path, Device& device, int64_t reader = 0,
+                           int64_t readers = 1);
 
 // Throws unless the file system of `directory` has room for `copies` more checkpoints of that size
 // and a margin: the figures are in the message.

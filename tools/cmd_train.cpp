@@ -1,12 +1,22 @@
 // vila train RECIPE --out RUN [key=value...]: sets everything up, finds out where a run stopped,
-// and hands over to the loop (train_loop.cpp).
+// and hands over to the loop (train_loop.cpp). Alone, or as one of the ranks that mpirun or srun
+// started: then what only one process may do is rank 0's, and every step of the setting up ends
+// with the question whether all ranks got there.
+
+#include <unistd.h>
 
 #include <algorithm>
 #include <csignal>
 #include <cstdio>
+#include <thread>
 
 #include "data/mixture.h"
+#include "dist/agree.h"
+#include "dist/launcher.h"
+#include "dist/mpi_ranks.h"
 #include "tensor/cpu/cpu_device.h"
+#include "tensor/file.h"
+#include "tensor/random.h"
 #include "tools/bench_limits.h"
 #include "tools/commands.h"
 #include "tools/contrastive_stage.h"
@@ -77,8 +87,9 @@ void check_facts(const Json& before, const Json& now) {
                    "; go on with the same data or choose another --out");
 }
 
-data::Loader make_loader(const Recipe& recipe, const Datasets& datasets, Stage& stage,
-                         int64_t start_step, const Device& device, Progress* progress) {
+void make_loader(const Recipe& recipe, const Datasets& datasets, Stage& stage,
+                 const dist::Collectives& ranks, int64_t start_step, const Device& device,
+                 Progress* progress, std::optional<data::Loader>& loader) {
     std::vector<const data::Dataset*> views;
     std::vector<double> weights;
     for (size_t i = 0; i < datasets.size(); ++i) {
@@ -94,12 +105,15 @@ data::Loader make_loader(const Recipe& recipe, const Datasets& datasets, Stage& 
     options.pack = recipe.data.pack && !stage.needs_whole_batch();
     options.seed = static_cast<uint64_t>(recipe.train.seed);
     options.start_step = start_step;
+    options.rank = ranks.rank();
+    options.ranks = ranks.ranks();
+    options.rank_invariant = recipe.train.rank_invariant;
     // Half of the cores prepare batches; they wait most of the time.
     options.threads = std::max(1, static_cast<const CpuDevice&>(device).threads() / 2);
     options.on_bad_sample = [progress](const data::BadSample& bad) {
         progress->say(str("bad sample ", bad.where, ": ", bad.reason, "; replaced"));
     };
-    return data::Loader(views, weights, stage.context(), stage.image_loader(), options);
+    loader.emplace(views, weights, stage.context(), stage.image_loader(), options);
 }
 
 // Samples of one pass over the data: as many as there are records.
@@ -113,19 +127,45 @@ int64_t total_steps(const Recipe& recipe, const Datasets& datasets) {
 }
 
 std::unique_ptr<Stage> make_stage(const Recipe& recipe, const RunDirectory& run,
-                                  const fs::path& tokenizer, Device& device, const Warn& warn) {
-    if (recipe.stage == "clip")
+                                  const fs::path& tokenizer, const dist::Collectives& ranks,
+                                  Device& device, const Warn& warn) {
+    if (recipe.stage == "clip") {
+        VILA_CHECK(ranks.ranks() == 1,
+                   "stage clip compares all pairs of a batch in one process; "
+                   "start it without mpirun");
         return std::make_unique<ContrastiveStage>(recipe, run.root(), tokenizer, device);
-    return std::make_unique<LanguageStage>(recipe, run.root(), tokenizer, device, warn);
+    }
+    return std::make_unique<LanguageStage>(recipe, run.root(), tokenizer, ranks.rank(), device,
+                                           warn);
+}
+
+// The first rank finds, or makes, what the others then find.
+fs::path settle_tokenizer(const Recipe& recipe, const Datasets& datasets, const RunDirectory& run,
+                          dist::Collectives& ranks) {
+    fs::path tokenizer;
+    for (const bool first : {true, false})
+        dist::agree(ranks, [&] {
+            if ((ranks.rank() == 0) == first)
+                tokenizer = settle_tokenizer(recipe, datasets, run.tokenizer());
+        });
+    return tokenizer;
+}
+
+uint64_t hash_weights(const std::vector<ParameterGroup>& groups) {
+    uint64_t hash = 0;
+    for (const ParameterGroup& group : groups)
+        for (const nn::Parameter* parameter : group.parameters)
+            hash = random_key(hash, parameter->name) ^ hash64(parameter->variable.value());
+    return hash;
 }
 
 // Brings the state to where the newest good checkpoint left it; returns its step, or 0.
 int64_t resume(CheckpointStore& checkpoints, const Json& facts, Device& device,
-               TrainingState& state, Stage& stage) {
+               TrainingState& state, Stage& stage, dist::Collectives& ranks) {
     checkpoints.remove_leftovers();
     const std::optional<Checkpoint> checkpoint = checkpoints.load_newest(device);
     if (!checkpoint) return 0;
-    check_facts(checkpoint->info, facts);
+    dist::agree(ranks, [&] { check_facts(checkpoint->info, facts); });
     state.restore(*checkpoint);
     stage.after_update();
     return checkpoint->step;
@@ -139,44 +179,66 @@ void check_room(const Recipe& recipe, const RunDirectory& run, const CheckpointS
                      std::max<int64_t>(recipe.train.keep + 1 - there, 1));
 }
 
-void announce(const Recipe& recipe, int64_t step, int64_t steps, const TrainingState& state,
-              const Device& device, double peak_flops) {
+void announce(const Recipe& recipe, const dist::Collectives& ranks, int64_t step, int64_t steps,
+              const TrainingState& state, const Device& device, double peak_flops) {
     const std::string begin = step > 0 ? str("from step ", step, ", stage ") : "stage ";
     const std::string line =
         str(begin, recipe.stage, ": ", steps, " steps of ", recipe.train.global_batch, " samples, ",
-            state.parameters(), " parameters learn, on ", device.name(), ", ",
+            state.parameters(), " parameters learn, on ",
+            ranks.ranks() > 1 ? str(ranks.ranks(), " ranks, each ") : "", device.name(), ", ",
             static_cast<int64_t>(peak_flops / 1e9), " GFLOP/s of FMA");
     std::fprintf(stderr, "%s\n", line.c_str());
 }
 
 // Returns 0 when the run is finished, or the exit code of the signal that stopped it.
 int train(const Recipe& recipe, const RunDirectory& run, const TrainOptions& options,
-          Device& device, const StopSignals& stop) {
-    const Warn warn = [](const std::string& line) { std::fprintf(stderr, "%s\n", line.c_str()); };
-    const Datasets datasets = open_sources(recipe);
-    const fs::path tokenizer = settle_tokenizer(recipe, datasets, run.tokenizer());
-    const std::unique_ptr<Stage> stage = make_stage(recipe, run, tokenizer, device, warn);
-    TrainingState state(stage->groups(), recipe.optimizer);
-    CheckpointStore checkpoints(run.checkpoints(), recipe.train.keep, warn);
-    const Json facts = run_facts(recipe, datasets, *stage);
-    const int64_t step = resume(checkpoints, facts, device, state, *stage);
-    if (!options.no_space_check) check_room(recipe, run, checkpoints, state);
+          dist::Collectives& ranks, Device& device, const StopSignals& stop) {
+    const bool first = ranks.rank() == 0;
+    const Warn warn = [first](const std::string& line) {
+        if (first) std::fprintf(stderr, "%s\n", line.c_str());
+    };
+    Datasets datasets;
+    dist::agree(ranks, [&] { datasets = open_sources(recipe); });
+    const fs::path tokenizer = settle_tokenizer(recipe, datasets, run, ranks);
+    std::unique_ptr<Stage> stage;
+    std::unique_ptr<TrainingState> state;
+    Json facts;
+    dist::agree(ranks, [&] {
+        stage = make_stage(recipe, run, tokenizer, ranks, device, warn);
+        facts = run_facts(recipe, datasets, *stage);
+    });
+    dist::check_same(ranks, "data or frozen weights", facts.dump(0));
+    if (ranks.ranks() > 1)
+        dist::check_same(ranks, "first weights", hash_text(hash_weights(stage->groups())));
+    state = make_training_state(stage->groups(), recipe, ranks);
+    CheckpointStore checkpoints(run.checkpoints(), recipe.train.keep, warn, &ranks);
+    const int64_t step = resume(checkpoints, facts, device, *state, *stage, ranks);
+    dist::agree(ranks, [&] {
+        if (first && !options.no_space_check) check_room(recipe, run, checkpoints, *state);
+    });
     const nn::Schedule schedule = {.peak = 1.0,
                                    .warmup_ratio = recipe.schedule.warmup_ratio,
                                    .decay = nn::decay_from_name(recipe.schedule.decay),
                                    .total_steps = total_steps(recipe, datasets)};
-    const double peak_flops = multiply_add_peak(static_cast<CpuDevice&>(device));
-    announce(recipe, step, schedule.total_steps, state, device, peak_flops);
+    const double peak_flops = dist::sum(ranks, multiply_add_peak(static_cast<CpuDevice&>(device)));
+    if (first) announce(recipe, ranks, step, schedule.total_steps, *state, device, peak_flops);
 
-    RunLog log(run.log(), step);
-    Progress progress("step", schedule.total_steps, step);
-    data::Loader loader = make_loader(recipe, datasets, *stage, step, device, &progress);
+    std::optional<RunLog> log;
+    dist::agree(ranks, [&] {
+        if (first) log.emplace(run.log(), step);
+    });
+    Progress progress("step", schedule.total_steps, step, !first);
+    std::optional<data::Loader> loader;
+    dist::agree(ranks, [&] {
+        make_loader(recipe, datasets, *stage, ranks, step, device, &progress, loader);
+    });
     TrainLoop loop{.recipe = recipe,
+                   .ranks = ranks,
                    .stage = *stage,
-                   .state = state,
-                   .loader = loader,
+                   .state = *state,
+                   .loader = *loader,
                    .checkpoints = checkpoints,
-                   .log = log,
+                   .log = log ? &*log : nullptr,
                    .progress = progress,
                    .stop = stop,
                    .schedule = schedule,
@@ -187,29 +249,81 @@ int train(const Recipe& recipe, const RunDirectory& run, const TrainOptions& opt
         progress.say(str("stopped at step ", loop.step, "; the same command goes on from there"));
         return StopSignals::exit_code(signal);
     }
-    VILA_CHECK(facts.at("frozen_weights") == hash_text(stage->frozen_hash()),
-               "internal error: a frozen weight changed; please report this");
-    stage->save(run.model());
+    dist::agree(ranks, [&] {
+        VILA_CHECK(facts.at("frozen_weights") == hash_text(stage->frozen_hash()),
+                   "internal error: a frozen weight changed; please report this");
+        if (first) stage->save(run.model());
+    });
     return 0;
 }
+
+// Ranks that share a machine without having been given cores of their own divide them.
+CommonOptions with_threads(CommonOptions common) {
+    const auto online = static_cast<int64_t>(::sysconf(_SC_NPROCESSORS_ONLN));
+    const auto usable = static_cast<int64_t>(std::thread::hardware_concurrency());
+    const int64_t neighbours = dist::read_launcher().local_ranks;
+    if (common.threads == 0 && neighbours > 1 && usable == online)
+        common.threads = static_cast<int>(std::max<int64_t>(1, usable / neighbours));
+    return common;
+}
+
+// Programs that differ would compute differently.
+std::string program_hash() {
+    const std::string program = read_file("/proc/self/exe");
+    return hash_text(hash64(program.data(), static_cast<int64_t>(program.size())));
+}
+
+int train_as_rank(const TrainOptions& options, dist::Collectives& ranks, const StopSignals& stop) {
+    const bool first = ranks.rank() == 0;
+    if (ranks.ranks() > 1) dist::check_same(ranks, "program (hash of its file)", program_hash());
+    Recipe recipe;
+    std::unique_ptr<Device> device;
+    dist::agree(ranks, [&] {
+        recipe = load_recipe(options.recipe, options.overrides);
+        device = with_threads(options.common).make_device();
+    });
+    dist::check_same(ranks, "recipe", recipe_text(recipe));
+    dist::check_same(ranks, "--out", fs::absolute(options.out).string());
+    std::optional<RunDirectory> run;
+    dist::agree(ranks, [&] {
+        run.emplace(options.out, first);
+        if (first) run->settle(recipe);
+    });
+    if (!dist::any_of(ranks, first && run->finished())) {
+        const int code = train(recipe, *run, options, ranks, *device, stop);
+        if (code != 0) return code;
+    }
+    if (first) std::fprintf(stderr, "finished: %s\n", run->model().c_str());
+    return 0;
+}
+
+constexpr int kExitFailure = 1;
 
 }  // namespace
 
 int cmd_train(Args& args) {
-    const TrainOptions options = parse_options(args);
+    // Before MPI starts threads of its own.
     const StopSignals stop;
     // A file-size limit is a full disk like any other: let write() say so.
     std::signal(SIGXFSZ, SIG_IGN);
-    const Recipe recipe = load_recipe(options.recipe, options.overrides);
-    const std::unique_ptr<Device> device = options.common.make_device();
-    const RunDirectory run(options.out);
-    run.settle(recipe);
-    if (!run.finished()) {
-        const int code = train(recipe, run, options, *device, stop);
-        if (code != 0) return code;
+    const TrainOptions options = parse_options(args);
+    std::unique_ptr<dist::Collectives> ranks;
+    try {
+        ranks = dist::join_ranks();
+        return train_as_rank(options, *ranks, stop);
+    } catch (const dist::AgreedError&) {
+        // Rank 0 says it for all.
+        if (ranks->rank() == 0) throw;
+    } catch (const std::exception& error) {
+        const dist::Launched launched = dist::read_launcher();
+        if (ranks && ranks->ranks() > 1) {
+            std::fprintf(stderr, "vila train: rank %d: %s\n", static_cast<int>(ranks->rank()),
+                         error.what());
+            dist::abort_ranks(kExitFailure);
+        }
+        if (ranks || launched.rank == 0) throw;
     }
-    std::fprintf(stderr, "finished: %s\n", run.model().c_str());
-    return 0;
+    return kExitFailure;
 }
 
 }  // namespace vila::tools

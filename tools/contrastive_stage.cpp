@@ -63,7 +63,7 @@ data::ImageLoader ContrastiveStage::image_loader() {
     return [this](const data::ImageRef& image) { return load_pixels(image, processor_); };
 }
 
-StepResult ContrastiveStage::accumulate(const data::StepBatch& batch) {
+StepResult ContrastiveStage::accumulate(const data::StepBatch& batch, const StepShare& share) {
     VILA_CHECK_EQ(batch.micro_batches.size(), size_t{1}, "micro-batches of a contrastive step");
     std::vector<models::Sequence> sequences;
     for (const data::LoadedSample& loaded : batch.micro_batches[0].samples) {
@@ -76,13 +76,16 @@ StepResult ContrastiveStage::accumulate(const data::StepBatch& batch) {
     const models::ClipBatch pairs = models::make_clip_batch(model_->device(), sequences);
     const autograd::Variable loss = model_->loss(pairs, 1.0);
     autograd::backward(loss);
+    share.after_micro_batch();
 
     StepResult result;
-    result.loss = loss.value().item();
+    result.loss.add(loss.value().item());
     // Every pair is judged against all others: the loss has no parts by source.
-    if (recipe_.data.sources.size() == 1)
-        result.sources = {
-            {.sum = result.loss * static_cast<double>(pairs.pairs()), .count = pairs.pairs()}};
+    if (recipe_.data.sources.size() == 1) {
+        SourceLoss& source = result.sources.emplace_back();
+        source.sum.add(loss.value().item() * static_cast<double>(pairs.pairs()));
+        source.count = pairs.pairs();
+    }
     result.flops = step_flops(pairs.pairs(), pairs.ids.size(0));
     return result;
 }

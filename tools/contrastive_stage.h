@@ -21,7 +21,7 @@ class ContrastiveStage final : public Stage {
                      const std::filesystem::path& tokenizer_directory, Device& device);
 
     std::vector<ParameterGroup> groups() override;
-    StepResult accumulate(const data::StepBatch& batch) override;
+    StepResult accumulate(const data::StepBatch& batch, const StepShare& share) override;
     void after_update() override { model_->cap_temperature(); }
     void save(const std::filesystem::path& directory) override;
     data::TemplateContext context() const override { return {*tokenizer_, chat_}; }

@@ -35,7 +35,7 @@ uint64_t hash_frozen(const nn::ParameterTable& table) {
 }
 
 LanguageStage::LanguageStage(const Recipe& recipe, const fs::path& run,
-                             const fs::path& tokenizer_directory, Device& device,
+                             const fs::path& tokenizer_directory, int64_t rank, Device& device,
                              const std::function<void(const std::string& line)>& warn)
     : recipe_(recipe),
       run_(run),
@@ -49,10 +49,12 @@ LanguageStage::LanguageStage(const Recipe& recipe, const fs::path& run,
     if (!model_->has_vision()) return;
     processor_.emplace(
         make_image_processor(recipe, *model_->config().vision, model_->config().image_mode));
-    if (!*recipe.trainable.vision_tower && recipe.train.cache_features) open_feature_cache(warn);
+    if (!*recipe.trainable.vision_tower && recipe.train.cache_features)
+        open_feature_cache(rank, warn);
 }
 
-void LanguageStage::open_feature_cache(const std::function<void(const std::string& line)>& warn) {
+void LanguageStage::open_feature_cache(int64_t rank,
+                                       const std::function<void(const std::string& line)>& warn) {
     const models::VilaConfig& config = model_->config();
     const std::string facts =
         str(hash_frozen(model_->vision_table()), ' ', config.select_layer, ' ',
@@ -62,7 +64,7 @@ void LanguageStage::open_feature_cache(const std::function<void(const std::strin
         .values = config.features_per_image() * config.vision->hidden_size,
         .dtype = model_->dtype(),
         .memory_bytes = static_cast<int64_t>(recipe_.train.feature_cache_gb * kGigabyte),
-        .file = run_ / "cache" / "features.bin",
+        .file = run_ / "cache" / (rank == 0 ? "features.bin" : str("features-", rank, ".bin")),
         .fingerprint = hash64(facts.data(), static_cast<int64_t>(facts.size())),
         .warn = warn});
 }
@@ -94,7 +96,7 @@ data::ImageLoader LanguageStage::image_loader() {
     };
 }
 
-StepResult LanguageStage::accumulate(const data::StepBatch& batch) {
+StepResult LanguageStage::accumulate(const data::StepBatch& batch, const StepShare& share) {
     StepResult result;
     result.sources.resize(recipe_.data.sources.size());
     encoded_images_ = 0;
@@ -115,14 +117,14 @@ StepResult LanguageStage::accumulate(const data::StepBatch& batch) {
         const models::Batch rows = models::make_batch(model_->device(), sequences, image_tokens());
         Tensor row_losses;
         const autograd::Variable loss =
-            model_->loss(rows, 1.0 / static_cast<double>(batch.targets), &row_losses);
+            model_->loss(rows, 1.0 / static_cast<double>(share.targets), &row_losses);
         // A projector that learns alone gets nothing from samples without images.
         if (loss.requires_grad()) autograd::backward(loss);
+        share.after_micro_batch();
         add_losses(micro, row_losses, result);
     }
-    double sum = 0.0;
-    for (const SourceLoss& source : result.sources) sum += source.sum;
-    result.loss = sum / static_cast<double>(batch.targets);
+    for (const SourceLoss& source : result.sources) result.loss.add(source.sum);
+    result.of = static_cast<double>(share.targets);
     work.encoded_images = encoded_images_;
     result.flops = flops_->step(work);
     return result;
@@ -135,7 +137,7 @@ void LanguageStage::add_losses(const data::MicroBatch& micro, const Tensor& row_
     for (const data::LoadedSample& loaded : micro.samples) {
         SourceLoss& source = result.sources[static_cast<size_t>(loaded.sample.source)];
         const int64_t targets = data::count_targets(loaded.sample);
-        for (int64_t i = 0; i < targets; ++i) source.sum += losses.at(next++);
+        for (int64_t i = 0; i < targets; ++i) source.sum.add(losses.at(next++));
         source.count += targets;
     }
     VILA_CHECK_EQ(next, losses.size(), "loss-bearing rows of a micro-batch");

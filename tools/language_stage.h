@@ -21,13 +21,14 @@ namespace vila::tools {
 
 class LanguageStage final : public Stage {
   public:
-    // `run` is the run directory; the tokenizer's files are in `tokenizer_directory`.
+    // `run` is the run directory; the tokenizer's files are in `tokenizer_directory`. Each rank
+    // keeps its own features of images.
     LanguageStage(const Recipe& recipe, const std::filesystem::path& run,
-                  const std::filesystem::path& tokenizer_directory, Device& device,
+                  const std::filesystem::path& tokenizer_directory, int64_t rank, Device& device,
                   const std::function<void(const std::string& line)>& warn);
 
     std::vector<ParameterGroup> groups() override;
-    StepResult accumulate(const data::StepBatch& batch) override;
+    StepResult accumulate(const data::StepBatch& batch, const StepShare& share) override;
     void save(const std::filesystem::path& directory) override;
     data::TemplateContext context() const override { return {*tokenizer_, chat_}; }
     data::ImageLoader image_loader() override;
@@ -40,7 +41,7 @@ class LanguageStage final : public Stage {
     // Memory that the sequences of a micro-batch point into.
     using Held = std::vector<data::LoadedImage>;
 
-    void open_feature_cache(const std::function<void(const std::string& line)>& warn);
+    void open_feature_cache(int64_t rank, const std::function<void(const std::string& line)>& warn);
     // The images of a micro-batch, in order: as pixels, or as features where the tower is frozen.
     Held load_images(const data::MicroBatch& micro);
     // What the frozen tower sees in one image. One at a time: the same call for the same image

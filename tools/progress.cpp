@@ -19,10 +19,11 @@ constexpr double kPlainShare = 0.05;
 
 }  // namespace
 
-Progress::Progress(std::string what, int64_t total, int64_t done)
+Progress::Progress(std::string what, int64_t total, int64_t done, bool silent)
     : what_(std::move(what)),
       total_(total),
       first_(done),
+      silent_(silent),
       terminal_(::isatty(STDERR_FILENO) == 1),
       start_(std::chrono::steady_clock::now()) {}
 
@@ -35,6 +36,7 @@ double Progress::seconds() const {
 }
 
 void Progress::show(int64_t done, const std::string& details) {
+    if (silent_) return;
     const double now = seconds();
     const double interval =
         terminal_ ? kTerminalInterval : std::max(kPlainInterval, kPlainShare * now);
@@ -56,6 +58,7 @@ void Progress::show(int64_t done, const std::string& details) {
 }
 
 void Progress::say(const std::string& message) {
+    if (silent_) return;
     if (line_open_) std::fputs("\r\033[K", stderr);
     line_open_ = false;
     std::fprintf(stderr, "%s\n", message.c_str());

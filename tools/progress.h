@@ -11,8 +11,9 @@ namespace vila::tools {
 
 class Progress {
   public:
-    // `what` opens the line; counts go from `done` to `total`.
-    Progress(std::string what, int64_t total, int64_t done = 0);
+    // `what` opens the line; counts go from `done` to `total`. A silent one shows nothing: ranks
+    // leave the terminal to the first of them.
+    Progress(std::string what, int64_t total, int64_t done = 0, bool silent = false);
     // Ends the line on a terminal.
     ~Progress();
     Progress(const Progress&) = delete;
@@ -28,7 +29,7 @@ class Progress {
   private:
     std::string what_;
     int64_t total_, first_;
-    bool terminal_;
+    bool silent_, terminal_;
     bool line_open_ = false;
     std::chrono::steady_clock::time_point start_;
     double last_shown_ = -1.0;

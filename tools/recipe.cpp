@@ -104,7 +104,11 @@ void train_fields(FieldList& list, TrainRecipe& train) {
     list.choice("train.dtype", train.dtype, {"f32", "bf16"}, "of weights and activations");
     list.boolean("train.activation_checkpointing", train.activation_checkpointing,
                  "recompute blocks in the backward pass instead of keeping their activations");
-    list.integer("train.zero", train.zero, {0, 3}, "ZeRO stage over data-parallel ranks");
+    list.integer("train.zero", train.zero, {0, 3}, "ZeRO stage over data-parallel ranks").harmless =
+        true;
+    list.boolean("train.rank_invariant", train.rank_invariant,
+                 "the same micro-batches, and the same weights byte for byte, for any number of "
+                 "ranks, one included");
     list.integer("train.save_every", train.save_every, {.min = 1}, "steps between checkpoints")
         .harmless = true;
     list.integer("train.keep", train.keep, {.min = 2}, "checkpoints kept").harmless = true;

@@ -68,6 +68,7 @@ struct TrainRecipe {
     std::string dtype = "bf16";
     bool activation_checkpointing = true;
     int64_t zero = 2;
+    bool rank_invariant = false;
     int64_t save_every = 500;
     int64_t keep = 2;
     int64_t seed = 1;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "dist/launcher.h"
 #include "tensor/file.h"
 
 namespace vila::tools {
@@ -223,10 +224,13 @@ std::vector<models::ExtraFile> tokenizer_files(const fs::path& directory,
 
 models::ExtraFile preprocessor_file(const data::ImageProcessorConfig& config,
                                     const std::string& prefix, const fs::path& scratch) {
-    const fs::path file = scratch / "preprocessor_config.json";
+    // Ranks of a job may do this at the same time, in the same place.
+    const fs::path folder = scratch / str("preprocessor.tmp-", dist::read_launcher().rank);
+    const fs::path file = folder / "preprocessor_config.json";
+    fs::create_directories(folder);
     data::write_image_processor_config(file, config);
     models::ExtraFile extra = {prefix + file.filename().string(), read_file(file)};
-    fs::remove(file);
+    fs::remove_all(folder);
     return extra;
 }
 

@@ -14,7 +14,8 @@ namespace vila::tools {
 
 namespace fs = std::filesystem;
 
-RunDirectory::RunDirectory(const fs::path& root) : root_(fs::absolute(root)) {
+RunDirectory::RunDirectory(const fs::path& root, bool owner) : root_(fs::absolute(root)) {
+    if (!owner) return;
     std::error_code error;
     fs::create_directories(root_, error);
     VILA_CHECK(!error, "--out ", root_.string(), ": cannot create: ", error.message());
@@ -40,7 +41,7 @@ void RunDirectory::remove_leftovers() const {
 }
 
 RunDirectory::~RunDirectory() {
-    ::close(lock_);
+    if (lock_ >= 0) ::close(lock_);
 }
 
 void RunDirectory::settle(const Recipe& recipe) const {

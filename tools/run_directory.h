@@ -17,8 +17,9 @@ namespace vila::tools {
 class RunDirectory {
   public:
     // Makes the folder if missing, locks it for the life of this object and removes what a killed
-    // process had not finished writing; throws when another process has it.
-    explicit RunDirectory(const std::filesystem::path& root);
+    // process had not finished writing; throws when another process has it. Of the ranks of a job,
+    // one is the `owner` and does so; the others only get to know the paths.
+    explicit RunDirectory(const std::filesystem::path& root, bool owner = true);
     ~RunDirectory();
     RunDirectory(const RunDirectory&) = delete;
     RunDirectory& operator=(const RunDirectory&) = delete;

@@ -5,10 +5,12 @@
 // ContrastiveStage (clip) are the two there are.
 
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <vector>
 
 #include "data/loader.h"
+#include "dist/exact_sum.h"
 #include "nn/parameter.h"
 
 namespace vila::tools {
@@ -22,12 +24,20 @@ struct ParameterGroup {
 
 // Loss of the samples of one source.
 struct SourceLoss {
-    double sum = 0.0;
+    dist::ExactSum sum;
     int64_t count = 0;  // loss-bearing tokens (clip: pairs)
 };
 
+// What a stage must know of a step beyond its own samples.
+struct StepShare {
+    int64_t targets = 0;  // loss-bearing tokens of the global batch
+    std::function<void()> after_micro_batch;
+};
+
+// Of the samples of this rank.
 struct StepResult {
-    double loss = 0.0;  // mean over everything that bears loss in the global batch
+    dist::ExactSum loss;  // summed over the ranks: the mean over what bears loss, times `of`
+    double of = 1.0;      // the same on every rank
     std::vector<SourceLoss> sources;
     double flops = 0.0;  // floating-point operations of forward and backward, by flops.h
 };
@@ -38,8 +48,9 @@ class Stage {
 
     // Every parameter that learns, in an order that depends on the model alone.
     virtual std::vector<ParameterGroup> groups() = 0;
-    // Adds the gradient of the mean loss of this step to the parameters.
-    virtual StepResult accumulate(const data::StepBatch& batch) = 0;
+    // Adds the gradient of the mean loss of this step to the parameters, micro-batch by
+    // micro-batch.
+    virtual StepResult accumulate(const data::StepBatch& batch, const StepShare& share) = 0;
     // Called after every update of the weights, and after a checkpoint was loaded.
     virtual void after_update() {}
     // Writes the finished model directory.

@@ -4,6 +4,9 @@
 #include <cmath>
 #include <cstdio>
 
+#include "dist/agree.h"
+#include "nn/adamw.h"
+
 namespace vila::tools {
 
 namespace {
@@ -27,6 +30,26 @@ Json sample_ids(const data::StepBatch& batch, const Recipe& recipe) {
     return ids;
 }
 
+// The arrays of all ranks in a row.
+Json join(dist::Collectives& ranks, const Json& mine) {
+    Json all = Json::array();
+    const auto ignore = Json::error_handler_t::replace;  // ids may be no UTF-8
+    for (const std::string& text : dist::all_gather(ranks, mine.dump(-1, ' ', false, ignore)))
+        for (const Json& item : Json::parse(text)) all.push_back(item);
+    return all;
+}
+
+Json all_sample_ids(dist::Collectives& ranks, const data::StepBatch& batch, const Recipe& recipe) {
+    return join(ranks, sample_ids(batch, recipe));
+}
+
+Json all_bad_samples(dist::Collectives& ranks, const data::StepBatch& batch) {
+    Json mine = Json::array();
+    for (const data::BadSample& bad : batch.bad_samples)
+        mine.push_back({{"where", bad.where}, {"reason", bad.reason}});
+    return dist::any_of(ranks, !mine.empty()) ? join(ranks, mine) : mine;
+}
+
 Json finite_or_null(double value) {
     return std::isfinite(value) ? Json(value) : Json();
 }
@@ -37,37 +60,78 @@ int TrainLoop::run() {
     saved_step = step;
     while (step < schedule.total_steps) {
         train_one_step();
-        const bool stopping = stop.received() != 0;
         const bool last = step == schedule.total_steps;
-        const bool saved = !(stopping || last || step % recipe.train.save_every == 0) || save();
-        if (last)
-            VILA_CHECK(saved,
-                       "the last checkpoint could not be saved; the same command goes on "
-                       "from step ",
-                       saved_step, " once the cause is removed");
-        if (stopping && !last) return stop.received();
+        const bool saved = !(signal != 0 || last || step % recipe.train.save_every == 0) || save();
+        if (last && !saved)
+            throw dist::AgreedError(
+                str("the last checkpoint could not be saved; the same command goes on from step ",
+                    saved_step, " once the cause is removed"));
+        if (signal != 0 && !last) return signal;
     }
     return 0;
 }
 
 void TrainLoop::train_one_step() {
     const auto start = std::chrono::steady_clock::now();
-    const data::StepBatch batch = loader.next();
-    VILA_ASSERT(batch.step == step);
-    state.clear_gradients();
-    const StepResult result = stage.accumulate(batch);
+    const data::StepBatch batch = next_batch();
+    StepTotals totals = count(batch);
+    state.begin_step();
+    const StepResult result = stage.accumulate(
+        batch,
+        {.targets = totals.targets, .after_micro_batch = [this] { state.end_micro_batch(); }});
+    // Others have more micro-batches: their sums need this rank's zeros.
+    for (auto done = static_cast<int64_t>(batch.micro_batches.size()); done < totals.rounds; ++done)
+        state.end_micro_batch();
+    add_results(result, totals);
     const double norm = state.gradient_norm();
     const double schedule_now = schedule.at(step);
-    const bool applied = update(result, norm, schedule_now);
+    const bool applied = update(totals, norm, schedule_now);
     ++step;
     const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
     const double lr = recipe.optimizer.lr * schedule_now;
-    write_log(batch, result, norm, lr, applied, elapsed.count());
+    write_log(batch, totals, norm, lr, applied, elapsed.count());
     stop_if_hopeless(batch);
 }
 
-bool TrainLoop::update(const StepResult& result, double norm, double schedule_now) {
-    if (!std::isfinite(result.loss) || !std::isfinite(norm)) {
+data::StepBatch TrainLoop::next_batch() {
+    data::StepBatch batch;
+    dist::agree(ranks, [&] { batch = loader.next(); });
+    VILA_ASSERT(batch.step == step);
+    return batch;
+}
+
+StepTotals TrainLoop::count(const data::StepBatch& batch) {
+    StepTotals totals;
+    totals.rounds = dist::largest(ranks, static_cast<int64_t>(batch.micro_batches.size()));
+    const double mine[] = {static_cast<double>(batch.tokens), static_cast<double>(batch.targets),
+                           static_cast<double>(batch.truncated)};
+    const std::vector<double> sums = dist::sum(ranks, mine);
+    totals.tokens = static_cast<int64_t>(sums[0]);
+    totals.targets = static_cast<int64_t>(sums[1]);
+    totals.truncated = static_cast<int64_t>(sums[2]);
+    return totals;
+}
+
+void TrainLoop::add_results(const StepResult& result, StepTotals& totals) {
+    std::vector<dist::ExactSum> losses = {result.loss};
+    std::vector<double> counts = {result.flops};
+    totals.sources.resize(recipe.data.sources.size());
+    for (size_t i = 0; i < totals.sources.size(); ++i) {
+        const SourceLoss source = i < result.sources.size() ? result.sources[i] : SourceLoss();
+        losses.push_back(source.sum);
+        counts.push_back(static_cast<double>(source.count));
+    }
+    dist::sum_over_ranks(ranks, losses);
+    counts = dist::sum(ranks, counts);
+    totals.loss = losses[0].value() / result.of;
+    totals.flops = counts[0];
+    for (size_t i = 0; i < totals.sources.size(); ++i)
+        totals.sources[i] = {.sum = losses[i + 1], .count = static_cast<int64_t>(counts[i + 1])};
+    signal = static_cast<int>(dist::largest(ranks, stop.received()));
+}
+
+bool TrainLoop::update(const StepTotals& totals, double norm, double schedule_now) {
+    if (!std::isfinite(totals.loss) || !std::isfinite(norm)) {
         ++state.bad_steps_in_row;
         return false;
     }
@@ -77,58 +141,61 @@ bool TrainLoop::update(const StepResult& result, double norm, double schedule_no
     return true;
 }
 
-void TrainLoop::write_log(const data::StepBatch& batch, const StepResult& result, double norm,
+void TrainLoop::write_log(const data::StepBatch& batch, const StepTotals& totals, double norm,
                           double lr, bool applied, double seconds) {
-    const double rate = static_cast<double>(batch.tokens) / seconds;
+    const double rate = static_cast<double>(totals.tokens) / seconds;
     Json losses = Json::object();
-    for (size_t i = 0; i < result.sources.size(); ++i) {
-        const SourceLoss& source = result.sources[i];
+    for (size_t i = 0; i < totals.sources.size(); ++i) {
+        const SourceLoss& source = totals.sources[i];
         if (source.count > 0)
             losses[recipe.data.sources[i].name] =
-                finite_or_null(source.sum / static_cast<double>(source.count));
+                finite_or_null(source.sum.value() / static_cast<double>(source.count));
     }
     Json line = {{"step", step},
-                 {"loss", finite_or_null(result.loss)},
+                 {"loss", finite_or_null(totals.loss)},
                  {"lr", lr},
                  {"grad_norm", finite_or_null(norm)},
-                 {"tokens", batch.tokens},
-                 {"targets", batch.targets},
+                 {"tokens", totals.tokens},
+                 {"targets", totals.targets},
                  {"tokens_per_second", rate},
                  {"seconds", seconds},
                  {"losses", losses}};
-    if (batch.truncated > 0) line["truncated_samples"] = batch.truncated;
+    if (totals.truncated > 0) line["truncated_samples"] = totals.truncated;
     if (save_failures > 0) line["save_failures"] = save_failures;
-    for (const data::BadSample& bad : batch.bad_samples)
-        line["bad_samples"].push_back({{"where", bad.where}, {"reason", bad.reason}});
+    const Json bad = all_bad_samples(ranks, batch);
+    if (!bad.empty()) line["bad_samples"] = bad;
     if (!applied) {
         line["skipped"] = true;
-        line["samples"] = sample_ids(batch, recipe);
-        progress.say(str("step ", step, ": loss ", result.loss, ", gradient norm ", norm,
+        line["samples"] = all_sample_ids(ranks, batch, recipe);
+        progress.say(str("step ", step, ": loss ", totals.loss, ", gradient norm ", norm,
                          "; the step is skipped"));
     }
-    log.write(line);
+    if (log == nullptr) return;
+    log->write(line);
     std::string details =
-        "loss " + fixed(result.loss, "%.4f") + "  " + fixed(rate, "%.0f") + " tokens/s";
+        "loss " + fixed(totals.loss, "%.4f") + "  " + fixed(rate, "%.0f") + " tokens/s";
     if (peak_flops > 0.0)
         details +=
-            "  " + fixed(100.0 * result.flops / seconds / peak_flops, "%.0f") + " % of FMA peak";
+            "  " + fixed(100.0 * totals.flops / seconds / peak_flops, "%.0f") + " % of FMA peak";
     progress.show(step, details);
 }
 
 void TrainLoop::stop_if_hopeless(const data::StepBatch& batch) const {
     if (state.bad_steps_in_row < recipe.train.max_bad_steps) return;
-    throw Error(str("loss or gradient was not finite in ", state.bad_steps_in_row,
-                    " steps in a row (train.max_bad_steps), the last with samples ",
-                    sample_ids(batch, recipe).dump(), "; a lower optimizer.lr may help"));
+    throw dist::AgreedError(str("loss or gradient was not finite in ", state.bad_steps_in_row,
+                                " steps in a row (train.max_bad_steps), the last with samples ",
+                                all_sample_ids(ranks, batch, recipe).dump(),
+                                "; a lower optimizer.lr may help"));
 }
 
 bool TrainLoop::save() {
     if (saved_step == step) return true;
-    if (!log.sync()) progress.say("the log could not be written; its lines wait in memory");
+    if (log != nullptr && !log->sync())
+        progress.say("the log could not be written; its lines wait in memory");
     try {
         Json info = facts;
         info.update(state.counters());
-        checkpoints.save(step, state.tensors(), info);
+        checkpoints.save(step, state.parts(), info);
         saved_step = step;
         save_failures = 0;
         return true;
@@ -137,9 +204,10 @@ bool TrainLoop::save() {
         progress.say(str("checkpoint of step ", step, " could not be saved (", error.what(),
                          "); training goes on, step ", saved_step, " is safe"));
     }
-    VILA_CHECK(save_failures < kMaxSaveFailures, "checkpoints could not be saved ", save_failures,
-               " times in a row; the same command goes on from step ", saved_step,
-               " once the cause is removed");
+    if (save_failures >= kMaxSaveFailures)
+        throw dist::AgreedError(str("checkpoints could not be saved ", save_failures,
+                                    " times in a row; the same command goes on from step ",
+                                    saved_step, " once the cause is removed"));
     return false;
 }
 

@@ -2,6 +2,10 @@
 
 // The training loop: next batch, gradients, norm, clip, update, log, save. What a batch is and what
 // a loss is belongs to the stage; kernels and recipes are out of sight here.
+//
+// All ranks of a job run it together. Before the gradients of a step they exchange how many targets
+// they have, after them the losses and whether somebody was asked to stop; what is decided is
+// decided from these sums, which are the same bits everywhere. Rank 0 alone prints and logs.
 
 #include <cstdint>
 #include <functional>
@@ -22,22 +26,34 @@ namespace vila::tools {
 // Consecutive saves that may fail before the run stops.
 constexpr int64_t kMaxSaveFailures = 3;
 
+// Of a step, over all ranks.
+struct StepTotals {
+    int64_t rounds = 0;  // the most micro-batches of a rank
+    int64_t tokens = 0, targets = 0, truncated = 0;
+    double loss = 0.0;
+    std::vector<SourceLoss> sources;
+    double flops = 0.0;
+    int signal = 0;  // that some rank received
+};
+
 struct TrainLoop {
     const Recipe& recipe;
+    dist::Collectives& ranks;
     Stage& stage;
     TrainingState& state;
     data::Loader& loader;
     CheckpointStore& checkpoints;
-    RunLog& log;
+    RunLog* log;  // on rank 0
     Progress& progress;
     const StopSignals& stop;
     const nn::Schedule& schedule;  // with a peak of 1
     Json facts;                    // what a checkpoint must agree with, saved beside the counters
-    double peak_flops = 0.0;       // of the machine, per second; 0: not measured
+    double peak_flops = 0.0;       // of all ranks, per second; 0: not measured
 
     int64_t step = 0;  // steps that are done
     int64_t saved_step = 0;
     int64_t save_failures = 0;  // since the last one that succeeded
+    int signal = 0;             // that asked some rank to stop
 
     // Runs to the last step of the schedule and saves there. Returns the signal that stopped it
     // earlier, after saving, or 0. Throws when too many steps in a row had no finite loss, or too
@@ -46,9 +62,12 @@ struct TrainLoop {
 
     // The parts of run(), in the order of a step.
     void train_one_step();
+    data::StepBatch next_batch();
+    StepTotals count(const data::StepBatch& batch);
+    void add_results(const StepResult& result, StepTotals& totals);
     // Whether the update was applied.
-    bool update(const StepResult& result, double norm, double schedule_now);
-    void write_log(const data::StepBatch& batch, const StepResult& result, double norm, double lr,
+    bool update(const StepTotals& totals, double norm, double schedule_now);
+    void write_log(const data::StepBatch& batch, const StepTotals& totals, double norm, double lr,
                    bool applied, double seconds);
     // Saves unless the newest checkpoint is this step's already. False when it failed.
     bool save();

@@ -1,0 +1,110 @@
+#!/bin/bash
+# vila train under mpirun, from the outside: the same weights on any number of ranks and in any ZeRO
+# stage, going on with other ranks than before, images on some ranks only, one clear line for what
+# is wrong, SIGTERM to one rank, kills.
+#   tests/cli_ranks.sh BINARY
+set -u
+here=$(cd "$(dirname "$0")" && pwd)
+binary=$(realpath "$1")
+command -v mpirun >/dev/null || { echo "mpirun is not installed"; exit 77; }
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+"$here/tiny_training_data.sh" "$folder" || exit 1
+cd "$folder" || exit 1
+. "$here/shell_checks.sh"
+export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_mpi_yield_when_idle=1
+
+# ranks N arguments...: vila train on N ranks.
+ranks() { timeout 120 mpirun --oversubscribe -n "$1" "$binary" train "${@:2}" >output 2>&1; }
+# expect CODE 'TEXT' N arguments...: its exit code and a line that holds the text.
+expect() {
+    ranks "${@:3}"
+    local code=$?
+    check "exit code of $code for: ${*:3}" [ $code -eq "$1" ]
+    check "'$2' for: ${*:3}" grep -qF -- "$2" output
+}
+losses() { sed -E 's/"(seconds|tokens_per_second)":[^,]*,//g' "$1/log.jsonl"; }
+same_losses() { [ "$(losses "$1")" = "$(losses "$2")" ]; }
+weights=model/llm/model.safetensors
+
+# --- the bytes do not depend on ranks and stages ---
+expect 0 "finished" 1 lm.toml --out one --threads 1 train.rank_invariant=true
+for job in 2:0 3:1 4:2 2:2; do
+    n=${job%:*} zero=${job#*:}
+    expect 0 "finished" "$n" lm.toml --out "run$job" train.rank_invariant=true "train.zero=$zero"
+    check "$n ranks, stage $zero: the weights of one" same one/$weights "run$job/$weights"
+    check "$n ranks, stage $zero: the log of one" same_losses one "run$job"
+done
+check "one rank prints" [ "$(grep -c finished output)" -eq 1 ]
+expect 0 "finished" 3 lm.toml --out bf --dtype bf16 train.rank_invariant=true train.zero=2
+expect 0 "finished" 1 lm.toml --out bf1 --dtype bf16 train.rank_invariant=true
+check "bf16: three ranks and one" same bf/$weights bf1/$weights
+
+# --- without it ranks share the work of a batch; all stages agree ---
+expect 0 "finished" 2 lm.toml --out plain0 train.zero=0
+expect 0 "finished" 2 lm.toml --out plain2 train.zero=2
+check "stages 0 and 2" same plain0/$weights plain2/$weights
+expect 0 "finished" 1 lm.toml --out alone --threads 1
+last() { tail -n 1 "$1/log.jsonl" | sed -E 's/.*"loss":([0-9.]+).*/\1/'; }
+check "two ranks learn as one does: $(last plain0), $(last alone)" \
+    awk "BEGIN { d = $(last plain0) - $(last alone); exit !(d < 0.02 && d > -0.02) }"
+expect 1 "expected a multiple of the 3 ranks" 3 lm.toml --out odd
+
+# --- a run goes on with other ranks and another stage ---
+expect 0 "finished" 3 lm.toml --out moved train.rank_invariant=true train.zero=1
+for job in 1:0 4:2 2:2 3:0; do
+    rm -r moved/model moved/checkpoints/step-00000012
+    expect 0 "from step 10" "${job%:*}" lm.toml --out moved --threads 1 train.rank_invariant=true \
+        "train.zero=${job#*:}"
+    check "going on as $job" same one/$weights moved/$weights
+done
+check "every byte verifies" "$binary" inspect --verify moved/checkpoints/step-00000012
+
+# --- images: trained and frozen towers, ranks without any ---
+expect 0 "finished" 1 lm.toml --out lm --threads 1
+expect 0 "finished" 1 align.toml --out align --threads 1
+for tower in false true; do
+    for n in 1 2 4; do
+        expect 0 "finished" "$n" sft.toml --out "sft-$tower-$n" --threads 1 \
+            train.rank_invariant=true train.zero=2 "trainable.vision_tower=$tower"
+    done
+    for part in llm mm_projector vision_tower; do
+        for n in 2 4; do
+            check "tower $tower, $n ranks: $part" same "sft-$tower-1/model/$part/model.safetensors" \
+                "sft-$tower-$n/model/$part/model.safetensors"
+        done
+    done
+done
+
+# --- what is wrong is said once ---
+expect 1 "absent.toml" 2 absent.toml --out x
+check "one line" [ "$(grep -c 'vila train:' output)" -eq 1 ]
+expect 2 "--out is required" 2 lm.toml
+expect 1 "start it without mpirun" 2 clip.toml --out clip
+timeout 60 mpirun --oversubscribe -n 1 "$binary" train lm.toml --out differ optimizer.lr=1e-2 : \
+    -n 1 "$binary" train lm.toml --out differ optimizer.lr=2e-2 >output 2>&1
+check "recipes that differ" grep -q "not the same recipe.*lr = 0.01.*lr = 0.02" output
+OMPI_COMM_WORLD_SIZE=4 "$binary" train lm.toml --out x >output 2>&1
+check "processes that do not find each other" grep -q "the launcher started 4 processes" output
+mkdir -p full/checkpoints
+chmod 500 full/checkpoints
+if ! touch full/checkpoints/x 2>/dev/null; then  # root may write anywhere
+    expect 1 "could not be saved 3 times in a row" 2 lm.toml --out full train.save_every=1
+fi
+
+# --- SIGTERM to one rank: all save and leave ---
+mpirun --oversubscribe -n 3 "$binary" train lm.toml --out term train.rank_invariant=true \
+    train.steps=5000 >output 2>&1 &
+pid=$!
+for _ in $(seq 200); do [ -s term/log.jsonl ] && break; sleep 0.05; done
+kill -TERM "$(pgrep -P $pid | tail -n 1)"
+wait $pid
+check "SIGTERM to one rank gives exit code 143" [ $? -eq 143 ]
+stopped=$(wc -l <term/log.jsonl)
+check "SIGTERM saved step $stopped" [ -e "term/checkpoints/step-$(printf %08d "$stopped")" ]
+
+# --- killed at random instants ---
+"$here/kill_ranks.sh" "$binary" 2 >output 2>&1
+check "kill and resume on changing ranks" [ $? -eq 0 ]
+
+finish
