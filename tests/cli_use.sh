@@ -106,6 +106,11 @@ fails "text.txt line 1" eval exact --model $model --data text.txt
 fails "none.jsonl" eval exact --model $model --data none.jsonl
 expect 2 "did you mean exact?" eval exat --model $model --data questions.jsonl --images images
 
+# --- bench generate ---
+expect 0 "of the stream read" bench generate --model $model --image images/red.bmp --max-tokens 2
+expect 0 '"prompt_positions":' bench generate --model $model --max-tokens 1 --json
+expect 2 "bench generate: --model DIR is required" bench generate
+
 # --- tokenize, preprocess ---
 echo "the red square" | "$binary" tokenize --model $model >ids 2>&1
 "$binary" tokenize --decode --model $model <ids >output 2>&1

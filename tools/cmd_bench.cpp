@@ -7,6 +7,7 @@
 #include "tensor/nearest_name.h"
 #include "tools/bench_attention.h"
 #include "tools/bench_gemm.h"
+#include "tools/bench_generate.h"
 #include "tools/bench_preprocess.h"
 #include "tools/bench_train_step.h"
 #include "tools/commands.h"
@@ -20,6 +21,8 @@ struct BenchOptions {
     int repetitions = 9;
     DType dtype = DType::F32;
     std::vector<std::string> images;
+    GenerateBenchOptions generate;
+    CommonOptions common;
 };
 
 void print(const BenchOptions& options, const nlohmann::json& json, const std::string& table) {
@@ -62,14 +65,24 @@ void run_preprocess(CpuDevice&, const BenchOptions& options) {
     print(options, preprocess_json(measurements), preprocess_table(measurements));
 }
 
+// Opens the model on a device of its own.
+void run_generate(CpuDevice&, const BenchOptions& options) {
+    if (options.generate.model.empty()) throw UsageError("bench generate: --model DIR is required");
+    GenerateBenchOptions generate = options.generate;
+    generate.images = options.images;
+    const GenerateMeasurement measurement = bench_generate(options.common, generate);
+    print(options, generate_json(measurement), generate_table(measurement));
+}
+
 struct Bench {
     const char* name;
     void (*run)(CpuDevice& device, const BenchOptions& options);
+    bool is_asked_for = false;  // runs by its name alone, not among all
 };
 
 constexpr Bench kBenches[] = {
     {"gemm", run_gemm},     {"attention", run_attention},   {"train-step", run_train_step},
-    {"decode", run_decode}, {"preprocess", run_preprocess},
+    {"decode", run_decode}, {"preprocess", run_preprocess}, {"generate", run_generate, true},
 };
 
 }  // namespace
@@ -77,14 +90,20 @@ constexpr Bench kBenches[] = {
 int cmd_bench(Args& args) {
     std::string what;
     BenchOptions options;
-    CommonOptions common;
+    CommonOptions& common = options.common;
     args.optional_positional("WHAT", what,
                              "gemm, attention, train-step, decode or preprocess; all of them when "
-                             "absent");
+                             "absent; or generate, which needs --model");
     args.option("--repetitions", options.repetitions, "medians are of that many")
         ->check(CLI::PositiveNumber);
-    args.option("--image", options.images,
-                "preprocess: an image file instead of a made-up one; once for each image");
+    args.option(
+        "--image", options.images,
+        "preprocess: an image file instead of a made-up one; generate: an image of the prompt; "
+        "once for each image");
+    args.option("--model", options.generate.model, "generate: model directory");
+    args.option("--prompt", options.generate.prompt, "generate: what to say");
+    args.option("--max-tokens", options.generate.tokens, "generate: how many tokens to time")
+        ->check(CLI::PositiveNumber);
     args.flag("--json", options.as_json, "print JSON, one object a bench");
     common.declare(args);
     args.parse();
@@ -98,7 +117,7 @@ int cmd_bench(Args& args) {
     const auto device = common.make_device();
     VILA_CHECK(device->kind() == DeviceKind::Cpu, "the benches measure the CPU: use --device cpu");
     for (const Bench& bench : kBenches)
-        if (what.empty() || what == bench.name)
+        if (what == bench.name || (what.empty() && !bench.is_asked_for))
             bench.run(static_cast<CpuDevice&>(*device), options);
     return 0;
 }
