@@ -8,10 +8,6 @@ namespace vila::data {
 
 namespace {
 
-uint64_t edge(int32_t node, char byte) {
-    return static_cast<uint64_t>(node) << 8 | static_cast<uint8_t>(byte);
-}
-
 // Offset where the last character of `text` begins; broken sequences count byte by byte.
 size_t last_char_offset(std::string_view text) {
     for (size_t length = 1; length <= std::min<size_t>(text.size(), 4); ++length) {
@@ -20,11 +16,6 @@ size_t last_char_offset(std::string_view text) {
             return text.size() - length;
     }
     return text.size() - 1;
-}
-
-bool is_word_char(uint32_t code) {
-    const CharClass kind = char_class(code);
-    return kind == CharClass::Letter || kind == CharClass::Number || code == '_';
 }
 
 bool stands_alone(std::string_view text, size_t begin, size_t end) {
@@ -56,28 +47,8 @@ size_t skip_space(std::string_view text, size_t end) {
 }  // namespace
 
 void AddedTokenFinder::add(const AddedToken& token) {
-    if (token.content.empty()) return;
-    int32_t node = 0;
-    for (const char byte : token.content) {
-        const auto [found, is_new] =
-            edges_.try_emplace(edge(node, byte), static_cast<int32_t>(ends_.size()));
-        if (is_new) ends_.push_back(-1);
-        node = found->second;
-    }
-    ends_[node] = static_cast<int64_t>(tokens_.size());
+    contents_.add(token.content, static_cast<int64_t>(tokens_.size()));
     tokens_.push_back(token);
-}
-
-int64_t AddedTokenFinder::longest_at(std::string_view text, size_t offset) const {
-    int64_t longest = -1;
-    int32_t node = 0;
-    for (; offset < text.size(); ++offset) {
-        const auto found = edges_.find(edge(node, text[offset]));
-        if (found == edges_.end()) break;
-        node = found->second;
-        if (ends_[node] >= 0) longest = ends_[node];
-    }
-    return longest;
 }
 
 void AddedTokenFinder::split(std::string_view text,
@@ -85,12 +56,14 @@ void AddedTokenFinder::split(std::string_view text,
                              const std::function<void(int32_t)>& on_token) const {
     size_t done = 0;
     for (size_t at = 0; at < text.size() && !tokens_.empty();) {
-        const int64_t index = longest_at(text, at);
-        if (index < 0) {
+        const PrefixTrie::Match match = contents_.may_begin(text[at])
+                                            ? contents_.longest(text.substr(at))
+                                            : PrefixTrie::Match{};
+        if (match.value < 0) {
             ++at;
             continue;
         }
-        const AddedToken& token = tokens_[index];
+        const AddedToken& token = tokens_[match.value];
         size_t begin = at, end = at + token.content.size();
         at = end;
         if (token.single_word && !stands_alone(text, begin, end)) continue;

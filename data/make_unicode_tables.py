@@ -1,8 +1,9 @@
-"""Writes unicode_classes.h (letters and numbers) and unicode_composition.h (canonical composition).
+"""Writes unicode_classes.h (letters, numbers, word characters) and unicode_composition.h (canonical composition).
 
 The tables follow the `tokenizers` package, whose ids are to be matched, rather than the newest
 Unicode: letters and numbers are those of its regular expressions (Unicode 16), compositions those of
-its NFC normalizer (an older one). Needs: tokenizers 0.23.3, unicodedata2 16.0.0.
+its NFC normalizer (an older one); word characters are those that must not touch an added token marked
+single_word. Needs: tokenizers 0.23.3, unicodedata2 16.0.0.
 
     python data/make_unicode_tables.py
 """
@@ -10,7 +11,7 @@ its NFC normalizer (an older one). Needs: tokenizers 0.23.3, unicodedata2 16.0.0
 from pathlib import Path
 
 import unicodedata2 as unicode
-from tokenizers import Regex, normalizers, pre_tokenizers
+from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_tokenizers
 
 CODES = [code for code in range(0x110000) if not 0xD800 <= code < 0xE000]
 nfc = normalizers.NFC().normalize_str
@@ -30,6 +31,14 @@ def ranges(codes):
 def matching(pattern):
     removing = pre_tokenizers.Split(Regex(pattern), "removed")
     return [code for code in CODES if not removing.pre_tokenize_str(chr(code))]
+
+
+def beside_single_words():
+    """Characters that keep a token marked single_word from being found."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.add_tokens([AddedToken("<", single_word=True, normalized=False)])
+    return [code for code, found in zip(CODES, tokenizer.encode_batch([chr(c) + "<" for c in CODES]))
+            if chr(code) != "<" and not found.ids]
 
 
 def combining_class(code):
@@ -89,6 +98,7 @@ for code, value in combining:
     else:
         runs.append([code, code, value])
 
+letters = set(matching(r"\p{L}"))
 hangul = range(0xAC00, 0xAC00 + 11172)
 steps = [(code, one_step(code)) for code in CODES if code not in hangul]
 steps = [(code, step) for code, step in steps if step]
@@ -99,9 +109,11 @@ write("unicode_classes.h", """struct CodeRange {
     uint32_t first, last;
 };""", [
     table("CodeRange", "kLetters", "General categories Lu, Ll, Lt, Lm, Lo.",
-          [hexadecimal(*pair) for pair in ranges(matching(r"\p{L}"))]),
+          [hexadecimal(*pair) for pair in ranges(sorted(letters))]),
     table("CodeRange", "kNumbers", "General categories Nd, Nl, No.",
           [hexadecimal(*pair) for pair in ranges(matching(r"\p{N}"))]),
+    table("CodeRange", "kWordMarks", "Word characters that are not letters.",
+          [hexadecimal(*pair) for pair in ranges(sorted(set(beside_single_words()) - letters))]),
 ])
 write("unicode_composition.h", """struct CombiningRange {
     uint32_t first, last;

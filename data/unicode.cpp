@@ -59,6 +59,22 @@ const Range* find_range(std::span<const Range> ranges, uint32_t code) {
     return code <= range.last ? &range : nullptr;
 }
 
+std::string with_replacements(std::string_view text, bool each_byte) {
+    std::string valid;
+    valid.reserve(text.size());
+    while (!text.empty()) {
+        const Utf8Char next = first_char(text);
+        if (next.code != kInvalidCode) {
+            valid.append(text.substr(0, next.bytes));
+        } else {
+            const int64_t count = each_byte ? next.bytes : 1;
+            for (int64_t i = 0; i < count; ++i) append_char(valid, 0xFFFD);
+        }
+        text.remove_prefix(next.bytes);
+    }
+    return valid;
+}
+
 // --- canonical composition ---
 
 // Bytes of broken sequences travel among the codes, marked by this bit.
@@ -198,17 +214,11 @@ void append_char(std::string& text, uint32_t code) {
 }
 
 std::string valid_utf8(std::string_view text) {
-    std::string valid;
-    valid.reserve(text.size());
-    while (!text.empty()) {
-        const Utf8Char next = first_char(text);
-        if (next.code == kInvalidCode)
-            append_char(valid, 0xFFFD);
-        else
-            valid.append(text.substr(0, next.bytes));
-        text.remove_prefix(next.bytes);
-    }
-    return valid;
+    return with_replacements(text, false);
+}
+
+std::string valid_utf8_by_bytes(std::string_view text) {
+    return with_replacements(text, true);
 }
 
 int64_t incomplete_tail(std::string_view text) {
@@ -233,6 +243,11 @@ CharClass char_class(uint32_t code) {
                        code == 0x2028 || code == 0x2029 || code == 0x202F || code == 0x205F ||
                        code == 0x3000;
     return space ? CharClass::Space : CharClass::Other;
+}
+
+bool is_word_char(uint32_t code) {
+    return char_class(code) == CharClass::Letter ||
+           find_range(std::span<const CodeRange>(kWordMarks), code) != nullptr;
 }
 
 std::string nfc(std::string_view text) {

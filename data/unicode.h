@@ -24,6 +24,8 @@ void append_char(std::string& text, uint32_t code);
 
 // `text` with every broken sequence replaced by U+FFFD, one for each maximal subpart.
 std::string valid_utf8(std::string_view text);
+// The same with one U+FFFD for each byte of a broken sequence.
+std::string valid_utf8_by_bytes(std::string_view text);
 // How many bytes at the end of `text` begin a character that further bytes may complete.
 int64_t incomplete_tail(std::string_view text);
 
@@ -34,6 +36,8 @@ enum class CharClass {
     Other,   // anything else, broken sequences too
 };
 CharClass char_class(uint32_t code);
+// \w: letters, marks, decimal digits, connectors such as '_', joiners.
+bool is_word_char(uint32_t code);
 
 // Normalization Form C. Broken sequences stay as they are, and nothing composes across them.
 std::string nfc(std::string_view text);
