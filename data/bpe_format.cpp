@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <string_view>
 
+#include "data/tokenizer_json.h"
 #include "data/unicode.h"
 #include "tensor/check.h"
 
@@ -12,7 +13,6 @@ namespace vila::data {
 
 namespace {
 
-using Json = nlohmann::json;                 // read
 using OrderedJson = nlohmann::ordered_json;  // written: members stay in order
 
 constexpr bool is_printable(uint32_t byte) {
@@ -38,17 +38,6 @@ constexpr SymbolTable make_symbol_table() {
 }
 
 constexpr SymbolTable kSymbols = make_symbol_table();
-
-std::string type_of(const Json& part) {
-    return part.is_object() ? part.value("type", std::string("?")) : std::string("?");
-}
-
-// The members of a Sequence, or the part itself.
-std::vector<Json> parts_of(const Json& part, const char* list) {
-    if (part.is_null()) return {};
-    if (type_of(part) == "Sequence") return part.at(list).get<std::vector<Json>>();
-    return {part};
-}
 
 bool reads_nfc(const Json& normalizer, const std::string& where) {
     bool composes = false;
@@ -90,15 +79,6 @@ SplitRule reads_split(const Json& pre_tokenizer, const std::string& where) {
     return rule_of_pattern(parts[0], where);
 }
 
-std::pair<std::string, std::string> read_merge(const Json& merge, const std::string& where) {
-    if (merge.is_array() && merge.size() == 2) return {merge[0], merge[1]};
-    const std::string text = merge.get<std::string>();
-    const size_t space = text.find(' ');
-    VILA_CHECK(space != std::string::npos && text.find(' ', space + 1) == std::string::npos, where,
-               ": tokenizer.json has merge \"", text, "\": expected two tokens");
-    return {text.substr(0, space), text.substr(space + 1)};
-}
-
 void read_model(const Json& model, const std::string& where, BpeDefinition& definition) {
     VILA_CHECK(model.value("type", "BPE") == "BPE", where, ": tokenizer.json has a ",
                type_of(model), " model: expected BPE");
@@ -109,72 +89,8 @@ void read_model(const Json& model, const std::string& where, BpeDefinition& defi
         VILA_CHECK(!model.contains(affix) || model[affix].is_null() || model[affix] == "", where,
                    ": tokenizer.json sets ", affix, ": not supported");
     definition.ignore_merges = model.value("ignore_merges", false);
-    const Json& vocabulary = model.at("vocab");
-    for (const auto& [spelling, id] : vocabulary.items()) {
-        const auto index = id.get<int64_t>();
-        // A sparse vocabulary is legal, a wild id would allocate without bound.
-        VILA_CHECK(index >= 0 && index < 16 * static_cast<int64_t>(vocabulary.size()) + 65536,
-                   where, ": tokenizer.json gives \"", spelling, "\" the id ", index);
-        if (index >= static_cast<int64_t>(definition.vocabulary.size()))
-            definition.vocabulary.resize(index + 1);
-        definition.vocabulary[index] = spelling;
-    }
-    for (const Json& merge : model.at("merges"))
-        definition.merges.push_back(read_merge(merge, where));
-}
-
-AddedToken read_added(const Json& entry, int32_t id) {
-    AddedToken token;
-    token.id = id;
-    token.content = entry.at("content").get<std::string>();
-    token.single_word = entry.value("single_word", false);
-    token.lstrip = entry.value("lstrip", false);
-    token.rstrip = entry.value("rstrip", false);
-    token.special = entry.value("special", false);
-    token.normalized = entry.value("normalized", !token.special);
-    return token;
-}
-
-// "bos_token": "<s>" or {"content": "<s>", ...} or null.
-std::string token_named(const Json& config, const char* key) {
-    if (!config.contains(key)) return "";
-    const Json& value = config[key];
-    if (value.is_string()) return value.get<std::string>();
-    return value.is_object() ? value.value("content", std::string()) : std::string();
-}
-
-// The token that the post-processor puts in front of a sequence; empty if none.
-std::string token_in_front(const Json& post_processor) {
-    for (const Json& part : parts_of(post_processor, "processors")) {
-        if (type_of(part) != "TemplateProcessing" || part.at("single").empty()) continue;
-        const Json& first = part.at("single")[0];
-        if (first.contains("SpecialToken")) return first["SpecialToken"].at("id");
-    }
-    return "";
-}
-
-void read_config(const Json& config, BpeDefinition& definition) {
-    definition.bos = token_named(config, "bos_token");
-    definition.eos = token_named(config, "eos_token");
-    definition.pad = token_named(config, "pad_token");
-    if (!config.contains("added_tokens_decoder")) return;
-    for (const auto& [id, entry] : config["added_tokens_decoder"].items()) {
-        const AddedToken token = read_added(entry, static_cast<int32_t>(std::stol(id)));
-        const bool known =
-            std::any_of(definition.added.begin(), definition.added.end(),
-                        [&](const AddedToken& other) { return other.content == token.content; });
-        if (!known) definition.added.push_back(token);
-    }
-}
-
-Json parse(const TokenizerFiles& files, const char* name, const std::string& where) {
-    const auto file = files.find(name);
-    if (file == files.end()) return Json::object();
-    try {
-        return Json::parse(file->second);
-    } catch (const std::exception& error) {
-        throw Error(str(where, "/", name, ": not valid JSON: ", error.what()));
-    }
+    definition.vocabulary = read_vocabulary(model, where);
+    definition.merges = read_merges(model, where);
 }
 
 BpeDefinition read_definition(const Json& tokenizer, const Json& config, const std::string& where) {
@@ -182,14 +98,12 @@ BpeDefinition read_definition(const Json& tokenizer, const Json& config, const s
     definition.composes = reads_nfc(tokenizer.value("normalizer", Json()), where);
     definition.split = reads_split(tokenizer.value("pre_tokenizer", Json()), where);
     read_model(tokenizer.at("model"), where, definition);
-    for (const Json& entry : tokenizer.value("added_tokens", Json::array()))
-        definition.added.push_back(read_added(entry, entry.at("id").get<int32_t>()));
-    read_config(config, definition);
-    const std::string front = token_in_front(tokenizer.value("post_processor", Json()));
-    if (!front.empty()) definition.bos = front;
-    definition.adds_bos =
-        !front.empty() || (config.contains("add_bos_token") && config["add_bos_token"] == true &&
-                           !definition.bos.empty());
+    definition.added = read_added_tokens(tokenizer, config, where);
+    const SequenceTokens tokens = read_sequence_tokens(tokenizer, config);
+    definition.bos = tokens.bos;
+    definition.eos = tokens.eos;
+    definition.pad = tokens.pad;
+    definition.adds_bos = tokens.adds_bos;
     return definition;
 }
 
@@ -276,12 +190,8 @@ bool bytes_of_spelling(std::string_view spelling, std::string& bytes) {
 
 BpeDefinition read_bpe(const TokenizerFiles& files, const std::string& where) {
     VILA_CHECK(files.contains("tokenizer.json"), where, " has no tokenizer.json");
-    const Json tokenizer = parse(files, "tokenizer.json", where);
-    Json config = parse(files, "tokenizer_config.json", where);
-    // Older directories name the special tokens in a file of their own.
-    const Json map = parse(files, "special_tokens_map.json", where);
-    for (const char* key : {"bos_token", "eos_token", "pad_token"})
-        if (!config.contains(key) && map.contains(key)) config[key] = map[key];
+    const Json tokenizer = parse_json_file(files, "tokenizer.json", where);
+    const Json config = read_tokenizer_config(files, where);
     try {
         return read_definition(tokenizer, config, where);
     } catch (const nlohmann::json::exception& error) {

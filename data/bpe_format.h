@@ -4,18 +4,15 @@
 // tokenizers and transformers read and write them.
 
 #include <cstdint>
-#include <map>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "data/added_tokens.h"
 #include "data/pretokenizer.h"
+#include "data/tokenizer.h"
 
 namespace vila::data {
-
-// The contents of a tokenizer's files by name: "tokenizer.json" and whatever stood beside it.
-using TokenizerFiles = std::map<std::string, std::string>;
 
 // What the files say, spelled as they spell it: bytes as printable characters.
 struct BpeDefinition {

@@ -55,7 +55,11 @@ void BpeMerges::apply(std::vector<int32_t>& symbols) const {
     if (symbols.size() <= kShortWord)
         apply_short(symbols);
     else
-        apply_long(symbols);
+        apply_long(symbols, [](int32_t, int32_t, int32_t) {});
+}
+
+void BpeMerges::apply(std::vector<int32_t>& symbols, const OnPair& on_pair) const {
+    apply_long(symbols, on_pair);
 }
 
 void BpeMerges::apply_short(std::vector<int32_t>& symbols) const {
@@ -82,7 +86,8 @@ void BpeMerges::apply_short(std::vector<int32_t>& symbols) const {
     symbols.resize(count);
 }
 
-void BpeMerges::apply_long(std::vector<int32_t>& symbols) const {
+template <typename Observer>
+void BpeMerges::apply_long(std::vector<int32_t>& symbols, const Observer& observer) const {
     // A linked list over the symbols, and a queue of (rank, left position); entries whose pair has
     // changed since are recognised by their rank and skipped.
     const auto size = static_cast<int64_t>(symbols.size());
@@ -95,13 +100,18 @@ void BpeMerges::apply_long(std::vector<int32_t>& symbols) const {
         previous[i] = static_cast<int32_t>(i - 1);
         next[i] = static_cast<int32_t>(i + 1);
         if (i + 1 == size) break;
-        if (const auto merge = find(symbols[i], symbols[i + 1])) entries.push_back(key(*merge, i));
+        const auto merge = find(symbols[i], symbols[i + 1]);
+        if (!merge) continue;
+        observer(symbols[i], symbols[i + 1], merge->id);
+        entries.push_back(key(*merge, i));
     }
     std::priority_queue queue(std::greater<uint64_t>{}, std::move(entries));
     const auto push = [&](int64_t left) {
         if (left < 0 || next[left] >= size) return;
-        if (const auto merge = find(symbols[left], symbols[next[left]]))
-            queue.push(key(*merge, left));
+        const auto merge = find(symbols[left], symbols[next[left]]);
+        if (!merge) return;
+        observer(symbols[left], symbols[next[left]], merge->id);
+        queue.push(key(*merge, left));
     };
     while (!queue.empty()) {
         const uint64_t top = queue.top();

@@ -3,6 +3,7 @@
 // The merge table of a byte-pair encoding and its application to one word.
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <vector>
 
@@ -24,6 +25,10 @@ class BpeMerges {
     // Merges the pair of lowest rank, the leftmost of equals, until no pair of `symbols` is in the
     // table. O(n log n) in the number of symbols.
     void apply(std::vector<int32_t>& symbols) const;
+    // The same, and tells of every pair in the table that stood side by side at some time: (left,
+    // right, merged), pairs of the beginning from left to right, then as they come up.
+    using OnPair = std::function<void(int32_t, int32_t, int32_t)>;
+    void apply(std::vector<int32_t>& symbols, const OnPair& on_pair) const;
 
   private:
     struct Slot {
@@ -33,7 +38,8 @@ class BpeMerges {
     void grow();
     int64_t slot_of(uint64_t pair) const;
     void apply_short(std::vector<int32_t>& symbols) const;
-    void apply_long(std::vector<int32_t>& symbols) const;
+    template <typename Observer>
+    void apply_long(std::vector<int32_t>& symbols, const Observer& observer) const;
 
     std::vector<Slot> slots_;  // open addressing, a power of two, at most half full
     int64_t used_ = 0;

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "data/tokenizer_json.h"
 #include "data/unicode.h"
 #include "tensor/check.h"
 #include "tensor/file.h"
@@ -39,10 +40,14 @@ void BpeTokenizer::fill_tokens(const BpeDefinition& definition) {
         if (!is_plain[id]) token.bytes = token.spelling;
     }
     for (const AddedToken& added : definition.added) {
-        VILA_CHECK(added.id >= 0 && added.id < (1 << 28), where_, " gives the added token \"",
-                   added.content, "\" the id ", added.id);
+        check_added_token(added, static_cast<int64_t>(definition.vocabulary.size()), where_);
         if (added.id >= static_cast<int32_t>(tokens_.size())) tokens_.resize(added.id + 1);
-        tokens_[added.id] = {added.content, added.content, added.special, false};
+        Token& token = tokens_[added.id];
+        token = {added.content, "", added.special, false};
+        // Decoded as any token is, and as the normalizer left it: "\u0120" is a space here too.
+        const std::string looked_for =
+            added.normalized && composes_ ? nfc(added.content) : added.content;
+        if (!bytes_of_spelling(looked_for, token.bytes)) token.bytes = looked_for;
         if (added.id < static_cast<int32_t>(is_plain.size())) is_plain[added.id] = false;
         (added.normalized ? normalized_tokens_ : raw_tokens_).add(added);
     }

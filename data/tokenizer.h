@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -13,6 +14,9 @@
 #include <vector>
 
 namespace vila::data {
+
+// The contents of a tokenizer's files by name: "tokenizer.json" and whatever stood beside it.
+using TokenizerFiles = std::map<std::string, std::string>;
 
 // Where a piece of text stands. Byte-level vocabularies do not care; SentencePiece puts a space in
 // front of the text that begins a sequence, and by one convention after each special token too.
@@ -41,15 +45,26 @@ class Tokenizer {
     // vocabulary's normalizer leaves alone. Throws for an id outside [0, vocab_size()).
     // skip_special: leave out tokens marked special, such as the end of sequence.
     std::string decode_bytes(std::span<const int32_t> ids, bool skip_special = false) const;
-    // decode_bytes() as valid UTF-8: broken sequences become U+FFFD.
+    // decode_bytes() as valid UTF-8, see broken_bytes().
     std::string decode(std::span<const int32_t> ids, bool skip_special = false) const;
 
     // Number of ids; the embedding table of a model has at least that many rows.
     virtual int64_t vocab_size() const = 0;
     // The bytes one token stands for within a text. Throws for an id outside [0, vocab_size()).
     virtual std::string token_bytes(int32_t id) const = 0;
-    // Whether one space at the beginning of a decoded text was put there by encode().
-    virtual bool drops_first_space() const { return false; }
+    // Whether a token that begins a decoded text stands there without its first space, which
+    // encode() put in front of the text.
+    virtual bool sheds_first_space(int32_t) const { return false; }
+    // Whether that goes on until something other than spaces has come.
+    virtual bool sheds_all_first_spaces() const { return false; }
+    // What becomes one U+FFFD in decoded text.
+    enum class Broken {
+        Sequence,  // each maximal part of a character, as in most programs
+        // Each byte that is not part of a character, as in SentencePiece. The Hugging Face package
+        // gives up every byte of a run of byte tokens that holds one, line ends too.
+        Byte,
+    };
+    virtual Broken broken_bytes() const { return Broken::Sequence; }
     // The token as the vocabulary file spells it ("Ġthe", "▁the", "<|im_end|>").
     virtual std::string token(int32_t id) const = 0;
     virtual std::optional<int32_t> token_to_id(std::string_view token) const = 0;
@@ -66,9 +81,12 @@ class Tokenizer {
     virtual void save(const std::filesystem::path& directory) const = 0;
 };
 
-// Reads a model's llm/ directory, or any directory with tokenizer files. Throws when there are none
-// or when they ask for something that would change ids and is not implemented.
+// Reads a model's llm/ directory, or any directory with tokenizer files: tokenizer.json where there
+// is one, as transformers does, or else tokenizer.model. Throws when there is neither or when they
+// ask for something that would change ids and is not implemented.
 std::unique_ptr<Tokenizer> load_tokenizer(const std::filesystem::path& directory);
+// The same from the files' contents; `where` names their directory in errors.
+std::unique_ptr<Tokenizer> make_tokenizer(TokenizerFiles files, const std::string& where);
 
 // Turns ids into text one at a time: a UTF-8 character that is spread over several tokens comes out
 // when its last byte has come. The pieces, joined, are decode() of all the ids.

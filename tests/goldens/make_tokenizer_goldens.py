@@ -88,9 +88,12 @@ def empty_tokenizer(rule):
     return tokenizer
 
 
-def train(name, rule):
+def corpus():
+    return (HERE / "tokenizer_corpus.txt").read_text().split("\n")
+
+
+def train(name, rule, lines):
     tokenizer = empty_tokenizer(rule)
-    lines = (HERE / "tokenizer_corpus.txt").read_text().split("\n")
     trainer = trainers.BpeTrainer(vocab_size=rule["vocab"], special_tokens=rule["special"],
                                   initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
                                   show_progress=False)
@@ -148,7 +151,7 @@ def main():
     texts = CASES + random_texts(160)
     cases = {"texts": texts, "decode": {}}
     for name, rule in RULES.items():
-        tokenizer = train(name, rule)
+        tokenizer = train(name, rule, corpus())
         write(name, rule, tokenizer)
         plain = without_added(tokenizer)
         split = split_only(rule)
@@ -170,4 +173,5 @@ def main():
     (HERE / "tokenizer_cases.json").write_text(json.dumps(cases, separators=(",", ":")) + "\n")
 
 
-main()
+if __name__ == "__main__":
+    main()
