@@ -21,16 +21,24 @@ std::vector<int32_t> parse_ids(const std::string& line, int64_t number) {
     return array.get<std::vector<int32_t>>();
 }
 
+std::string parse_text(const std::string& line, int64_t number) {
+    const auto text = nlohmann::json::parse(line, nullptr, false);
+    VILA_CHECK(text.is_string(), "standard input line ", number, ": expected a JSON string");
+    return text.get<std::string>();
+}
+
 }  // namespace
 
 int cmd_tokenize(Args& args) {
     std::filesystem::path model_path;
-    bool decode = false, parse_special = false;
+    bool decode = false, parse_special = false, json = false;
     args.option("--model", model_path, "model directory, or a directory with tokenizer files")
         ->required();
     args.flag("--decode", decode, "the other way: arrays of ids in, text out");
     args.flag("--special", parse_special, "find special tokens such as </s> in the text");
-    args.footer("Reads lines from standard input. With --decode the text is a JSON string a line.");
+    args.flag("--json", json, "each line of text is a JSON string: for text with line ends in it");
+    args.footer(
+        "Reads lines from standard input. With --decode the text comes out as JSON strings.");
     args.parse();
 
     const auto tokenizer = data::load_tokenizer(models::llm_directory(model_path));
@@ -40,7 +48,8 @@ int cmd_tokenize(Args& args) {
         if (decode) {
             std::cout << nlohmann::json(tokenizer->decode(parse_ids(line, number))).dump() << '\n';
         } else {
-            const auto ids = tokenizer->encode(line, {.parse_added_tokens = parse_special});
+            const std::string text = json ? parse_text(line, number) : line;
+            const auto ids = tokenizer->encode(text, {.parse_added_tokens = parse_special});
             std::cout << nlohmann::json(ids).dump() << '\n';
         }
     }
