@@ -115,6 +115,11 @@ expect 2 "bench generate: --model DIR is required" bench generate
 echo "the red square" | "$binary" tokenize --model $model >ids 2>&1
 "$binary" tokenize --decode --model $model <ids >output 2>&1
 output_is '"the red square"'
+echo '"the red\nsquare"' | "$binary" tokenize --json --model $model >ids 2>&1
+"$binary" tokenize --decode --model $model <ids >output 2>&1
+output_is '"the red\nsquare"'
+echo 'the red square' | "$binary" tokenize --json --model $model >output 2>&1
+output_is 'vila tokenize: standard input line 1: expected a JSON string'
 expect 0 "" preprocess images/red.bmp images/blue.bmp --model $model --output pixels.safetensors
 expect 0 "(2, 3, 8, 8)" inspect pixels.safetensors
 fails "text.txt" preprocess text.txt --model $model --output none.safetensors

@@ -4,11 +4,13 @@
 
 #include <cmath>
 
+#include "data/bpe_trainer.h"
 #include "tools/bench_attention.h"
 #include "tools/bench_gemm.h"
 #include "tools/bench_limits.h"
 #include "tools/bench_preprocess.h"
 #include "tools/bench_timing.h"
+#include "tools/bench_tokenize.h"
 #include "tools/bench_train_step.h"
 
 namespace vila::tools {
@@ -138,6 +140,29 @@ TEST(Bench, DefaultShapesCoverForwardAndBackward) {
     }
     EXPECT_GT(transposed_a, 0);
     EXPECT_GT(transposed_b, transposed_a);
+}
+
+TEST(Bench, DocumentsEndBehindLines) {
+    using Documents = std::vector<std::string>;
+    EXPECT_EQ(documents_of("ab\nc\n\nlast", 1), (Documents{"ab\n", "c\n", "\n", "last"}));
+    EXPECT_EQ(documents_of("ab\nc\n\nlast", 4), (Documents{"ab\nc\n", "\nlast"}));
+    EXPECT_EQ(documents_of("", 4), Documents{});
+    EXPECT_GE(world_text(100).size(), 100U);
+    EXPECT_EQ(world_text(100), world_text(100));
+}
+
+TEST(Bench, TokenizeCountsBytesAndTokens) {
+    const std::vector<std::string> documents = {"a red circle\n", "a blue one\n"};
+    const auto tokenizer = data::train_bpe(documents, {.vocab_size = 258});
+    const TokenizeMeasurement got = bench_tokenize(*tokenizer, documents, 3, 1 << 16);
+    EXPECT_EQ(got.bytes, 24);
+    EXPECT_EQ(got.tokens, 24) << "no merges: a token is a byte";
+    for (const double rate : {got.encode_rate, got.decode_rate, got.read_rate, got.encode_share})
+        EXPECT_GT(rate, 0.0);
+    EXPECT_NE(tokenize_table("NAME", got).find("NAME"), std::string::npos);
+    const nlohmann::json json = tokenize_json("NAME", got);
+    EXPECT_EQ(json.at("tokenize").at("tokens"), 24);
+    EXPECT_GT(json.at("tokenize").at("encode_megabytes_per_second"), 0.0);
 }
 
 }  // namespace

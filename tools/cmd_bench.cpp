@@ -2,13 +2,17 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <filesystem>
 
+#include "data/bpe_trainer.h"
+#include "models/model_directory.h"
 #include "tensor/file.h"
 #include "tensor/nearest_name.h"
 #include "tools/bench_attention.h"
 #include "tools/bench_gemm.h"
 #include "tools/bench_generate.h"
 #include "tools/bench_preprocess.h"
+#include "tools/bench_tokenize.h"
 #include "tools/bench_train_step.h"
 #include "tools/commands.h"
 
@@ -23,6 +27,7 @@ struct BenchOptions {
     std::vector<std::string> images;
     GenerateBenchOptions generate;
     CommonOptions common;
+    std::filesystem::path text;
 };
 
 void print(const BenchOptions& options, const nlohmann::json& json, const std::string& table) {
@@ -74,6 +79,26 @@ void run_generate(CpuDevice&, const BenchOptions& options) {
     print(options, generate_json(measurement), generate_table(measurement));
 }
 
+void run_tokenize(CpuDevice&, const BenchOptions& options) {
+    constexpr int64_t kWorldBytes = 4 << 20, kTrainingDocuments = 200;
+    const auto documents =
+        documents_of(options.text.empty() ? world_text(kWorldBytes) : read_file(options.text));
+    VILA_CHECK(!documents.empty(), options.text.string(), " is empty: expected text");
+    const std::filesystem::path& model = options.generate.model;
+    std::string name = model.string();
+    std::unique_ptr<data::Tokenizer> tokenizer;
+    if (model.empty()) {
+        const auto count = std::min<size_t>(documents.size(), kTrainingDocuments);
+        tokenizer = data::train_bpe(std::span(documents).first(count), {});
+        name = "a byte-level vocabulary of the text itself";
+    } else {
+        tokenizer = data::load_tokenizer(models::llm_directory(model));
+    }
+    const TokenizeMeasurement measurement =
+        bench_tokenize(*tokenizer, documents, options.repetitions);
+    print(options, tokenize_json(name, measurement), tokenize_table(name, measurement));
+}
+
 struct Bench {
     const char* name;
     void (*run)(CpuDevice& device, const BenchOptions& options);
@@ -81,8 +106,13 @@ struct Bench {
 };
 
 constexpr Bench kBenches[] = {
-    {"gemm", run_gemm},     {"attention", run_attention},   {"train-step", run_train_step},
-    {"decode", run_decode}, {"preprocess", run_preprocess}, {"generate", run_generate, true},
+    {"gemm", run_gemm},
+    {"attention", run_attention},
+    {"train-step", run_train_step},
+    {"decode", run_decode},
+    {"preprocess", run_preprocess},
+    {"tokenize", run_tokenize},
+    {"generate", run_generate, true},
 };
 
 }  // namespace
@@ -91,16 +121,19 @@ int cmd_bench(Args& args) {
     std::string what;
     BenchOptions options;
     CommonOptions& common = options.common;
-    args.optional_positional("WHAT", what,
-                             "gemm, attention, train-step, decode or preprocess; all of them when "
-                             "absent; or generate, which needs --model");
+    args.optional_positional(
+        "WHAT", what,
+        "gemm, attention, train-step, decode, preprocess or tokenize; all of them when "
+        "absent; or generate, which needs --model");
     args.option("--repetitions", options.repetitions, "medians are of that many")
         ->check(CLI::PositiveNumber);
     args.option(
         "--image", options.images,
         "preprocess: an image file instead of a made-up one; generate: an image of the prompt; "
         "once for each image");
-    args.option("--model", options.generate.model, "generate: model directory");
+    args.option("--model", options.generate.model,
+                "generate: model directory; tokenize: a directory with tokenizer files");
+    args.option("--text", options.text, "tokenize: a file with text");
     args.option("--prompt", options.generate.prompt, "generate: what to say");
     args.option("--max-tokens", options.generate.tokens, "generate: how many tokens to time")
         ->check(CLI::PositiveNumber);
