@@ -9,6 +9,7 @@ import argparse
 import json
 import os
 import random
+import re
 import subprocess
 import sys
 import tempfile
@@ -127,12 +128,14 @@ def differing(name, what, inputs, ours, theirs):
 
 
 class Comparison:
-    def __init__(self, binary, texts):
-        self.binary, self.texts, self.failures = binary, texts, 0
+    def __init__(self, binary, texts, kinds):
+        self.binary, self.texts, self.kinds, self.failures = binary, texts, re.compile(kinds), 0
         self.lines = encoded_lines(texts)
 
     def check(self, name, folder, encode, decode, options=(), count=None):
         """`encode` takes texts, `decode` lists of ids, both many at once; None: not compared."""
+        if not self.kinds.search(name):
+            return
         start, texts = time.time(), self.texts[:count]
         ids = encode(texts)
         ours = vila(self.binary, folder, self.lines[:count], "--json", *options)
@@ -147,6 +150,8 @@ class Comparison:
         self.failures += bad + wrong
 
     def check_broken(self, name, folder, model, count):
+        if not self.kinds.search(name):
+            return
         texts = broken_texts(count)
         theirs = [json.dumps(model.encode(text), separators=(",", ":")).encode() for text in texts]
         bad = differing(name, "ids of broken text", texts, vila(self.binary, folder, texts), theirs)
@@ -174,35 +179,50 @@ def write_json(folder, tokenizer):
     return str(folder)
 
 
+def trained_model(work, name, lines, vocabulary, **options):
+    """Trained once for each folder."""
+    path = work / f"model_{name}" / "tokenizer.model"
+    if not path.exists():
+        write_model(path.parent, pieces.train_model(lines, vocabulary, **options))
+    return path.read_bytes()
+
+
+def trained_llama(work, lines, vocabulary):
+    return trained_model(work, "llama", lines, vocabulary, **pieces.LLAMA)
+
+
 def compare_models(comparison, work, lines, vocabulary):
     rules = pieces.rules_file(work / "rules.tsv")
-    llama = pieces.train_model(lines, vocabulary, **pieces.LLAMA)
+    llama = trained_llama(work, lines, vocabulary)
+    few = vocabulary // 4
     kinds = {
         "llama": llama, "unused": pieces.with_unused(llama),
-        "bare": pieces.train_model(lines, vocabulary // 4, **pieces.BARE),
-        "strict": pieces.train_model(lines, vocabulary // 4, normalization_rule_tsv=rules,
-                                     **pieces.STRICT),
-        "nmt": pieces.train_model(lines, vocabulary // 4, normalization_rule_name="nmt_nfkc",
-                                  byte_fallback=True)}
+        "bare": trained_model(work, "bare", lines, few, **pieces.BARE),
+        "strict": trained_model(work, "strict", lines, few, normalization_rule_tsv=rules,
+                                **pieces.STRICT),
+        "nmt": trained_model(work, "nmt", lines, few, normalization_rule_name="nmt_nfkc",
+                             byte_fallback=True)}
     for name, content in kinds.items():
         folder = write_model(work / f"model_{name}", content)
         model = pieces.load_model(content)
         comparison.check(f"sentencepiece {name}", folder, model.encode, model.decode)
-        comparison.check_broken(f"sentencepiece {name}", folder, model, 100000)
+        comparison.check_broken(f"sentencepiece {name}", folder, model, len(comparison.texts) // 10)
     for legacy in (True, False):
         folder = write_model(work / f"wrapped_{legacy}", llama, pieces.wrapper_config(llama, legacy))
         wrapper = pieces.Wrapper(f"{folder}/tokenizer.model", legacy)
         comparison.check(f"wrapped, legacy {legacy}", folder,
                          lambda texts: [wrapper.ids(text) for text in texts], None, ["--special"],
                          len(comparison.texts) // 20)
-    return llama
 
 
-def compare_jsons(comparison, work, lines, llama):
+def compare_jsons(comparison, work, lines, vocabulary):
+    llama = trained_llama(work, lines, vocabulary)
     kinds = {g: pieces.tokenizer_json(llama, g) for g in ("prepend", "metaspace", "split")}
     for name, rule in byte_level.RULES.items():
         kinds[name] = byte_level.train(name, dict(rule, vocab=8000), lines)
     for name, tokenizer in kinds.items():
+        if not comparison.kinds.search(f"tokenizers {name}, added tokens parsed as text"):
+            continue
         folder = write_json(work / f"json_{name}", tokenizer)
         for parses in (True, False):
             one = tokenizer if parses else pieces.without_added(tokenizer)
@@ -219,18 +239,14 @@ def main():
     parser.add_argument("--strings", type=int, default=1000000)
     parser.add_argument("--vocabulary", type=int, default=16000)
     parser.add_argument("--work", help="folder for the tokenizers")
-    parser.add_argument("--only", choices=["models", "jsons"])
+    parser.add_argument("--kinds", default="", help="regular expression that names must match")
     options = parser.parse_args()
     work = Path(options.work or tempfile.mkdtemp())
     work.mkdir(parents=True, exist_ok=True)
     lines = corpus_lines(3000000)
-    comparison = Comparison(options.binary, Texts(lines).many(options.strings))
-    if options.only == "jsons":
-        llama = pieces.train_model(lines, options.vocabulary, **pieces.LLAMA)
-    else:
-        llama = compare_models(comparison, work, lines, options.vocabulary)
-    if options.only != "models":
-        compare_jsons(comparison, work, lines, llama)
+    comparison = Comparison(options.binary, Texts(lines).many(options.strings), options.kinds)
+    compare_models(comparison, work, lines, options.vocabulary)
+    compare_jsons(comparison, work, lines, options.vocabulary)
     sys.exit(1 if comparison.failures else 0)
 
 
