@@ -5,6 +5,7 @@
 
 #include "data/packer.h"
 #include "tensor/check.h"
+#include "tensor/random.h"
 
 namespace vila::data {
 
@@ -100,8 +101,12 @@ void StepBuilder::load(Place& place) const {
     while (true) {
         const Sample& sample = place.loaded.sample;
         try {
-            for (const ImageRef& image : sample.images)
-                place.loaded.images.push_back(load_image_(image));
+            for (const ImageRef& image : sample.images) {
+                const uint64_t draw =
+                    random_key(options_.seed, static_cast<uint64_t>(place.position),
+                               place.loaded.images.size());
+                place.loaded.images.push_back(load_image_(image, draw));
+            }
             return;
         } catch (const std::exception& error) {
             note(place, datasets_[sample.source]->where(sample.index), error.what());

@@ -66,7 +66,7 @@ class LoaderTest : public testing::Test {
         return std::make_unique<Loader>(
             std::vector<const Dataset*>{&first_, &second_}, std::vector<double>{1, 3},
             TemplateContext{*tokenizer_, chat_},
-            [this](const ImageRef& image) { return load(image); }, options);
+            [this](const ImageRef& image, uint64_t) { return load(image); }, options);
     }
     LoadedImage load(const ImageRef& image) const {
         VILA_CHECK(!bad_images_.contains(image.path), image.path, ": no such image");

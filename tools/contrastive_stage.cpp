@@ -60,7 +60,9 @@ std::vector<ParameterGroup> ContrastiveStage::groups() {
 }
 
 data::ImageLoader ContrastiveStage::image_loader() {
-    return [this](const data::ImageRef& image) { return load_pixels(image, processor_); };
+    return [this](const data::ImageRef& image, uint64_t draw) {
+        return load_pixels(image, processor_, recipe_.data.random_crop, draw);
+    };
 }
 
 StepResult ContrastiveStage::accumulate(const data::StepBatch& batch, const StepShare& share) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "data/random_crop.h"
 #include "tensor/file.h"
 
 namespace vila::tools {
@@ -21,11 +22,14 @@ data::Image read_image(const data::ImageRef& image) {
     return data::decode_image(encoded, image_name(image));
 }
 
-data::LoadedImage load_pixels(const data::ImageRef& image, const data::ImageProcessor& processor) {
+data::LoadedImage load_pixels(const data::ImageRef& image, const data::ImageProcessor& processor,
+                              double crop_share, uint64_t draw) {
     data::LoadedImage loaded;
     loaded.shape = {3, processor.size(), processor.size()};
     loaded.values.resize(static_cast<size_t>(loaded.shape.numel()));
-    processor.to_pixels(read_image(image), loaded.values);
+    const data::Image whole = read_image(image);
+    processor.to_pixels(crop_share < 1.0 ? data::random_crop(whole, crop_share, draw) : whole,
+                        loaded.values);
     return loaded;
 }
 

@@ -49,8 +49,12 @@ LanguageStage::LanguageStage(const Recipe& recipe, const fs::path& run,
     if (!model_->has_vision()) return;
     processor_.emplace(
         make_image_processor(recipe, *model_->config().vision, model_->config().image_mode));
-    if (!*recipe.trainable.vision_tower && recipe.train.cache_features)
-        open_feature_cache(rank, warn);
+    const bool keeps_features = !*recipe.trainable.vision_tower && recipe.train.cache_features;
+    VILA_CHECK(!keeps_features || recipe.data.random_crop == 1.0, "data.random_crop is ",
+               recipe.data.random_crop,
+               ": the frozen tower sees every image once and keeps its features; set "
+               "train.cache_features = false or trainable.vision_tower = true");
+    if (keeps_features) open_feature_cache(rank, warn);
 }
 
 void LanguageStage::open_feature_cache(int64_t rank,
@@ -89,10 +93,10 @@ int64_t LanguageStage::image_tokens() const {
 }
 
 data::ImageLoader LanguageStage::image_loader() {
-    return [this](const data::ImageRef& image) {
+    return [this](const data::ImageRef& image, uint64_t draw) {
         VILA_CHECK(processor_.has_value(), "the model of this run reads no images");
         if (cache_ && cache_->contains(image)) return cached_marker();
-        return load_pixels(image, *processor_);
+        return load_pixels(image, *processor_, recipe_.data.random_crop, draw);
     };
 }
 

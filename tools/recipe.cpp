@@ -72,6 +72,8 @@ void data_fields(FieldList& list, DataRecipe& data) {
                  "lay samples end to end up to micro_batch * max_length positions a forward pass");
     list.choice("data.image_mode", data.image_mode, {"crop", "pad", "resize"},
                 "how an image is made square (default: the model's, else pad)");
+    list.number("data.random_crop", data.random_crop, {0.05, 1.0},
+                "least share of an image's sides that a random crop keeps; 1: whole images");
     list.text("data.template", data.chat_template,
               "chat template (default: the model's, else vicuna_v1)");
 }
