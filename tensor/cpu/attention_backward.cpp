@@ -204,7 +204,7 @@ void attention_backward_tiled(const AttentionBackwardArgs& args) {
     for_float("attention_backward", args.q.dtype(), [&](auto element) {
         using T = decltype(element);
         if constexpr (!std::is_same_v<T, double>) {
-            parallel_items(threads, count, [&](int64_t index, int worker) {
+            parallel_items(device, threads, count, [&](int64_t index, int worker) {
                 const AttentionItem& item = items[static_cast<size_t>(index)];
                 ScratchCursor cursor(scratch.data<float>() + worker * floats);
                 const Workspace space(cursor, extents);

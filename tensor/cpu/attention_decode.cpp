@@ -201,7 +201,7 @@ void attention_decode(const AttentionForwardArgs& args, const std::vector<int64_
     for_float("attention_forward", args.q.dtype(), [&](auto element) {
         using T = decltype(element);
         if constexpr (!std::is_same_v<T, double>) {
-            parallel_items(threads, count * parts, [&](int64_t item, int worker) {
+            parallel_items(device, threads, count * parts, [&](int64_t item, int worker) {
                 ScratchCursor cursor(scratch.data<float>() + worker * floats);
                 const Workspace space(cursor, rows, D);
                 const int64_t b = sequences[static_cast<size_t>(item / parts)], part = item % parts;

@@ -149,7 +149,7 @@ void attention_forward_tiled(const AttentionForwardArgs& args,
     for_float("attention_forward", args.q.dtype(), [&](auto element) {
         using T = decltype(element);
         if constexpr (!std::is_same_v<T, double>) {
-            parallel_items(threads, count, [&](int64_t item, int worker) {
+            parallel_items(device, threads, count, [&](int64_t item, int worker) {
                 ScratchCursor cursor(scratch.data<float>() + worker * floats);
                 const Workspace space(cursor, rows, keys, D);
                 with_lanes(device.isa(), [&](auto lanes) {

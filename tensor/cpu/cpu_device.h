@@ -5,6 +5,7 @@
 
 #include <memory>
 
+#include "tensor/cpu/thread_backoff.h"
 #include "tensor/device.h"
 #include "tensor/tensor.h"
 
@@ -33,6 +34,9 @@ class CpuDevice : public Device {
     // Elements a thread should at least get, below which starting it costs more than it saves.
     // Tests lower it to see small inputs computed by several threads.
     int64_t elements_per_thread = 16384;
+
+    // Whether regions run on several threads at the moment. A Device belongs to one thread.
+    mutable ThreadBackoff backoff;
 
     void copy_from_host(void* destination, const void* source, int64_t bytes) override;
     void copy_to_host(void* destination, const void* source, int64_t bytes) override;

@@ -4,6 +4,7 @@
 
 #include "tensor/cpu/gemm.h"
 #include "tensor/cpu/gemm_pack.h"
+#include "tensor/cpu/parallel.h"
 
 namespace vila::cpu_kernels {
 
@@ -16,14 +17,11 @@ constexpr int64_t kBytesPerElement = 16;
 
 // Calls body(task, slot) for every task, slots running in parallel.
 template <typename Body>
-void run_tasks(int64_t tasks, int64_t slots, const Body& body) {
-    const auto run_slot = [&](int64_t slot) {
+void run_tasks(const CpuDevice& device, int64_t tasks, int64_t slots, const Body& body) {
+    parallel_parts(device, slots, [&](int64_t slot) {
         for (int64_t task = tasks * slot / slots; task < tasks * (slot + 1) / slots; ++task)
             body(task, slot);
-    };
-    if (slots <= 1) return run_slot(0);
-#pragma omp parallel for num_threads(static_cast <int>(slots)) schedule(static)
-    for (int64_t slot = 0; slot < slots; ++slot) run_slot(slot);
+    });
 }
 
 // The rows of a, whose columns may lie apart, as steps: f32, or pairs of bf16 as they are.
@@ -57,7 +55,7 @@ void few_rows(CpuDevice& device, const GemmKernels& kernels, const GemmProblem& 
         a = copy.data<float>();
         a_row = plan.steps;
     }
-    run_tasks(slots, slots, [&](int64_t task, int64_t) {
+    run_tasks(device, slots, slots, [&](int64_t task, int64_t) {
         gemv_columns(kernels, problem, plan, a, a_row, problem.n * task / slots,
                      problem.n * (task + 1) / slots);
     });
@@ -80,7 +78,7 @@ void gemm(CpuDevice& device, int64_t count, const std::function<GemmProblem(int6
     const GemmPlan plan = plan_gemm(kernels, first, (threads + count - 1) / count);
     const int64_t tasks = count * plan.parts(), slots = std::min(threads, tasks);
     const Tensor workspace = Tensor::empty(device, {slots, plan.workspace()}, DType::F32);
-    run_tasks(tasks, slots, [&](int64_t task, int64_t slot) {
+    run_tasks(device, tasks, slots, [&](int64_t task, int64_t slot) {
         gemm_part(kernels, problem(task / plan.parts()), plan, task % plan.parts(),
                   workspace.data<float>() + slot * plan.workspace());
     });

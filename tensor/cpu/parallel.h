@@ -12,23 +12,54 @@
 
 namespace vila::cpu_kernels {
 
+// Times a region of several threads for the device's ThreadBackoff.
+class RegionClock {
+  public:
+    explicit RegionClock(const CpuDevice& device) : backoff_(device.backoff) {}
+    ~RegionClock() { backoff_.ended(start_, worked_, ThreadBackoff::now()); }
+    RegionClock(const RegionClock&) = delete;
+    RegionClock& operator=(const RegionClock&) = delete;
+    // Called by every thread when it is done.
+    void done(int thread) {
+        if (thread == 0) worked_ = ThreadBackoff::processor_time() - worked_before_;
+    }
+
+  private:
+    ThreadBackoff& backoff_;
+    double start_ = ThreadBackoff::now();
+    double worked_before_ = ThreadBackoff::processor_time();
+    double worked_ = 0.0;
+};
+
+// Calls body(part) for each of `parts` equal parts, in parallel.
+template <typename Body>
+void parallel_parts(const CpuDevice& device, int64_t parts, const Body& body) {
+    if (parts <= 1 || device.backoff.alone(ThreadBackoff::now())) {
+        for (int64_t part = 0; part < parts; ++part) body(part);
+        return;
+    }
+    RegionClock clock(device);
+#pragma omp parallel num_threads(static_cast <int>(parts))
+    {
+#pragma omp for schedule(static) nowait
+        for (int64_t part = 0; part < parts; ++part) body(part);
+        clock.done(omp_get_thread_num());
+    }
+}
+
 // Calls body(begin, end) on disjoint ranges that cover [0, count). `cost` is the rough number of
 // elements touched per item: small totals stay on the calling thread.
 template <typename Body>
 void parallel_for(const CpuDevice& device, int64_t count, int64_t cost, const Body& body) {
+    if (count <= 0) return;
     const int64_t wanted = count * cost / device.elements_per_thread;
-    const int64_t threads =
-        wanted < 2 ? 1 : (wanted < device.threads() ? wanted : int64_t{device.threads()});
-    if (threads <= 1 || count <= 1) {
-        if (count > 0) body(int64_t{0}, count);
-        return;
-    }
-#pragma omp parallel for num_threads(static_cast <int>(threads)) schedule(static)
-    for (int64_t part = 0; part < threads; ++part) {
-        const int64_t begin = count * part / threads;
-        const int64_t end = count * (part + 1) / threads;
+    const int64_t parts =
+        std::clamp<int64_t>(std::min<int64_t>(wanted, count), 1, device.threads());
+    if (parts == 1) return body(int64_t{0}, count);
+    parallel_parts(device, parts, [&](int64_t part) {
+        const int64_t begin = count * part / parts, end = count * (part + 1) / parts;
         if (begin < end) body(begin, end);
-    }
+    });
 }
 
 // How many threads are worth starting for `count` items of together `cost` multiply-adds.
@@ -42,13 +73,19 @@ inline int worker_count(const CpuDevice& device, int64_t count, int64_t cost) {
 // one of `threads` workers (see worker_count): for items of unequal size. `worker`, in
 // [0, threads), names scratch memory.
 template <typename Body>
-void parallel_items(int threads, int64_t count, const Body& body) {
-    if (threads <= 1) {
+void parallel_items(const CpuDevice& device, int threads, int64_t count, const Body& body) {
+    if (threads <= 1 || device.backoff.alone(ThreadBackoff::now())) {
         for (int64_t item = 0; item < count; ++item) body(item, 0);
         return;
     }
-#pragma omp parallel for num_threads(threads) schedule(dynamic)
-    for (int64_t item = 0; item < count; ++item) body(item, omp_get_thread_num());
+    RegionClock clock(device);
+#pragma omp parallel num_threads(threads)
+    {
+        const int worker = omp_get_thread_num();
+#pragma omp for schedule(dynamic) nowait
+        for (int64_t item = 0; item < count; ++item) body(item, worker);
+        clock.done(worker);
+    }
 }
 
 }  // namespace vila::cpu_kernels
