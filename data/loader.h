@@ -24,9 +24,9 @@ struct LoadedImage {
     std::vector<float> values;  // shape.numel(), row-major
 };
 
-// Decodes and preprocesses, or looks up. `draw` differs for every image of every sample of a run and
-// decides whatever is random. Called from several threads at once. Throws when the image cannot be
-// used.
+// Decodes and preprocesses, or looks up. `draw` differs for every image of every sample of a run
+// and decides whatever is random. Called from several threads at once. Throws when the image cannot
+// be used.
 using ImageLoader = std::function<LoadedImage(const ImageRef&, uint64_t draw)>;
 
 // A record that could not be used and the record that took its place.

@@ -32,7 +32,8 @@ TEST(RandomCrop, CutsBothSidesByOneShareAtAnyPlace) {
         const Image part = random_crop(image, 0.5, random_key(7, draw));
         ASSERT_GE(part.width, 50);
         ASSERT_LE(part.width, 100);
-        EXPECT_NEAR(double(part.height) / 61, double(part.width) / 100, 0.5 / 100 + 0.5 / 61 + 1e-9);
+        EXPECT_NEAR(double(part.height) / 61, double(part.width) / 100,
+                    0.5 / 100 + 0.5 / 61 + 1e-9);
         const int left = part.at(0, 0)[0], top = part.at(0, 0)[1];
         for (int64_t y = 0; y < part.height; ++y)
             for (int64_t x = 0; x < part.width; ++x) {

@@ -43,7 +43,7 @@ struct DataRecipe {
     std::vector<SourceRecipe> sources;
     int64_t max_length = 2048;  // text and image positions of one sample
     bool pack = true;
-    double random_crop = 1.0;   // least share of an image's sides that is shown; 1: whole images
+    double random_crop = 1.0;  // least share of an image's sides that is shown; 1: whole images
     std::optional<std::string> image_mode, chat_template;
 };
 
