@@ -1,5 +1,6 @@
 #include "data/bpe_tokenizer.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "data/tokenizer_json.h"
@@ -16,7 +17,7 @@ BpeTokenizer::BpeTokenizer(TokenizerFiles files, const std::string& where)
     composes_ = definition.composes;
     fill_tokens(definition);
     fill_merges(definition);
-    mark_whole_words(definition.ignore_merges);
+    fill_words(definition.ignore_merges);
     const auto named = [&](const std::string& name) -> std::optional<int32_t> {
         if (name.empty()) return std::nullopt;
         const auto id = token_to_id(name);
@@ -32,12 +33,11 @@ BpeTokenizer::BpeTokenizer(TokenizerFiles files, const std::string& where)
 
 void BpeTokenizer::fill_tokens(const BpeDefinition& definition) {
     tokens_.resize(definition.vocabulary.size());
-    std::vector<bool> is_plain(tokens_.size());
     for (size_t id = 0; id < tokens_.size(); ++id) {
         Token& token = tokens_[id];
         token.spelling = definition.vocabulary[id];
-        is_plain[id] = bytes_of_spelling(token.spelling, token.bytes);
-        if (!is_plain[id]) token.bytes = token.spelling;
+        token.is_plain = !token.spelling.empty() && bytes_of_spelling(token.spelling, token.bytes);
+        if (!token.is_plain) token.bytes = token.spelling;
     }
     for (const AddedToken& added : definition.added) {
         check_added_token(added, static_cast<int64_t>(definition.vocabulary.size()), where_);
@@ -48,23 +48,18 @@ void BpeTokenizer::fill_tokens(const BpeDefinition& definition) {
         const std::string looked_for =
             added.normalized && composes_ ? nfc(added.content) : added.content;
         if (!bytes_of_spelling(looked_for, token.bytes)) token.bytes = looked_for;
-        if (added.id < static_cast<int32_t>(is_plain.size())) is_plain[added.id] = false;
         (added.normalized ? normalized_tokens_ : raw_tokens_).add(added);
     }
-    // The keys are views: tokens_ has its final size now.
+    byte_symbols_.assign(256, -1);
     for (size_t id = 0; id < tokens_.size(); ++id) {
-        if (tokens_[id].spelling.empty()) continue;
-        ids_.emplace(tokens_[id].spelling, static_cast<int32_t>(id));
-        if (id < is_plain.size() && is_plain[id])
-            byte_ids_.emplace(tokens_[id].bytes, static_cast<int32_t>(id));
+        const Token& token = tokens_[id];
+        if (!token.spelling.empty()) ids_.emplace(token.spelling, static_cast<int32_t>(id));
+        if (token.is_plain && token.bytes.size() == 1)
+            byte_symbols_[static_cast<uint8_t>(token.bytes[0])] = static_cast<int32_t>(id);
     }
-    for (int32_t byte = 0; byte < 256; ++byte) {
-        const char text = static_cast<char>(byte);
-        const auto found = byte_ids_.find(std::string_view(&text, 1));
-        VILA_CHECK(found != byte_ids_.end(), where_, "/tokenizer.json has no token for the byte ",
-                   byte, ": byte-level BPE needs all 256");
-        byte_symbols_.push_back(found->second);
-    }
+    const auto missing = std::find(byte_symbols_.begin(), byte_symbols_.end(), -1);
+    VILA_CHECK(missing == byte_symbols_.end(), where_, "/tokenizer.json has no token for the byte ",
+               missing - byte_symbols_.begin(), ": byte-level BPE needs all 256");
 }
 
 void BpeTokenizer::fill_merges(const BpeDefinition& definition) {
@@ -79,13 +74,17 @@ void BpeTokenizer::fill_merges(const BpeDefinition& definition) {
     }
 }
 
-void BpeTokenizer::mark_whole_words(bool ignore_merges) {
+void BpeTokenizer::fill_words(bool ignore_merges) {
+    words_ = WordTable(vocab_size());
     std::vector<int32_t> symbols;
-    for (const auto& [bytes, id] : byte_ids_) {
+    for (int32_t id = 0; id < vocab_size(); ++id) {
+        const Token& token = tokens_[id];
+        if (!token.is_plain) continue;
         symbols.clear();
-        for (const char byte : bytes) symbols.push_back(byte_symbols_[static_cast<uint8_t>(byte)]);
+        for (const char byte : token.bytes)
+            symbols.push_back(byte_symbols_[static_cast<uint8_t>(byte)]);
         if (!ignore_merges) merges_.apply(symbols);
-        tokens_[id].is_whole = ignore_merges || (symbols.size() == 1 && symbols[0] == id);
+        if (ignore_merges || (symbols.size() == 1 && symbols[0] == id)) words_.add(token.bytes, id);
     }
 }
 
@@ -120,11 +119,8 @@ void BpeTokenizer::encode_text(std::string_view text, std::vector<int32_t>& ids)
 
 void BpeTokenizer::encode_word(std::string_view word, std::vector<int32_t>& symbols,
                                std::vector<int32_t>& ids) const {
-    const auto whole = byte_ids_.find(word);
-    if (whole != byte_ids_.end() && tokens_[whole->second].is_whole) {
-        ids.push_back(whole->second);
-        return;
-    }
+    const int32_t whole = words_.find(word);
+    if (whole >= 0) return ids.push_back(whole);
     symbols.clear();
     for (const char byte : word) symbols.push_back(byte_symbols_[static_cast<uint8_t>(byte)]);
     merges_.apply(symbols);

@@ -12,6 +12,7 @@
 #include "data/bpe_format.h"
 #include "data/bpe_merges.h"
 #include "data/tokenizer.h"
+#include "data/word_table.h"
 
 namespace vila::data {
 
@@ -38,12 +39,12 @@ class BpeTokenizer final : public Tokenizer {
         std::string spelling;     // as in the file
         std::string bytes;        // what it stands for
         bool is_special = false;  // left out when decoding without special tokens
-        bool is_whole = false;    // a word of these bytes is this token and needs no merging
+        bool is_plain = false;    // text leads to it: no added token
     };
 
     void fill_tokens(const BpeDefinition& definition);
     void fill_merges(const BpeDefinition& definition);
-    void mark_whole_words(bool ignore_merges);
+    void fill_words(bool ignore_merges);
     const Token& at(int32_t id) const;
     void encode_text(std::string_view text, std::vector<int32_t>& ids) const;
     void encode_word(std::string_view word, std::vector<int32_t>& symbols,
@@ -54,9 +55,9 @@ class BpeTokenizer final : public Tokenizer {
     SplitRule split_ = SplitRule::Gpt2;
     bool composes_ = false;  // normalizes to NFC
     std::vector<Token> tokens_;
-    std::unordered_map<std::string, int32_t> ids_;            // by spelling
-    std::unordered_map<std::string_view, int32_t> byte_ids_;  // by bytes, without added tokens
-    std::vector<int32_t> byte_symbols_;                       // (256) id of each single byte
+    std::unordered_map<std::string, int32_t> ids_;  // by spelling
+    std::vector<int32_t> byte_symbols_;             // (256) id of each single byte
+    WordTable words_;                               // words that are a token and need no merging
     BpeMerges merges_;
     AddedTokenFinder raw_tokens_, normalized_tokens_;
     std::optional<int32_t> bos_id_, eos_id_, pad_id_;
