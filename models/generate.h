@@ -25,8 +25,8 @@ struct GenerateOptions {
 std::vector<int32_t> generate(const VilaModel& model, const Sequence& prompt,
                               const GenerateOptions& options);
 
-// Continues many sequences at once: the same tokens as generate() gives for each alone, up to the
-// rounding of batched arithmetic. on_token is not called.
+// Continues many sequences at once: the same tokens as generate() gives for each alone, since a
+// row's bits do not depend on its neighbours. on_token is not called.
 std::vector<std::vector<int32_t>> generate_many(const VilaModel& model,
                                                 const std::vector<Sequence>& prompts,
                                                 const GenerateOptions& options);

@@ -62,6 +62,25 @@ fails "absent: not a model directory" generate --model absent --prompt hi
 expect 2 "--prompt is required" generate --model $model
 expect 2 "did you mean --prompt" generate --model $model --promt hi
 
+# --- several at a time ---
+cat >many.jsonl <<'END'
+{"id": "a", "messages": [{"role": "user", "content": "what colour is it?"}], "images": ["images/red.bmp"]}
+{"id": 2, "prompt": "hello, <image> and <image>: what colours are there?", "images": ["images/red.bmp", "images/blue.bmp"]}
+{"id": "c", "prompt": "hi"}
+END
+many=(generate --model $model --input many.jsonl --max-tokens 24 --temperature 1 --seed 4)
+expect 0 '"id":"a"' "${many[@]}" --batch 3
+cp output together
+check "an answer a request, in order" [ "$(grep -o '"id":"[^"]*"' together | tr -d '\n')" = '"id":"a""id":"2""id":"c"' ]
+expect 0 "" "${many[@]}" --batch 1
+check "answers do not depend on those beside them" cmp -s output together
+expect 0 "" generate --model $model --max-tokens 24 --temperature 1 --seed 4 --image images/red.bmp --prompt "what colour is it?" --json
+check "as with --prompt" [ "$(grep -o '"ids":[^]]*' output)" = "$(head -n 1 together | grep -o '"ids":[^]]*')" ]
+expect 2 "--prompt is required, or --input, and not both" "${many[@]}" --prompt hi
+expect 2 "said in each request" "${many[@]}" --image images/red.bmp
+echo '{"id": 1}' >many.bad
+fails "many.bad line 1" generate --model $model --input many.bad
+
 # --- damaged and unfitting models ---
 cp -r $model cut
 head -c 3000 $model/llm/model.safetensors >cut/llm/model.safetensors

@@ -3,6 +3,8 @@
 
 #include "models/vila.h"
 
+#include <set>
+
 #include "autograd/ops.h"
 #include "models/generate.h"
 #include "nn/adamw.h"
@@ -240,19 +242,34 @@ TEST_F(JoinedTest, GreedyContinuationIsThatOfTransformers) {
               golden("joined", "greedy").to_vector<int32_t>());
 }
 
+// Sampled too, where the last bit of a logit can decide; with a stop id, so that some end early.
 TEST_F(JoinedTest, ManyPromptsWithImagesGiveWhatEachGivesAlone) {
-    const auto model = load(DType::F32);
-    GenerateOptions options;
-    options.max_tokens = 12;
-    std::vector<OwnedSequence> prompts;
-    for (const int i : {2, 0, 1}) prompts.push_back(sequence(i));
-    std::vector<Sequence> sequences;
-    std::vector<std::vector<int32_t>> alone;
-    for (const OwnedSequence& prompt : prompts) {
-        sequences.push_back(prompt.get());
-        alone.push_back(generate(*model, sequences.back(), options));
+    for (const DType dtype : {DType::F32, DType::BF16}) {
+        const auto model = load(dtype);
+        for (const double temperature : {0.0, 1.0}) {
+            GenerateOptions options;
+            options.max_tokens = 40;
+            options.sampling.temperature = temperature;
+            options.sampling.seed = 3;
+            options.stop_ids = {7};
+            std::vector<OwnedSequence> prompts;
+            for (const int i : {2, 0, 1, 1, 2}) prompts.push_back(sequence(i));
+            prompts.back().ids.insert(prompts.back().ids.end(), {9, 30, 31, 32, 33});
+            std::vector<Sequence> sequences;
+            std::vector<std::vector<int32_t>> alone;
+            std::set<size_t> lengths;
+            for (const OwnedSequence& prompt : prompts) {
+                sequences.push_back(prompt.get());
+                sequences.back().labels = {};
+                alone.push_back(generate(*model, sequences.back(), options));
+                lengths.insert(alone.back().size());
+            }
+            EXPECT_EQ(generate_many(*model, sequences, options), alone) << dtype << temperature;
+            if (temperature > 0.0) {
+                EXPECT_GT(lengths.size(), 1U);
+            }
+        }
     }
-    EXPECT_EQ(generate_many(*model, sequences, options), alone);
 }
 
 TEST_F(JoinedTest, BatchesWithoutTargetsOrImages) {

@@ -6,6 +6,7 @@
 #include "tensor/safetensors.h"
 #include "tools/commands.h"
 #include "tools/json_lines.h"
+#include "tools/requests.h"
 #include "tools/score.h"
 
 namespace vila::tools {
@@ -13,36 +14,6 @@ namespace vila::tools {
 namespace {
 
 using nlohmann::json;
-
-data::Role role_from_name(const std::string& name, const std::string& where) {
-    if (name == "user") return data::Role::User;
-    if (name == "assistant") return data::Role::Assistant;
-    if (name == "system") return data::Role::System;
-    throw Error(str(where, ": role \"", name, "\": expected system, user or assistant"));
-}
-
-// {"prompt": raw text} or {"messages": [...]}, with "images" relative to the request file.
-Prompt prompt_of(const LoadedModel& loaded, const json& request, const std::string& where,
-                 const std::filesystem::path& folder) {
-    VILA_CHECK(request.contains("prompt") != request.contains("messages"), where,
-               ": expected either \"prompt\" or \"messages\"");
-    std::vector<std::string> images;
-    for (const std::string& image : string_or_list(request, "images"))
-        images.push_back((folder / image).string());
-    Prompt prompt;
-    if (request.contains("prompt")) {
-        prompt = loaded.raw_prompt(request["prompt"].get<std::string>(), images);
-    } else {
-        std::vector<data::Message> messages;
-        for (const json& message : request["messages"])
-            messages.push_back({role_from_name(message.at("role").get<std::string>(), where),
-                                message.at("content").get<std::string>()});
-        prompt = loaded.chat_prompt(std::move(messages), images);
-    }
-    if (request.contains("target"))
-        prompt = loaded.with_target(prompt, request["target"].get<std::string>());
-    return prompt;
-}
 
 json answer_line(const std::string& id, const Prompt& prompt, const Score& score) {
     json top = json::array();
@@ -80,9 +51,8 @@ int cmd_score(Args& args) {
     std::string lines;
     std::vector<std::pair<std::string, Tensor>> dumped;
     for_each_json_line(input, [&](const json& request, const std::string& where) {
-        const json& id = request.at("id");
-        const std::string name = id.is_string() ? id.get<std::string>() : id.dump();
-        const Prompt prompt = prompt_of(loaded, request, where, input.parent_path());
+        const std::string name = request_id(request);
+        const Prompt prompt = request_prompt(loaded, request, where, input.parent_path());
         const Score score = score_prompt(loaded, prompt, !dump.empty());
         lines += answer_line(name, prompt, score).dump() + "\n";
         if (dump.empty()) return;
