@@ -16,7 +16,6 @@ constexpr uint32_t kEnd = 0x06054b50;
 constexpr uint32_t kEnd64 = 0x06064b50;
 constexpr uint32_t kEnd64Locator = 0x07064b50;
 constexpr int64_t kLocalHeaderBytes = 30;
-constexpr int64_t kDirectoryEntryBytes = 46;
 constexpr int64_t kEndBytes = 22;
 constexpr int64_t kEnd64Bytes = 56;
 constexpr int64_t kEnd64LocatorBytes = 20;
