@@ -60,6 +60,24 @@ std::unique_ptr<VilaModel> load_model(const fs::path& directory, Device& device,
     return model;
 }
 
+int64_t converted_bytes(const fs::path& directory, DType dtype) {
+    const std::unique_ptr<Layout> layout = open_layout(directory);
+    int64_t bytes = 0;
+    for (const Part part : {Part::Llm, Part::VisionTower, Part::Projector}) {
+        if (!layout->has(part)) continue;
+        const PartWeights weights(layout->weights(part), part);
+        for (const std::string& name : weights.names()) {
+            const PartWeights::Stored& stored = *weights.find(name);
+            // Buffers of integers are not loaded, and may be of a type that no Tensor can hold.
+            const std::string& type = stored.file->stored_dtype(stored.name);
+            if (type != "F64" && type != "F32" && type != "F16" && type != "BF16") continue;
+            if (stored.dtype() == dtype) continue;
+            bytes += stored.file->shape(stored.name).numel() * dtype_size(dtype);
+        }
+    }
+    return bytes;
+}
+
 void load_llm_weights(const fs::path& directory, nn::ParameterTable& table, Device& device,
                       DType dtype) {
     load_part(*open_layout(directory), Part::Llm, table, device, dtype, WeightMemory::Own);

@@ -34,6 +34,9 @@ VilaConfig read_model_config(const std::filesystem::path& directory);
 // read from the file when they are first used; such a model must not be trained.
 std::unique_ptr<VilaModel> load_model(const std::filesystem::path& directory, Device& device,
                                       DType dtype, WeightMemory memory = WeightMemory::Own);
+// Bytes of memory that load_model with mapped weights takes: what the files hold in another dtype
+// is converted and copied.
+int64_t converted_bytes(const std::filesystem::path& directory, DType dtype);
 
 // Configuration of one part: of DIR itself, or of the part of DIR where DIR is a joined model.
 LlamaConfig read_llm_config(const std::filesystem::path& directory);

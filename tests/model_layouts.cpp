@@ -211,6 +211,20 @@ TEST_F(LayoutTest, MappedWeightsTakeNoMemory) {
     EXPECT_GT(taken(DType::F32, WeightMemory::Mapped), 0) << "what is converted is copied";
 }
 
+TEST_F(LayoutTest, WhatIsConvertedIsCounted) {
+    for (const char* name : {"llava_hf", "llava", "vila15", "vicuna"}) {
+        const fs::path path = layout_goldens() / name;
+        const auto model = load_model(path, *device, DType::F32);
+        const int64_t count = model->llm_table().count() + model->vision_table().count() +
+                              model->projector_table().count();
+        // Buffers and a pooling head that no part needs are few.
+        EXPECT_GE(converted_bytes(path, DType::F32), 4 * count) << name;
+        EXPECT_LE(converted_bytes(path, DType::F32), 4 * count + 20000) << name;
+        const bool is_half = std::string(name) == "vicuna";
+        EXPECT_EQ(converted_bytes(path, DType::BF16) > 0, is_half) << name;
+    }
+}
+
 TEST_F(LayoutTest, PartsOfAnyLayoutLoadAlone) {
     for (const char* name : {"llava_hf", "llava", "adapter"}) {
         const fs::path path = layout_goldens() / name;

@@ -1,5 +1,7 @@
 #include "tools/loaded_model.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 
 #include "models/model_directory.h"
@@ -35,7 +37,30 @@ void append_unique(std::vector<int32_t>& ids, int32_t id) {
     if (std::find(ids.begin(), ids.end(), id) == ids.end()) ids.push_back(id);
 }
 
+int64_t physical_memory() {
+    return int64_t{::sysconf(_SC_PHYS_PAGES)} * ::sysconf(_SC_PAGESIZE);
+}
+
+std::unique_ptr<models::VilaModel> load_in_memory(const std::filesystem::path& directory,
+                                                  Device& device, DType dtype) {
+    if (device.kind() == DeviceKind::Cpu)
+        check_memory(directory, dtype, models::converted_bytes(directory, dtype),
+                     physical_memory());
+    return models::load_model(directory, device, dtype, models::WeightMemory::Mapped);
+}
+
 }  // namespace
+
+void check_memory(const std::filesystem::path& directory, DType dtype, int64_t needed,
+                  int64_t present) {
+    const auto gigabytes = [](int64_t bytes) {
+        return static_cast<double>(bytes / 100'000'000) / 10;
+    };
+    VILA_CHECK(needed <= present, directory.string(), ": its weights take ", gigabytes(needed),
+               " GB of memory as ", dtype, " and this machine has ", gigabytes(present),
+               " GB: use --dtype ", dtype == DType::BF16 ? "f32" : "bf16",
+               ", or files in the dtype that is asked for, which are used where they lie");
+}
 
 data::ImageProcessor open_image_processor(const std::filesystem::path& model_directory,
                                           const std::string& image_mode) {
@@ -58,8 +83,7 @@ int64_t Prompt::length(int64_t tokens_per_image) const {
 
 LoadedModel::LoadedModel(const std::filesystem::path& directory, const CommonOptions& options)
     : device_(options.make_device()),
-      model_(models::load_model(directory, *device_, options.dtype_or(DType::F32),
-                                models::WeightMemory::Mapped)),
+      model_(load_in_memory(directory, *device_, options.dtype_or(DType::F32))),
       tokenizer_(data::load_tokenizer(models::llm_directory(directory))),
       chat_template_(data::ChatTemplate::named(model_->config().chat_template)) {
     if (model_->has_vision())

@@ -36,6 +36,11 @@ struct Prompt {
 data::ImageProcessor open_image_processor(const std::filesystem::path& model_directory,
                                           const std::string& image_mode);
 
+// Throws one clear line when the weights that must be converted to `dtype` need more bytes than are
+// `present`; without it the system would end the program half-way.
+void check_memory(const std::filesystem::path& directory, DType dtype, int64_t needed,
+                  int64_t present);
+
 class LoadedModel {
   public:
     // Opens MODEL on the device that the options name. A directory with a language model alone is

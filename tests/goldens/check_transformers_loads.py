@@ -3,6 +3,8 @@ layout (or a whole one in llava-hf) and compares with what vila computes. Needs 
 and safetensors; the tests do not.
 
     check_transformers_loads.py VILA MODEL     MODEL: a directory in layout vila, e.g. RUN/model
+
+Exits 1 where a weight is missing or left over, or a relative difference exceeds 1e-4.
 """
 
 import json
@@ -25,6 +27,12 @@ PROMPT = "The red circle is left of the blue square."
 
 def relative(a, b):
     return (torch.linalg.norm((a - b).double()) / torch.linalg.norm(b.double())).item()
+
+
+def report(what, ours, theirs):
+    difference = relative(ours, theirs)
+    print(what, difference)
+    assert difference <= 1e-4, what
 
 
 def whole(loading):
@@ -57,10 +65,10 @@ def main():
             model / "llm", dtype=torch.float32, output_loading_info=True)
         whole(loading)
         with torch.no_grad():
-            print("llm: relative difference of the logits",
-                  relative(llm(ids).logits[0], logits))
+            report("llm: relative difference of the logits", logits, llm(ids).logits[0])
         theirs = AutoTokenizer.from_pretrained(model / "llm")(PROMPT)["input_ids"]
-        print("llm: the same ids:", theirs == ids[0].tolist())
+        assert theirs == ids[0].tolist(), "the tokenizer gives other ids"
+        print("llm: the same ids")
         if not (model / "vision_tower").exists():
             return
         tower, loading = AutoModel.from_pretrained(
@@ -106,7 +114,7 @@ def compare_joined(vila, model, tower, folder):
         else:
             print("projector", kind, "is not spelt out here")
             return
-    print("vision_tower: relative difference of the image features", relative(ours, features))
+    report("vision_tower: relative difference of the image features", ours, features)
     if kind != "mlp2x_gelu":
         return
     hf = folder / "hf"
