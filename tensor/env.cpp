@@ -13,6 +13,7 @@ namespace {
 constexpr EnvironmentSwitch kSwitches[] = {
     {"VILA_TEST_SEED", "1", "seed of the random values that tests draw"},
     {"VILA_TEST_CASES", "24", "random cases that tests of many ranks draw"},
+    {"VILA_TEST_DAMAGES", "800", "damaged copies of each model directory that tests open"},
     {"OMPI_COMM_WORLD_SIZE", "1", "set by mpirun of Open MPI: ranks of the job"},
     {"OMPI_COMM_WORLD_RANK", "0", "set by mpirun of Open MPI: rank of the process"},
     {"OMPI_COMM_WORLD_LOCAL_SIZE", "1", "set by mpirun of Open MPI: ranks on this machine"},

@@ -2,6 +2,7 @@
 # The whole proof on one machine: installs what is missing, builds, runs every test this machine can
 # run, and ends with the line "N passed, N failed, N skipped". Exits 1 if anything failed.
 #   tools/test.sh [tier...]     tiers: style unit mpi cli sanitizers aarch64 (all of them by default)
+#   VILA_FUZZ_SECONDS=60        how long the tier sanitizers runs each fuzz target (5 by default)
 set -u
 cd "$(dirname "$0")/.."
 tools/install_packages.sh tests || exit 1
@@ -89,6 +90,27 @@ cli_tier() {
     done
 }
 
+# A few seconds of random inputs, grown from the goldens and the corpus.
+fuzz() {  # target
+    local seeds="$logs/seeds-$1" goldens=tests/goldens corpus=tests/fuzz/corpus/$1
+    mkdir -p "$seeds" "$logs/found-$1"
+    case $1 in
+        safetensors) cp "$goldens"/safetensors_reference.bin "$goldens"/layouts/llava.safetensors "$seeds" ;;
+        torch_file) cp "$goldens"/torch_weights.bin "$goldens"/layouts/adapter/mm_projector.bin "$seeds" ;;
+        image) find "$goldens/images" -type f ! -name '*.ppm' ! -name '*.json' ! -name '*.txt' -exec cp {} "$seeds" \; ;;
+    esac
+    [ -d "$corpus" ] || corpus=
+    if UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 "build-asan/tests/fuzz_$1" "$logs/found-$1" "$seeds" $corpus \
+        -max_total_time="${VILA_FUZZ_SECONDS:-5}" -timeout=10 -rss_limit_mb=2560 -max_len=16384 -verbosity=0 \
+        -print_final_stats=1 -artifact_prefix="${TMPDIR:-/tmp}/vila-fuzz-$1-" >"$logs/out" 2>&1; then
+        pass
+        echo "fuzz $1: $(grep -oE 'executed_units: *[0-9]+' "$logs/out" | grep -oE '[0-9]+') inputs"
+    else
+        fail "fuzz $1"
+        tail -n 40 "$logs/out"
+    fi
+}
+
 # clang 14 with AddressSanitizer and UndefinedBehaviorSanitizer over the whole CPU suite, and
 # ThreadSanitizer over the loader and the ranks that are threads: this is also the clang build.
 sanitizers_tier() {
@@ -96,13 +118,15 @@ sanitizers_tier() {
         skip "sanitizers" "clang++-14 is not installed"
         return
     fi
+    [ ! -f build-asan/build.ninja ] || meson configure build-asan -Dfuzz=true
     CXX=clang++-14 build build-asan all -Dbuildtype=debugoptimized -Db_lundef=false \
-        -Db_sanitize=address,undefined || { fail "sanitizer build"; return; }
+        -Db_sanitize=address,undefined -Dfuzz=true || { fail "sanitizer build"; return; }
     for program in build-asan/tests/test_*; do
         [ -f "$program" ] && [ -x "$program" ] || continue
         UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
             run_googletest "asan ${program##*/}" "$program"
     done
+    for target in safetensors torch_file pickle shard_index image; do fuzz "$target"; done
     CXX=clang++-14 build build-tsan "tests/test_data tests/test_dist" -Dbuildtype=debugoptimized -Db_lundef=false \
         -Db_sanitize=thread || { fail "ThreadSanitizer build"; return; }
     run_googletest "tsan ranks" build-tsan/tests/test_dist
