@@ -54,6 +54,7 @@ struct PieceDefinition {
     bool splits_at_spaces = false;  // a space begins a word, and no merge crosses words
     bool sheds_space = false;       // decoding drops a first space
     bool sheds_all_spaces = false;  // decoding drops spaces until something else has come
+    bool marks_are_spaces = false;  // U+2581 in text is one before added tokens are looked for
     bool lone_prefix = false;       // a space goes before an added token that begins a sequence
     Tokenizer::Broken broken = Tokenizer::Broken::Sequence;
     std::string bos, eos, pad;  // empty: none

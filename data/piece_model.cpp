@@ -230,6 +230,7 @@ void apply_config(const SentencePieceModel& model, const Json& config,
     if (!legacy)
         rules.prefix = flag_of(config, "add_prefix_space", true) ? TextRules::Prefix::First
                                                                  : TextRules::Prefix::Never;
+    definition.marks_are_spaces = !legacy;
     definition.lone_prefix = rules.prefix == TextRules::Prefix::First;
     definition.bos = token_named(config, "bos_token");
     definition.eos = token_named(config, "eos_token");

@@ -25,6 +25,7 @@ PieceTokenizer::PieceTokenizer(PieceDefinition definition, TokenizerFiles files,
       ignore_merges_(definition.ignore_merges),
       splits_at_spaces_(definition.splits_at_spaces),
       sheds_all_spaces_(definition.sheds_all_spaces),
+      marks_are_spaces_(definition.marks_are_spaces),
       lone_prefix_(definition.lone_prefix),
       broken_(definition.broken),
       adds_bos_(definition.adds_bos) {
@@ -111,7 +112,7 @@ std::vector<int32_t> PieceTokenizer::encode(std::string_view text,
     Ids ids;
     ids.reserve(text.size() / 3 + 2);
     if (options.parse_added_tokens)
-        encode_parsed(text, options.place, ids);
+        encode_parsed(marks_are_spaces_ ? plain_text(text) : std::string(text), options.place, ids);
     else
         encode_text(text, options.place, ids);
     return ids;

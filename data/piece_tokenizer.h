@@ -76,7 +76,8 @@ class PieceTokenizer final : public Tokenizer {
     std::vector<int32_t> byte_ids_;  // (256), empty without byte fallback
     int32_t unknown_id_ = -1;
     bool fuses_unknown_ = false, ignore_merges_ = false, splits_at_spaces_ = false;
-    bool has_unused_ = false, sheds_all_spaces_ = false, lone_prefix_ = false;
+    bool has_unused_ = false, sheds_all_spaces_ = false, marks_are_spaces_ = false,
+         lone_prefix_ = false;
     Broken broken_ = Broken::Sequence;
     std::optional<int32_t> bos_id_, eos_id_, pad_id_;
     bool adds_bos_ = false;

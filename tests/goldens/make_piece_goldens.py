@@ -6,6 +6,7 @@ texts and of random ids. Needs what piece_tokenizers.py needs.
 """
 
 import base64
+import contextlib
 import json
 import random
 import tempfile
@@ -14,10 +15,10 @@ from pathlib import Path
 import make_tokenizer_goldens as byte_level
 import piece_tokenizers as pieces
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).resolve().parent
 CASES = byte_level.CASES + [
     "\u2581", " \u2581 ", "\u2581a", "a\u2581b", "<s>", "<s> hi</s>there <unk> x", "<s><s>a<s>", " <s>", "\u2581<s>",
-    "<mask>", " <mask> ", "a <mask>  b", "<image>\nWhat is this?<image>", "x<image> y", "<strip>  a <strip>b",
+    "<mask>", " <mask> ", "a <mask>  b", "a\u2581<mask>b<s>\u2581<mask>", "<image>\nWhat is this?<image>", "x<image> y", "<strip>  a <strip>b",
     "<m<mask>", "ab ab ab ab", "<sep>", "<0x0A>", "<0x41>x", "\uff21\uff22 \uff41\u3000b", "e\u0301 \u00e9", "\ufb01x \ufb01",
     "a\u200bb", "\u200b \u200b", "\u2026", "\u00bd \u00bc", "  a   b  ", "\t a \n", "\n\n\n", "   x    x", "1234567890" * 3,
     "<norm>", "a<norm>b", "a <norm> b", "caf\u00e9 tok", "x caf\u00e9 tok y", "<s> <norm><norm>", "\u0301<word>\u0301 <word>"]
@@ -91,8 +92,9 @@ def json_golden(name, content, all_texts):
 def main():
     lines, all_texts = byte_level.corpus(), texts()
     llama = pieces.train_model(lines, 900, **pieces.LLAMA)
-    with tempfile.TemporaryDirectory() as folder:
-        rules = pieces.rules_file(Path(folder) / "rules.tsv")
+    # The model remembers the name of the file: without a folder it is the same every time.
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
+        rules = pieces.rules_file(Path("rules.tsv"))
         strict = pieces.train_model(lines, 600, normalization_rule_tsv=rules, **pieces.STRICT)
     config = pieces.wrapper_config(llama, True)
     cases = {
