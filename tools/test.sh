@@ -97,11 +97,18 @@ fuzz() {  # target
     case $1 in
         safetensors) cp "$goldens"/safetensors_reference.bin "$goldens"/layouts/llava.safetensors "$seeds" ;;
         torch_file) cp "$goldens"/torch_weights.bin "$goldens"/layouts/adapter/mm_projector.bin "$seeds" ;;
+        tokenizer_files)
+            for file in "$goldens"/tokenizer_*/tokenizer.*; do
+                { case $file in *.model) printf 0 ;; *) printf 1 ;; esac; cat "$file"; } \
+                    >"$seeds/$(basename "$(dirname "$file")").${file##*.}"
+            done ;;
         image) find "$goldens/images" -type f ! -name '*.ppm' ! -name '*.json' ! -name '*.txt' -exec cp {} "$seeds" \; ;;
     esac
     [ -d "$corpus" ] || corpus=
+    local longest=16384
+    [ "$1" != tokenizer_files ] || longest=40000
     if UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 "build-asan/tests/fuzz_$1" "$logs/found-$1" "$seeds" $corpus \
-        -max_total_time="${VILA_FUZZ_SECONDS:-5}" -timeout=10 -rss_limit_mb=2560 -max_len=16384 -verbosity=0 \
+        -max_total_time="${VILA_FUZZ_SECONDS:-5}" -timeout=10 -rss_limit_mb=2560 -max_len="$longest" -verbosity=0 \
         -print_final_stats=1 -artifact_prefix="${TMPDIR:-/tmp}/vila-fuzz-$1-" >"$logs/out" 2>&1; then
         pass
         echo "fuzz $1: $(grep -oE 'executed_units: *[0-9]+' "$logs/out" | grep -oE '[0-9]+') inputs"
@@ -126,7 +133,7 @@ sanitizers_tier() {
         UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
             run_googletest "asan ${program##*/}" "$program"
     done
-    for target in safetensors torch_file pickle shard_index image; do fuzz "$target"; done
+    for target in safetensors torch_file pickle shard_index tokenizer_files image; do fuzz "$target"; done
     CXX=clang++-14 build build-tsan "tests/test_data tests/test_dist" -Dbuildtype=debugoptimized -Db_lundef=false \
         -Db_sanitize=thread || { fail "ThreadSanitizer build"; return; }
     run_googletest "tsan ranks" build-tsan/tests/test_dist

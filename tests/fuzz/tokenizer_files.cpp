@@ -2,12 +2,7 @@
 // tokenizer that works: no id outside the vocabulary, the stream is the decoded text.
 //
 // The first byte of the input says which file it is; a NUL line ("\n\0\n") divides the file from
-// the text. Start from the files in tests/goldens/tokenizer_*/. With clang:
-//
-//   CXX=clang++ meson setup build-fuzz -Db_sanitize=address,undefined -Db_lundef=false \
-//       -Dcpp_args=-fsanitize=fuzzer-no-link
-//   ninja -C build-fuzz tests/fuzz_tokenizer_files
-//   build-fuzz/tests/fuzz_tokenizer_files -max_len=40000 CORPUS
+// the text. Start from the files in tests/goldens/tokenizer_*/.
 
 #include <cstdlib>
 #include <string>
