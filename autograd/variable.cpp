@@ -49,6 +49,12 @@ void Variable::set_grad(const Tensor& grad) {
     state_->grad = grad;
 }
 
+void Variable::set_value(Tensor value) {
+    VILA_CHECK(requires_grad(), "this variable takes no gradient");
+    if (value.defined()) VILA_CHECK_EQ(value.shape(), state_->shape, "shape of a leaf's value");
+    value_ = std::move(value);
+}
+
 void Variable::on_grad_complete(std::function<void(const Tensor&)> callback) {
     VILA_CHECK(requires_grad(), "this variable takes no gradient");
     state_->on_complete = std::move(callback);

@@ -91,6 +91,8 @@ class Variable {
     void clear_grad();
     // Replaces the memory the gradient is accumulated in (a slice of a communication bucket).
     void set_grad(const Tensor& grad);
+    // Gives a leaf other memory for its value, or none for as long as nobody computes with it.
+    void set_value(Tensor value);
     void on_grad_complete(std::function<void(const Tensor& grad)> callback);
     Edge edge() const { return Edge(state_); }
     // The same value outside the graph.

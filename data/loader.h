@@ -47,6 +47,9 @@ struct LoaderOptions {
     int64_t rank = 0;
     int64_t ranks = 1;            // global_batch must be a multiple, unless rank_invariant
     bool rank_invariant = false;  // the micro-batches are those of one rank, dealt out in turn
+    // What a sample costs to run, in any unit; without it, as much as it has positions. Several
+    // ranks share out a batch so that they cost alike.
+    std::function<double(int64_t positions, int64_t images)> cost;
     int threads = 1;              // that prepare steps; 0: prepare in next()
     int64_t prefetch = 2;         // steps ready at most
     double max_bad_share = 0.01;  // more bad samples than that stop the run

@@ -55,6 +55,25 @@ void round_up_bins(Bins& bins, int64_t multiple_of) {
     }
 }
 
+std::vector<int64_t> dearest_first(std::span<const double> costs) {
+    std::vector<int64_t> order(costs.size());
+    std::iota(order.begin(), order.end(), int64_t{0});
+    std::stable_sort(order.begin(), order.end(),
+                     [&](int64_t a, int64_t b) { return costs[a] > costs[b]; });
+    return order;
+}
+
+void sort_by_cost(Bins& bins, std::span<const double> costs) {
+    const auto cost = [&](const std::vector<int64_t>& bin) {
+        double total = 0.0;
+        for (const int64_t index : bin) total += costs[index];
+        return total;
+    };
+    for (auto& bin : bins) std::sort(bin.begin(), bin.end());
+    std::stable_sort(bins.begin(), bins.end(),
+                     [&](const auto& a, const auto& b) { return cost(a) > cost(b); });
+}
+
 }  // namespace
 
 Bins pack(std::span<const int64_t> lengths, int64_t budget, int64_t multiple_of) {
@@ -79,6 +98,58 @@ Bins pack(std::span<const int64_t> lengths, int64_t budget, int64_t multiple_of)
     for (auto& bin : bins) std::sort(bin.begin(), bin.end());
     std::stable_sort(bins.begin(), bins.end(),
                      [&](const auto& a, const auto& b) { return load(a) > load(b); });
+    return bins;
+}
+
+Bins pack_evenly(std::span<const int64_t> lengths, std::span<const double> costs, int64_t budget,
+                 int64_t multiple_of) {
+    VILA_CHECK_EQ(costs.size(), lengths.size(), "costs of samples to pack");
+    Bins tight = pack(lengths, budget, multiple_of);
+    Bins bins(tight.size());
+    std::vector<int64_t> taken(bins.size(), 0);
+    std::vector<double> spent(bins.size(), 0.0);
+    for (const int64_t index : dearest_first(costs)) {
+        size_t best = bins.size();
+        for (size_t bin = 0; bin < bins.size(); ++bin)
+            if (taken[bin] + lengths[index] <= budget &&
+                (best == bins.size() || spent[bin] < spent[best]))
+                best = bin;
+        if (best == bins.size()) {  // only the tight packing fits
+            sort_by_cost(tight, costs);
+            return tight;
+        }
+        bins[best].push_back(index);
+        taken[best] += lengths[index];
+        spent[best] += costs[index];
+    }
+    sort_by_cost(bins, costs);
+    return bins;
+}
+
+Bins group_evenly(std::span<const double> costs, int64_t size, int64_t multiple_of) {
+    VILA_CHECK(size >= 1 && multiple_of >= 1, "groups of ", size, " in multiples of ", multiple_of);
+    const std::vector<int64_t> order = dearest_first(costs);
+    const auto samples = static_cast<int64_t>(order.size());
+    Bins bins;
+    for (int64_t begin = 0; begin < samples; begin += size * multiple_of) {
+        const int64_t count = std::min(size * multiple_of, samples - begin);
+        const int64_t groups = std::min(multiple_of, count);
+        const auto first = static_cast<int64_t>(bins.size());
+        bins.resize(bins.size() + groups);
+        std::vector<double> spent(groups, 0.0);
+        for (int64_t i = 0; i < count; ++i) {
+            // The cheapest of the groups that have the fewest samples, so that counts stay equal.
+            const int64_t level = i / groups;
+            int64_t best = -1;
+            for (int64_t g = 0; g < groups; ++g)
+                if (static_cast<int64_t>(bins[first + g].size()) == level &&
+                    (best < 0 || spent[g] < spent[best]))
+                    best = g;
+            bins[first + best].push_back(order[begin + i]);
+            spent[best] += costs[order[begin + i]];
+        }
+    }
+    for (auto& bin : bins) std::sort(bin.begin(), bin.end());
     return bins;
 }
 

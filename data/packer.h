@@ -19,4 +19,17 @@ namespace vila::data {
 std::vector<std::vector<int64_t>> pack(std::span<const int64_t> lengths, int64_t budget,
                                        int64_t multiple_of = 1);
 
+// The same samples in as many bins, but evenly by what they cost to run (any unit): ranks that run
+// bins side by side then wait little for one another. The dearest first, each into the cheapest bin
+// that takes it. Bins come dearest first.
+std::vector<std::vector<int64_t>> pack_evenly(std::span<const int64_t> lengths,
+                                              std::span<const double> costs, int64_t budget,
+                                              int64_t multiple_of = 1);
+
+// Groups of `size` samples (the last ones may have less), a multiple of `multiple_of` groups where
+// the number of samples allows it: neighbours in cost go into the `multiple_of` groups that run
+// side by side. Groups come dearest first, indices ascending within a group.
+std::vector<std::vector<int64_t>> group_evenly(std::span<const double> costs, int64_t size,
+                                               int64_t multiple_of);
+
 }  // namespace vila::data

@@ -115,15 +115,31 @@ void StepBuilder::load(Place& place) const {
     }
 }
 
+std::vector<double> StepBuilder::costs_of(const std::vector<Place>& places) const {
+    std::vector<double> costs;
+    for (const Place& place : places) {
+        const Sample& sample = place.loaded.sample;
+        const int64_t length = spliced_length(sample, options_.image_tokens);
+        costs.push_back(options_.cost
+                            ? options_.cost(length, static_cast<int64_t>(sample.images.size()))
+                            : static_cast<double>(length));
+    }
+    return costs;
+}
+
 std::vector<std::vector<int64_t>> StepBuilder::share(const std::vector<Place>& places) const {
     std::vector<std::vector<int64_t>> micro_batches;
     const auto count = static_cast<int64_t>(places.size());
+    const int64_t multiple_of = options_.rank_invariant ? 1 : options_.ranks;
     if (options_.pack) {
         std::vector<int64_t> lengths;
         for (const Place& place : places)
             lengths.push_back(spliced_length(place.loaded.sample, options_.image_tokens));
-        micro_batches = pack(lengths, options_.micro_batch * options_.max_length,
-                             options_.rank_invariant ? 1 : options_.ranks);
+        const int64_t budget = options_.micro_batch * options_.max_length;
+        micro_batches = balances() ? pack_evenly(lengths, costs_of(places), budget, multiple_of)
+                                   : pack(lengths, budget);
+    } else if (balances()) {
+        micro_batches = group_evenly(costs_of(places), options_.micro_batch, multiple_of);
     } else {
         for (int64_t begin = 0; begin < count; begin += options_.micro_batch) {
             micro_batches.emplace_back();
@@ -131,8 +147,7 @@ std::vector<std::vector<int64_t>> StepBuilder::share(const std::vector<Place>& p
                 micro_batches.back().push_back(i);
         }
     }
-    if (!draws_all()) return micro_batches;
-    // Dealt out in turn: neighbours are of like size, so that ranks wait little for one another.
+    // Dealt out in turn: neighbours cost alike, so that ranks wait little for one another.
     std::vector<std::vector<int64_t>> mine;
     for (size_t i = options_.rank; i < micro_batches.size(); i += options_.ranks)
         mine.push_back(micro_batches[i]);
@@ -140,11 +155,9 @@ std::vector<std::vector<int64_t>> StepBuilder::share(const std::vector<Place>& p
 }
 
 StepBatch StepBuilder::build(int64_t step, TaskPool& pool) const {
-    // Packing looks at the lengths of the whole global batch; without it a rank reads its own part.
-    const int64_t part =
-        draws_all() ? options_.global_batch : options_.global_batch / options_.ranks;
-    const int64_t first = step * options_.global_batch + (draws_all() ? 0 : options_.rank * part);
-    std::vector<Place> places(part);
+    // Every rank looks at the whole global batch to find its own part, and loads images for that.
+    const int64_t first = step * options_.global_batch;
+    std::vector<Place> places(options_.global_batch);
     const auto on_all = [&](const std::vector<int64_t>& indices, const auto& action) {
         pool.run(static_cast<int64_t>(indices.size()), [&](int64_t i) {
             Place& place = places[indices[i]];
@@ -158,7 +171,7 @@ StepBatch StepBuilder::build(int64_t step, TaskPool& pool) const {
             if (places[index].error) std::rethrow_exception(places[index].error);
     };
     std::vector<int64_t> indices;
-    for (int64_t i = 0; i < part; ++i) {
+    for (int64_t i = 0; i < options_.global_batch; ++i) {
         places[i].position = first + i;
         indices.push_back(i);
     }

@@ -39,10 +39,11 @@ class StepBuilder {
     // Loads the images of a drawn record; draws again while that fails.
     void load(Place& place) const;
     void note(Place& place, const std::string& where, const std::string& reason) const;
-    // Places of this rank's micro-batches; `places` begins at place `first` of the global batch.
+    // Places of this rank's micro-batches, of those of the global batch.
     std::vector<std::vector<int64_t>> share(const std::vector<Place>& places) const;
-    // Whether a rank looks at the samples of all, to find its own.
-    bool draws_all() const { return options_.pack || options_.rank_invariant; }
+    // Whether micro-batches are made to cost alike; one rank by itself keeps the order.
+    bool balances() const { return options_.ranks > 1 || options_.rank_invariant; }
+    std::vector<double> costs_of(const std::vector<Place>& places) const;
 
     std::vector<const Dataset*> datasets_;
     Mixture mixture_;

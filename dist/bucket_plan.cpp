@@ -1,5 +1,8 @@
 #include "dist/bucket_plan.h"
 
+#include <string_view>
+#include <utility>
+
 #include "tensor/check.h"
 
 namespace vila::dist {
@@ -23,17 +26,33 @@ int64_t BucketPlan::size() const {
     return total;
 }
 
+std::string block_of(const std::string& parameter) {
+    constexpr std::string_view kLayers = ".layers.";
+    const size_t layers = parameter.find(kLayers);
+    if (layers == std::string::npos) return {};
+    const size_t dot = parameter.find('.', layers + kLayers.size());
+    return dot == std::string::npos ? std::string() : parameter.substr(0, dot + 1);
+}
+
 BucketPlan plan_buckets(const std::vector<nn::Parameter*>& parameters, int64_t ranks,
-                        int64_t bucket_values) {
+                        int64_t bucket_values, bool by_block) {
     VILA_CHECK(ranks >= 1 && bucket_values >= 1, "[buckets] ", ranks, " ranks, ", bucket_values,
                " values a bucket");
     BucketPlan plan{.ranks = ranks, .buckets = {}, .bucket_of = {}};
     plan.bucket_of.resize(parameters.size());
-    for (size_t i = parameters.size(); i-- > 0;) {
+    std::vector<std::pair<size_t, std::string>> order;  // with its block
+    for (const bool in_blocks : {true, false})
+        for (size_t i = parameters.size(); i-- > 0;) {
+            std::string block = by_block ? block_of(parameters[i]->name) : std::string();
+            if (block.empty() != in_blocks) order.emplace_back(i, std::move(block));
+        }
+    for (const auto& [i, block] : order) {
         const DType dtype = parameters[i]->variable.dtype();
         const bool fits = !plan.buckets.empty() && plan.buckets.back().dtype == dtype &&
-                          plan.buckets.back().size < bucket_values;
-        if (!fits) plan.buckets.push_back({.dtype = dtype, .pieces = {}, .size = 0});
+                          plan.buckets.back().block == block &&
+                          (!block.empty() || plan.buckets.back().size < bucket_values);
+        if (!fits)
+            plan.buckets.push_back({.dtype = dtype, .pieces = {}, .size = 0, .block = block});
         Bucket& bucket = plan.buckets.back();
         const int64_t count = parameters[i]->shape.numel();
         bucket.pieces.push_back({i, bucket.size, count});

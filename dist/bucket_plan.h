@@ -8,8 +8,12 @@
 // fills it. Every parameter starts at a multiple of 64 values; the end is padded so that each rank
 // gets an equal slice of whole 64s. But for that padding a plan does not depend on the number of
 // ranks.
+//
+// Parameters of a block (a layer of an encoder or decoder) may be asked to have a bucket of their
+// own, so that they can come and go together; those buckets are the first.
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "nn/parameter.h"
@@ -29,7 +33,8 @@ struct Bucket {
     };
     DType dtype = DType::F32;  // of the parameters
     std::vector<Piece> pieces;
-    int64_t size = 0;  // values, padding included
+    int64_t size = 0;        // values, padding included
+    std::string block = {};  // "model.layers.3.": the block whose parameters these are; or empty
 };
 
 // The part of a bucket that one rank looks after.
@@ -48,8 +53,11 @@ struct BucketPlan {
     int64_t size() const;
 };
 
-// Every parameter must have values. A bucket is closed once it holds `bucket_values` or more.
+// Every parameter must have values. A bucket is closed once it holds `bucket_values` or more; that
+// of a block holds the whole block.
 BucketPlan plan_buckets(const std::vector<nn::Parameter*>& parameters, int64_t ranks,
-                        int64_t bucket_values = kBucketValues);
+                        int64_t bucket_values = kBucketValues, bool by_block = false);
+// "model.layers.3." of "model.layers.3.mlp.up_proj.weight"; empty for parameters outside of blocks.
+std::string block_of(const std::string& parameter);
 
 }  // namespace vila::dist

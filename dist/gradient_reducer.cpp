@@ -7,12 +7,16 @@
 namespace vila::dist {
 
 GradientReducer::GradientReducer(Collectives& collectives, const BucketPlan& plan,
-                                 std::vector<nn::Parameter*> parameters)
-    : collectives_(collectives), plan_(plan), parameters_(std::move(parameters)) {
+                                 std::vector<nn::Parameter*> parameters, Device& device,
+                                 Gather gather)
+    : collectives_(collectives),
+      plan_(plan),
+      parameters_(std::move(parameters)),
+      gather_(std::move(gather)) {
     VILA_ASSERT(plan_.ranks == collectives_.ranks() &&
                 plan_.bucket_of.size() == parameters_.size());
+    make_list();
     for (const Bucket& bucket : plan_.buckets) {
-        Device& device = parameters_[bucket.pieces.front().parameter]->variable.device();
         sums_.push_back(Tensor::zeros(device, {bucket.size / plan_.ranks},
                                       bucket.dtype == DType::F64 ? DType::F64 : DType::F32));
         missing_.push_back(bucket.pieces.size());
@@ -30,19 +34,55 @@ void GradientReducer::begin_step() {
     for (const Tensor& sum : sums_) sum.fill(0.0);
 }
 
+void GradientReducer::make_list() {
+    const auto is_block = [&](size_t i) { return gather_ && !plan_.buckets[i].block.empty(); };
+    for (size_t i = plan_.buckets.size(); i-- > 0;)
+        if (is_block(i)) list_.push_back({true, i});
+    for (size_t i = 0; i < plan_.buckets.size(); ++i) {
+        if (is_block(i)) list_.push_back({true, i});
+        list_.push_back({false, i});
+    }
+}
+
 void GradientReducer::complete(size_t parameter) {
     --missing_[plan_.bucket_of[parameter]];
-    send(false);
+    go_on(false);
+}
+
+void GradientReducer::need(size_t bucket) {
+    for (; next_ < list_.size(); ++next_) {
+        const Entry& entry = list_[next_];
+        if (entry.gathers && entry.bucket == bucket) {
+            gather_(bucket, true);
+            ++next_;
+            return go_on(false);
+        }
+        if (entry.gathers)
+            gather_(entry.bucket, false);
+        else
+            reduce(entry.bucket);
+    }
+    VILA_CHECK(false, "block ", plan_.buckets[bucket].block,
+               " is used more often, or in another order, than its ranks agreed on");
 }
 
 void GradientReducer::end_micro_batch() {
-    send(true);
+    go_on(true);
     next_ = 0;
     for (size_t i = 0; i < missing_.size(); ++i) missing_[i] = plan_.buckets[i].pieces.size();
 }
 
-void GradientReducer::send(bool all) {
-    for (; next_ < plan_.buckets.size() && (all || missing_[next_] == 0); ++next_) reduce(next_);
+void GradientReducer::go_on(bool to_end) {
+    for (; next_ < list_.size(); ++next_) {
+        const Entry& entry = list_[next_];
+        if (entry.gathers) {
+            if (!to_end) return;
+            gather_(entry.bucket, false);
+        } else {
+            if (!to_end && missing_[entry.bucket] > 0) return;
+            reduce(entry.bucket);
+        }
+    }
 }
 
 void GradientReducer::reduce(size_t index) {

@@ -8,10 +8,17 @@
 // f64 parameters). So the sums have the same bits on any number of ranks, as long as the
 // micro-batches are the same ones.
 //
-// Buckets travel in the order of the plan, never in the order in which gradients happened to be
-// ready: every rank makes the same calls. A gradient that nothing reached counts as zeros, so that
-// a rank without an image, without a target, or without a micro-batch keeps pace with the others.
+// Buckets travel in an order fixed by the plan, never in the order in which gradients happened to
+// be ready: every rank makes the same calls. A gradient that nothing reached counts as zeros, so
+// that a rank without an image, without a target, or without a micro-batch keeps pace with the
+// others.
+//
+// Where the weights of blocks are divided too (ZeRO 3), a micro-batch is this fixed list: gather
+// the weights of each block, first to last; from the last to the first, gather them again and sum
+// their gradients; sum the other gradients. A rank that has no use for an entry takes part all the
+// same.
 
+#include <functional>
 #include <vector>
 
 #include "dist/bucket_plan.h"
@@ -22,10 +29,15 @@ namespace vila::dist {
 
 class GradientReducer {
   public:
+    // Gathers the weights of a bucket on all ranks; `wanted` is false where nobody will use them.
+    using Gather = std::function<void(size_t bucket, bool wanted)>;
+
     // Takes the gradients of `parameters` from now on: they are gone from the variables once
-    // summed. `plan` was made from the same list; all must outlive this object.
+    // summed. `plan` was made from the same list; all must outlive this object. With `gather`, the
+    // plan has the blocks in buckets of their own, and need() is called before each use.
     GradientReducer(Collectives& collectives, const BucketPlan& plan,
-                    std::vector<nn::Parameter*> parameters);
+                    std::vector<nn::Parameter*> parameters, Device& device,
+                    Gather gather = nullptr);
     ~GradientReducer();
     GradientReducer(const GradientReducer&) = delete;
     GradientReducer& operator=(const GradientReducer&) = delete;
@@ -35,6 +47,8 @@ class GradientReducer {
     // After the backward pass of a micro-batch, or in place of one: every rank calls it as often.
     // At most one backward() may lie between two calls.
     void end_micro_batch();
+    // The weights of a block are about to be used.
+    void need(size_t bucket);
 
     // This rank's slice of the sum of a bucket: slice_of(bucket, rank) values.
     const Tensor& sum(size_t bucket) const { return sums_[bucket]; }
@@ -43,9 +57,15 @@ class GradientReducer {
     double norm() const;
 
   private:
+    // One entry of the list that every rank goes through for every micro-batch.
+    struct Entry {
+        bool gathers;  // weights; else sums gradients
+        size_t bucket;
+    };
+    void make_list();
     void complete(size_t parameter);
-    // Sends the buckets that are next in the order as long as they are ready, or all.
-    void send(bool all);
+    // Goes on with the list as far as gradients are ready, or to its end.
+    void go_on(bool to_end);
     void reduce(size_t bucket);
 
     Collectives& collectives_;
@@ -53,7 +73,9 @@ class GradientReducer {
     std::vector<nn::Parameter*> parameters_;
     std::vector<Tensor> sums_;
     std::vector<size_t> missing_;  // gradients that a bucket waits for, in this micro-batch
-    size_t next_ = 0;              // bucket
+    Gather gather_;
+    std::vector<Entry> list_;
+    size_t next_ = 0;  // entry
 };
 
 }  // namespace vila::dist

@@ -8,7 +8,7 @@ namespace vila::dist {
 
 namespace {
 
-constexpr int64_t kLastStage = 2;
+constexpr int64_t kLastStage = 3;
 
 // Where a piece of a bucket meets a slice of it, in values of the bucket.
 Slice meet(const Bucket::Piece& piece, const Slice& slice) {
@@ -19,7 +19,11 @@ Slice meet(const Bucket::Piece& piece, const Slice& slice) {
 
 ShardedAdamw::ShardedAdamw(Collectives& collectives, const std::vector<ShardedGroup>& groups,
                            const AdamwArgs& settings, int64_t stage, int64_t bucket_values)
-    : collectives_(collectives), groups_(groups), settings_(settings), divided_(stage > 0) {
+    : collectives_(collectives),
+      groups_(groups),
+      settings_(settings),
+      divided_(stage > 0),
+      blocks_divided_(stage == kLastStage && collectives.ranks() > 1) {
     VILA_CHECK(stage >= 0 && stage <= kLastStage, "[zero] there is no stage ", stage);
     std::vector<nn::Parameter*> parameters;
     for (const ShardedGroup& group : groups_)
@@ -30,9 +34,19 @@ ShardedAdamw::ShardedAdamw(Collectives& collectives, const std::vector<ShardedGr
             members_.push_back({&group, parameter});
             parameters.push_back(parameter);
         }
-    plan_ = plan_buckets(parameters, collectives_.ranks(), bucket_values);
-    for (size_t i = 0; i < plan_.buckets.size(); ++i) move_in(i);
-    reducer_ = std::make_unique<GradientReducer>(collectives_, plan_, parameters);
+    VILA_CHECK(!parameters.empty(), "[zero] no parameter learns");
+    Device& device = parameters.front()->variable.device();
+    plan_ = plan_buckets(parameters, collectives_.ranks(), bucket_values, blocks_divided_);
+    for (size_t i = 0; i < plan_.buckets.size(); ++i) {
+        if (is_divided_block(i))
+            VILA_CHECK(blocks_.emplace(plan_.buckets[i].block, i).second, "[zero] block ",
+                       plan_.buckets[i].block, " has parameters of several dtypes");
+        move_in(i);
+    }
+    GradientReducer::Gather gather;
+    if (blocks_divided_)
+        gather = [this](size_t bucket, bool wanted) { gather_block(bucket, wanted); };
+    reducer_ = std::make_unique<GradientReducer>(collectives_, plan_, parameters, device, gather);
 }
 
 void ShardedAdamw::move_in(size_t index) {
@@ -45,13 +59,57 @@ void ShardedAdamw::move_in(size_t index) {
         const Tensor place =
             shard.weights.slice(0, piece.begin, piece.begin + piece.count).reshape(parameter.shape);
         place.copy_from(parameter.variable.value());
-        parameter.variable = autograd::Variable(place, true);
+        parameter.variable.set_value(place);
     }
     shard.kept = divided_ ? plan_.slice_of(bucket, collectives_.rank()) : Slice{0, bucket.size};
     // f32 weights are their own masters.
     shard.master = shard.weights.slice(0, shard.kept.begin, shard.kept.end).to(DType::F32);
     shard.exp_avg = Tensor::zeros(device, {shard.kept.size()}, DType::F32);
     shard.exp_avg_sq = Tensor::zeros(device, {shard.kept.size()}, DType::F32);
+    if (!is_divided_block(index)) return;
+    shard.master = shard.master.clone();  // not a view of all weights, which go now
+    shard.weights = Tensor();
+    place_values(index, Tensor());
+}
+
+void ShardedAdamw::place_values(size_t index, const Tensor& weights) {
+    for (const Bucket::Piece& piece : plan_.buckets[index].pieces) {
+        nn::Parameter& parameter = *members_[piece.parameter].parameter;
+        parameter.variable.set_value(
+            weights.defined()
+                ? weights.slice(0, piece.begin, piece.begin + piece.count).reshape(parameter.shape)
+                : Tensor());
+    }
+}
+
+void ShardedAdamw::enter(const std::string& block) {
+    const auto found = blocks_.find(block);
+    if (found != blocks_.end()) reducer_->need(found->second);
+}
+
+void ShardedAdamw::leave(const std::string& block) {
+    const auto found = blocks_.find(block);
+    if (found != blocks_.end()) release_block(found->second);
+}
+
+void ShardedAdamw::gather_block(size_t index, bool wanted) {
+    const Bucket& bucket = plan_.buckets[index];
+    const Tensor mine = shards_[index].master.to(bucket.dtype);
+    const Tensor weights = Tensor::empty(mine.device(), {bucket.size}, bucket.dtype);
+    all_gather(collectives_, mine, weights);
+    if (wanted) place_values(index, weights);
+}
+
+void ShardedAdamw::release_block(size_t index) {
+    place_values(index, Tensor());
+}
+
+void ShardedAdamw::gather_blocks(bool wanted) {
+    for (const auto& [block, bucket] : blocks_) gather_block(bucket, wanted);
+}
+
+void ShardedAdamw::release_blocks() {
+    for (const auto& [block, bucket] : blocks_) release_block(bucket);
 }
 
 void ShardedAdamw::step(double schedule, double grad_scale) {
@@ -84,17 +142,18 @@ void ShardedAdamw::update(size_t index, const Tensor& gradient, double schedule,
         args.master = kept(shard.master);
         args.first_moment = kept(shard.exp_avg);
         args.second_moment = kept(shard.exp_avg_sq);
-        args.parameter = shard.weights.slice(0, mine.begin, mine.end);
+        args.parameter =
+            shard.weights.defined() ? shard.weights.slice(0, mine.begin, mine.end) : args.master;
         args.lr = member.group->lr * schedule;
         args.weight_decay = member.parameter->decay ? settings_.weight_decay : 0.0;
         args.grad_scale = grad_scale;
         args.step = steps_done_;
-        call(shard.weights.device(), "adamw", &Kernels::adamw, args);
+        call(shard.master.device(), "adamw", &Kernels::adamw, args);
     }
 }
 
 void ShardedAdamw::share_weights(size_t index) {
-    if (!divided_ || collectives_.ranks() == 1) return;
+    if (!divided_ || collectives_.ranks() == 1 || is_divided_block(index)) return;
     const Shard& shard = shards_[index];
     const Tensor mine = shard.weights.slice(0, shard.kept.begin, shard.kept.end).clone();
     all_gather(collectives_, mine, shard.weights);
@@ -134,6 +193,7 @@ void ShardedAdamw::restore(int64_t steps_done,
         std::vector<StatePiece> pieces;
         add_pieces(i, shard.kept, pieces);
         for (const StatePiece& piece : pieces) read(piece);
+        if (is_divided_block(i)) continue;
         const Tensor weights = shard.weights.slice(0, shard.kept.begin, shard.kept.end);
         if (weights.dtype() != DType::F32) weights.copy_from(shard.master);
         share_weights(i);

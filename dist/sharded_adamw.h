@@ -8,15 +8,20 @@
 //     stage 0   every rank keeps all of the state and updates all of the weights
 //     stage 1   state divided; gradients too, for they are summed after every micro-batch
 //     stage 2   as 1
+//     stage 3   the weights of blocks too: they are whole only while the block runs, forward and
+//               (with activation checkpointing) when backward runs it again
 //
 // The arithmetic is that of nn::Adamw, value by value.
 
 #include <cstdint>
 #include <functional>
+#include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "dist/gradient_reducer.h"
+#include "nn/block_hook.h"
 #include "tensor/kernels.h"
 
 namespace vila::dist {
@@ -36,14 +41,22 @@ struct StatePiece {
     Tensor values;  // (n) f32, a view of the live state
 };
 
-class ShardedAdamw {
+class ShardedAdamw final : public nn::BlockHook {
   public:
     // `settings` gives betas, eps and weight decay (for parameters that decay). The parameters'
-    // values move into memory of this object; f32 and bf16 only.
+    // values move into memory of this object; f32 and bf16 only. In stage 3 the model must have
+    // this object as its block hook.
     ShardedAdamw(Collectives& collectives, const std::vector<ShardedGroup>& groups,
                  const AdamwArgs& settings, int64_t stage, int64_t bucket_values = kBucketValues);
     ShardedAdamw(const ShardedAdamw&) = delete;
     ShardedAdamw& operator=(const ShardedAdamw&) = delete;
+
+    void enter(const std::string& block) override;
+    void leave(const std::string& block) override;
+    // For reading the model between two steps: gives the parameters of blocks all their values on
+    // the ranks that want them, and takes them away again. Every rank must call both.
+    void gather_blocks(bool wanted);
+    void release_blocks();
 
     GradientReducer& gradients() { return *reducer_; }
     // One update of all weights on all ranks. A group learns at its own rate times `schedule`.
@@ -71,6 +84,13 @@ class ShardedAdamw {
     void update(size_t bucket, const Tensor& gradient, double schedule, double grad_scale);
     // Gives every rank the slices that the others updated.
     void share_weights(size_t bucket);
+    bool is_divided_block(size_t bucket) const {
+        return blocks_divided_ && !plan_.buckets[bucket].block.empty();
+    }
+    void gather_block(size_t bucket, bool wanted);
+    void release_block(size_t bucket);
+    // Makes parts of `weights` (bucket.size) the values of the parameters; undefined: no values.
+    void place_values(size_t bucket, const Tensor& weights);
     // The pieces of the state of a bucket that lie in `slice`.
     void add_pieces(size_t bucket, const Slice& slice, std::vector<StatePiece>& pieces) const;
 
@@ -78,8 +98,9 @@ class ShardedAdamw {
     std::vector<ShardedGroup> groups_;
     std::vector<Member> members_;  // in the order of the plan
     AdamwArgs settings_;
-    bool divided_;
+    bool divided_, blocks_divided_;
     BucketPlan plan_;
+    std::map<std::string, size_t> blocks_;  // bucket of each block that comes and goes
     std::vector<Shard> shards_;
     std::unique_ptr<GradientReducer> reducer_;
     int64_t steps_done_ = 0;

@@ -152,9 +152,17 @@ Variable ClipModel::text_embeddings(const ClipBatch& batch) const {
 Variable ClipModel::loss(const ClipBatch& batch, double loss_scale) const {
     const Variable images = image_embeddings(batch.pixels);
     const Variable texts = text_embeddings(batch);
-    const Variable scale = autograd::exp(autograd::reshape(logit_scale_->variable, {1, 1}));
-    const Tensor targets = diagonal_targets(device_, batch.pairs());
-    const double each = loss_scale / (2.0 * static_cast<double>(batch.pairs()));
+    return loss(images, texts, loss_scale);
+}
+
+Variable ClipModel::loss(const Variable& images, const Variable& texts, double loss_scale,
+                         bool fixed_temperature) const {
+    const Variable temperature =
+        fixed_temperature ? logit_scale_->variable.detach() : logit_scale_->variable;
+    const Variable scale = autograd::exp(autograd::reshape(temperature, {1, 1}));
+    const int64_t pairs = images.size(0);
+    const Tensor targets = diagonal_targets(device_, pairs);
+    const double each = loss_scale / (2.0 * static_cast<double>(pairs));
     return autograd::add(
         autograd::linear_cross_entropy(autograd::mul(images, scale), texts, targets, each),
         autograd::linear_cross_entropy(autograd::mul(texts, scale), images, targets, each));

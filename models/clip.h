@@ -76,6 +76,10 @@ class ClipModel {
     // Mean over both directions and all pairs of the softmax cross-entropy, times loss_scale:
     // shape (1).
     autograd::Variable loss(const ClipBatch& batch, double loss_scale) const;
+    // The same from embeddings (B, projection_dim) that are there already. The temperature learns
+    // unless `fixed_temperature`.
+    autograd::Variable loss(const autograd::Variable& images, const autograd::Variable& texts,
+                            double loss_scale, bool fixed_temperature = false) const;
     // Cosines (B, B) f32, images by captions; records no gradient.
     Tensor similarity(const ClipBatch& batch) const;
     // Holds the learned temperature at 1 / 100 or above, as CLIP does; call after every step.

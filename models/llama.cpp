@@ -166,9 +166,10 @@ Variable Llama::embed(const Tensor& ids) const {
 Variable Llama::hidden(const Variable& embeddings, const Tensor& positions, const Tensor& starts,
                        bool checkpointing) const {
     Variable x = embeddings;
-    for (const LlamaBlock& layer : layers_) {
-        const auto body = [this, &layer, positions, starts](const std::vector<Variable>& inputs) {
-            return layer(inputs[0], positions, starts, rope_);
+    for (size_t i = 0; i < layers_.size(); ++i) {
+        const auto body = [this, i, positions, starts](const std::vector<Variable>& inputs) {
+            const nn::BlockScope scope(block_hook, layer_name(static_cast<int64_t>(i)));
+            return layers_[i](inputs[0], positions, starts, rope_);
         };
         x = checkpointing ? autograd::checkpoint({x}, body) : body({x});
     }

@@ -9,6 +9,7 @@
 
 #include "models/config.h"
 #include "models/kv_cache.h"
+#include "nn/block_hook.h"
 #include "nn/embedding.h"
 #include "nn/linear.h"
 #include "nn/norm.h"
@@ -84,6 +85,9 @@ class Llama {
     // last hidden state (R, C). Appends to the caches.
     Tensor decode(const Tensor& embeddings, std::span<const int64_t> rows,
                   std::span<KvCache* const> caches) const;
+
+    // Told around every use of a block's weights.
+    nn::BlockHook* block_hook = nullptr;
 
   private:
     LlamaConfig config_;

@@ -61,6 +61,11 @@ void VilaModel::set_trainable(const Trainable& trainable) {
     if (trainable.vision_tower) vit_->freeze_beyond(config_.select_layer);
 }
 
+void VilaModel::set_block_hook(nn::BlockHook* hook) {
+    llm_->block_hook = hook;
+    if (vit_) vit_->block_hook = hook;
+}
+
 std::vector<nn::Parameter*> VilaModel::trainable_parameters() {
     std::vector<nn::Parameter*> parameters;
     for (nn::ParameterTable* table : {&vision_table_, &projector_table_, &llm_table_})

@@ -56,6 +56,9 @@ class VilaModel {
     // Every weight that learns: tower, projector, language model, each in order of declaration.
     std::vector<nn::Parameter*> trainable_parameters();
 
+    // Who is told around every use of a block's weights; nullptr: nobody.
+    void set_block_hook(nn::BlockHook* hook);
+
     // Runs each block again in backward instead of keeping its activations.
     bool activation_checkpointing = false;
 

@@ -115,9 +115,9 @@ Variable Vit::hidden_state(const Tensor& pixels, int64_t index, bool checkpointi
     Variable x = embed(pixels);
     if (pre_layrnorm_) x = (*pre_layrnorm_)(x);
     for (int64_t i = 0; i < blocks_for(index); ++i) {
-        const nn::EncoderBlock& layer = layers_[static_cast<size_t>(i)];
-        const auto body = [&layer, starts](const std::vector<Variable>& inputs) {
-            return layer(inputs[0], starts);
+        const auto body = [this, i, starts](const std::vector<Variable>& inputs) {
+            const nn::BlockScope scope(block_hook, full_name(str("encoder.layers.", i, ".")));
+            return layers_[static_cast<size_t>(i)](inputs[0], starts);
         };
         x = checkpointing ? autograd::checkpoint({x}, body) : body({x});
     }

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "models/config.h"
+#include "nn/block_hook.h"
 #include "nn/encoder_block.h"
 #include "nn/norm.h"
 
@@ -32,6 +33,9 @@ class Vit {
     // Takes gradients away from the weights that hidden state `index` does not depend on, so that
     // an optimizer leaves them alone.
     void freeze_beyond(int64_t index);
+
+    // Told around every use of a block's weights.
+    nn::BlockHook* block_hook = nullptr;
 
   private:
     autograd::Variable embed(const Tensor& pixels) const;

@@ -29,7 +29,7 @@ weights=model/llm/model.safetensors
 
 # --- the bytes do not depend on ranks and stages ---
 expect 0 "finished" 1 lm.toml --out one --threads 1 train.rank_invariant=true
-for job in 2:0 3:1 4:2 2:2; do
+for job in 2:0 3:1 4:2 2:3; do
     n=${job%:*} zero=${job#*:}
     expect 0 "finished" "$n" lm.toml --out "run$job" train.rank_invariant=true "train.zero=$zero"
     check "$n ranks, stage $zero: the weights of one" same one/$weights "run$job/$weights"
@@ -52,13 +52,15 @@ expect 1 "expected a multiple of the 3 ranks" 3 lm.toml --out odd
 
 # --- a run goes on with other ranks and another stage ---
 expect 0 "finished" 3 lm.toml --out moved train.rank_invariant=true train.zero=1
-for job in 1:0 4:2 2:2 3:0; do
+for job in 1:0 4:2 2:3 3:0; do
     rm -r moved/model moved/checkpoints/step-00000012
     expect 0 "from step 10" "${job%:*}" lm.toml --out moved --threads 1 train.rank_invariant=true \
         "train.zero=${job#*:}"
     check "going on as $job" same one/$weights moved/$weights
 done
 check "every byte verifies" "$binary" inspect --verify moved/checkpoints/step-00000012
+"$binary" export moved/checkpoints/step-00000012 exported >output 2>&1
+check "an exported checkpoint is the model" same exported/llm/model.safetensors one/$weights
 
 # --- images: trained and frozen towers, ranks without any ---
 expect 0 "finished" 1 lm.toml --out lm --threads 1
@@ -66,7 +68,7 @@ expect 0 "finished" 1 align.toml --out align --threads 1
 for tower in false true; do
     for n in 1 2 4; do
         expect 0 "finished" "$n" sft.toml --out "sft-$tower-$n" --threads 1 \
-            train.rank_invariant=true train.zero=2 "trainable.vision_tower=$tower"
+            train.rank_invariant=true train.zero=3 "trainable.vision_tower=$tower"
     done
     for part in llm mm_projector vision_tower; do
         for n in 2 4; do
@@ -76,11 +78,19 @@ for tower in false true; do
     done
 done
 
+# --- pairs: every rank sees the captions of all ---
+expect 0 "finished" 1 clip.toml --out clip1 --threads 1 train.steps=20
+for job in 2:0 3:3; do
+    expect 0 "finished" "${job%:*}" clip.toml --out "clip$job" --threads 1 train.steps=20 \
+        "train.zero=${job#*:}"
+    check "clip on ${job%:*} ranks learns as one does: $(last clip1), $(last "clip$job")" \
+        awk "BEGIN { d = $(last clip1) - $(last "clip$job"); exit !(d < 0.01 && d > -0.01) }"
+done
+
 # --- what is wrong is said once ---
 expect 1 "absent.toml" 2 absent.toml --out x
 check "one line" [ "$(grep -c 'vila train:' output)" -eq 1 ]
 expect 2 "--out is required" 2 lm.toml
-expect 1 "start it without mpirun" 2 clip.toml --out clip
 timeout 60 mpirun --oversubscribe -n 1 "$binary" train lm.toml --out differ optimizer.lr=1e-2 : \
     -n 1 "$binary" train lm.toml --out differ optimizer.lr=2e-2 >output 2>&1
 check "recipes that differ" grep -q "not the same recipe.*lr = 0.01.*lr = 0.02" output
@@ -92,6 +102,12 @@ if ! touch full/checkpoints/x 2>/dev/null; then  # root may write anywhere
     expect 1 "could not be saved 3 times in a row" 2 lm.toml --out full train.save_every=1
 fi
 
+# --- written beside the next steps ---
+expect 0 "finished" 3 lm.toml --out async train.rank_invariant=true train.async_save=true \
+    train.save_every=1
+check "saving in the background changes nothing" same one/$weights async/$weights
+check "nothing is left of it" [ -z "$(find async -name '*.tmp-*')" ]
+
 # --- SIGTERM to one rank: all save and leave ---
 mpirun --oversubscribe -n 3 "$binary" train lm.toml --out term train.rank_invariant=true \
     train.steps=5000 >output 2>&1 &
@@ -102,6 +118,13 @@ wait $pid
 check "SIGTERM to one rank gives exit code 143" [ $? -eq 143 ]
 stopped=$(wc -l <term/log.jsonl)
 check "SIGTERM saved step $stopped" [ -e "term/checkpoints/step-$(printf %08d "$stopped")" ]
+
+# --- hangs and system calls that fail ---
+library=$(dirname "$binary")/../tests/io_faults.so
+"$here/hang_ranks.sh" "$binary" "$library" >output 2>&1
+check "hangs are ended and named" [ $? -eq 0 ]
+"$here/io_faults.sh" "$binary" "$library" 29 >output 2>&1
+check "system calls that fail" [ $? -eq 0 ]
 
 # --- killed at random instants ---
 "$here/kill_ranks.sh" "$binary" 2 >output 2>&1

@@ -202,13 +202,13 @@ TEST_F(LoaderTest, RankInvariantRanksDealOutTheMicroBatchesOfOne) {
             LoaderOptions alone = options();
             alone.pack = packs;
             alone.micro_batch = packs ? 1 : 2;
+            alone.rank_invariant = true;
             const auto whole = loader(alone);
             std::vector<std::unique_ptr<Loader>> parts;
             for (int64_t rank = 0; rank < ranks; ++rank) {
                 LoaderOptions part = alone;
                 part.rank = rank;
                 part.ranks = ranks;
-                part.rank_invariant = true;
                 parts.push_back(loader(part));
             }
             for (int64_t step = 0; step < 5; ++step) {

@@ -80,5 +80,100 @@ TEST(Packer, Errors) {
               "packing into a multiple of 0 bins");
 }
 
+// Samples of a step of the paper's second stage: image-text pairs and interleaved documents, with
+// what they cost where the tower learns too.
+struct Mix {
+    std::vector<int64_t> lengths;
+    std::vector<double> costs;
+};
+
+Mix draw_mix(int64_t samples, uint64_t seed) {
+    constexpr int64_t kImage = 576, kLongest = 4096;
+    std::mt19937_64 random(seed);
+    Mix mix;
+    for (int64_t i = 0; i < samples; ++i) {
+        const bool document = random() % 2 == 0;
+        const int64_t images = document ? 1 + static_cast<int64_t>(random() % 6) : 1;
+        const int64_t text = document ? 100 + static_cast<int64_t>(random() % 1500)
+                                      : 10 + static_cast<int64_t>(random() % 60);
+        const int64_t length = std::min(kLongest, images * kImage + text);
+        const auto positions = static_cast<double>(length);
+        mix.lengths.push_back(length);
+        mix.costs.push_back(positions * (1.0 + positions / 20000.0) +
+                            300.0 * static_cast<double>(images));
+    }
+    return mix;
+}
+
+// What ranks that run neighbouring bins side by side wait: the dearest of each round by the mean.
+double imbalance(const Bins& bins, const std::vector<double>& costs, int64_t ranks) {
+    double dearest = 0.0, total = 0.0;
+    for (size_t begin = 0; begin < bins.size(); begin += ranks) {
+        double most = 0.0;
+        for (size_t i = begin; i < std::min(begin + ranks, bins.size()); ++i) {
+            double cost = 0.0;
+            for (const int64_t index : bins[i]) cost += costs[index];
+            most = std::max(most, cost);
+            total += cost;
+        }
+        dearest += most * static_cast<double>(ranks);
+    }
+    return dearest / total;
+}
+
+TEST(Packer, EvenBinsCostAlike) {
+    for (const int64_t ranks : {2, 4, 8, 16})
+        for (uint64_t seed = 0; seed < 20; ++seed) {
+            const Mix mix = draw_mix(256, seed);
+            Bins bins = pack_evenly(mix.lengths, mix.costs, 8192, ranks);
+            EXPECT_EQ(bins.size() % ranks, size_t{0});
+            EXPECT_LE(imbalance(bins, mix.costs, ranks), 1.05) << ranks << " ranks, " << seed;
+            // As pack() but for the order of the bins.
+            std::stable_sort(bins.begin(), bins.end(), [&](const auto& a, const auto& b) {
+                const auto load = [&](const auto& bin) {
+                    int64_t sum = 0;
+                    for (const int64_t index : bin) sum += mix.lengths[index];
+                    return sum;
+                };
+                return load(a) > load(b);
+            });
+            expect_valid(bins, mix.lengths, 8192, ranks);
+        }
+}
+
+TEST(Packer, EvenGroupsCostAlike) {
+    for (const int64_t ranks : {1, 2, 4, 8}) {
+        const Mix mix = draw_mix(256, 3);
+        const Bins groups = group_evenly(mix.costs, 4, ranks);
+        EXPECT_EQ(groups.size(), size_t{64});
+        std::vector<int64_t> all;
+        for (const auto& group : groups) {
+            EXPECT_EQ(group.size(), size_t{4});
+            EXPECT_TRUE(std::is_sorted(group.begin(), group.end()));
+            all.insert(all.end(), group.begin(), group.end());
+        }
+        std::sort(all.begin(), all.end());
+        for (size_t i = 0; i < all.size(); ++i) EXPECT_EQ(all[i], static_cast<int64_t>(i));
+        EXPECT_LE(imbalance(groups, mix.costs, ranks), 1.05) << ranks;
+    }
+    const std::vector<double> costs = {5, 1, 1, 1, 1, 1};
+    EXPECT_EQ(group_evenly(costs, 4, 2), (Bins{{0, 3, 5}, {1, 2, 4}}));
+    EXPECT_EQ(group_evenly(costs, 1, 4).size(), size_t{6});
+    EXPECT_TRUE(group_evenly({}, 4, 2).empty());
+}
+
+TEST(Packer, EvenBinsFallBackToTightOnes) {
+    // Two bins of 10 hold them only as 6 + 4 and 5 + 5.
+    const std::vector<int64_t> lengths = {6, 5, 5, 4};
+    const std::vector<double> costs = {1, 100, 1, 100};
+    const Bins bins = pack_evenly(lengths, costs, 10, 2);
+    ASSERT_EQ(bins.size(), size_t{2});
+    for (const auto& bin : bins) {
+        int64_t load = 0;
+        for (const int64_t index : bin) load += lengths[index];
+        EXPECT_EQ(load, 10);
+    }
+}
+
 }  // namespace
 }  // namespace vila::data

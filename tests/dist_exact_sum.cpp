@@ -74,8 +74,7 @@ TEST(ExactSum, AgreesWithExtendedPrecision) {
 
 TEST(ExactSum, RanksAndSlicesDoNotChangeSquares) {
     on_every_implementation([](Collectives& job) {
-        const auto owner = make_cpu_device(2);
-        owner->elements_per_thread = 64;
+        const auto owner = make_cpu_device(1);
         const int64_t slice = 128, count = slice * job.ranks() + 5;
         std::vector<float> values;
         for (int64_t i = 0; i < count; ++i)
@@ -94,6 +93,19 @@ TEST(ExactSum, RanksAndSlicesDoNotChangeSquares) {
             plain += static_cast<double>(value) * static_cast<double>(value);
         EXPECT_NEAR(whole.value() / plain, 1.0, 1e-13);
     });
+}
+
+TEST(ExactSum, OpenMpThreadsDoNotChangeSquares) {
+    const auto one = make_cpu_device(1), many = make_cpu_device(3);
+    many->elements_per_thread = 64;
+    std::vector<float> values;
+    for (int64_t i = 0; i < 5003; ++i)
+        values.push_back(
+            std::ldexp(static_cast<float>(i % 89) - 40.7F, static_cast<int>(i % 53) - 26));
+    ExactSum alone, threaded;
+    add_squares(Tensor::from_values(*one, {5003}, values), alone);
+    add_squares(Tensor::from_values(*many, {5003}, values), threaded);
+    EXPECT_EQ(alone.value(), threaded.value());
 }
 
 }  // namespace

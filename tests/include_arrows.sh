@@ -10,7 +10,7 @@ declare -A may_include=(
     [cuda]="cuda tensor"
     [data]="data tensor"
     [models]="models nn autograd tensor"
-    [dist]="dist cuda tensor nn/parameter.h"
+    [dist]="dist cuda tensor nn/parameter.h nn/block_hook.h"
     [tools]="tools models data dist cuda nn autograd tensor"
     [tests]="tests tools models data dist cuda nn autograd tensor"
 )

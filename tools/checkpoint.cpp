@@ -3,10 +3,12 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <cstdio>
 #include <map>
 #include <memory>
+#include <thread>
 
 #include "dist/agree.h"
 #include "tensor/file.h"
@@ -72,21 +74,19 @@ std::string payload_name(int64_t rank) {
     return name;
 }
 
-// Removes a directory that is not wanted any more unless the save gets to its end.
+// Removes the directory of a save that did not get so far as to rename it.
 class Unfinished {
   public:
     explicit Unfinished(fs::path path) : path_(std::move(path)) {}
     ~Unfinished() {
         std::error_code ignored;
-        if (!finished_) fs::remove_all(path_, ignored);
+        fs::remove_all(path_, ignored);
     }
     Unfinished(const Unfinished&) = delete;
     Unfinished& operator=(const Unfinished&) = delete;
-    void finished() { finished_ = true; }
 
   private:
     fs::path path_;
-    bool finished_ = false;
 };
 
 Json shape_json(const Shape& shape) {
@@ -249,6 +249,29 @@ class CheckpointFiles {
 
 }  // namespace
 
+struct CheckpointStore::Pending {
+    Pending() = default;
+    ~Pending() {
+        if (thread.joinable()) thread.join();
+    }
+    Pending(const Pending&) = delete;
+    Pending& operator=(const Pending&) = delete;
+
+    void write(const std::string& file, const std::vector<TensorPart>& parts) {
+        table = write_parts(making, file, parts).dump();
+    }
+
+    int64_t step = 0;
+    Json info;
+    fs::path making;
+    std::optional<Unfinished> unfinished;  // on rank 0
+    std::string table;                     // this rank's part of the manifest
+    std::vector<TensorPart> copies;
+    std::string failure;
+    std::atomic<bool> done = false;
+    std::thread thread;  // last: it ends before the rest goes
+};
+
 std::vector<TensorPart> whole_tensors(const NamedTensors& tensors) {
     std::vector<TensorPart> parts;
     for (const auto& [name, tensor] : tensors) parts.push_back({name, tensor.shape(), 0, tensor});
@@ -301,41 +324,84 @@ void CheckpointStore::save(int64_t step, const NamedTensors& tensors, const Json
 }
 
 void CheckpointStore::save(int64_t step, const std::vector<TensorPart>& parts, const Json& info) {
+    const std::unique_ptr<Pending> pending = open_save(step, info);
+    dist::agree(*ranks_, [&] { pending->write(payload_name(ranks_->rank()), parts); });
+    publish(*pending, pending->table);
+}
+
+void CheckpointStore::begin_save(int64_t step, const std::vector<TensorPart>& parts,
+                                 const Json& info) {
+    VILA_ASSERT(!saving());
+    std::unique_ptr<Pending> pending = open_save(step, info);
+    dist::agree(*ranks_, [&] {
+        for (const TensorPart& part : parts)
+            pending->copies.push_back({part.name, part.shape, part.begin, part.values.clone()});
+    });
+    pending_ = std::move(pending);
+    pending_->thread = std::thread([&save = *pending_, file = payload_name(ranks_->rank())] {
+        try {
+            save.write(file, save.copies);
+        } catch (const std::exception& error) {
+            save.failure = error.what();
+        }
+        save.done = true;
+    });
+}
+
+bool CheckpointStore::written() const {
+    return pending_ != nullptr && pending_->done;
+}
+
+void CheckpointStore::finish_save() {
+    VILA_ASSERT(saving());
+    const std::unique_ptr<Pending> pending = std::move(pending_);
+    pending->thread.join();
+    pending->copies.clear();
+    dist::agree(*ranks_, [&] {
+        if (!pending->failure.empty()) throw Error(pending->failure);
+    });
+    publish(*pending, pending->table);
+}
+
+CheckpointStore::~CheckpointStore() = default;
+
+std::unique_ptr<CheckpointStore::Pending> CheckpointStore::open_save(int64_t step,
+                                                                     const Json& info) {
     const std::string mine = first_rank() ? step_name(step) + ".tmp-" + nonce() : std::string();
-    const fs::path making = directory_ / dist::all_gather(*ranks_, mine).front();
-    std::optional<Unfinished> unfinished;
+    auto pending = std::make_unique<Pending>();
+    pending->step = step;
+    pending->info = info;
+    pending->making = directory_ / dist::all_gather(*ranks_, mine).front();
     dist::agree(*ranks_, [&] {
         if (!first_rank()) return;
         fs::create_directories(directory_);
-        fs::create_directory(making);
-        unfinished.emplace(making);
+        fs::create_directory(pending->making);
+        pending->unfinished.emplace(pending->making);
     });
-    Json table;
-    dist::agree(*ranks_, [&] { table = write_parts(making, payload_name(ranks_->rank()), parts); });
-    const std::vector<std::string> tables = dist::all_gather(*ranks_, table.dump());
+    return pending;
+}
+
+// Writes the manifest, gives the directory its name, and lets old checkpoints go.
+void CheckpointStore::publish(const Pending& pending, const std::string& table) {
+    const std::vector<std::string> tables = dist::all_gather(*ranks_, table);
     dist::agree(*ranks_, [&] {
         if (!first_rank()) return;
         Json manifest = {{"format", "vila checkpoint"},
                          {"version", kFormatVersion},
-                         {"step", step},
+                         {"step", pending.step},
                          {"ranks", ranks_->ranks()}};
         add_tables(tables, manifest);
-        manifest["info"] = info;
-        publish(step, making, manifest);
-        unfinished->finished();
-        write_file_atomic(directory_ / "latest", step_name(step) + "\n");
+        manifest["info"] = pending.info;
+        write_file_atomic(pending.making / kManifest, manifest_text(manifest));
+        sync_directory(pending.making);
+        // A directory of this step can be there only if the run went back to an older one.
+        const fs::path place = path_of(pending.step);
+        fs::remove_all(place);
+        fs::rename(pending.making, place);
+        sync_directory(directory_);
+        write_file_atomic(directory_ / "latest", step_name(pending.step) + "\n");
         remove_old();
     });
-}
-
-// Writes the manifest and gives the directory its name.
-void CheckpointStore::publish(int64_t step, const fs::path& making, const Json& manifest) const {
-    write_file_atomic(making / kManifest, manifest_text(manifest));
-    sync_directory(making);
-    // A directory of this step can be there only if the run went back to an older one.
-    fs::remove_all(path_of(step));
-    fs::rename(making, path_of(step));
-    sync_directory(directory_);
 }
 
 void CheckpointStore::remove_old() const {

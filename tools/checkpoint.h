@@ -67,6 +67,14 @@ class CheckpointStore {
     // Throws Error when it cannot be written; what was there before is intact then.
     void save(int64_t step, const std::vector<TensorPart>& parts, const Json& info);
     void save(int64_t step, const NamedTensors& tensors, const Json& info);
+    // The same in two halves: begin_save() copies the tensors and returns while a thread writes
+    // them; finish_save() waits for that and publishes. written() tells, on this rank alone,
+    // whether finish_save() would not have to wait.
+    void begin_save(int64_t step, const std::vector<TensorPart>& parts, const Json& info);
+    bool saving() const { return pending_ != nullptr; }
+    bool written() const;
+    void finish_save();
+    ~CheckpointStore();
     // The newest checkpoint that verifies, none when there is no checkpoint at all. Throws when
     // there are some and all are damaged.
     std::optional<Checkpoint> load_newest(Device& device);
@@ -75,8 +83,11 @@ class CheckpointStore {
     std::filesystem::path path_of(int64_t step) const;
 
   private:
+    struct Pending;  // a save that has begun
+
     Checkpoint load(int64_t step, Device& device) const;
-    void publish(int64_t step, const std::filesystem::path& making, const Json& manifest) const;
+    std::unique_ptr<Pending> open_save(int64_t step, const Json& info);
+    void publish(const Pending& pending, const std::string& table);
     void remove_old() const;
     bool first_rank() const { return ranks_->rank() == 0; }
 
@@ -85,6 +96,7 @@ class CheckpointStore {
     std::function<void(const std::string& line)> warn_;
     std::unique_ptr<dist::Collectives> alone_;
     dist::Collectives* ranks_;
+    std::unique_ptr<Pending> pending_;
 };
 
 // Opens one checkpoint directory after reading every byte of it; throws at the first one that does

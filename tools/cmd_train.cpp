@@ -14,14 +14,14 @@
 #include "dist/agree.h"
 #include "dist/launcher.h"
 #include "dist/mpi_ranks.h"
+#include "dist/watchdog.h"
 #include "tensor/cpu/cpu_device.h"
 #include "tensor/file.h"
 #include "tensor/random.h"
 #include "tools/bench_limits.h"
 #include "tools/commands.h"
-#include "tools/contrastive_stage.h"
 #include "tools/hash64.h"
-#include "tools/language_stage.h"
+#include "tools/make_stage.h"
 #include "tools/recipe_tokenizer.h"
 #include "tools/run_directory.h"
 #include "tools/train_loop.h"
@@ -100,11 +100,14 @@ void make_loader(const Recipe& recipe, const Datasets& datasets, Stage& stage,
     options.max_length = recipe.data.max_length;
     options.image_tokens = stage.image_tokens();
     options.global_batch = recipe.train.global_batch;
-    options.micro_batch =
-        stage.needs_whole_batch() ? recipe.train.global_batch : recipe.train.micro_batch;
+    options.micro_batch = stage.needs_whole_batch() ? recipe.train.global_batch / ranks.ranks()
+                                                    : recipe.train.micro_batch;
     options.pack = recipe.data.pack && !stage.needs_whole_batch();
     options.seed = static_cast<uint64_t>(recipe.train.seed);
     options.start_step = start_step;
+    options.cost = [&stage](int64_t positions, int64_t images) {
+        return stage.sample_cost(positions, images);
+    };
     options.rank = ranks.rank();
     options.ranks = ranks.ranks();
     options.rank_invariant = recipe.train.rank_invariant;
@@ -124,19 +127,6 @@ int64_t total_steps(const Recipe& recipe, const Datasets& datasets) {
     const double steps =
         *recipe.train.epochs * records / static_cast<double>(recipe.train.global_batch);
     return std::max<int64_t>(1, static_cast<int64_t>(steps));
-}
-
-std::unique_ptr<Stage> make_stage(const Recipe& recipe, const RunDirectory& run,
-                                  const fs::path& tokenizer, const dist::Collectives& ranks,
-                                  Device& device, const Warn& warn) {
-    if (recipe.stage == "clip") {
-        VILA_CHECK(ranks.ranks() == 1,
-                   "stage clip compares all pairs of a batch in one process; "
-                   "start it without mpirun");
-        return std::make_unique<ContrastiveStage>(recipe, run.root(), tokenizer, device);
-    }
-    return std::make_unique<LanguageStage>(recipe, run.root(), tokenizer, ranks.rank(), device,
-                                           warn);
 }
 
 // The first rank finds, or makes, what the others then find.
@@ -192,7 +182,8 @@ void announce(const Recipe& recipe, const dist::Collectives& ranks, int64_t step
 
 // Returns 0 when the run is finished, or the exit code of the signal that stopped it.
 int train(const Recipe& recipe, const RunDirectory& run, const TrainOptions& options,
-          dist::Collectives& ranks, Device& device, const StopSignals& stop) {
+          dist::Collectives& ranks, dist::Watchdog* watchdog, Device& device,
+          const StopSignals& stop) {
     const bool first = ranks.rank() == 0;
     const Warn warn = [first](const std::string& line) {
         if (first) std::fprintf(stderr, "%s\n", line.c_str());
@@ -204,13 +195,13 @@ int train(const Recipe& recipe, const RunDirectory& run, const TrainOptions& opt
     std::unique_ptr<TrainingState> state;
     Json facts;
     dist::agree(ranks, [&] {
-        stage = make_stage(recipe, run, tokenizer, ranks, device, warn);
+        stage = make_stage(recipe, run.root(), tokenizer, ranks, device, warn);
         facts = run_facts(recipe, datasets, *stage);
     });
     dist::check_same(ranks, "data or frozen weights", facts.dump(0));
     if (ranks.ranks() > 1)
         dist::check_same(ranks, "first weights", hash_text(hash_weights(stage->groups())));
-    state = make_training_state(stage->groups(), recipe, ranks);
+    state = make_training_state(*stage, recipe, ranks);
     CheckpointStore checkpoints(run.checkpoints(), recipe.train.keep, warn, &ranks);
     const int64_t step = resume(checkpoints, facts, device, *state, *stage, ranks);
     dist::agree(ranks, [&] {
@@ -234,6 +225,7 @@ int train(const Recipe& recipe, const RunDirectory& run, const TrainOptions& opt
     });
     TrainLoop loop{.recipe = recipe,
                    .ranks = ranks,
+                   .watchdog = watchdog,
                    .stage = *stage,
                    .state = *state,
                    .loader = *loader,
@@ -249,11 +241,14 @@ int train(const Recipe& recipe, const RunDirectory& run, const TrainOptions& opt
         progress.say(str("stopped at step ", loop.step, "; the same command goes on from there"));
         return StopSignals::exit_code(signal);
     }
+    if (watchdog != nullptr) watchdog->phase("model", loop.step, recipe.train.save_limit);
+    state->gather_weights(first);
     dist::agree(ranks, [&] {
         VILA_CHECK(facts.at("frozen_weights") == hash_text(stage->frozen_hash()),
                    "internal error: a frozen weight changed; please report this");
         if (first) stage->save(run.model());
     });
+    state->release_weights();
     return 0;
 }
 
@@ -273,7 +268,7 @@ std::string program_hash() {
     return hash_text(hash64(program.data(), static_cast<int64_t>(program.size())));
 }
 
-int train_as_rank(const TrainOptions& options, dist::Collectives& ranks, const StopSignals& stop) {
+int train_as_rank(const TrainOptions& options, dist::WatchedRanks& ranks, const StopSignals& stop) {
     const bool first = ranks.rank() == 0;
     if (ranks.ranks() > 1) dist::check_same(ranks, "program (hash of its file)", program_hash());
     Recipe recipe;
@@ -289,10 +284,19 @@ int train_as_rank(const TrainOptions& options, dist::Collectives& ranks, const S
         run.emplace(options.out, first);
         if (first) run->settle(recipe);
     });
+    std::optional<dist::Watchdog> watchdog;
+    if (ranks.ranks() > 1)
+        dist::agree(ranks, [&] { watchdog.emplace(run->watch(), ranks.rank(), ranks.ranks()); });
+    if (watchdog) {
+        ranks.set_watchdog(&*watchdog);
+        watchdog->phase("set-up", 0, recipe.train.setup_limit);
+    }
     if (!dist::any_of(ranks, first && run->finished())) {
-        const int code = train(recipe, *run, options, ranks, *device, stop);
+        const int code =
+            train(recipe, *run, options, ranks, watchdog ? &*watchdog : nullptr, *device, stop);
         if (code != 0) return code;
     }
+    ranks.set_watchdog(nullptr);
     if (first) std::fprintf(stderr, "finished: %s\n", run->model().c_str());
     return 0;
 }
@@ -310,7 +314,9 @@ int cmd_train(Args& args) {
     std::unique_ptr<dist::Collectives> ranks;
     try {
         ranks = dist::join_ranks();
-        return train_as_rank(options, *ranks, stop);
+        if (ranks->ranks() > 1) dist::die_with_parent();
+        dist::WatchedRanks watched(*ranks);
+        return train_as_rank(options, watched, stop);
     } catch (const dist::AgreedError&) {
         // Rank 0 says it for all.
         if (ranks->rank() == 0) throw;

@@ -35,9 +35,11 @@ std::unique_ptr<models::ClipModel> make_model(const Recipe& recipe,
 }  // namespace
 
 ContrastiveStage::ContrastiveStage(const Recipe& recipe, const fs::path& run,
-                                   const fs::path& tokenizer_directory, Device& device)
+                                   const fs::path& tokenizer_directory, dist::Collectives& ranks,
+                                   Device& device)
     : recipe_(recipe),
       run_(run),
+      ranks_(ranks),
       tokenizer_(data::load_tokenizer(tokenizer_directory)),
       chat_(data::ChatTemplate::named(recipe.data.chat_template.value_or(kTemplate))),
       model_(make_model(recipe, *tokenizer_, device)),
@@ -46,6 +48,9 @@ ContrastiveStage::ContrastiveStage(const Recipe& recipe, const fs::path& run,
     for (const SourceRecipe& source : recipe.data.sources)
         VILA_CHECK(source.format == "pairs", "data source ", source.name, " has format ",
                    source.format, ": stage clip learns from pairs");
+    VILA_CHECK(ranks.ranks() == 1 || !recipe.train.rank_invariant,
+               "train.rank_invariant is not for stage clip on several ranks: each of them runs its "
+               "share of the pairs as one batch");
     VILA_CHECK(recipe.train.global_batch >= 2,
                "train.global_batch is 1: contrastive training compares pairs with each other");
 }
@@ -76,20 +81,48 @@ StepResult ContrastiveStage::accumulate(const data::StepBatch& batch, const Step
         sequences.push_back(std::move(sequence));
     }
     const models::ClipBatch pairs = models::make_clip_batch(model_->device(), sequences);
-    const autograd::Variable loss = model_->loss(pairs, 1.0);
-    autograd::backward(loss);
+    double loss = 0.0;
+    if (ranks_.ranks() == 1) {
+        const autograd::Variable whole = model_->loss(pairs, 1.0);
+        autograd::backward(whole);
+        loss = whole.value().item();
+    } else {
+        loss = backward_over_ranks(pairs);
+    }
     share.after_micro_batch();
 
     StepResult result;
-    result.loss.add(loss.value().item());
+    if (ranks_.rank() == 0) result.loss.add(loss);
     // Every pair is judged against all others: the loss has no parts by source.
     if (recipe_.data.sources.size() == 1) {
         SourceLoss& source = result.sources.emplace_back();
-        source.sum.add(loss.value().item() * static_cast<double>(pairs.pairs()));
+        source.sum.add(loss * static_cast<double>(pairs.pairs()));
         source.count = pairs.pairs();
     }
     result.flops = step_flops(pairs.pairs(), pairs.ids.size(0));
     return result;
+}
+
+double ContrastiveStage::backward_over_ranks(const models::ClipBatch& pairs) {
+    const autograd::Variable own[] = {model_->image_embeddings(pairs.pixels),
+                                      model_->text_embeddings(pairs)};
+    std::vector<autograd::Variable> all;
+    for (const autograd::Variable& embeddings : own) {
+        const Tensor mine = embeddings.value().contiguous();
+        const Tensor whole = Tensor::empty(
+            mine.device(), {ranks_.ranks() * mine.size(0), mine.size(1)}, mine.dtype());
+        dist::all_gather(ranks_, mine, whole);
+        all.emplace_back(whole, true);
+    }
+    // The temperature's gradient is the same everywhere and must be counted once.
+    const autograd::Variable loss = model_->loss(all[0], all[1], 1.0, ranks_.rank() != 0);
+    autograd::backward(loss);
+    const int64_t begin = ranks_.rank() * pairs.pairs();
+    for (size_t i = 0; i < all.size(); ++i)
+        autograd::backward(
+            own[i],
+            all[i].grad().slice(0, begin, begin + pairs.pairs()).contiguous().to(own[i].dtype()));
+    return loss.value().item();
 }
 
 double ContrastiveStage::step_flops(int64_t pairs, int64_t text_rows) const {

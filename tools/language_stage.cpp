@@ -92,6 +92,14 @@ int64_t LanguageStage::image_tokens() const {
     return std::max<int64_t>(model_->config().tokens_per_image(), 1);
 }
 
+double LanguageStage::sample_cost(int64_t positions, int64_t images) const {
+    // What a frozen tower sees is mostly known from before.
+    return flops_->step({.lengths = {positions},
+                         .targets = positions / 2,
+                         .images = images,
+                         .encoded_images = *recipe_.trainable.vision_tower ? images : 0});
+}
+
 data::ImageLoader LanguageStage::image_loader() {
     return [this](const data::ImageRef& image, uint64_t draw) {
         VILA_CHECK(processor_.has_value(), "the model of this run reads no images");

@@ -29,10 +29,12 @@ class LanguageStage final : public Stage {
 
     std::vector<ParameterGroup> groups() override;
     StepResult accumulate(const data::StepBatch& batch, const StepShare& share) override;
+    void set_block_hook(nn::BlockHook* hook) override { model_->set_block_hook(hook); }
     void save(const std::filesystem::path& directory) override;
     data::TemplateContext context() const override { return {*tokenizer_, chat_}; }
     data::ImageLoader image_loader() override;
     int64_t image_tokens() const override;
+    double sample_cost(int64_t positions, int64_t images) const override;
     uint64_t frozen_hash() override;
 
     const models::VilaModel& model() const { return *model_; }

@@ -23,6 +23,7 @@ std::vector<Command> commands() {
     return {
         {"demo", cmd_demo, "the whole story on the miniature world"},
         {"train", cmd_train, "train any stage from a recipe; resumes by itself"},
+        {"plan", cmd_plan, "memory and tokens of a training run before it starts"},
         {"generate", cmd_generate, "answer one prompt, with images"},
         {"chat", cmd_chat, "talk in the terminal"},
         {"score", cmd_score, "log probabilities of given continuations"},
@@ -31,6 +32,7 @@ std::vector<Command> commands() {
         {"preprocess", cmd_preprocess, "pictures to pixel values"},
         {"convert", cmd_convert, "a model in another layout or dtype"},
         {"data", cmd_data, "make and measure datasets"},
+        {"export", cmd_export, "the model of a run at one of its checkpoints"},
         {"inspect", cmd_inspect, "look into models, checkpoints and samples"},
         {"bench", cmd_bench, "hot paths beside the limits of this machine"},
         {"report", cmd_report, "a training run as one HTML page"},

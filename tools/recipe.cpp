@@ -114,6 +114,20 @@ void train_fields(FieldList& list, TrainRecipe& train) {
     list.integer("train.save_every", train.save_every, {.min = 1}, "steps between checkpoints")
         .harmless = true;
     list.integer("train.keep", train.keep, {.min = 2}, "checkpoints kept").harmless = true;
+    list.boolean("train.async_save", train.async_save,
+                 "write checkpoints while training goes on, from a copy in memory (12 bytes a "
+                 "parameter that learns)")
+        .harmless = true;
+    list.number("train.setup_limit", train.setup_limit, {.min = 0.0},
+                "several ranks: seconds the setting up and the first step may take before the job "
+                "ends; 0: no limit")
+        .harmless = true;
+    list.number("train.step_limit", train.step_limit, {.min = 0.0},
+                "several ranks: seconds a step may take; 0: 20 times the median, at least 60")
+        .harmless = true;
+    list.number("train.save_limit", train.save_limit, {.min = 0.0},
+                "several ranks: seconds a save may take; 0: no limit")
+        .harmless = true;
     list.integer("train.seed", train.seed, {0, 9e15}, "seed of weights and sample order");
     list.integer("train.max_bad_steps", train.max_bad_steps, {.min = 1},
                  "consecutive steps with a loss or gradient that is not finite after which the "

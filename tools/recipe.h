@@ -72,6 +72,8 @@ struct TrainRecipe {
     bool rank_invariant = false;
     int64_t save_every = 500;
     int64_t keep = 2;
+    bool async_save = false;
+    double setup_limit = 600.0, step_limit = 0.0, save_limit = 900.0;  // seconds
     int64_t seed = 1;
     int64_t max_bad_steps = 10;
     bool cache_features = true;

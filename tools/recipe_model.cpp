@@ -34,17 +34,22 @@ bool is_directory_name(const std::string& projector) {
 }
 
 // What a new language model's table may leave out because it follows from the recipe.
-LlamaConfig new_llm_config(const Recipe& recipe, const data::Tokenizer& tokenizer) {
+LlamaConfig new_llm_config(const Recipe& recipe, const data::Tokenizer* tokenizer) {
     Json json = recipe.model.llm_config;
     const auto supply = [&](const char* field, const Json& value) {
         if (!json.contains(field)) json[field] = value;
     };
     if (!json.contains("model_type")) supply("architectures", Json::array({"LlamaForCausalLM"}));
-    supply("vocab_size", tokenizer.vocab_size());
     supply("max_position_embeddings", recipe.data.max_length);
-    if (tokenizer.bos_id()) supply("bos_token_id", *tokenizer.bos_id());
-    if (tokenizer.eos_id()) supply("eos_token_id", *tokenizer.eos_id());
-    if (tokenizer.pad_id()) supply("pad_token_id", *tokenizer.pad_id());
+    if (tokenizer == nullptr) {
+        const Json& to_train = recipe.model.tokenizer_config;
+        if (to_train.contains("vocab_size")) supply("vocab_size", to_train.at("vocab_size"));
+        return LlamaConfig::from_json(json, "[model.llm_config]");
+    }
+    supply("vocab_size", tokenizer->vocab_size());
+    if (tokenizer->bos_id()) supply("bos_token_id", *tokenizer->bos_id());
+    if (tokenizer->eos_id()) supply("eos_token_id", *tokenizer->eos_id());
+    if (tokenizer->pad_id()) supply("pad_token_id", *tokenizer->pad_id());
     return LlamaConfig::from_json(json, "[model.llm_config]");
 }
 
@@ -86,7 +91,7 @@ void check_parts(const Recipe& recipe) {
                " needs a language model: give model.init, model.llm or [model.llm_config]");
 }
 
-VilaConfig joined_config(const Recipe& recipe, const data::Tokenizer& tokenizer) {
+VilaConfig joined_config(const Recipe& recipe, const data::Tokenizer* tokenizer) {
     const ModelRecipe& model = recipe.model;
     VilaConfig config;
     if (!model.init.empty()) config = models::read_model_config(model.init);
@@ -151,6 +156,15 @@ std::optional<fs::path> tokenizer_directory(const ModelRecipe& recipe) {
     return std::nullopt;
 }
 
+VilaConfig recipe_model_config(const Recipe& recipe) {
+    check_parts(recipe);
+    const std::optional<fs::path> directory = tokenizer_directory(recipe.model);
+    const auto tokenizer = directory ? data::load_tokenizer(*directory) : nullptr;
+    VilaConfig config = joined_config(recipe, tokenizer.get());
+    config.check_and_complete();
+    return config;
+}
+
 std::string chat_template_name(const Recipe& recipe) {
     if (recipe.data.chat_template) return *recipe.data.chat_template;
     if (!recipe.model.init.empty() && recipe.stage != "clip")
@@ -193,7 +207,7 @@ std::unique_ptr<models::VilaModel> make_recipe_model(const Recipe& recipe,
                                                      const data::Tokenizer& tokenizer,
                                                      Device& device) {
     check_parts(recipe);
-    VilaConfig config = joined_config(recipe, tokenizer);
+    VilaConfig config = joined_config(recipe, &tokenizer);
     config.chat_template = chat_template_name(recipe);
     VILA_CHECK(config.llm.vocab_size >= tokenizer.vocab_size(), "the language model has ",
                config.llm.vocab_size, " token embeddings, but the tokenizer has ",

@@ -32,6 +32,10 @@ std::string chat_template_name(const Recipe& recipe);
 data::ImageProcessor make_image_processor(const Recipe& recipe, const models::VisionConfig& vision,
                                           const std::string& image_mode);
 
+// What make_recipe_model() builds, from configurations alone. For a tokenizer that is to be
+// trained, the size that the recipe gives it.
+models::VilaConfig recipe_model_config(const Recipe& recipe);
+
 // The model of stages lm, align, pretrain and sft. Weights of new parts are a pure function of
 // train.seed. Throws when parts are missing or do not fit, naming the keys.
 std::unique_ptr<models::VilaModel> make_recipe_model(const Recipe& recipe,

@@ -7,6 +7,7 @@
 //     tokenizer/       the tokenizer, when the run trained one
 //     cache/           features of a frozen vision tower that did not fit into memory
 //     model/           the finished model directory; once it is there the run is finished
+//     .watch/          where each of several ranks is, see dist/watchdog.h
 
 #include <filesystem>
 
@@ -31,6 +32,7 @@ class RunDirectory {
     std::filesystem::path tokenizer() const { return root_ / "tokenizer"; }
     std::filesystem::path cache() const { return root_ / "cache"; }
     std::filesystem::path model() const { return root_ / "model"; }
+    std::filesystem::path watch() const { return root_ / ".watch"; }
 
     // Writes the recipe of a new run. In a run that has something to lose, throws unless `recipe`
     // is the one it began with, naming the keys that differ.

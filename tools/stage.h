@@ -11,6 +11,7 @@
 
 #include "data/loader.h"
 #include "dist/exact_sum.h"
+#include "nn/block_hook.h"
 #include "nn/parameter.h"
 
 namespace vila::tools {
@@ -51,6 +52,8 @@ class Stage {
     // Adds the gradient of the mean loss of this step to the parameters, micro-batch by
     // micro-batch.
     virtual StepResult accumulate(const data::StepBatch& batch, const StepShare& share) = 0;
+    // Who is told around every use of a block's weights.
+    virtual void set_block_hook(nn::BlockHook*) {}
     // Called after every update of the weights, and after a checkpoint was loaded.
     virtual void after_update() {}
     // Writes the finished model directory.
@@ -60,6 +63,8 @@ class Stage {
     virtual data::TemplateContext context() const = 0;
     virtual data::ImageLoader image_loader() = 0;
     virtual int64_t image_tokens() const = 0;
+    // Floating-point operations of a sample of so many positions, to share out work by.
+    virtual double sample_cost(int64_t positions, int64_t images) const = 0;
     // Whether all samples of a step must be in one micro-batch.
     virtual bool needs_whole_batch() const { return false; }
     // Hash of all weights that must not change.

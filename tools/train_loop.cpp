@@ -1,8 +1,10 @@
 #include "tools/train_loop.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <cstdio>
+#include <exception>
 
 #include "dist/agree.h"
 #include "nn/adamw.h"
@@ -10,6 +12,11 @@
 namespace vila::tools {
 
 namespace {
+
+// The watchdog's patience where the recipe names none.
+constexpr double kLeastStepLimit = 60.0;  // seconds
+constexpr double kStepLimitMedians = 20.0;
+constexpr size_t kStepsInMedian = 32;
 
 std::string fixed(double value, const char* format) {
     char text[64];
@@ -61,7 +68,10 @@ int TrainLoop::run() {
     while (step < schedule.total_steps) {
         train_one_step();
         const bool last = step == schedule.total_steps;
-        const bool saved = !(signal != 0 || last || step % recipe.train.save_every == 0) || save();
+        const bool leaving = signal != 0 || last;
+        end_save(false);
+        const bool saved = !(leaving || step % recipe.train.save_every == 0) ||
+                           save(recipe.train.async_save && !leaving);
         if (last && !saved)
             throw dist::AgreedError(
                 str("the last checkpoint could not be saved; the same command goes on from step ",
@@ -73,7 +83,9 @@ int TrainLoop::run() {
 
 void TrainLoop::train_one_step() {
     const auto start = std::chrono::steady_clock::now();
+    phase("data", step_limit());
     const data::StepBatch batch = next_batch();
+    phase("gradients", step_limit());
     StepTotals totals = count(batch);
     state.begin_step();
     const StepResult result = stage.accumulate(
@@ -83,11 +95,14 @@ void TrainLoop::train_one_step() {
     for (auto done = static_cast<int64_t>(batch.micro_batches.size()); done < totals.rounds; ++done)
         state.end_micro_batch();
     add_results(result, totals);
+    phase("update", step_limit());
     const double norm = state.gradient_norm();
     const double schedule_now = schedule.at(step);
     const bool applied = update(totals, norm, schedule_now);
     ++step;
     const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
+    if (step_seconds.size() == kStepsInMedian) step_seconds.erase(step_seconds.begin());
+    step_seconds.push_back(elapsed.count());
     const double lr = recipe.optimizer.lr * schedule_now;
     write_log(batch, totals, norm, lr, applied, elapsed.count());
     stop_if_hopeless(batch);
@@ -188,20 +203,42 @@ void TrainLoop::stop_if_hopeless(const data::StepBatch& batch) const {
                                 "; a lower optimizer.lr may help"));
 }
 
-bool TrainLoop::save() {
+bool TrainLoop::save(bool in_background) {
+    if (!end_save(true)) in_background = false;
     if (saved_step == step) return true;
+    phase("save", recipe.train.save_limit);
     if (log != nullptr && !log->sync())
         progress.say("the log could not be written; its lines wait in memory");
+    Json info = facts;
+    info.update(state.counters());
+    if (!in_background)
+        return note_save([&] { checkpoints.save(step, state.parts(), info); }, step);
+    saving_step = step;
     try {
-        Json info = facts;
-        info.update(state.counters());
-        checkpoints.save(step, state.parts(), info);
-        saved_step = step;
+        checkpoints.begin_save(step, state.parts(), info);
+        return true;
+    } catch (const std::exception&) {
+        const std::exception_ptr error = std::current_exception();
+        return note_save([&] { std::rethrow_exception(error); }, step);
+    }
+}
+
+bool TrainLoop::end_save(bool at_once) {
+    if (!checkpoints.saving()) return true;
+    if (!at_once && !dist::all_of(ranks, checkpoints.written())) return true;
+    phase("save", recipe.train.save_limit);
+    return note_save([&] { checkpoints.finish_save(); }, saving_step);
+}
+
+bool TrainLoop::note_save(const std::function<void()>& save, int64_t of_step) {
+    try {
+        save();
+        saved_step = of_step;
         save_failures = 0;
         return true;
     } catch (const std::exception& error) {
         ++save_failures;
-        progress.say(str("checkpoint of step ", step, " could not be saved (", error.what(),
+        progress.say(str("checkpoint of step ", of_step, " could not be saved (", error.what(),
                          "); training goes on, step ", saved_step, " is safe"));
     }
     if (save_failures >= kMaxSaveFailures)
@@ -209,6 +246,19 @@ bool TrainLoop::save() {
                                     " times in a row; the same command goes on from step ",
                                     saved_step, " once the cause is removed"));
     return false;
+}
+
+void TrainLoop::phase(const char* name, double limit) {
+    if (watchdog != nullptr) watchdog->phase(name, step, limit);
+}
+
+double TrainLoop::step_limit() const {
+    if (recipe.train.step_limit > 0.0) return recipe.train.step_limit;
+    if (step_seconds.empty()) return recipe.train.setup_limit;
+    std::vector<double> sorted = step_seconds;
+    std::nth_element(sorted.begin(), sorted.begin() + static_cast<int64_t>(sorted.size() / 2),
+                     sorted.end());
+    return std::max(kLeastStepLimit, kStepLimitMedians * sorted[sorted.size() / 2]);
 }
 
 }  // namespace vila::tools

@@ -10,8 +10,10 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <vector>
 
 #include "data/loader.h"
+#include "dist/watchdog.h"
 #include "nn/schedule.h"
 #include "tools/checkpoint.h"
 #include "tools/progress.h"
@@ -39,6 +41,7 @@ struct StepTotals {
 struct TrainLoop {
     const Recipe& recipe;
     dist::Collectives& ranks;
+    dist::Watchdog* watchdog;  // of several ranks
     Stage& stage;
     TrainingState& state;
     data::Loader& loader;
@@ -52,8 +55,10 @@ struct TrainLoop {
 
     int64_t step = 0;  // steps that are done
     int64_t saved_step = 0;
-    int64_t save_failures = 0;  // since the last one that succeeded
-    int signal = 0;             // that asked some rank to stop
+    int64_t saving_step = 0;
+    std::vector<double> step_seconds = {};  // of the last steps
+    int64_t save_failures = 0;         // since the last one that succeeded
+    int signal = 0;                    // that asked some rank to stop
 
     // Runs to the last step of the schedule and saves there. Returns the signal that stopped it
     // earlier, after saving, or 0. Throws when too many steps in a row had no finite loss, or too
@@ -69,8 +74,16 @@ struct TrainLoop {
     bool update(const StepTotals& totals, double norm, double schedule_now);
     void write_log(const data::StepBatch& batch, const StepTotals& totals, double norm, double lr,
                    bool applied, double seconds);
-    // Saves unless the newest checkpoint is this step's already. False when it failed.
-    bool save();
+    // Saves unless the newest checkpoint is this step's already. False when it failed. With
+    // `in_background` (train.async_save) the save goes on beside the next steps.
+    bool save(bool in_background);
+    // Ends a save that runs in the background, at once or if all ranks have written. False when
+    // it failed.
+    bool end_save(bool at_once);
+    bool note_save(const std::function<void()>& save, int64_t of_step);
+    // A phase begins, of which the watchdog should know.
+    void phase(const char* name, double limit);
+    double step_limit() const;
     void stop_if_hopeless(const data::StepBatch& batch) const;
 };
 

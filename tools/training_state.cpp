@@ -1,5 +1,6 @@
 #include "tools/training_state.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "dist/sharded_adamw.h"
@@ -67,10 +68,14 @@ class WholeState final : public TrainingState {
 
 class ShardedState final : public TrainingState {
   public:
-    ShardedState(const std::vector<ParameterGroup>& groups, const Recipe& recipe,
-                 dist::Collectives& ranks)
-        : TrainingState(groups),
-          optimizer_(ranks, sharded(groups), settings(recipe.optimizer), recipe.train.zero) {}
+    ShardedState(Stage& stage, const Recipe& recipe, dist::Collectives& ranks)
+        : TrainingState(stage.groups()),
+          stage_(stage),
+          optimizer_(ranks, sharded(stage.groups()), settings(recipe.optimizer),
+                     zero_stage(recipe)) {
+        stage_.set_block_hook(&optimizer_);
+    }
+    ~ShardedState() override { stage_.set_block_hook(nullptr); }
 
     void begin_step() override { optimizer_.gradients().begin_step(); }
     void end_micro_batch() override { optimizer_.gradients().end_micro_batch(); }
@@ -84,6 +89,9 @@ class ShardedState final : public TrainingState {
         for (const dist::StatePiece& piece : optimizer_.state()) parts.push_back(part_of(piece));
         return parts;
     }
+
+    void gather_weights(bool wanted) override { optimizer_.gather_blocks(wanted); }
+    void release_weights() override { optimizer_.release_blocks(); }
 
   protected:
     int64_t updates() const override { return optimizer_.steps_done(); }
@@ -110,6 +118,11 @@ class ShardedState final : public TrainingState {
         return result;
     }
 
+    // The towers of stage clip tell nobody when a block runs: their blocks stay whole.
+    static int64_t zero_stage(const Recipe& recipe) {
+        return recipe.stage == "clip" ? std::min<int64_t>(recipe.train.zero, 2) : recipe.train.zero;
+    }
+
     static AdamwArgs settings(const OptimizerRecipe& recipe) {
         AdamwArgs settings;
         settings.beta1 = recipe.betas[0];
@@ -119,6 +132,7 @@ class ShardedState final : public TrainingState {
         return settings;
     }
 
+    Stage& stage_;
     dist::ShardedAdamw optimizer_;
 };
 
@@ -144,11 +158,11 @@ int64_t TrainingState::bytes() const {
     return parameters_ * kTensorsOfAParameter * dtype_size(DType::F32);
 }
 
-std::unique_ptr<TrainingState> make_training_state(const std::vector<ParameterGroup>& groups,
-                                                   const Recipe& recipe, dist::Collectives& ranks) {
+std::unique_ptr<TrainingState> make_training_state(Stage& stage, const Recipe& recipe,
+                                                   dist::Collectives& ranks) {
     if (ranks.ranks() == 1 && !recipe.train.rank_invariant)
-        return std::make_unique<WholeState>(groups, recipe.optimizer);
-    return std::make_unique<ShardedState>(groups, recipe, ranks);
+        return std::make_unique<WholeState>(stage.groups(), recipe.optimizer);
+    return std::make_unique<ShardedState>(stage, recipe, ranks);
 }
 
 }  // namespace vila::tools

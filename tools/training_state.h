@@ -36,6 +36,10 @@ class TrainingState {
     // this one's part.
     virtual std::vector<TensorPart> parts() = 0;
     void restore(const Checkpoint& checkpoint);
+    // Before and after the model is read as a whole: where blocks are divided among the ranks,
+    // those that want them get them. Every rank must call both.
+    virtual void gather_weights(bool /*wanted*/) {}
+    virtual void release_weights() {}
     // What goes into a checkpoint beside the tensors.
     Json counters() const;
 
@@ -53,9 +57,9 @@ class TrainingState {
     int64_t parameters_ = 0;
 };
 
-// One rank gets the first kind unless the recipe asks for train.rank_invariant. The parameters of
-// the groups must stay where they are.
-std::unique_ptr<TrainingState> make_training_state(const std::vector<ParameterGroup>& groups,
-                                                   const Recipe& recipe, dist::Collectives& ranks);
+// One rank gets the first kind unless the recipe asks for train.rank_invariant. The stage must
+// outlive the state.
+std::unique_ptr<TrainingState> make_training_state(Stage& stage, const Recipe& recipe,
+                                                   dist::Collectives& ranks);
 
 }  // namespace vila::tools

@@ -1,0 +1,105 @@
+// Who is to blame for a job that hangs, and that a watchdog ends its process.
+
+#include "dist/watchdog.h"
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+
+#include "tests/dist_job.h"
+#include "tests/temporary_directory.h"
+
+namespace vila::dist {
+namespace {
+
+constexpr int64_t kNow = 1'000'000'000'000;
+
+RankPlace place(int64_t collectives, bool inside, const char* collective = "all_gather") {
+    RankPlace place;
+    place.beat = kNow - 400'000'000;
+    place.step = 17;
+    place.collectives = collectives;
+    place.bytes = 64;
+    place.inside = inside ? 1 : 0;
+    std::strcpy(place.phase.data(), "gradients");
+    std::strcpy(place.collective.data(), collective);
+    return place;
+}
+
+TEST(Watchdog, NamesTheRankThatDoesNotRun) {
+    std::vector<RankPlace> places = {place(9, true), place(8, false), place(9, true)};
+    places[1].beat = kNow - 20'000'000'000;
+    const std::string said = describe_hang(places, kNow);
+    EXPECT_EQ(said,
+              "rank 1 does not run (step 17, gradients, after collective 8 (all_gather of 64 "
+              "bytes))");
+    // One that has never written is silent too.
+    EXPECT_NE(describe_hang({place(9, true), RankPlace{}}, kNow).find("rank 1 does not run"),
+              std::string::npos);
+}
+
+TEST(Watchdog, NamesTheRankThatIsBehind) {
+    EXPECT_EQ(describe_hang({place(9, true), place(9, true), place(8, false)}, kNow),
+              "rank 2 holds up the others (step 17, gradients, after collective 8 (all_gather of "
+              "64 bytes))");
+    EXPECT_EQ(describe_hang({place(7, true), place(9, true)}, kNow),
+              "rank 0 holds up the others (step 17, gradients, in collective 7 (all_gather of 64 "
+              "bytes))");
+}
+
+TEST(Watchdog, TellsCollectivesThatDoNotMatch) {
+    const std::string said =
+        describe_hang({place(9, true), place(9, true), place(9, true, "barrier")}, kNow);
+    EXPECT_NE(said.find("rank 0 and rank 2 are in different collectives"), std::string::npos)
+        << said;
+    EXPECT_NE(said.find("barrier"), std::string::npos) << said;
+    EXPECT_NE(describe_hang({place(9, true), place(9, true)}, kNow).find("wait for the network"),
+              std::string::npos);
+}
+
+TEST(WatchdogDeathTest, APhaseThatTakesTooLongEndsTheProcess) {
+    if (process_job().ranks() > 1) GTEST_SKIP() << "forks, which MPI does not like";
+    GTEST_FLAG_SET(death_test_style, "threadsafe");
+    const TemporaryDirectory folder;
+    EXPECT_EXIT(
+        {
+            Watchdog watchdog(folder.path(), 0, 2);
+            watchdog.phase("gradients", 4, 0.2);
+            std::this_thread::sleep_for(std::chrono::seconds(20));
+        },
+        testing::ExitedWithCode(kWatchdogExit),
+        "rank 0: no progress in phase 'gradients' of step 4 .* rank 1 does not run");
+}
+
+TEST(Watchdog, PhasesThatMoveOnAreLeftAlone) {
+    const TemporaryDirectory folder;
+    const auto alone = one_process();
+    WatchedRanks watched(*alone);
+    {
+        Watchdog watchdog(folder.path(), 0, 1);
+        watched.set_watchdog(&watchdog);
+        for (int64_t step = 0; step < 4; ++step) {
+            watchdog.phase("gradients", step, 1.5);
+            watched.barrier();
+            std::this_thread::sleep_for(std::chrono::milliseconds(500));
+        }
+        watchdog.phase("save", 4, 0.0);
+        std::this_thread::sleep_for(std::chrono::milliseconds(700));
+    }
+    EXPECT_TRUE(std::filesystem::is_empty(folder.path()));
+}
+
+TEST(Watchdog, BytesSentAreThoseOfTheFormulas) {
+    on_every_implementation([](Collectives& job) {
+        WatchedRanks watched(job);
+        std::vector<char> mine(80), all(80 * static_cast<size_t>(job.ranks()));
+        watched.all_gather(mine.data(), all.data(), 80);
+        EXPECT_EQ(watched.bytes_sent(), 80 * (job.ranks() - 1));
+        std::vector<char> in(all.size()), out(all.size());
+        watched.all_to_all(in.data(), out.data(), 80);
+        EXPECT_EQ(watched.bytes_sent(), 160 * (job.ranks() - 1));
+    });
+}
+
+}  // namespace
+}  // namespace vila::dist
