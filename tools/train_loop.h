@@ -57,8 +57,8 @@ struct TrainLoop {
     int64_t saved_step = 0;
     int64_t saving_step = 0;
     std::vector<double> step_seconds = {};  // of the last steps
-    int64_t save_failures = 0;         // since the last one that succeeded
-    int signal = 0;                    // that asked some rank to stop
+    int64_t save_failures = 0;              // since the last one that succeeded
+    int signal = 0;                         // that asked some rank to stop
 
     // Runs to the last step of the schedule and saves there. Returns the signal that stopped it
     // earlier, after saving, or 0. Throws when too many steps in a row had no finite loss, or too
