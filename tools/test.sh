@@ -125,7 +125,9 @@ sanitizers_tier() {
         skip "sanitizers" "clang++-14 is not installed"
         return
     fi
-    [ ! -f build-asan/build.ninja ] || meson configure build-asan -Dfuzz=true
+    # A folder from before this option starts anew.
+    [ ! -f build-asan/build.ninja ] || meson configure build-asan -Dfuzz=true >"$logs/setup" 2>&1 ||
+        rm -rf build-asan
     CXX=clang++-14 build build-asan all -Dbuildtype=debugoptimized -Db_lundef=false \
         -Db_sanitize=address,undefined -Dfuzz=true || { fail "sanitizer build"; return; }
     for program in build-asan/tests/test_*; do
