@@ -153,7 +153,7 @@ TEST_F(LlamaTest, GenerationStops) {
               std::vector<int32_t>(expected.begin(), expected.begin() + 1));
     options.on_token = nullptr;
     options.max_tokens = 1000;  // beyond the model's 128 positions
-    EXPECT_EQ(generate(*model, {prompt, {}, {}}, options).size(), 128 - 5 + 1);
+    EXPECT_EQ(generate(*model, {prompt, {}, {}}, options).size(), size_t{128 - 5 + 1});
     options.max_tokens = 0;
     EXPECT_TRUE(generate(*model, {prompt, {}, {}}, options).empty());
 }
