@@ -62,6 +62,7 @@ std::unique_ptr<VilaModel> load_model(const fs::path& directory, Device& device,
 
 int64_t converted_bytes(const fs::path& directory, DType dtype) {
     const std::unique_ptr<Layout> layout = open_layout(directory);
+    model_config(*layout);  // what is no model is refused for that, not for its lack of weights
     int64_t bytes = 0;
     for (const Part part : {Part::Llm, Part::VisionTower, Part::Projector}) {
         if (!layout->has(part)) continue;
