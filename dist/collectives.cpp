@@ -1,6 +1,7 @@
 #include "dist/collectives.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cstring>
 
 #include "tensor/check.h"
@@ -17,40 +18,49 @@ class OneProcess final : public Collectives {
     int64_t ranks() const override { return 1; }
     std::string name() const override { return "one process"; }
 
-    void barrier() override {}
-    void broadcast(void*, int64_t, int64_t) override {}
-    void all_gather(const void* in, void* out, int64_t bytes) override { copy(in, out, bytes); }
-    void all_to_all(const void* in, void* out, int64_t bytes) override { copy(in, out, bytes); }
-
   private:
+    void do_barrier() override {}
+    void do_broadcast(void*, int64_t, int64_t) override {}
+    void do_all_gather(const void* in, void* out, int64_t bytes) override { copy(in, out, bytes); }
+    void do_all_to_all(const void* in, void* out, int64_t bytes) override { copy(in, out, bytes); }
+
     static void copy(const void* in, void* out, int64_t bytes) {
         if (bytes > 0 && in != out) std::memmove(out, in, static_cast<size_t>(bytes));
     }
 };
 
-// sums[i] = parts[0][i] + parts[1][i] + ... in Sum, for `ranks` parts of `count` values in a row;
-// or sums[i] += ... from left to right.
+// sums[i] = parts[0][i] + parts[1][i] + ... in Sum, for `ranks` parts of `count` values in a row
+// and i in [begin, end); or sums[i] += ... from left to right.
 template <typename Sum, typename In, typename Out>
 void add_parts(const In* parts, int64_t ranks, int64_t count, bool accumulate, Out* sums,
-               const CpuDevice& device) {
-    cpu_kernels::parallel_for(device, count, ranks, [=](int64_t begin, int64_t end) {
-        for (int64_t i = begin; i < end; ++i) {
-            Sum sum = accumulate ? static_cast<Sum>(sums[i]) : Sum{};
-            for (int64_t r = 0; r < ranks; ++r) sum += static_cast<Sum>(parts[r * count + i]);
-            sums[i] = static_cast<Out>(sum);
-        }
-    });
+               int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+        Sum sum = accumulate ? static_cast<Sum>(sums[i]) : Sum{};
+        for (int64_t r = 0; r < ranks; ++r) sum += static_cast<Sum>(parts[r * count + i]);
+        sums[i] = static_cast<Out>(sum);
+    }
 }
 
-void add_parts(const Tensor& parts, int64_t ranks, bool accumulate, const Tensor& output) {
-    const int64_t count = output.numel();
+// add(begin, end) adds part of the values. Holds plain pointers: whoever runs it last, on whatever
+// thread, frees no tensor.
+std::function<void(int64_t, int64_t)> adder(const Tensor& parts, int64_t ranks, bool accumulate,
+                                            const Tensor& output) {
     const auto add = [&]<typename Sum, typename In, typename Out>(Sum, In, Out) {
-        add_parts<Sum>(parts.data<In>(), ranks, count, accumulate, output.data<Out>(), cpu(output));
+        return [from = parts.data<In>(), to = output.data<Out>(), count = output.numel(), ranks,
+                accumulate](int64_t begin, int64_t end) {
+            add_parts<Sum>(from, ranks, count, accumulate, to, begin, end);
+        };
     };
     if (parts.dtype() == DType::F64) return add(double{}, double{}, double{});
     if (parts.dtype() == DType::F32) return add(float{}, float{}, float{});
     if (output.dtype() == DType::F32) return add(float{}, BFloat16{}, float{});
-    add(float{}, BFloat16{}, BFloat16{});
+    return add(float{}, BFloat16{}, BFloat16{});
+}
+
+void add_parts(const Tensor& parts, int64_t ranks, bool accumulate, const Tensor& output) {
+    const auto add = adder(parts, ranks, accumulate, output);
+    cpu_kernels::parallel_for(cpu(output), output.numel(), ranks,
+                              [&](int64_t begin, int64_t end) { add(begin, end); });
 }
 
 void check_addable(const Tensor& input, const Tensor& output) {
@@ -77,7 +87,67 @@ int64_t slice_size(const Collectives& collectives, const Tensor& slice, const Te
     return slice.bytes();
 }
 
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) {
+    return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
 }  // namespace
+
+template <typename Call>
+void Collectives::counted(const char* what, int64_t bytes, int64_t blocks, const Call& call) {
+    if (observer_ != nullptr) observer_->enter(what, bytes);
+    const Clock::time_point start = Clock::now();
+    call();
+    traffic_.seconds += seconds_since(start);
+    traffic_.bytes_sent += bytes * blocks;
+    ++traffic_.calls;
+    if (observer_ != nullptr) observer_->leave();
+}
+
+template <typename Call>
+void Collectives::exposed(const Call& call) {
+    const Clock::time_point start = Clock::now();
+    if (began_.valid()) began_.get();
+    call();
+    if (ranks() > 1) traffic_.exposed += seconds_since(start);
+}
+
+void Collectives::barrier() {
+    exposed([&] { counted("barrier", 0, 0, [&] { do_barrier(); }); });
+}
+
+void Collectives::broadcast(void* data, int64_t bytes, int64_t root) {
+    // In a ring all but the last pass it on once.
+    const bool last = (rank() + 1) % ranks() == root;
+    exposed([&] {
+        counted("broadcast", bytes, last ? 0 : 1, [&] { do_broadcast(data, bytes, root); });
+    });
+}
+
+void Collectives::all_gather(const void* in, void* out, int64_t bytes) {
+    exposed(
+        [&] { counted("all_gather", bytes, ranks() - 1, [&] { do_all_gather(in, out, bytes); }); });
+}
+
+void Collectives::all_to_all(const void* in, void* out, int64_t bytes) {
+    exposed(
+        [&] { counted("all_to_all", bytes, ranks() - 1, [&] { do_all_to_all(in, out, bytes); }); });
+}
+
+void Collectives::begin_all_to_all(const void* in, void* out, int64_t bytes,
+                                   std::function<void()> then) {
+    finish();
+    began_ = std::async(std::launch::async, [this, in, out, bytes, then = std::move(then)] {
+        counted("all_to_all", bytes, ranks() - 1, [&] { do_all_to_all(in, out, bytes); });
+        then();
+    });
+}
+
+void Collectives::finish() {
+    if (began_.valid()) exposed([] {});
+}
 
 std::unique_ptr<Collectives> one_process() {
     return std::make_unique<OneProcess>();
@@ -90,9 +160,20 @@ void reduce_scatter(Collectives& collectives, const Tensor& input, const Tensor&
     if (collectives.ranks() == 1) return add_parts(input, 1, accumulate, output);
     const Tensor parts = Tensor::empty(input.device(), input.shape(), input.dtype());
     collectives.all_to_all(input.raw(), parts.raw(), input.bytes() / collectives.ranks());
-    // Ranks that are only planned have moved nothing: the memory counts, not what is in it.
-    if (collectives.name() == "planned") return;
-    add_parts(parts, collectives.ranks(), accumulate, output);
+    if (collectives.moves_bytes()) add_parts(parts, collectives.ranks(), accumulate, output);
+}
+
+void begin_reduce_scatter(Collectives& collectives, const Tensor& input, const Tensor& parts,
+                          const Tensor& output) {
+    slice_size(collectives, output, input);
+    slice_size(collectives, output, parts);
+    check_addable(input, output);
+    VILA_CHECK_EQ(parts.dtype(), input.dtype(), "[reduce_scatter] dtype of the parts");
+    if (!collectives.moves_bytes()) return;
+    const auto add = [add = adder(parts, collectives.ranks(), true, output),
+                      count = output.numel()] { add(0, count); };
+    collectives.begin_all_to_all(input.raw(), parts.raw(), input.bytes() / collectives.ranks(),
+                                 add);
 }
 
 void all_gather(Collectives& collectives, const Tensor& input, const Tensor& output) {

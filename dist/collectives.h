@@ -10,9 +10,11 @@
 // An implementation moves bytes and nothing else. What is added is added here, on the rank that
 // keeps the sum, in the order of the ranks: so the same job gives the same bits over threads and
 // over MPI, whatever algorithm the transport picks, and bf16 is rounded once however many ranks
-// add.
+// add. Bytes and seconds are counted here too.
 
 #include <cstdint>
+#include <functional>
+#include <future>
 #include <memory>
 #include <span>
 #include <string>
@@ -22,24 +24,79 @@
 
 namespace vila::dist {
 
+// Told when a collective begins and ends, on the thread that runs it.
+class CollectiveObserver {
+  public:
+    virtual ~CollectiveObserver() = default;
+    virtual void enter(const char* collective, int64_t bytes) = 0;
+    virtual void leave() = 0;
+};
+
+// What collectives have cost this rank so far.
+struct Traffic {
+    int64_t calls = 0;
+    int64_t bytes_sent = 0;  // to other ranks, as a ring would
+    double seconds = 0.0;    // inside collectives, waiting for slower ranks included
+    double exposed = 0.0;    // seconds of them in which the caller could do nothing else
+
+    Traffic operator-(const Traffic& other) const {
+        return {calls - other.calls, bytes_sent - other.bytes_sent, seconds - other.seconds,
+                exposed - other.exposed};
+    }
+};
+
 class Collectives {
   public:
+    Collectives() = default;
     virtual ~Collectives() = default;
+    Collectives(const Collectives&) = delete;
+    Collectives& operator=(const Collectives&) = delete;
 
     virtual int64_t rank() const = 0;
     virtual int64_t ranks() const = 0;
     // "one process", "threads", "mpi": for messages.
     virtual std::string name() const = 0;
+    // False where ranks are only planned: then no byte has moved, and only memory counts.
+    virtual bool moves_bytes() const { return true; }
 
     // Returns once every rank has come.
-    virtual void barrier() = 0;
+    void barrier();
     // Gives every rank the root's bytes.
-    virtual void broadcast(void* data, int64_t bytes, int64_t root) = 0;
+    void broadcast(void* data, int64_t bytes, int64_t root);
     // out (ranks blocks of `bytes`): block r is what rank r has at `in`.
-    virtual void all_gather(const void* in, void* out, int64_t bytes) = 0;
+    void all_gather(const void* in, void* out, int64_t bytes);
     // in, out (ranks blocks of `bytes`): block r of `in` goes to rank r, block r of `out` came from
     // rank r. The two must not overlap.
-    virtual void all_to_all(const void* in, void* out, int64_t bytes) = 0;
+    void all_to_all(const void* in, void* out, int64_t bytes);
+
+    // all_to_all() and after it `then`, on a thread of their own; returns at once. What they use
+    // must stay as it is until finish(). Every other call waits for them first, and so does the
+    // next one of these: all ranks speak in the same order.
+    void begin_all_to_all(const void* in, void* out, int64_t bytes, std::function<void()> then);
+    // Waits for what began, and throws what it threw. Whoever began something must call it before
+    // this object ends.
+    void finish();
+
+    const Traffic& traffic() const { return traffic_; }
+    // Nobody is told at first. The observer must outlive its use.
+    void set_observer(CollectiveObserver* observer) { observer_ = observer; }
+
+  protected:
+    virtual void do_barrier() = 0;
+    virtual void do_broadcast(void* data, int64_t bytes, int64_t root) = 0;
+    virtual void do_all_gather(const void* in, void* out, int64_t bytes) = 0;
+    virtual void do_all_to_all(const void* in, void* out, int64_t bytes) = 0;
+
+  private:
+    // Runs `call` and counts it; `blocks` blocks of `bytes` go out.
+    template <typename Call>
+    void counted(const char* what, int64_t bytes, int64_t blocks, const Call& call);
+    template <typename Call>
+    void exposed(const Call& call);
+
+    Traffic traffic_;
+    CollectiveObserver* observer_ = nullptr;
+    std::future<void> began_;
 };
 
 // A job of one rank.
@@ -53,6 +110,10 @@ std::unique_ptr<Collectives> one_process();
 // sum goes on from what output holds: ((output + slice of rank 0) + slice of rank 1) + ...
 void reduce_scatter(Collectives& collectives, const Tensor& input, const Tensor& output,
                     bool accumulate = false);
+// The same with `accumulate`, in the background: see Collectives::begin_all_to_all(). `parts` (of
+// the shape and dtype of input) is room for what the others send.
+void begin_reduce_scatter(Collectives& collectives, const Tensor& input, const Tensor& parts,
+                          const Tensor& output);
 // input (n values), output (ranks * n values), of one dtype: slice r of output is rank r's input.
 void all_gather(Collectives& collectives, const Tensor& input, const Tensor& output);
 // data (any number of values): becomes the sum over the ranks; the same bits on every rank.

@@ -8,11 +8,12 @@ namespace vila::dist {
 
 GradientReducer::GradientReducer(Collectives& collectives, const BucketPlan& plan,
                                  std::vector<nn::Parameter*> parameters, Device& device,
-                                 Gather gather)
+                                 Gather gather, bool overlap)
     : collectives_(collectives),
       plan_(plan),
       parameters_(std::move(parameters)),
-      gather_(std::move(gather)) {
+      gather_(std::move(gather)),
+      overlap_(overlap && collectives.ranks() > 1) {
     VILA_ASSERT(plan_.ranks == collectives_.ranks() &&
                 plan_.bucket_of.size() == parameters_.size());
     make_list();
@@ -26,6 +27,11 @@ GradientReducer::GradientReducer(Collectives& collectives, const BucketPlan& pla
 }
 
 GradientReducer::~GradientReducer() {
+    try {
+        collectives_.finish();
+    } catch (const std::exception&) {
+        // Another rank has ended: whoever destroys this on the way out of an error knows.
+    }
     for (nn::Parameter* parameter : parameters_) parameter->variable.on_grad_complete(nullptr);
 }
 
@@ -53,12 +59,12 @@ void GradientReducer::need(size_t bucket) {
     for (; next_ < list_.size(); ++next_) {
         const Entry& entry = list_[next_];
         if (entry.gathers && entry.bucket == bucket) {
-            gather_(bucket, true);
+            gather(bucket, true);
             ++next_;
             return go_on(false);
         }
         if (entry.gathers)
-            gather_(entry.bucket, false);
+            gather(entry.bucket, false);
         else
             reduce(entry.bucket);
     }
@@ -68,6 +74,7 @@ void GradientReducer::need(size_t bucket) {
 
 void GradientReducer::end_micro_batch() {
     go_on(true);
+    finish();
     next_ = 0;
     for (size_t i = 0; i < missing_.size(); ++i) missing_[i] = plan_.buckets[i].pieces.size();
 }
@@ -77,7 +84,7 @@ void GradientReducer::go_on(bool to_end) {
         const Entry& entry = list_[next_];
         if (entry.gathers) {
             if (!to_end) return;
-            gather_(entry.bucket, false);
+            gather(entry.bucket, false);
         } else {
             if (!to_end && missing_[entry.bucket] > 0) return;
             reduce(entry.bucket);
@@ -85,10 +92,28 @@ void GradientReducer::go_on(bool to_end) {
     }
 }
 
+void GradientReducer::gather(size_t bucket, bool wanted) {
+    finish();  // it would wait anyway; so the memory of a sum goes first
+    gather_(bucket, wanted);
+}
+
 void GradientReducer::reduce(size_t index) {
+    finish();
     const Bucket& bucket = plan_.buckets[index];
     const Tensor& sum = sums_[index];
     const Tensor values = Tensor::empty(sum.device(), {bucket.size}, sum.dtype());
+    pack(bucket, values);
+    if (!overlap_) return reduce_scatter(collectives_, values, sum, true);
+    in_flight_ = {values, Tensor::empty(sum.device(), {bucket.size}, sum.dtype())};
+    begin_reduce_scatter(collectives_, values, in_flight_.parts, sum);
+}
+
+void GradientReducer::finish() {
+    collectives_.finish();
+    in_flight_ = {};
+}
+
+void GradientReducer::pack(const Bucket& bucket, const Tensor& values) {
     int64_t filled = 0;
     const auto zero_until = [&](int64_t end) {
         if (end > filled) values.slice(0, filled, end).fill(0.0);
@@ -105,14 +130,18 @@ void GradientReducer::reduce(size_t index) {
         variable.clear_grad();
     }
     zero_until(bucket.size);
-    reduce_scatter(collectives_, values, sum, true);
+}
+
+ExactSum GradientReducer::squares() const {
+    ExactSum squares;
+    for (const Tensor& sum : sums_) add_squares(sum, squares);
+    return squares;
 }
 
 double GradientReducer::norm() const {
-    ExactSum squares;
-    for (const Tensor& sum : sums_) add_squares(sum, squares);
-    sum_over_ranks(collectives_, {&squares, 1});
-    return std::sqrt(squares.value());
+    ExactSum total = squares();
+    sum_over_ranks(collectives_, {&total, 1});
+    return std::sqrt(total.value());
 }
 
 }  // namespace vila::dist

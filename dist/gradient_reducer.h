@@ -13,6 +13,9 @@
 // that a rank without an image, without a target, or without a micro-batch keeps pace with the
 // others.
 //
+// With `overlap` the sum of a bucket is taken in the background while backward() makes the next
+// one; a bucket waits for the one before it. The additions and their order are the same.
+//
 // Where the weights of blocks are divided too (ZeRO 3), a micro-batch is this fixed list: gather
 // the weights of each block, first to last; from the last to the first, gather them again and sum
 // their gradients; sum the other gradients. A rank that has no use for an entry takes part all the
@@ -36,8 +39,8 @@ class GradientReducer {
     // summed. `plan` was made from the same list; all must outlive this object. With `gather`, the
     // plan has the blocks in buckets of their own, and need() is called before each use.
     GradientReducer(Collectives& collectives, const BucketPlan& plan,
-                    std::vector<nn::Parameter*> parameters, Device& device,
-                    Gather gather = nullptr);
+                    std::vector<nn::Parameter*> parameters, Device& device, Gather gather = nullptr,
+                    bool overlap = true);
     ~GradientReducer();
     GradientReducer(const GradientReducer&) = delete;
     GradientReducer& operator=(const GradientReducer&) = delete;
@@ -52,8 +55,10 @@ class GradientReducer {
 
     // This rank's slice of the sum of a bucket: slice_of(bucket, rank) values.
     const Tensor& sum(size_t bucket) const { return sums_[bucket]; }
-    // The norm of all sums of all ranks, of the same bits for any number of ranks. Every rank
-    // must call it.
+    // This rank's part of the sum of the squares of all sums, of the same bits in total for any
+    // number of ranks.
+    ExactSum squares() const;
+    // The norm of all sums of all ranks. Every rank must call it.
     double norm() const;
 
   private:
@@ -66,7 +71,13 @@ class GradientReducer {
     void complete(size_t parameter);
     // Goes on with the list as far as gradients are ready, or to its end.
     void go_on(bool to_end);
+    void gather(size_t bucket, bool wanted);
     void reduce(size_t bucket);
+    // This rank's gradients of a bucket in a row, zeros where nothing reached one; they leave the
+    // variables.
+    void pack(const Bucket& bucket, const Tensor& values);
+    // Waits for the sum that is being taken in the background.
+    void finish();
 
     Collectives& collectives_;
     const BucketPlan& plan_;
@@ -74,6 +85,10 @@ class GradientReducer {
     std::vector<Tensor> sums_;
     std::vector<size_t> missing_;  // gradients that a bucket waits for, in this micro-batch
     Gather gather_;
+    bool overlap_;
+    struct {
+        Tensor values, parts;  // what goes out and comes in
+    } in_flight_;
     std::vector<Entry> list_;
     size_t next_ = 0;  // entry
 };

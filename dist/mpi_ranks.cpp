@@ -68,27 +68,27 @@ class MpiRanks final : public Collectives {
     int64_t ranks() const override { return ranks_; }
     std::string name() const override { return "mpi"; }
 
-    void barrier() override { MPI_Barrier(MPI_COMM_WORLD); }
+  private:
+    void do_barrier() override { MPI_Barrier(MPI_COMM_WORLD); }
 
-    void broadcast(void* data, int64_t bytes, int64_t root) override {
+    void do_broadcast(void* data, int64_t bytes, int64_t root) override {
         in_pieces(bytes, [&](int64_t offset, MPI_Datatype piece) {
             MPI_Bcast(at(data, offset), 1, piece, static_cast<int>(root), MPI_COMM_WORLD);
         });
     }
 
-    void all_gather(const void* in, void* out, int64_t bytes) override {
+    void do_all_gather(const void* in, void* out, int64_t bytes) override {
         in_pieces(bytes, [&](int64_t offset, MPI_Datatype piece) {
             MPI_Allgather(at(in, offset), 1, piece, at(out, offset), 1, piece, MPI_COMM_WORLD);
         });
     }
 
-    void all_to_all(const void* in, void* out, int64_t bytes) override {
+    void do_all_to_all(const void* in, void* out, int64_t bytes) override {
         in_pieces(bytes, [&](int64_t offset, MPI_Datatype piece) {
             MPI_Alltoall(at(in, offset), 1, piece, at(out, offset), 1, piece, MPI_COMM_WORLD);
         });
     }
 
-  private:
     int rank_ = 0, ranks_ = 1;
 };
 

@@ -18,7 +18,8 @@ Slice meet(const Bucket::Piece& piece, const Slice& slice) {
 }  // namespace
 
 ShardedAdamw::ShardedAdamw(Collectives& collectives, const std::vector<ShardedGroup>& groups,
-                           const AdamwArgs& settings, int64_t stage, int64_t bucket_values)
+                           const AdamwArgs& settings, int64_t stage, int64_t bucket_values,
+                           bool overlap)
     : collectives_(collectives),
       groups_(groups),
       settings_(settings),
@@ -46,7 +47,8 @@ ShardedAdamw::ShardedAdamw(Collectives& collectives, const std::vector<ShardedGr
     GradientReducer::Gather gather;
     if (blocks_divided_)
         gather = [this](size_t bucket, bool wanted) { gather_block(bucket, wanted); };
-    reducer_ = std::make_unique<GradientReducer>(collectives_, plan_, parameters, device, gather);
+    reducer_ =
+        std::make_unique<GradientReducer>(collectives_, plan_, parameters, device, gather, overlap);
 }
 
 void ShardedAdamw::move_in(size_t index) {

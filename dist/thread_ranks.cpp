@@ -83,29 +83,29 @@ class ThreadRank final : public Collectives {
     int64_t ranks() const override { return meeting_.ranks(); }
     std::string name() const override { return "threads"; }
 
-    void barrier() override {
+  private:
+    void do_barrier() override {
         meet({.what = "barrier"}, [] {});
     }
 
-    void broadcast(void* data, int64_t bytes, int64_t root) override {
+    void do_broadcast(void* data, int64_t bytes, int64_t root) override {
         meet({.what = "broadcast", .bytes = bytes, .root = root, .data = data}, [&] {
             if (rank_ != root) copy(data, 0, root, 0, bytes);
         });
     }
 
-    void all_gather(const void* in, void* out, int64_t bytes) override {
+    void do_all_gather(const void* in, void* out, int64_t bytes) override {
         meet({.what = "all_gather", .bytes = bytes, .data = in}, [&] {
             for (int64_t r = 0; r < ranks(); ++r) copy(out, r, r, 0, bytes);
         });
     }
 
-    void all_to_all(const void* in, void* out, int64_t bytes) override {
+    void do_all_to_all(const void* in, void* out, int64_t bytes) override {
         meet({.what = "all_to_all", .bytes = bytes, .data = in}, [&] {
             for (int64_t r = 0; r < ranks(); ++r) copy(out, r, r, rank_, bytes);
         });
     }
 
-  private:
     // Nobody goes on, and perhaps changes what the others read, before all have read it.
     template <typename Read>
     void meet(const Call& call, const Read& read) {

@@ -155,32 +155,6 @@ void Watchdog::give_up() {
     ::_exit(kWatchdogExit);
 }
 
-template <typename Call>
-void WatchedRanks::watched(const char* name, int64_t bytes, const Call& call) {
-    if (watchdog_ != nullptr) watchdog_->enter(name, bytes);
-    call();
-    if (watchdog_ != nullptr) watchdog_->leave();
-}
-
-void WatchedRanks::barrier() {
-    watched("barrier", 0, [&] { ranks_.barrier(); });
-}
-
-void WatchedRanks::broadcast(void* data, int64_t bytes, int64_t root) {
-    watched("broadcast", bytes, [&] { ranks_.broadcast(data, bytes, root); });
-    if (rank() == root) bytes_sent_ += bytes * (ranks() - 1);
-}
-
-void WatchedRanks::all_gather(const void* in, void* out, int64_t bytes) {
-    watched("all_gather", bytes, [&] { ranks_.all_gather(in, out, bytes); });
-    bytes_sent_ += bytes * (ranks() - 1);
-}
-
-void WatchedRanks::all_to_all(const void* in, void* out, int64_t bytes) {
-    watched("all_to_all", bytes, [&] { ranks_.all_to_all(in, out, bytes); });
-    bytes_sent_ += bytes * (ranks() - 1);
-}
-
 void die_with_parent() {
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
 }

@@ -7,7 +7,7 @@
 // step, phase, collective. A phase that takes longer than its limit makes the thread read what all
 // ranks wrote last, print one line, and end the process with kWatchdogExit; the launcher then ends
 // the others. A rank that no longer writes is stopped or dead; one that is not in a collective, or
-// in an earlier one than the rest, holds up the rest.
+// in an earlier one than the rest, holds up the rest. Of collectives it learns as their observer.
 
 #include <array>
 #include <atomic>
@@ -40,19 +40,18 @@ struct RankPlace {
 // RankPlace::beat.
 std::string describe_hang(const std::vector<RankPlace>& places, int64_t now);
 
-class Watchdog {
+class Watchdog final : public CollectiveObserver {
   public:
     // `folder` is one that all ranks see; it gets a small file for each of them.
     Watchdog(std::filesystem::path folder, int64_t rank, int64_t ranks);
-    ~Watchdog();
+    ~Watchdog() override;
     Watchdog(const Watchdog&) = delete;
     Watchdog& operator=(const Watchdog&) = delete;
 
     // A phase of the run begins; it may take `limit` seconds.
     void phase(const char* name, int64_t step, double limit);
-    // A collective begins and ends.
-    void enter(const char* collective, int64_t bytes);
-    void leave();
+    void enter(const char* collective, int64_t bytes) override;
+    void leave() override;
 
   private:
     using Clock = std::chrono::steady_clock;
@@ -72,33 +71,6 @@ class Watchdog {
     double limit_ = 0.0;
     bool ends_ = false;
     std::thread thread_;
-};
-
-// The same ranks, with a watchdog that is told of every collective. Both must outlive it.
-class WatchedRanks final : public Collectives {
-  public:
-    explicit WatchedRanks(Collectives& ranks) : ranks_(ranks) {}
-    // Nobody is told before this.
-    void set_watchdog(Watchdog* watchdog) { watchdog_ = watchdog; }
-
-    int64_t rank() const override { return ranks_.rank(); }
-    int64_t ranks() const override { return ranks_.ranks(); }
-    std::string name() const override { return ranks_.name(); }
-    void barrier() override;
-    void broadcast(void* data, int64_t bytes, int64_t root) override;
-    void all_gather(const void* in, void* out, int64_t bytes) override;
-    void all_to_all(const void* in, void* out, int64_t bytes) override;
-
-    // Bytes that this rank has sent to others.
-    int64_t bytes_sent() const { return bytes_sent_; }
-
-  private:
-    template <typename Call>
-    void watched(const char* name, int64_t bytes, const Call& call);
-
-    Collectives& ranks_;
-    Watchdog* watchdog_ = nullptr;
-    int64_t bytes_sent_ = 0;
 };
 
 // Has the system kill this process when the one that started it dies: ranks do not outlive mpirun.

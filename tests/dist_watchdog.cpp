@@ -74,31 +74,18 @@ TEST(WatchdogDeathTest, APhaseThatTakesTooLongEndsTheProcess) {
 TEST(Watchdog, PhasesThatMoveOnAreLeftAlone) {
     const TemporaryDirectory folder;
     const auto alone = one_process();
-    WatchedRanks watched(*alone);
     {
         Watchdog watchdog(folder.path(), 0, 1);
-        watched.set_watchdog(&watchdog);
+        alone->set_observer(&watchdog);
         for (int64_t step = 0; step < 4; ++step) {
             watchdog.phase("gradients", step, 1.5);
-            watched.barrier();
+            alone->barrier();
             std::this_thread::sleep_for(std::chrono::milliseconds(500));
         }
         watchdog.phase("save", 4, 0.0);
         std::this_thread::sleep_for(std::chrono::milliseconds(700));
     }
     EXPECT_TRUE(std::filesystem::is_empty(folder.path()));
-}
-
-TEST(Watchdog, BytesSentAreThoseOfTheFormulas) {
-    on_every_implementation([](Collectives& job) {
-        WatchedRanks watched(job);
-        std::vector<char> mine(80), all(80 * static_cast<size_t>(job.ranks()));
-        watched.all_gather(mine.data(), all.data(), 80);
-        EXPECT_EQ(watched.bytes_sent(), 80 * (job.ranks() - 1));
-        std::vector<char> in(all.size()), out(all.size());
-        watched.all_to_all(in.data(), out.data(), 80);
-        EXPECT_EQ(watched.bytes_sent(), 160 * (job.ranks() - 1));
-    });
 }
 
 }  // namespace

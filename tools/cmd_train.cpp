@@ -268,7 +268,21 @@ std::string program_hash() {
     return hash_text(hash64(program.data(), static_cast<int64_t>(program.size())));
 }
 
-int train_as_rank(const TrainOptions& options, dist::WatchedRanks& ranks, const StopSignals& stop) {
+// For as long as it lives, `observer` is told of the collectives.
+class Observed {
+  public:
+    Observed(dist::Collectives& ranks, dist::CollectiveObserver* observer) : ranks_(ranks) {
+        ranks_.set_observer(observer);
+    }
+    ~Observed() { ranks_.set_observer(nullptr); }
+    Observed(const Observed&) = delete;
+    Observed& operator=(const Observed&) = delete;
+
+  private:
+    dist::Collectives& ranks_;
+};
+
+int train_as_rank(const TrainOptions& options, dist::Collectives& ranks, const StopSignals& stop) {
     const bool first = ranks.rank() == 0;
     if (ranks.ranks() > 1) dist::check_same(ranks, "program (hash of its file)", program_hash());
     Recipe recipe;
@@ -288,15 +302,14 @@ int train_as_rank(const TrainOptions& options, dist::WatchedRanks& ranks, const 
     if (ranks.ranks() > 1)
         dist::agree(ranks, [&] { watchdog.emplace(run->watch(), ranks.rank(), ranks.ranks()); });
     if (watchdog) {
-        ranks.set_watchdog(&*watchdog);
         watchdog->phase("set-up", 0, recipe.train.setup_limit);
     }
+    const Observed observed(ranks, watchdog ? &*watchdog : nullptr);
     if (!dist::any_of(ranks, first && run->finished())) {
         const int code =
             train(recipe, *run, options, ranks, watchdog ? &*watchdog : nullptr, *device, stop);
         if (code != 0) return code;
     }
-    ranks.set_watchdog(nullptr);
     if (first) std::fprintf(stderr, "finished: %s\n", run->model().c_str());
     return 0;
 }
@@ -315,8 +328,7 @@ int cmd_train(Args& args) {
     try {
         ranks = dist::join_ranks();
         if (ranks->ranks() > 1) dist::die_with_parent();
-        dist::WatchedRanks watched(*ranks);
-        return train_as_rank(options, watched, stop);
+        return train_as_rank(options, *ranks, stop);
     } catch (const dist::AgreedError&) {
         // Rank 0 says it for all.
         if (ranks->rank() == 0) throw;

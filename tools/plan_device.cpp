@@ -75,12 +75,14 @@ class PlannedRanks final : public dist::Collectives {
     int64_t rank() const override { return 0; }
     int64_t ranks() const override { return ranks_; }
     std::string name() const override { return "planned"; }
-    void barrier() override {}
-    void broadcast(void*, int64_t, int64_t) override {}
-    void all_gather(const void*, void*, int64_t) override {}
-    void all_to_all(const void*, void*, int64_t) override {}
+    bool moves_bytes() const override { return false; }
 
   private:
+    void do_barrier() override {}
+    void do_broadcast(void*, int64_t, int64_t) override {}
+    void do_all_gather(const void*, void*, int64_t) override {}
+    void do_all_to_all(const void*, void*, int64_t) override {}
+
     int64_t ranks_;
 };
 
