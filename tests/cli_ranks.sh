@@ -23,7 +23,10 @@ expect() {
     check "exit code of $code for: ${*:3}" [ $code -eq "$1" ]
     check "'$2' for: ${*:3}" grep -qF -- "$2" output
 }
-losses() { sed -E 's/"(seconds|tokens_per_second)":[^,]*,//g' "$1/log.jsonl"; }
+# The log but for its timings and what the ranks said to each other.
+losses() {
+    sed -E 's/,"communication":\{[^}]*\}//; s/"(seconds|tokens_per_second)":[^,]*,//g' "$1/log.jsonl"
+}
 same_losses() { [ "$(losses "$1")" = "$(losses "$2")" ]; }
 weights=model/llm/model.safetensors
 
@@ -44,6 +47,11 @@ check "bf16: three ranks and one" same bf/$weights bf1/$weights
 expect 0 "finished" 2 lm.toml --out plain0 train.zero=0
 expect 0 "finished" 2 lm.toml --out plain2 train.zero=2
 check "stages 0 and 2" same plain0/$weights plain2/$weights
+# Of each step: the gradients, the weights, what there is, and one vote.
+check "four collectives a step" grep -q '"collectives":4,' plain2/log.jsonl
+check "what ranks cost is printed" grep -q "MB sent" output
+expect 0 "finished" 2 lm.toml --out apart train.zero=2 train.overlap=false
+check "sums in the background have the same bits" same plain2/$weights apart/$weights
 expect 0 "finished" 1 lm.toml --out alone --threads 1
 last() { tail -n 1 "$1/log.jsonl" | sed -E 's/.*"loss":([0-9.]+).*/\1/'; }
 check "two ranks learn as one does: $(last plain0), $(last alone)" \

@@ -111,6 +111,10 @@ void train_fields(FieldList& list, TrainRecipe& train) {
     list.boolean("train.rank_invariant", train.rank_invariant,
                  "the same micro-batches, and the same weights byte for byte, for any number of "
                  "ranks, one included");
+    list.boolean("train.overlap", train.overlap,
+                 "several ranks: sum gradients while the backward pass makes the next ones; the "
+                 "bytes are the same")
+        .harmless = true;
     list.integer("train.save_every", train.save_every, {.min = 1}, "steps between checkpoints")
         .harmless = true;
     list.integer("train.keep", train.keep, {.min = 2}, "checkpoints kept").harmless = true;

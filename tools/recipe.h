@@ -70,6 +70,7 @@ struct TrainRecipe {
     bool activation_checkpointing = true;
     int64_t zero = 2;
     bool rank_invariant = false;
+    bool overlap = true;
     int64_t save_every = 500;
     int64_t keep = 2;
     bool async_save = false;

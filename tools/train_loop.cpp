@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <csignal>
 #include <cstdio>
 #include <exception>
 
@@ -54,8 +55,13 @@ Json all_bad_samples(dist::Collectives& ranks, const data::StepBatch& batch) {
     Json mine = Json::array();
     for (const data::BadSample& bad : batch.bad_samples)
         mine.push_back({{"where", bad.where}, {"reason", bad.reason}});
-    return dist::any_of(ranks, !mine.empty()) ? join(ranks, mine) : mine;
+    return join(ranks, mine);
 }
+
+// What a rank says before the gradients of a step.
+struct Opening {
+    int64_t failed = 0, micro_batches = 0, tokens = 0, targets = 0, truncated = 0, bad_samples = 0;
+};
 
 Json finite_or_null(double value) {
     return std::isfinite(value) ? Json(value) : Json();
@@ -83,10 +89,11 @@ int TrainLoop::run() {
 
 void TrainLoop::train_one_step() {
     const auto start = std::chrono::steady_clock::now();
+    const dist::Traffic traffic = ranks.traffic();
     phase("data", step_limit());
-    const data::StepBatch batch = next_batch();
+    StepTotals totals;
+    const data::StepBatch batch = next_batch(totals);
     phase("gradients", step_limit());
-    StepTotals totals = count(batch);
     state.begin_step();
     const StepResult result = stage.accumulate(
         batch,
@@ -94,95 +101,118 @@ void TrainLoop::train_one_step() {
     // Others have more micro-batches: their sums need this rank's zeros.
     for (auto done = static_cast<int64_t>(batch.micro_batches.size()); done < totals.rounds; ++done)
         state.end_micro_batch();
-    add_results(result, totals);
     phase("update", step_limit());
-    const double norm = state.gradient_norm();
+    vote(result, totals);
     const double schedule_now = schedule.at(step);
-    const bool applied = update(totals, norm, schedule_now);
+    const bool applied = update(totals, schedule_now);
     ++step;
     const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
     if (step_seconds.size() == kStepsInMedian) step_seconds.erase(step_seconds.begin());
     step_seconds.push_back(elapsed.count());
-    const double lr = recipe.optimizer.lr * schedule_now;
-    write_log(batch, totals, norm, lr, applied, elapsed.count());
+    write_log(batch, totals, recipe.optimizer.lr * schedule_now, applied, elapsed.count(),
+              ranks.traffic() - traffic);
     stop_if_hopeless(batch);
 }
 
-data::StepBatch TrainLoop::next_batch() {
+data::StepBatch TrainLoop::next_batch(StepTotals& totals) {
     data::StepBatch batch;
-    dist::agree(ranks, [&] { batch = loader.next(); });
+    std::string failure;
+    try {
+        batch = loader.next();
+    } catch (const std::exception& error) {
+        if (ranks.ranks() == 1) throw;
+        failure = error.what();
+    }
+    const Opening mine = {.failed = failure.empty() ? 0 : 1,
+                          .micro_batches = static_cast<int64_t>(batch.micro_batches.size()),
+                          .tokens = batch.tokens,
+                          .targets = batch.targets,
+                          .truncated = batch.truncated,
+                          .bad_samples = static_cast<int64_t>(batch.bad_samples.size())};
+    std::vector<Opening> all(static_cast<size_t>(ranks.ranks()));
+    ranks.all_gather(&mine, all.data(), sizeof mine);
+    int64_t failed = 0;
+    for (const Opening& opening : all) {
+        failed += opening.failed;
+        totals.rounds = std::max(totals.rounds, opening.micro_batches);
+        totals.tokens += opening.tokens;
+        totals.targets += opening.targets;
+        totals.truncated += opening.truncated;
+        totals.bad_samples += opening.bad_samples;
+    }
+    if (failed > 0) dist::agree(ranks, failure);
     VILA_ASSERT(batch.step == step);
     return batch;
 }
 
-StepTotals TrainLoop::count(const data::StepBatch& batch) {
-    StepTotals totals;
-    totals.rounds = dist::largest(ranks, static_cast<int64_t>(batch.micro_batches.size()));
-    const double mine[] = {static_cast<double>(batch.tokens), static_cast<double>(batch.targets),
-                           static_cast<double>(batch.truncated)};
-    const std::vector<double> sums = dist::sum(ranks, mine);
-    totals.tokens = static_cast<int64_t>(sums[0]);
-    totals.targets = static_cast<int64_t>(sums[1]);
-    totals.truncated = static_cast<int64_t>(sums[2]);
-    return totals;
-}
-
-void TrainLoop::add_results(const StepResult& result, StepTotals& totals) {
-    std::vector<dist::ExactSum> losses = {result.loss};
-    std::vector<double> counts = {result.flops};
-    totals.sources.resize(recipe.data.sources.size());
-    for (size_t i = 0; i < totals.sources.size(); ++i) {
+void TrainLoop::vote(const StepResult& result, StepTotals& totals) {
+    // Counts and votes are added like the rest: exactly.
+    std::vector<dist::ExactSum> sums = {result.loss, state.gradient_squares()};
+    const auto add = [&](double value) { sums.emplace_back().add(value); };
+    add(result.flops);
+    constexpr int kSignals[] = {SIGINT, SIGTERM};  // the last one counts most
+    for (const int one : kSignals) add(stop.received() == one ? 1.0 : 0.0);
+    add(checkpoints.written() ? 1.0 : 0.0);
+    for (size_t i = 0; i < recipe.data.sources.size(); ++i) {
         const SourceLoss source = i < result.sources.size() ? result.sources[i] : SourceLoss();
-        losses.push_back(source.sum);
-        counts.push_back(static_cast<double>(source.count));
+        sums.push_back(source.sum);
+        add(static_cast<double>(source.count));
     }
-    dist::sum_over_ranks(ranks, losses);
-    counts = dist::sum(ranks, counts);
-    totals.loss = losses[0].value() / result.of;
-    totals.flops = counts[0];
-    for (size_t i = 0; i < totals.sources.size(); ++i)
-        totals.sources[i] = {.sum = losses[i + 1], .count = static_cast<int64_t>(counts[i + 1])};
-    signal = static_cast<int>(dist::largest(ranks, stop.received()));
+    dist::sum_over_ranks(ranks, sums);
+    size_t next = 0;
+    const auto take = [&] { return sums[next++].value(); };
+    totals.loss = take() / result.of;
+    totals.norm = std::sqrt(take());
+    totals.flops = take();
+    for (const int one : kSignals)
+        if (take() > 0.0) signal = one;
+    all_written = take() == static_cast<double>(ranks.ranks());
+    for (size_t i = 0; i < recipe.data.sources.size(); ++i) {
+        totals.sources.push_back(take());
+        totals.counts.push_back(take());
+    }
 }
 
-bool TrainLoop::update(const StepTotals& totals, double norm, double schedule_now) {
-    if (!std::isfinite(totals.loss) || !std::isfinite(norm)) {
+bool TrainLoop::update(const StepTotals& totals, double schedule_now) {
+    if (!std::isfinite(totals.loss) || !std::isfinite(totals.norm)) {
         ++state.bad_steps_in_row;
         return false;
     }
     state.bad_steps_in_row = 0;
-    state.update(schedule_now, nn::clip_scale(norm, recipe.optimizer.clip_norm));
+    state.update(schedule_now, nn::clip_scale(totals.norm, recipe.optimizer.clip_norm));
     stage.after_update();
     return true;
 }
 
-void TrainLoop::write_log(const data::StepBatch& batch, const StepTotals& totals, double norm,
-                          double lr, bool applied, double seconds) {
+void TrainLoop::write_log(const data::StepBatch& batch, const StepTotals& totals, double lr,
+                          bool applied, double seconds, const dist::Traffic& traffic) {
     const double rate = static_cast<double>(totals.tokens) / seconds;
     Json losses = Json::object();
-    for (size_t i = 0; i < totals.sources.size(); ++i) {
-        const SourceLoss& source = totals.sources[i];
-        if (source.count > 0)
+    for (size_t i = 0; i < totals.sources.size(); ++i)
+        if (totals.counts[i] > 0.0)
             losses[recipe.data.sources[i].name] =
-                finite_or_null(source.sum.value() / static_cast<double>(source.count));
-    }
+                finite_or_null(totals.sources[i] / totals.counts[i]);
     Json line = {{"step", step},
                  {"loss", finite_or_null(totals.loss)},
                  {"lr", lr},
-                 {"grad_norm", finite_or_null(norm)},
+                 {"grad_norm", finite_or_null(totals.norm)},
                  {"tokens", totals.tokens},
                  {"targets", totals.targets},
                  {"tokens_per_second", rate},
                  {"seconds", seconds},
                  {"losses", losses}};
+    if (ranks.ranks() > 1)
+        line["communication"] = {{"collectives", traffic.calls},
+                                 {"sent_bytes", traffic.bytes_sent},
+                                 {"seconds", traffic.seconds},
+                                 {"exposed_seconds", traffic.exposed}};
     if (totals.truncated > 0) line["truncated_samples"] = totals.truncated;
     if (save_failures > 0) line["save_failures"] = save_failures;
-    const Json bad = all_bad_samples(ranks, batch);
-    if (!bad.empty()) line["bad_samples"] = bad;
+    if (totals.bad_samples > 0) line["bad_samples"] = all_bad_samples(ranks, batch);
     if (!applied) {
         line["skipped"] = true;
         line["samples"] = all_sample_ids(ranks, batch, recipe);
-        progress.say(str("step ", step, ": loss ", totals.loss, ", gradient norm ", norm,
+        progress.say(str("step ", step, ": loss ", totals.loss, ", gradient norm ", totals.norm,
                          "; the step is skipped"));
     }
     if (log == nullptr) return;
@@ -192,6 +222,10 @@ void TrainLoop::write_log(const data::StepBatch& batch, const StepTotals& totals
     if (peak_flops > 0.0)
         details +=
             "  " + fixed(100.0 * totals.flops / seconds / peak_flops, "%.0f") + " % of FMA peak";
+    if (ranks.ranks() > 1)
+        details += "  " + fixed(static_cast<double>(traffic.bytes_sent) / 1e6, "%.1f") +
+                   " MB sent, " + fixed(100.0 * traffic.exposed / seconds, "%.0f") +
+                   " % of the time waiting";
     progress.show(step, details);
 }
 
@@ -225,7 +259,7 @@ bool TrainLoop::save(bool in_background) {
 
 bool TrainLoop::end_save(bool at_once) {
     if (!checkpoints.saving()) return true;
-    if (!at_once && !dist::all_of(ranks, checkpoints.written())) return true;
+    if (!at_once && !all_written) return true;
     phase("save", recipe.train.save_limit);
     return note_save([&] { checkpoints.finish_save(); }, saving_step);
 }

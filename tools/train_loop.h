@@ -3,8 +3,9 @@
 // The training loop: next batch, gradients, norm, clip, update, log, save. What a batch is and what
 // a loss is belongs to the stage; kernels and recipes are out of sight here.
 //
-// All ranks of a job run it together. Before the gradients of a step they exchange how many targets
-// they have, after them the losses and whether somebody was asked to stop; what is decided is
+// All ranks of a job run it together. Beside gradients and weights they exchange two small messages
+// a step: before the gradients how many micro-batches and targets there are, after them a vote:
+// losses, norm, who was asked to stop, whose part of a checkpoint is written. What is decided is
 // decided from these sums, which are the same bits everywhere. Rank 0 alone prints and logs.
 
 #include <cstdint>
@@ -31,11 +32,11 @@ constexpr int64_t kMaxSaveFailures = 3;
 // Of a step, over all ranks.
 struct StepTotals {
     int64_t rounds = 0;  // the most micro-batches of a rank
-    int64_t tokens = 0, targets = 0, truncated = 0;
-    double loss = 0.0;
-    std::vector<SourceLoss> sources;
+    int64_t tokens = 0, targets = 0, truncated = 0, bad_samples = 0;
+    double loss = 0.0, norm = 0.0;  // of the gradients, before clipping
+    std::vector<double> sources;    // sums of losses
+    std::vector<double> counts;     // of each source
     double flops = 0.0;
-    int signal = 0;  // that some rank received
 };
 
 struct TrainLoop {
@@ -59,6 +60,7 @@ struct TrainLoop {
     std::vector<double> step_seconds = {};  // of the last steps
     int64_t save_failures = 0;              // since the last one that succeeded
     int signal = 0;                         // that asked some rank to stop
+    bool all_written = false;               // the checkpoint that is being saved, on all ranks
 
     // Runs to the last step of the schedule and saves there. Returns the signal that stopped it
     // earlier, after saving, or 0. Throws when too many steps in a row had no finite loss, or too
@@ -67,18 +69,18 @@ struct TrainLoop {
 
     // The parts of run(), in the order of a step.
     void train_one_step();
-    data::StepBatch next_batch();
-    StepTotals count(const data::StepBatch& batch);
-    void add_results(const StepResult& result, StepTotals& totals);
+    // This rank's next batch, and what there is on all ranks.
+    data::StepBatch next_batch(StepTotals& totals);
+    void vote(const StepResult& result, StepTotals& totals);
     // Whether the update was applied.
-    bool update(const StepTotals& totals, double norm, double schedule_now);
-    void write_log(const data::StepBatch& batch, const StepTotals& totals, double norm, double lr,
-                   bool applied, double seconds);
+    bool update(const StepTotals& totals, double schedule_now);
+    void write_log(const data::StepBatch& batch, const StepTotals& totals, double lr, bool applied,
+                   double seconds, const dist::Traffic& traffic);
     // Saves unless the newest checkpoint is this step's already. False when it failed. With
     // `in_background` (train.async_save) the save goes on beside the next steps.
     bool save(bool in_background);
-    // Ends a save that runs in the background, at once or if all ranks have written. False when
-    // it failed.
+    // Ends a save that runs in the background, at once or if all ranks had written it when they
+    // voted. False when it failed.
     bool end_save(bool at_once);
     bool note_save(const std::function<void()>& save, int64_t of_step);
     // A phase begins, of which the watchdog should know.

@@ -1,7 +1,6 @@
 #include "tools/training_state.h"
 
 #include <algorithm>
-#include <cmath>
 
 #include "dist/sharded_adamw.h"
 #include "nn/adamw.h"
@@ -28,11 +27,13 @@ class WholeState final : public TrainingState {
     }
     void end_micro_batch() override {}
 
-    double gradient_norm() override {
+    dist::ExactSum gradient_squares() override {
         double sum = 0.0;
         for (const Group& group : groups_)
             sum += nn::gradient_sum_of_squares(group.optimizer.parameters());
-        return std::sqrt(sum);
+        dist::ExactSum squares;
+        squares.add(sum);
+        return squares;
     }
 
     void update(double schedule, double grad_scale) override {
@@ -71,15 +72,15 @@ class ShardedState final : public TrainingState {
     ShardedState(Stage& stage, const Recipe& recipe, dist::Collectives& ranks)
         : TrainingState(stage.groups()),
           stage_(stage),
-          optimizer_(ranks, sharded(stage.groups()), settings(recipe.optimizer),
-                     zero_stage(recipe)) {
+          optimizer_(ranks, sharded(stage.groups()), settings(recipe.optimizer), zero_stage(recipe),
+                     dist::kBucketValues, recipe.train.overlap) {
         stage_.set_block_hook(&optimizer_);
     }
     ~ShardedState() override { stage_.set_block_hook(nullptr); }
 
     void begin_step() override { optimizer_.gradients().begin_step(); }
     void end_micro_batch() override { optimizer_.gradients().end_micro_batch(); }
-    double gradient_norm() override { return optimizer_.gradients().norm(); }
+    dist::ExactSum gradient_squares() override { return optimizer_.gradients().squares(); }
     void update(double schedule, double grad_scale) override {
         optimizer_.step(schedule, grad_scale);
     }

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "dist/collectives.h"
+#include "dist/exact_sum.h"
 #include "tools/checkpoint.h"
 #include "tools/recipe.h"
 #include "tools/stage.h"
@@ -23,12 +24,13 @@ class TrainingState {
     virtual ~TrainingState() = default;
 
     // A step: begin_step(), then for every micro-batch a backward() and end_micro_batch(), then
-    // gradient_norm() and update(). Ranks that have no micro-batch left call end_micro_batch()
+    // gradient_squares() and update(). Ranks that have no micro-batch left call end_micro_batch()
     // all the same.
     virtual void begin_step() = 0;
     virtual void end_micro_batch() = 0;
-    // Global norm of all gradients, before clipping.
-    virtual double gradient_norm() = 0;
+    // What adds up over the ranks to the square of the global norm of all gradients, before
+    // clipping.
+    virtual dist::ExactSum gradient_squares() = 0;
     // Each group learns at its own rate times `schedule`; gradients are multiplied by `grad_scale`.
     virtual void update(double schedule, double grad_scale) = 0;
 
