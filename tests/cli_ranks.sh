@@ -135,7 +135,7 @@ check "hangs are ended and named" [ $? -eq 0 ]
 check "system calls that fail" [ $? -eq 0 ]
 
 # --- killed at random instants ---
-"$here/kill_ranks.sh" "$binary" 2 >output 2>&1
+"$here/kill_ranks.sh" "$binary" 4 both >output 2>&1
 check "kill and resume on changing ranks" [ $? -eq 0 ]
 
 finish
