@@ -26,7 +26,7 @@ expect 2 "did you mean --out" lm.toml --ouy x
 expect 2 "is not an override" lm.toml --out x nonsense
 expect 0 "optimizer.lr" --help
 expect 1 "absent.toml" absent.toml --out x
-expect 1 "this build has no CUDA" lm.toml --out x --device cuda
+expect 1 "device cuda:99: " lm.toml --out x --device cuda:99
 expect 2 "expected cpu, cuda or cuda:N" lm.toml --out x --device gpu
 expect 1 "did you mean 'optimizer.lr'" lm.toml --out x optimizer.rl=1
 expect 1 "expected a number above 0" lm.toml --out x optimizer.lr=-1

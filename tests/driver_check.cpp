@@ -14,13 +14,6 @@ namespace {
 
 constexpr DType kDTypes[] = {DType::F64, DType::F32, DType::BF16};
 
-std::vector<Isa> isa_levels() {
-    std::vector<Isa> levels;
-    for (const Isa isa : {Isa::Baseline, Isa::Avx2, Isa::Avx512, Isa::Avx512Bf16})
-        if (isa <= detect_isa()) levels.push_back(isa);
-    return levels;
-}
-
 // What is compared with what, for messages.
 std::string compare(const std::string& what, const Array& got, const Array& expected,
                     const Tolerance& tolerance) {
@@ -84,7 +77,7 @@ class SizeCheck {
 
     std::string check(DType dtype) const {
         OpResult one_thread;
-        for (const Isa isa : isa_levels()) {
+        for (const Isa isa : GuardedDevice::levels()) {
             GuardedDevice device(1, isa);
             one_thread = run_op(op_, n_, in_, device, dtype, dy_);
             std::string bad = compare_with_expected(one_thread, dtype);

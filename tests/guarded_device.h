@@ -1,64 +1,44 @@
 #pragma once
 
-// A CPU device for tests: every block of memory it hands out has guard bytes before and after it,
+// A device for tests: every block of memory it hands out has guard bytes before and after it,
 // starts full of NaN, and is never reused, so that a kernel that writes outside its output or
-// leaves a part of it unwritten is seen. Threads are used from the first element on.
+// leaves a part of it unwritten is seen.
+//
+// Which device that is, is decided when a test program is linked:
+//   guarded_device.cpp           the CPU, with threads used from the first element on
+//   cuda_emulation/guarded.cpp   CUDA, emulated: "threads" 1, 2 and 3 are the orders in which the
+//                                threads of a block get their turns: forward, reversed, random
+// In both a result must have the same bits for any `threads`.
 
-#include <cstdlib>
-#include <cstring>
-#include <map>
+#include <memory>
 #include <string>
+#include <vector>
 
 #include "tensor/cpu/cpu_device.h"
 
 namespace vila::testing {
 
-class GuardedDevice final : public CpuDevice {
+class GuardedDevice {
   public:
-    explicit GuardedDevice(int threads = 1, Isa isa = Isa::Avx512Bf16)
-        : CpuDevice(cpu_kernels::table(), threads, isa) {
-        elements_per_thread = 1;
-    }
-    ~GuardedDevice() override {
-        for (const auto& [block, bytes] : blocks_) std::free(block - kGuard);
-    }
+    explicit GuardedDevice(int threads = 1, Isa isa = Isa::Avx512Bf16);
+    ~GuardedDevice();
+    GuardedDevice(const GuardedDevice&) = delete;
+    GuardedDevice& operator=(const GuardedDevice&) = delete;
 
+    // Tensors are made on it as on any Device.
+    operator Device&() const;
+    std::string name() const;
+    const MemoryCounters& memory() const;
+    void reset_peak();
     // Whether a guard byte of any block, freed or alive, was overwritten.
-    bool damaged() const {
-        bool bad = damaged_;
-        for (const auto& [block, bytes] : blocks_) bad = bad || !intact(block, bytes);
-        return bad;
-    }
+    bool damaged() const;
 
-  protected:
-    void* allocate_bytes(int64_t bytes) override {
-        const auto rounded = static_cast<size_t>((bytes + 2 * kGuard + 63) / 64 * 64);
-        char* block = static_cast<char*>(std::aligned_alloc(64, rounded)) + kGuard;
-        std::memset(block - kGuard, kSentinel, kGuard);
-        std::memset(block, 0xff, static_cast<size_t>(bytes));
-        std::memset(block + bytes, kSentinel, kGuard);
-        blocks_[block] = bytes;
-        return block;
-    }
-    void release_bytes(void* memory, int64_t bytes) noexcept override {
-        char* block = static_cast<char*>(memory);
-        damaged_ = damaged_ || !intact(block, bytes);
-        blocks_.erase(block);
-        std::free(block - kGuard);
-    }
+    // What makes a difference to kernels and exists on this machine, least first.
+    static std::vector<Isa> levels();
 
   private:
-    static constexpr int64_t kGuard = 64;
-    static constexpr char kSentinel = 0x5a;
-
-    static bool intact(const char* block, int64_t bytes) {
-        for (int64_t i = 0; i < kGuard; ++i)
-            if (block[i - kGuard] != kSentinel || block[bytes + i] != kSentinel) return false;
-        return true;
-    }
-
-    std::map<char*, int64_t> blocks_;
-    bool damaged_ = false;
+    class Guarded;
+    std::unique_ptr<Guarded> device_;
 };
 
 }  // namespace vila::testing

@@ -16,7 +16,7 @@ if git grep -nE '^\s*using namespace' -- '*.h'; then complain "no using namespac
 for header in $(git ls-files '*.h' '*.cuh'); do
     grep -q '^#pragma once' "$header" || complain "$header lacks #pragma once"
 done
-for folder in tensor autograd nn models data tools tests; do
+for folder in tensor autograd cuda nn models data tools tests; do
     [ -f "$folder/README.md" ] || complain "$folder/ has no README.md"
 done
 while read -r lines file; do

@@ -49,18 +49,11 @@ void expect_all_near(const Tensor& got, const Tensor& expected, const std::vecto
         ASSERT_NEAR(a[i], b[i], 2e-6 * std::max(std::fabs(b[i]), scale[i])) << "element " << i;
 }
 
-std::vector<Isa> isa_levels() {
-    std::vector<Isa> levels;
-    for (const Isa isa : {Isa::Baseline, Isa::Avx2, Isa::Avx512, Isa::Avx512Bf16})
-        if (isa <= detect_isa()) levels.push_back(isa);
-    return levels;
-}
-
 }  // namespace
 
 TEST(OpAdamw, FollowsPyTorch) {
     const SafetensorsFile golden(VILA_SOURCE_DIR "/tests/goldens/adamw.safetensors");
-    for (const Isa isa : isa_levels()) {
+    for (const Isa isa : GuardedDevice::levels()) {
         GuardedDevice device(1, isa);
         const Tensor gradients = golden.load("gradients", device);
         const Tensor weights = golden.load("weights", device);
@@ -107,7 +100,7 @@ TEST(OpAdamw, GivesTheSameBitsForAnyNumberOfThreads) {
     constexpr int64_t kCount = 1009;
     const Array initial = {{kCount}, draw_normal("initial", kCount)};
     const Array gradient = {{kCount}, draw_normal("gradient", kCount)};
-    for (const Isa isa : isa_levels()) {
+    for (const Isa isa : GuardedDevice::levels()) {
         std::vector<double> one_thread;
         for (const int threads : {1, 2, 3}) {
             GuardedDevice device(threads, isa);

@@ -17,7 +17,7 @@ TEST(OpSumSquares, AgreesForAnyTypeAndNumberOfThreads) {
             const Array x = {{count}, rounded(draw_normal("x", count), dtype)};
             long double expected = 0.5;
             for (const double value : x.values) expected += (long double)(value)*value;
-            for (const Isa isa : {Isa::Baseline, Isa::Avx2, Isa::Avx512}) {
+            for (const Isa isa : GuardedDevice::levels()) {
                 double one_thread = 0.0;
                 for (const int threads : {1, 2, 3}) {
                     GuardedDevice device(threads, isa);

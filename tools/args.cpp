@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "cuda/cuda_device.h"
 #include "tensor/cpu/cpu_device.h"
 #include "tensor/nearest_name.h"
 
@@ -55,7 +56,7 @@ std::unique_ptr<Device> CommonOptions::make_device() const {
                        std::all_of(device.begin() + 5, device.end(),
                                    [](char c) { return c >= '0' && c <= '9'; }));
     if (!cuda) throw UsageError(str("--device ", device, ": expected cpu, cuda or cuda:N"));
-    throw Error(str("--device ", device, ": this build has no CUDA; use --device cpu"));
+    return make_cuda_device(device == "cuda" ? 0 : std::stoi(device.substr(5)));
 }
 
 DType CommonOptions::dtype_or(DType fallback) const {

@@ -129,11 +129,11 @@ sanitizers_tier() {
         skip "sanitizers" "clang++-14 is not installed"
         return
     fi
-    # A folder from before this option starts anew.
-    [ ! -f build-asan/build.ninja ] || meson configure build-asan -Dfuzz=true >"$logs/setup" 2>&1 ||
+    # A folder from before these options starts anew. nvcc knows no sanitizers; the emulated kernels do.
+    [ ! -f build-asan/build.ninja ] || meson configure build-asan -Dfuzz=true -Dcuda=disabled >"$logs/setup" 2>&1 ||
         rm -rf build-asan
     CXX=clang++-14 build build-asan all -Dbuildtype=debugoptimized -Db_lundef=false \
-        -Db_sanitize=address,undefined -Dfuzz=true || { fail "sanitizer build"; return; }
+        -Db_sanitize=address,undefined -Dfuzz=true -Dcuda=disabled || { fail "sanitizer build"; return; }
     for program in build-asan/tests/test_*; do
         [ -f "$program" ] && [ -x "$program" ] || continue
         UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
@@ -141,7 +141,7 @@ sanitizers_tier() {
     done
     for target in safetensors torch_file pickle shard_index tokenizer_files image; do fuzz "$target"; done
     CXX=clang++-14 build build-tsan "tests/test_data tests/test_dist" -Dbuildtype=debugoptimized -Db_lundef=false \
-        -Db_sanitize=thread || { fail "ThreadSanitizer build"; return; }
+        -Db_sanitize=thread -Dcuda=disabled || { fail "ThreadSanitizer build"; return; }
     # Its runtime does not know the threads of OpenMP.
     VILA_TEST_CASES=4 run_googletest "tsan ranks" build-tsan/tests/test_dist --gtest_filter='-*OpenMp*'
     run_googletest "tsan loader" build-tsan/tests/test_data --gtest_filter='*Loader*'

@@ -1,0 +1,129 @@
+// Attention forward with the running softmax of Milakov and Gimelshein (2018).
+//
+// Formula   out = softmax(scale q k^T) v inside each sequence; log_sum_exp of the scores
+// Mapping   a block owns 32 queries of one head, a warp 8 of them; lane j scores key j of a tile
+// Loop      a tile of 32 keys and values is brought to shared memory and used by all 32 queries
+// Shared    q, k, v, out: 4 x 32 x D numbers, and a row of weights per warp; 66 KB for D = 128
+
+#include "cuda/attention.h"
+#include "cuda/kernels.h"
+#include "cuda/math.h"
+
+namespace vila::cuda {
+
+namespace {
+
+template <typename T>
+struct ForwardCall {
+    HeadRows<T> q, k, v, out;
+    compute_t<T>* log_sum_exp;  // (R, H)
+    Sequences sequences;
+    int64_t H, group, D;
+    bool causal;
+    compute_t<T> scale;
+};
+
+// Row `row` of the tile meets keys [key, key + kTileRows): largest, total and out are updated.
+template <typename Compute>
+__device__ void attend(const Compute* q, const SharedTile<Compute>& k, const SharedTile<Compute>& v,
+                       int64_t keys, int64_t D, int lane, Compute& largest, Compute& total,
+                       Compute* weights, Compute* out) {
+    const bool seen = lane < keys;
+    const Compute score = seen ? dot(q, k.row(lane), D) : -static_cast<Compute>(INFINITY);
+    const Compute before = largest;
+    largest = warp_max(score > before ? score : before);
+    const Compute p = seen ? math::exp(score - largest) : Compute(0);
+    const Compute factor =
+        before == -static_cast<Compute>(INFINITY) ? Compute(0) : math::exp(before - largest);
+    total = total * factor + warp_sum(p);
+    weights[lane] = p;
+    __syncwarp();  // the weights are complete
+    for (int64_t d = lane; d < D; d += kWarp) out[d] *= factor;
+    add_weighted_rows(weights, keys, v, D, lane, out);
+    __syncwarp();  // nobody reads the weights any more
+}
+
+template <typename T>
+__global__ void attention_forward_kernel(ForwardCall<T> call) {
+    using Compute = compute_t<T>;
+    Sequence sequence{};
+    int64_t first = 0;
+    if (!call.sequences.find(blockIdx.x, false, sequence, first)) return;
+    const int64_t head = blockIdx.y, key_head = head / call.group, D = call.D;
+    const int lane = static_cast<int>(threadIdx.x) % kWarp;
+    const int warp = static_cast<int>(threadIdx.x) / kWarp;
+    auto* memory = shared_array<Compute>();
+    const SharedTile<Compute> q = {memory, D}, out = {memory + kTileRows * D, D};
+    const SharedTile<Compute> v = {memory + 2 * kTileRows * D, D};
+    const SharedTile<Compute> k = {memory + 3 * kTileRows * D, D + 1};
+    Compute* weights = memory + kTileRows * (4 * D + 1) + warp * kWarp;
+
+    load_rows(call.q, sequence.query_begin + first, sequence.query_begin + sequence.queries, head,
+              D, call.scale, q);
+    clear_rows(D, out);
+    Compute largest[kRowsPerWarp], total[kRowsPerWarp];
+    for (int i = 0; i < kRowsPerWarp; ++i) {
+        largest[i] = -static_cast<Compute>(INFINITY);
+        total[i] = 0;
+    }
+    const int64_t end = first + kTileRows < sequence.queries ? first + kTileRows : sequence.queries;
+    const int64_t key_end = sequence.visible(end - 1, call.causal);
+    for (int64_t key = 0; key < key_end; key += kTileRows) {
+        __syncthreads();  // nobody reads the tile before any more
+        const int64_t row = sequence.key_begin + key, last = sequence.key_begin + sequence.keys;
+        load_rows(call.k, row, last, key_head, D, Compute(1), k);
+        load_rows(call.v, row, last, key_head, D, Compute(1), v);
+        __syncthreads();  // the tile is complete; the first time, q and out are too
+        for (int i = 0; i < kRowsPerWarp; ++i) {
+            const int64_t r = warp * kRowsPerWarp + i;
+            if (first + r >= end) break;
+            const int64_t keys = sequence.visible(first + r, call.causal) - key;
+            if (keys > 0)
+                attend(q.row(r), k, v, keys < kTileRows ? keys : kTileRows, D, lane, largest[i],
+                       total[i], weights, out.row(r));
+        }
+    }
+    __syncthreads();  // out is cleared, also when there was no key
+    for (int i = 0; i < kRowsPerWarp; ++i) {
+        const int64_t r = warp * kRowsPerWarp + i;
+        if (first + r >= end) break;
+        const int64_t row = sequence.query_begin + first + r;
+        const bool any = sequence.visible(first + r, call.causal) > 0;
+        for (int64_t d = lane; d < D; d += kWarp)
+            call.out(row, head)[d] = narrow<T>(any ? out.row(r)[d] / total[i] : Compute(0));
+        if (lane == 0)
+            call.log_sum_exp[row * call.H + head] =
+                any ? largest[i] + math::log(total[i]) : -static_cast<Compute>(INFINITY);
+    }
+}
+
+}  // namespace
+
+void attention_forward(const AttentionForwardArgs& args) {
+    CudaDevice& device = device_of(args.q);
+    check_attention_starts(device, args.query_starts, args.q.size(0), FaultKind::AttentionQueries);
+    check_attention_starts(device, args.key_starts, args.k.size(0), FaultKind::AttentionKeys);
+    for_float("attention", args.q.dtype(), [&](auto zero) {
+        using T = decltype(zero);
+        using Compute = compute_t<T>;
+        const int64_t H = args.q.size(1), D = args.q.size(2);
+        const Sequences sequences(args.query_starts, args.key_starts, args.q.size(0),
+                                  args.k.size(0));
+        const ForwardCall<T> call = {HeadRows<T>(args.q),
+                                     HeadRows<T>(args.k),
+                                     HeadRows<T>(args.v),
+                                     HeadRows<T>(args.out),
+                                     args.log_sum_exp.data<Compute>(),
+                                     sequences,
+                                     H,
+                                     H / args.k.size(1),
+                                     D,
+                                     args.causal,
+                                     static_cast<Compute>(args.scale)};
+        const int64_t numbers = kTileRows * (4 * D + 1) + kAttentionThreads;
+        launch(device, attention_forward_kernel<T>, {sequences.most_tiles(false), H},
+               {kAttentionThreads}, static_cast<size_t>(numbers) * sizeof(Compute), call);
+    });
+}
+
+}  // namespace vila::cuda

@@ -1,0 +1,185 @@
+#include "cuda/cuda_device.h"
+
+#include <algorithm>
+#include <bit>
+
+#include "cuda/fault.h"
+#include "cuda/kernels.h"
+#include "cuda/runtime.h"
+#include "tensor/check.h"
+
+namespace vila {
+
+std::unique_ptr<Device> make_cuda_device(int index) {
+    return std::make_unique<cuda::CudaDevice>(index);
+}
+
+namespace cuda {
+
+namespace {
+
+// The least compute capability there is code for: bf16 arithmetic begins there.
+constexpr int kLeastMajor = 8;
+
+// Blocks are rounded up to a size class so that the next step's tensors find them again; classes
+// are eighths of a power of two, which wastes at most an eighth.
+constexpr int64_t kSmallestBlock = 512;
+
+int64_t size_class(int64_t bytes) {
+    if (bytes <= kSmallestBlock) return kSmallestBlock;
+    const int64_t eighth =
+        static_cast<int64_t>(std::bit_floor(static_cast<uint64_t>(bytes - 1))) / 8;
+    return (bytes + eighth - 1) / eighth * eighth;
+}
+
+std::string version(int number) {
+    return str(number / 1000, ".", number % 1000 / 10);
+}
+
+// Throws when GPU `index` cannot be used, before anything is asked of it.
+void check_machine(int index) {
+    const std::string wanted = str("--device cuda:", index, ": ");
+    int count = 0, driver = 0, runtime = 0;
+    const cudaError_t error = cudaGetDeviceCount(&count);
+    VILA_CUDA_CHECK(cudaDriverGetVersion(&driver));
+    VILA_CUDA_CHECK(cudaRuntimeGetVersion(&runtime));
+    VILA_CHECK(driver != 0, wanted, "this machine has no NVIDIA driver; use --device cpu");
+    VILA_CHECK(error != cudaErrorInsufficientDriver, wanted, "the NVIDIA driver is for CUDA ",
+               version(driver), ", this program needs ", version(runtime),
+               "; update the driver or use --device cpu");
+    VILA_CHECK(error != cudaErrorNoDevice && (error != cudaSuccess || count > 0), wanted,
+               "the NVIDIA driver finds no GPU; use --device cpu");
+    VILA_CHECK(error == cudaSuccess, wanted, cudaGetErrorString(error));
+    VILA_CHECK(index >= 0 && index < count, wanted, "this machine has GPUs 0 to ", count - 1);
+}
+
+}  // namespace
+
+CudaDevice::CudaDevice(int index) : Device(DeviceKind::Cuda, table()), index_(index) {
+    check_machine(index);
+    cudaDeviceProp properties = {};
+    VILA_CUDA_CHECK(cudaGetDeviceProperties(&properties, index));
+    name_ = str("cuda:", index, " ", properties.name);
+    multiprocessors_ = properties.multiProcessorCount;
+    make_current();
+    VILA_CHECK(properties.major >= kLeastMajor && has_kernel_image(), name_,
+               " has compute capability ", properties.major, ".", properties.minor,
+               ", for which this program was not built; use --device cpu, or build with "
+               "-Dgpu_architectures=",
+               properties.major, properties.minor);
+    VILA_CUDA_CHECK(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking));
+    void* memory = nullptr;
+    VILA_CUDA_CHECK(cudaMalloc(&memory, sizeof(Faults)));
+    faults_ = static_cast<Faults*>(memory);
+    VILA_CUDA_CHECK(cudaMemsetAsync(faults_, 0xff, sizeof(Faults), stream_));
+}
+
+CudaDevice::~CudaDevice() {
+    // Errors have no one left to tell.
+    static_cast<void>(cudaSetDevice(index_));
+    static_cast<void>(cudaStreamSynchronize(stream_));
+    return_cache();
+    static_cast<void>(cudaFree(faults_));
+    static_cast<void>(cudaStreamDestroy(stream_));
+}
+
+void CudaDevice::make_current() const {
+    VILA_CUDA_CHECK(cudaSetDevice(index_));
+}
+
+void CudaDevice::copy_from_host(void* destination, const void* source, int64_t bytes) {
+    if (bytes == 0) return;
+    make_current();
+    VILA_CUDA_CHECK(cudaMemcpyAsync(destination, source, static_cast<size_t>(bytes),
+                                    cudaMemcpyHostToDevice, stream_));
+    VILA_CUDA_CHECK(cudaStreamSynchronize(stream_));
+}
+
+void CudaDevice::copy_to_host(void* destination, const void* source, int64_t bytes) {
+    make_current();
+    if (bytes > 0)
+        VILA_CUDA_CHECK(cudaMemcpyAsync(destination, source, static_cast<size_t>(bytes),
+                                        cudaMemcpyDeviceToHost, stream_));
+    synchronize();
+}
+
+void CudaDevice::synchronize() {
+    make_current();
+    Faults found;
+    VILA_CUDA_CHECK(
+        cudaMemcpyAsync(&found, faults_, sizeof(Faults), cudaMemcpyDeviceToHost, stream_));
+    VILA_CUDA_CHECK(cudaStreamSynchronize(stream_));
+    const bool any = std::any_of(std::begin(found.kinds), std::end(found.kinds),
+                                 [](const Fault& fault) { return fault.first != kNoFault; });
+    if (!any) return;
+    VILA_CUDA_CHECK(cudaMemsetAsync(faults_, 0xff, sizeof(Faults), stream_));
+    throw_fault(found);
+}
+
+void CudaDevice::launched() {
+    if (waits_for_launches) synchronize();
+}
+
+void* CudaDevice::allocate_bytes(int64_t bytes) {
+    const int64_t rounded = size_class(bytes);
+    const auto found = free_blocks_.find(rounded);
+    if (found != free_blocks_.end() && !found->second.empty()) {
+        void* block = found->second.back();
+        found->second.pop_back();
+        return block;
+    }
+    void* memory = take_from_gpu(rounded);
+    if (memory == nullptr) {
+        // Kept blocks of other sizes may make room.
+        VILA_CUDA_CHECK(cudaStreamSynchronize(stream_));
+        return_cache();
+        memory = take_from_gpu(rounded);
+    }
+    if (memory == nullptr) out_of_memory(bytes);
+    return memory;
+}
+
+// nullptr when the GPU has no such block.
+void* CudaDevice::take_from_gpu(int64_t bytes) {
+    make_current();
+    void* memory = nullptr;
+    const cudaError_t error = cudaMalloc(&memory, static_cast<size_t>(bytes));
+    if (error == cudaErrorMemoryAllocation) {
+        static_cast<void>(cudaGetLastError());  // forgets the error
+        return nullptr;
+    }
+    VILA_CUDA_CHECK(error);
+    reserved_ += bytes;
+    return memory;
+}
+
+void CudaDevice::release_bytes(void* block, int64_t bytes) noexcept {
+    try {
+        free_blocks_[size_class(bytes)].push_back(block);
+    } catch (...) {
+        static_cast<void>(cudaFree(block));
+        reserved_ -= size_class(bytes);
+    }
+}
+
+void CudaDevice::return_cache() noexcept {
+    for (auto& [bytes, blocks] : free_blocks_) {
+        for (void* block : blocks) {
+            static_cast<void>(cudaFree(block));
+            reserved_ -= bytes;
+        }
+    }
+    free_blocks_.clear();
+}
+
+void CudaDevice::out_of_memory(int64_t bytes) const {
+    size_t free_bytes = 0, total_bytes = 0;
+    VILA_CUDA_CHECK(cudaMemGetInfo(&free_bytes, &total_bytes));
+    throw Error(str("out of memory: ", bytes, " bytes more on ", name_, " with ", memory().live,
+                    " bytes in tensors and ", free_bytes, " of ", total_bytes,
+                    " bytes free; use a smaller micro_batch or max_length"));
+}
+
+}  // namespace cuda
+
+}  // namespace vila

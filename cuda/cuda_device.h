@@ -1,0 +1,75 @@
+#pragma once
+
+// An NVIDIA GPU as a Device: one stream, a caching allocator on it, and the kernel table of this
+// folder. Nothing of CUDA is included here, so that the rest of the program may include it whether
+// or not it was built with the toolkit; no_cuda_device.cpp then stands in for the device.
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "tensor/device.h"
+
+struct CUstream_st;  // a cudaStream_t points to one
+
+namespace vila {
+
+// Opens GPU number `index`. Throws Error with one line that says what is missing: the toolkit when
+// this was built, the driver, a GPU, code for this GPU.
+std::unique_ptr<Device> make_cuda_device(int index = 0);
+
+namespace cuda {
+
+struct Faults;
+
+class CudaDevice : public Device {
+  public:
+    explicit CudaDevice(int index);
+    ~CudaDevice() override;
+
+    std::string name() const override { return name_; }
+    CUstream_st* stream() const { return stream_; }
+    int multiprocessors() const { return multiprocessors_; }
+    // What kernels write when a number that came with the data is out of range; see fault.h.
+    Faults* faults() const { return faults_; }
+
+    // Copies wait until they are done, and throw what kernels before them found wrong.
+    void copy_from_host(void* destination, const void* source, int64_t bytes) override;
+    void copy_to_host(void* destination, const void* source, int64_t bytes) override;
+    void synchronize() override;
+
+    // Kernel launches are asynchronous, and so are their errors. With this every launch is waited
+    // for and its errors are thrown where it is: for tests and debugging.
+    bool waits_for_launches = false;
+    // What launch() calls after each launch.
+    void launched();
+    // Makes this the GPU that the calling thread speaks to.
+    void make_current() const;
+
+    // Bytes taken from the GPU: those in tensors, and freed ones kept for the next tensors.
+    int64_t reserved_bytes() const { return reserved_; }
+
+  protected:
+    void* allocate_bytes(int64_t bytes) override;
+    void release_bytes(void* memory, int64_t bytes) noexcept override;
+
+  private:
+    void* take_from_gpu(int64_t bytes);
+    void return_cache() noexcept;
+    [[noreturn]] void out_of_memory(int64_t bytes) const;
+
+    int index_;
+    std::string name_;
+    int multiprocessors_ = 0;
+    CUstream_st* stream_ = nullptr;
+    Faults* faults_ = nullptr;
+    // One stream orders everything, so a block may be given out again as soon as it is returned.
+    std::map<int64_t, std::vector<void*>> free_blocks_;
+    int64_t reserved_ = 0;
+};
+
+}  // namespace cuda
+
+}  // namespace vila

@@ -1,0 +1,60 @@
+#pragma once
+
+// Numbers that come with the data (token ids, row indices, sequence starts) are checked by the
+// kernels that follow them. A kernel cannot throw: it leaves a note here, goes on without following
+// the number, and the device throws when the host next waits for it.
+
+#include <cstdint>
+
+#include "cuda/runtime.h"
+
+namespace vila::cuda {
+
+// Who may find a number out of range; fault.cpp has their names.
+enum class FaultKind {
+    Embedding,
+    GatherRows,
+    ScatterAddRows,
+    ScatterRows,
+    Rope,
+    CrossEntropy,
+    MeanRowsEnds,
+    MeanRowsOrder,
+    AttentionEnds,
+    AttentionOrder,
+    AttentionQueries,
+    AttentionKeys,
+    Count,
+};
+
+// The first fault of a kind, by position, so that the same one is named every time.
+struct Fault {
+    unsigned long long first;  // position << 32 | value; kNoFault when there is none
+    int64_t other;             // the largest number allowed, or the other of two numbers
+};
+constexpr unsigned long long kNoFault = ~0ULL;
+
+struct Faults {
+    Fault kinds[static_cast<int>(FaultKind::Count)];
+};
+
+__device__ inline void report(Faults* faults, FaultKind kind, int64_t position, int32_t value,
+                              int64_t other) {
+    Fault& fault = faults->kinds[static_cast<int>(kind)];
+    const auto note = static_cast<unsigned long long>(position) << 32 |
+                      static_cast<unsigned long long>(static_cast<uint32_t>(value));
+    if (note < atomicMin(&fault.first, note)) fault.other = other;
+}
+
+// Whether `value` is in [lowest, rows); leaves a note if not.
+__device__ inline bool row_exists(Faults* faults, FaultKind kind, int64_t position, int32_t value,
+                                  int32_t lowest, int64_t rows) {
+    if (value >= lowest && value < rows) return true;
+    report(faults, kind, position, value, rows - 1);
+    return false;
+}
+
+// Throws the first fault found in `faults` (host memory), if any.
+void throw_fault(const Faults& faults);
+
+}  // namespace vila::cuda

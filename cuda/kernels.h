@@ -1,0 +1,52 @@
+#pragma once
+
+// Every CUDA kernel's launcher by name; table.cpp puts them in the table. Each lives in the file of
+// its stem, and has the name of its CPU twin in tensor/cpu/.
+
+#include "tensor/kernels.h"
+
+namespace vila::cuda {
+
+void adamw(const AdamwArgs& args);
+void add(const BinaryArgs& args);
+void attention_forward(const AttentionForwardArgs& args);
+void attention_backward(const AttentionBackwardArgs& args);
+void copy(const CopyArgs& args);
+void embedding_forward(const EmbeddingForwardArgs& args);
+void embedding_backward(const EmbeddingBackwardArgs& args);
+void exp(const ExpArgs& args);
+void fill(const FillArgs& args);
+void gather_rows(const GatherRowsArgs& args);
+void gelu_forward(const GeluForwardArgs& args);
+void gelu_backward(const GeluBackwardArgs& args);
+void l2_normalize_forward(const L2NormalizeForwardArgs& args);
+void l2_normalize_backward(const L2NormalizeBackwardArgs& args);
+void layer_norm_forward(const LayerNormForwardArgs& args);
+void layer_norm_backward(const LayerNormBackwardArgs& args);
+void linear_cross_entropy(const LinearCrossEntropyArgs& args);
+void matmul(const MatmulArgs& args);
+void mean_rows_forward(const MeanRowsForwardArgs& args);
+void mean_rows_backward(const MeanRowsBackwardArgs& args);
+void merge_tokens(const MergeTokensArgs& args);
+void mul(const BinaryArgs& args);
+void patchify(const PatchifyArgs& args);
+void rms_norm_forward(const RmsNormForwardArgs& args);
+void rms_norm_backward(const RmsNormBackwardArgs& args);
+void rope(const RopeArgs& args);
+void scale(const ScaleArgs& args);
+void scatter_add_rows(const ScatterAddRowsArgs& args);
+void scatter_rows(const ScatterRowsArgs& args);
+void softmax_forward(const SoftmaxForwardArgs& args);
+void softmax_backward(const SoftmaxBackwardArgs& args);
+void sum_squares(const SumSquaresArgs& args);
+void sum_to(const SumToArgs& args);
+void swiglu_forward(const SwigluForwardArgs& args);
+void swiglu_backward(const SwigluBackwardArgs& args);
+
+// The filled table, table.cpp.
+const Kernels& table();
+
+// Whether this program holds code for the current GPU.
+bool has_kernel_image();
+
+}  // namespace vila::cuda

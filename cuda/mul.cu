@@ -1,0 +1,35 @@
+// y = a * b with broadcasting. One thread per element of y; three streams of memory.
+
+#include "cuda/elements.h"
+#include "cuda/kernels.h"
+#include "cuda/strided.h"
+
+namespace vila::cuda {
+
+namespace {
+
+template <typename T>
+struct Mul {
+    const T *a, *b;
+    T* y;
+    StridedPlan<2> plan;
+
+    __device__ void operator()(int64_t i) const {
+        y[i] = narrow<T>(widen(a[plan.offset(i, 0)]) * widen(b[plan.offset(i, 1)]));
+    }
+};
+
+}  // namespace
+
+void mul(const BinaryArgs& args) {
+    for_float("mul", args.y.dtype(), [&](auto zero) {
+        using T = decltype(zero);
+        const Shape& full = args.y.shape();
+        const auto plan = plan_strided<2>(full, {broadcast_strides(args.a.shape(), full),
+                                                 broadcast_strides(args.b.shape(), full)});
+        for_elements(device_of(args.y), args.y.numel(),
+                     Mul<T>{args.a.data<T>(), args.b.data<T>(), args.y.data<T>(), plan});
+    });
+}
+
+}  // namespace vila::cuda

@@ -1,0 +1,12 @@
+// Stands in for cuda_device.cpp in a program that was built without the CUDA toolkit.
+
+#include "cuda/cuda_device.h"
+#include "tensor/check.h"
+
+namespace vila {
+
+std::unique_ptr<Device> make_cuda_device(int index) {
+    throw Error(str("--device cuda:", index, ": this build has no CUDA; use --device cpu"));
+}
+
+}  // namespace vila

@@ -1,0 +1,49 @@
+#pragma once
+
+// Element types on the GPU: loaded to, and stored from, the type in which kernels compute.
+
+#include <cstdint>
+#include <cstring>
+
+#include "cuda/runtime.h"
+#include "tensor/cpu/dispatch.h"
+#include "tensor/dtype.h"
+
+namespace vila::cuda {
+
+// double for double, else float; and from a run-time dtype to f32, bf16 or f64.
+using cpu_kernels::compute_t;
+using cpu_kernels::for_float;
+
+__device__ inline float widen(float x) {
+    return x;
+}
+__device__ inline double widen(double x) {
+    return x;
+}
+__device__ inline float widen(BFloat16 x) {
+    return __uint_as_float(static_cast<unsigned int>(x.bits) << 16);
+}
+
+// Rounds to nearest, ties to even; keeps NaN a NaN. As BFloat16(float) does on the host.
+__device__ inline BFloat16 round_to_bf16(float x) {
+    const unsigned int bits = __float_as_uint(x);
+    BFloat16 y;
+    if ((bits & 0x7fffffffU) > 0x7f800000U) {
+        y.bits = static_cast<uint16_t>((bits >> 16) | 0x0040U);
+    } else {
+        y.bits = static_cast<uint16_t>((bits + 0x7fffU + ((bits >> 16) & 1U)) >> 16);
+    }
+    return y;
+}
+
+template <typename T, typename Compute>
+__device__ inline T narrow(Compute x) {
+    if constexpr (std::is_same_v<T, BFloat16>) {
+        return round_to_bf16(static_cast<float>(x));
+    } else {
+        return static_cast<T>(x);
+    }
+}
+
+}  // namespace vila::cuda

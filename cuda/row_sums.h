@@ -1,0 +1,63 @@
+#pragma once
+
+// y rows index += x rows, where an index may occur many times: the sum for a row of y is taken in
+// the order of the rows of x, without atomics, by the warp of the index's first occurrence.
+
+#include "cuda/fault.h"
+#include "cuda/rows.h"
+
+namespace vila::cuda {
+
+// Columns of one warp; wider rows are cut up, for more warps.
+constexpr int64_t kRowSumColumns = 256;
+
+template <typename T>
+struct AddRowsAt {
+    using Compute = compute_t<T>;
+    const T* x;
+    const int32_t* index;
+    Compute* y;
+    int64_t count, columns, rows, pieces;  // rows of x, columns, rows of y, pieces of a row
+    int32_t lowest;                        // 0, or -1 when that means "skip"
+    FaultKind kind;
+    Faults* faults;
+
+    // Of the 32 rows from `begin`: which have index `wanted`, one bit each.
+    __device__ unsigned int matches(int64_t begin, int lane, int32_t wanted) const {
+        const int64_t r = begin + lane;
+        return __ballot_sync(kAllLanes, r < count && index[r] == wanted ? 1 : 0);
+    }
+
+    __device__ void operator()(int64_t item, int lane) const {
+        const int64_t r = item / pieces;
+        const int32_t target = index[r];
+        if (!row_exists(faults, kind, r, target, lowest, rows) || target < 0) return;
+        for (int64_t begin = 0; begin < r; begin += kWarp) {
+            unsigned int before = matches(begin, lane, target);
+            if (r - begin < kWarp) before &= (1U << (r - begin)) - 1;
+            if (before != 0) return;
+        }
+        const int64_t first = item % pieces * kRowSumColumns;
+        const int64_t last = first + kRowSumColumns < columns ? first + kRowSumColumns : columns;
+        for (int64_t begin = r; begin < count; begin += kWarp)
+            for (unsigned int left = matches(begin, lane, target); left != 0; left &= left - 1) {
+                const T* x_row = x + (begin + __ffs(static_cast<int>(left)) - 1) * columns;
+                for (int64_t c = first + lane; c < last; c += kWarp)
+                    y[target * columns + c] += widen(x_row[c]);
+            }
+    }
+};
+
+// x (R, C) float, index (R) i32, y (M, C) f32 (or f64).
+template <typename T>
+void add_rows_at(const Tensor& x, const Tensor& index, const Tensor& y, int32_t lowest,
+                 FaultKind kind) {
+    CudaDevice& device = device_of(y);
+    const int64_t count = index.numel(), columns = y.size(1);
+    const int64_t pieces = ceil_div(columns, kRowSumColumns);
+    for_rows(device, count * pieces,
+             AddRowsAt<T>{x.data<T>(), index.data<int32_t>(), y.data<compute_t<T>>(), count,
+                          columns, y.size(0), pieces, lowest, kind, device.faults()});
+}
+
+}  // namespace vila::cuda

@@ -1,0 +1,17 @@
+#pragma once
+
+// CUDA's runtime library with errors as exceptions.
+
+#include <cuda_runtime.h>
+
+#include "tensor/check.h"
+
+// Throws Error with the call's text, its place, and CUDA's name and words for the error.
+#define VILA_CUDA_CHECK(call)                                                             \
+    do {                                                                                  \
+        const cudaError_t vila_cuda_error = (call);                                       \
+        if (vila_cuda_error != cudaSuccess)                                               \
+            throw ::vila::Error(::vila::str(#call, " at ", __FILE__, ":", __LINE__, ": ", \
+                                            cudaGetErrorName(vila_cuda_error), ": ",      \
+                                            cudaGetErrorString(vila_cuda_error)));        \
+    } while (false)

@@ -1,0 +1,65 @@
+// y = x summed along broadcast axes. The axes of x fall in two groups, those that y keeps and those
+// that it sums; an element of y is one sum of sums.h.
+
+#include "cuda/kernels.h"
+#include "cuda/strided.h"
+#include "cuda/sums.h"
+
+namespace vila::cuda {
+
+namespace {
+
+template <typename T>
+struct Term {
+    const T* x;
+    StridedPlan<1> kept, summed;
+
+    __device__ compute_t<T> operator()(int64_t o, int64_t r) const {
+        return widen(x[kept.offset(o, 0) + summed.offset(r, 0)]);
+    }
+};
+
+template <typename T, typename Y>
+struct Store {
+    Y* y;
+    bool accumulate;
+
+    __device__ void operator()(int64_t o, compute_t<T> total) const {
+        using Compute = std::common_type_t<compute_t<T>, compute_t<Y>>;
+        const auto sum = static_cast<Compute>(total);
+        y[o] = narrow<Y>(accumulate ? static_cast<Compute>(widen(y[o])) + sum : sum);
+    }
+};
+
+// The axes of x that y keeps (or sums), with x's strides.
+StridedPlan<1> plan_axes(const Shape& x, const Shape& y, bool kept) {
+    const Shape strides = x.row_major_strides(), own = broadcast_strides(y, x);
+    Shape extents, steps;
+    for (int axis = 0; axis < x.rank(); ++axis) {
+        if ((own[axis] != 0) != kept) continue;
+        extents.push_back(x[axis]);
+        steps.push_back(strides[axis]);
+    }
+    return plan_strided<1>(extents, {steps});
+}
+
+}  // namespace
+
+void sum_to(const SumToArgs& args) {
+    const Shape &x = args.x.shape(), &y = args.y.shape();
+    const StridedPlan<1> kept = plan_axes(x, y, true), summed = plan_axes(x, y, false);
+    const int64_t outputs = y.numel(), count = outputs == 0 ? 0 : x.numel() / outputs;
+    const bool along_outputs = x.rank() > 0 && broadcast_strides(y, x)[-1] != 0;
+    for_float("sum_to", args.x.dtype(), [&](auto x_zero) {
+        for_float("sum_to", args.y.dtype(), [&](auto y_zero) {
+            using T = decltype(x_zero);
+            using Y = decltype(y_zero);
+            sum_terms<compute_t<T>>(device_of(args.y),
+                                    along_outputs ? Neighbours::Outputs : Neighbours::Terms,
+                                    outputs, count, Term<T>{args.x.data<T>(), kept, summed},
+                                    Store<T, Y>{args.y.data<Y>(), args.accumulate});
+        });
+    });
+}
+
+}  // namespace vila::cuda

@@ -1,0 +1,39 @@
+#pragma once
+
+// The emulated machine, as tests set it up: which GPU it says it has, and what fails.
+
+#include <cstdint>
+
+#include "tests/cuda_emulation/launch.h"
+#include "tests/cuda_emulation/memory.h"
+
+namespace vila::emulation {
+
+struct Machine {
+    cudaError_t count_result = cudaSuccess;  // what asking for the number of GPUs gives
+    int devices = 1;
+    int driver_version = 13000, runtime_version = 13000;
+    int major = 9, minor = 0;
+    bool has_kernel_image = true;  // whether the binary holds code for this GPU
+    int64_t memory_bytes = int64_t{8} << 30;
+
+    // What happened so far.
+    int64_t used_bytes = 0;   // in device memory
+    int64_t allocations = 0;  // calls of cudaMalloc that gave memory
+    int64_t launches = 0;
+    bool guards_damaged = false;  // of memory that was freed
+};
+
+// The machine of this OS thread.
+Machine& machine();
+
+// Whether something wrote before or behind a block of device memory, freed or alive.
+bool device_memory_damaged();
+
+// In which order the launches of a stream run their threads.
+void set_thread_order(cudaStream_t stream, ThreadOrder order, uint64_t seed = 1);
+ThreadOrder thread_order(cudaStream_t stream);
+// A new number for each launch of a stream that runs in random order.
+uint64_t next_seed(cudaStream_t stream);
+
+}  // namespace vila::emulation

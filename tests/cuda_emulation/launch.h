@@ -1,0 +1,76 @@
+#pragma once
+
+// Built-in variables and kernel launches of the emulation; included by cuda_runtime.h.
+
+#include <cstdint>
+#include <functional>
+
+#include "tests/cuda_emulation/memory.h"
+
+struct uint3 {
+    unsigned int x = 0, y = 0, z = 0;
+};
+
+struct dim3 {
+    unsigned int x, y, z;
+    constexpr dim3(unsigned int x_extent = 1, unsigned int y_extent = 1, unsigned int z_extent = 1)
+        : x(x_extent), y(y_extent), z(z_extent) {}
+};
+
+struct cudaLaunchAttribute;
+
+struct cudaLaunchConfig_t {
+    dim3 gridDim, blockDim;
+    size_t dynamicSmemBytes = 0;
+    cudaStream_t stream = nullptr;
+    cudaLaunchAttribute* attrs = nullptr;
+    unsigned int numAttrs = 0;
+};
+
+namespace vila::emulation {
+
+// What a thread that cannot go on waits for.
+enum class Wait { Nothing, Barrier, Shuffle, Ballot, SyncWarp, End };
+
+// One thread of the block that runs.
+struct ThreadState {
+    uint3 index, block;
+    dim3 block_extent, grid_extent;
+    int lane = 0;
+
+    Wait wait = Wait::Nothing;
+    const char* file = "";  // where it waits
+    int line = 0;
+    unsigned int mask = 0;  // lanes of its warp operation
+    int source = 0;         // the lane a shuffle reads
+    uint64_t value = 0;     // given to a warp operation, then its result
+};
+
+// The thread that runs; a built-in variable of CUDA, and like it reached from everywhere.
+inline thread_local constinit ThreadState* running_thread = nullptr;
+
+// The order in which the threads of a block, and the blocks of a grid, get their turns. A kernel
+// without races computes the same bits in all of them.
+enum class ThreadOrder { Forward, Reversed, Random };
+
+// The most dynamic shared memory a block may ask for (227 KiB, as on compute capability 9.0).
+constexpr size_t kMostSharedBytes = 232448;
+
+// Runs `body` once per thread of the grid. Throws when the kernel breaks a rule.
+void run_grid(const cudaLaunchConfig_t& config, const std::function<void()>& body);
+
+}  // namespace vila::emulation
+
+// NOLINTBEGIN: names are CUDA's.
+#define threadIdx (::vila::emulation::running_thread->index)
+#define blockIdx (::vila::emulation::running_thread->block)
+#define blockDim (::vila::emulation::running_thread->block_extent)
+#define gridDim (::vila::emulation::running_thread->grid_extent)
+// NOLINTEND
+
+template <typename... Parameters, typename... Arguments>
+cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t* config, void (*kernel)(Parameters...),
+                               Arguments&&... arguments) {
+    vila::emulation::run_grid(*config, [&] { kernel(arguments...); });
+    return cudaSuccess;
+}

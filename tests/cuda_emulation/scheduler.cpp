@@ -1,0 +1,235 @@
+// The scheduler behind a launch: blocks one after another; in a block, threads take turns in the
+// chosen order, each until it waits or ends. After a round, whoever can be served is: a barrier
+// when all threads of the block wait at it, a warp operation when all lanes of its mask do.
+
+#include <algorithm>
+#include <cstring>
+#include <memory>
+#include <mutex>
+#include <numeric>
+#include <random>
+#include <vector>
+
+#include "tensor/check.h"
+#include "tests/cuda_emulation/device.h"
+#include "tests/cuda_emulation/fiber.h"
+#include "tests/cuda_emulation/warp.h"
+
+// What cuda/shared.h declares; one block runs at a time, so there is one. Behind it, guard bytes.
+namespace vila::cuda {
+extern unsigned char dynamic_shared_memory[];
+alignas(128) unsigned char dynamic_shared_memory[emulation::kMostSharedBytes + 256];
+}  // namespace vila::cuda
+
+namespace vila::emulation {
+
+namespace {
+
+constexpr size_t kSharedGuard = 256;
+constexpr unsigned char kSharedSentinel = 0x5a;
+constexpr unsigned int kMostThreads = 1024;
+
+// One grid at a time, also when several OS threads launch.
+std::mutex& one_grid() {
+    static std::mutex mutex;
+    return mutex;
+}
+
+// Fibers are kept: their stacks are what costs.
+std::vector<std::unique_ptr<Fiber>>& fibers() {
+    thread_local std::vector<std::unique_ptr<Fiber>> kept;
+    return kept;
+}
+
+// 0 to count - 1 in the chosen order.
+std::vector<int64_t> turns(int64_t count, ThreadOrder order, std::mt19937_64& random) {
+    std::vector<int64_t> sequence(static_cast<size_t>(count));
+    std::iota(sequence.begin(), sequence.end(), int64_t{0});
+    if (order == ThreadOrder::Reversed) std::reverse(sequence.begin(), sequence.end());
+    if (order == ThreadOrder::Random) std::shuffle(sequence.begin(), sequence.end(), random);
+    return sequence;
+}
+
+uint3 coordinates(int64_t index, const dim3& extent) {
+    const auto i = static_cast<uint64_t>(index);
+    return {static_cast<unsigned int>(i % extent.x),
+            static_cast<unsigned int>(i / extent.x % extent.y),
+            static_cast<unsigned int>(i / extent.x / extent.y)};
+}
+
+const char* wait_name(Wait wait) {
+    constexpr const char* kNames[] = {"nothing",       "__syncthreads", "a shuffle",
+                                      "a warp's vote", "__syncwarp",    "no more: it has ended"};
+    return kNames[static_cast<int>(wait)];
+}
+
+std::string describe(const ThreadState& thread) {
+    if (thread.wait == Wait::End)
+        return str("thread ", thread.index.x, ",", thread.index.y, " has ended");
+    return str("thread ", thread.index.x, ",", thread.index.y, " waits at ", wait_name(thread.wait),
+               " (", thread.file, ":", thread.line, ")");
+}
+
+bool same_place(const ThreadState& a, const ThreadState& b) {
+    return a.wait == b.wait && a.line == b.line && std::strcmp(a.file, b.file) == 0;
+}
+
+class Block {
+  public:
+    Block(const cudaLaunchConfig_t& config, const std::function<void()>& body)
+        : config_(config), body_(body) {
+        const dim3& extent = config.blockDim;
+        threads_.resize(static_cast<size_t>(extent.x) * extent.y * extent.z);
+        while (fibers().size() < threads_.size()) fibers().push_back(std::make_unique<Fiber>());
+    }
+
+    void run(const uint3& block, const std::vector<int64_t>& order) {
+        start(block);
+        size_t ended = 0;
+        while (ended < threads_.size()) {
+            bool moved = false;
+            for (const int64_t t : order) {
+                if (threads_[t].wait != Wait::Nothing) continue;
+                moved = true;
+                running_thread = &threads_[t];
+                if (fibers()[t]->run()) {
+                    threads_[t].wait = Wait::End;
+                    ++ended;
+                }
+            }
+            running_thread = nullptr;
+            serve_warps();
+            serve_barrier(ended);
+            VILA_CHECK(moved, "emulated block ", block.x, ",", block.y, ",", block.z,
+                       " is stuck: ", stuck());
+        }
+        check_shared(block);
+    }
+
+  private:
+    void start(const uint3& block) {
+        std::memset(cuda::dynamic_shared_memory, 0xff, config_.dynamicSmemBytes);
+        std::memset(cuda::dynamic_shared_memory + config_.dynamicSmemBytes, kSharedSentinel,
+                    kSharedGuard);
+        for (size_t t = 0; t < threads_.size(); ++t) {
+            threads_[t] = {};
+            threads_[t].index = coordinates(static_cast<int64_t>(t), config_.blockDim);
+            threads_[t].block = block;
+            threads_[t].block_extent = config_.blockDim;
+            threads_[t].grid_extent = config_.gridDim;
+            threads_[t].lane = static_cast<int>(t % 32);
+            fibers()[t]->start(body_);
+        }
+    }
+
+    void serve_barrier(size_t ended) {
+        for (const ThreadState& thread : threads_)
+            if (thread.wait != Wait::Barrier || !same_place(thread, threads_[0])) return;
+        VILA_ASSERT(ended == 0);
+        for (ThreadState& thread : threads_) thread.wait = Wait::Nothing;
+    }
+
+    void serve_warps() {
+        for (size_t first = 0; first < threads_.size(); first += 32)
+            for (size_t t = first; t < std::min(first + 32, threads_.size()); ++t)
+                if (is_warp_wait(threads_[t].wait)) serve_mask(first, threads_[t]);
+    }
+
+    static bool is_warp_wait(Wait wait) {
+        return wait == Wait::Shuffle || wait == Wait::Ballot || wait == Wait::SyncWarp;
+    }
+
+    // Serves the operation that `thread` waits for if all lanes of its mask have come.
+    void serve_mask(size_t first, const ThreadState& thread) {
+        const unsigned int mask = thread.mask;
+        VILA_CHECK((mask >> thread.lane & 1U) != 0, "emulated kernel: ", describe(thread),
+                   ", but its own lane is not in the mask ", mask);
+        for (size_t lane = 0; lane < 32; ++lane) {
+            if ((mask >> lane & 1U) == 0) continue;
+            VILA_CHECK(first + lane < threads_.size(), "emulated kernel: ", describe(thread),
+                       " for lane ", lane, ", which the block does not have");
+            const ThreadState& other = threads_[first + lane];
+            VILA_CHECK(other.wait != Wait::End, "emulated kernel: ", describe(thread), " for lane ",
+                       lane, ", which has ended");
+            if (!same_place(other, thread) || other.mask != mask) return;
+        }
+        deliver(first, mask, thread.wait);
+    }
+
+    // All lanes of the mask get their results and may go on.
+    void deliver(size_t first, unsigned int mask, Wait what) {
+        uint64_t given[32] = {};
+        uint64_t votes = 0;
+        for (size_t lane = 0; lane < 32; ++lane) {
+            if ((mask >> lane & 1U) == 0) continue;
+            given[lane] = threads_[first + lane].value;
+            votes |= (given[lane] & 1U) << lane;
+        }
+        for (size_t lane = 0; lane < 32; ++lane) {
+            if ((mask >> lane & 1U) == 0) continue;
+            ThreadState& thread = threads_[first + lane];
+            VILA_CHECK(what != Wait::Shuffle || (mask >> thread.source & 1U) != 0,
+                       "emulated kernel: ", describe(thread), " and reads lane ", thread.source,
+                       ", which is not in the mask");
+            thread.value = what == Wait::Shuffle ? given[thread.source] : votes;
+            thread.wait = Wait::Nothing;
+        }
+    }
+
+    // One thread for each different thing that is waited for.
+    std::string stuck() const {
+        std::string text = describe(threads_[0]);
+        for (const ThreadState& thread : threads_)
+            if (!same_place(thread, threads_[0])) return text + ", " + describe(thread);
+        return text;
+    }
+
+    void check_shared(const uint3& block) const {
+        for (size_t i = 0; i < kSharedGuard; ++i)
+            VILA_CHECK(cuda::dynamic_shared_memory[config_.dynamicSmemBytes + i] == kSharedSentinel,
+                       "emulated block ", block.x, ",", block.y, ",", block.z, " wrote behind the ",
+                       config_.dynamicSmemBytes,
+                       " bytes of shared memory that its launch asked for");
+    }
+
+    const cudaLaunchConfig_t& config_;
+    const std::function<void()>& body_;
+    std::vector<ThreadState> threads_;
+};
+
+}  // namespace
+
+void wait_for(Wait what, const char* file, int line) {
+    ThreadState& thread = *running_thread;
+    thread.wait = what;
+    thread.file = file;
+    thread.line = line;
+    // The fiber of a thread has its number.
+    const size_t number =
+        thread.index.x +
+        static_cast<size_t>(thread.block_extent.x) *
+            (thread.index.y + static_cast<size_t>(thread.block_extent.y) * thread.index.z);
+    fibers()[number]->leave();
+}
+
+void run_grid(const cudaLaunchConfig_t& config, const std::function<void()>& body) {
+    const dim3 &block = config.blockDim, &grid = config.gridDim;
+    const uint64_t threads = uint64_t{block.x} * block.y * block.z;
+    VILA_CHECK(threads >= 1 && threads <= kMostThreads && block.z <= 64, "emulated launch of ",
+               threads, " threads a block: expected 1 to ", kMostThreads);
+    VILA_CHECK(grid.x >= 1 && grid.x <= 0x7fffffffU && grid.y >= 1 && grid.y <= 65535 &&
+                   grid.z >= 1 && grid.z <= 65535,
+               "emulated launch of ", grid.x, " x ", grid.y, " x ", grid.z, " blocks");
+    VILA_CHECK(config.dynamicSmemBytes <= kMostSharedBytes, "emulated launch with ",
+               config.dynamicSmemBytes, " bytes of shared memory: a block has ", kMostSharedBytes);
+    const std::lock_guard lock(one_grid());
+    ++machine().launches;
+    const ThreadOrder order = thread_order(config.stream);
+    std::mt19937_64 random(order == ThreadOrder::Random ? next_seed(config.stream) : 0);
+    const auto blocks = static_cast<int64_t>(uint64_t{grid.x} * grid.y * grid.z);
+    Block runner(config, body);
+    for (const int64_t b : turns(blocks, order, random))
+        runner.run(coordinates(b, grid), turns(static_cast<int64_t>(threads), order, random));
+}
+
+}  // namespace vila::emulation
