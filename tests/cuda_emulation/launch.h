@@ -34,8 +34,8 @@ enum class Wait { Nothing, Barrier, Shuffle, Ballot, SyncWarp, End };
 
 // One thread of the block that runs.
 struct ThreadState {
-    uint3 index, block;
-    dim3 block_extent, grid_extent;
+    uint3 index;
+    size_t number = 0;  // in its block
     int lane = 0;
 
     Wait wait = Wait::Nothing;
@@ -46,7 +46,7 @@ struct ThreadState {
     uint64_t value = 0;     // given to a warp operation, then its result
 };
 
-// The thread that runs; a built-in variable of CUDA, and like it reached from everywhere.
+// The thread that runs; like CUDA's built-in variables below it is reached from everywhere.
 inline thread_local constinit ThreadState* running_thread = nullptr;
 
 // The order in which the threads of a block, and the blocks of a grid, get their turns. A kernel
@@ -61,12 +61,9 @@ void run_grid(const cudaLaunchConfig_t& config, const std::function<void()>& bod
 
 }  // namespace vila::emulation
 
-// NOLINTBEGIN: names are CUDA's.
-#define threadIdx (::vila::emulation::running_thread->index)
-#define blockIdx (::vila::emulation::running_thread->block)
-#define blockDim (::vila::emulation::running_thread->block_extent)
-#define gridDim (::vila::emulation::running_thread->grid_extent)
-// NOLINTEND
+// CUDA's built-in variables, set by the scheduler for the thread that runs.
+inline thread_local constinit uint3 threadIdx = {}, blockIdx = {};
+inline thread_local constinit dim3 blockDim = {}, gridDim = {};
 
 template <typename... Parameters, typename... Arguments>
 cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t* config, void (*kernel)(Parameters...),

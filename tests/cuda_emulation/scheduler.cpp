@@ -92,6 +92,7 @@ class Block {
                 if (threads_[t].wait != Wait::Nothing) continue;
                 moved = true;
                 running_thread = &threads_[t];
+                threadIdx = threads_[t].index;
                 if (fibers()[t]->run()) {
                     threads_[t].wait = Wait::End;
                     ++ended;
@@ -108,15 +109,16 @@ class Block {
 
   private:
     void start(const uint3& block) {
+        blockIdx = block;
+        blockDim = config_.blockDim;
+        gridDim = config_.gridDim;
         std::memset(cuda::dynamic_shared_memory, 0xff, config_.dynamicSmemBytes);
         std::memset(cuda::dynamic_shared_memory + config_.dynamicSmemBytes, kSharedSentinel,
                     kSharedGuard);
         for (size_t t = 0; t < threads_.size(); ++t) {
             threads_[t] = {};
             threads_[t].index = coordinates(static_cast<int64_t>(t), config_.blockDim);
-            threads_[t].block = block;
-            threads_[t].block_extent = config_.blockDim;
-            threads_[t].grid_extent = config_.gridDim;
+            threads_[t].number = t;
             threads_[t].lane = static_cast<int>(t % 32);
             fibers()[t]->start(body_);
         }
@@ -204,12 +206,7 @@ void wait_for(Wait what, const char* file, int line) {
     thread.wait = what;
     thread.file = file;
     thread.line = line;
-    // The fiber of a thread has its number.
-    const size_t number =
-        thread.index.x +
-        static_cast<size_t>(thread.block_extent.x) *
-            (thread.index.y + static_cast<size_t>(thread.block_extent.y) * thread.index.z);
-    fibers()[number]->leave();
+    fibers()[thread.number]->leave();
 }
 
 void run_grid(const cudaLaunchConfig_t& config, const std::function<void()>& body) {
