@@ -43,6 +43,8 @@ class CudaDevice : public Device {
     // Kernel launches are asynchronous, and so are their errors. With this every launch is waited
     // for and its errors are thrown where it is: for tests and debugging.
     bool waits_for_launches = false;
+    // How many logits linear_cross_entropy keeps at once: 256 MiB of f32. Tests lower it.
+    int64_t logits_at_once = int64_t{64} << 20;
     // What launch() calls after each launch.
     void launched();
     // Makes this the GPU that the calling thread speaks to.

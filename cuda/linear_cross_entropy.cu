@@ -22,9 +22,7 @@ namespace {
 
 constexpr int kThreads = 256;
 constexpr int kWarps = kThreads / kWarp;
-// What the logits of a chunk of rows may take, in numbers: 256 MiB of f32. More if that were fewer
-// than 128 rows, as every chunk reads all of weight.
-constexpr int64_t kChunkNumbers = int64_t{64} << 20;
+// A chunk has at least so many rows, as every chunk reads all of weight.
 constexpr int64_t kChunkRows = 128;
 
 template <typename Compute>
@@ -128,7 +126,8 @@ void linear_cross_entropy(const LinearCrossEntropyArgs& args) {
     if (rows == 0) return;
     for_float("linear_cross_entropy", args.hidden.dtype(), [&](auto zero) {
         using T = decltype(zero);
-        const int64_t chunk = std::min(rows, std::max(kChunkRows, kChunkNumbers / vocab));
+        const int64_t most = device_of(args.hidden).logits_at_once;
+        const int64_t chunk = std::min(rows, std::max(kChunkRows, most / vocab));
         const Tensor logits =
             Tensor::empty(args.hidden.device(), {chunk, vocab}, dtype_of<compute_t<T>>);
         for (int64_t begin = 0; begin < rows; begin += chunk)

@@ -81,4 +81,8 @@ std::vector<Isa> GuardedDevice::levels() {
     return levels;
 }
 
+bool GuardedDevice::slow() {
+    return false;
+}
+
 }  // namespace vila::testing

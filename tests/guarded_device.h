@@ -35,6 +35,8 @@ class GuardedDevice {
 
     // What makes a difference to kernels and exists on this machine, least first.
     static std::vector<Isa> levels();
+    // Whether an operation takes so long that tests should try fewer and smaller ones.
+    static bool slow();
 
   private:
     class Guarded;

@@ -15,6 +15,7 @@
 #endif
 #if defined(VILA_ADDRESS_SANITIZER)
 #include <sanitizer/asan_interface.h>
+#include <sanitizer/common_interface_defs.h>
 #endif
 
 #if !defined(__x86_64__)
@@ -27,6 +28,32 @@ namespace {
 
 // Kernels hold little on their stacks; sanitizers multiply it. Only pages that are touched exist.
 constexpr size_t kStackBytes = size_t{128} << 10;
+
+// Where the stack of fiber `number` begins, below the end of its memory: see fiber.h.
+size_t stack_begin(size_t number) {
+    constexpr size_t kPlaces = 64, kStep = 192;
+    return kStackBytes - 64 - number % kPlaces * kStep;
+}
+
+// AddressSanitizer is told of every change of stack, and where the other one is.
+struct StackChange {
+    void* fake_frames = nullptr;  // of the stack that is left
+    const void* bottom = nullptr;
+    size_t bytes = 0;
+};
+void leaves_stack([[maybe_unused]] StackChange& left, [[maybe_unused]] const void* bottom,
+                  [[maybe_unused]] size_t bytes, [[maybe_unused]] bool for_good = false) {
+#if defined(VILA_ADDRESS_SANITIZER)
+    __sanitizer_start_switch_fiber(for_good ? nullptr : &left.fake_frames, bottom, bytes);
+#endif
+}
+// `came_from`: filled with the stack that was left for this one.
+void entered_stack([[maybe_unused]] const StackChange& entered,
+                   [[maybe_unused]] StackChange& came_from) {
+#if defined(VILA_ADDRESS_SANITIZER)
+    __sanitizer_finish_switch_fiber(entered.fake_frames, &came_from.bottom, &came_from.bytes);
+#endif
+}
 
 // Frames that were left for good are still marked as somebody's variables.
 void unpoison([[maybe_unused]] void* stack) {
@@ -75,12 +102,14 @@ extern "C" void vila_enter_fiber();
 
 struct Fiber::Context {
     char* stack = nullptr;
+    size_t begin = 0;
+    StackChange fiber, caller;
     void* fiber_pointer = nullptr;
     void* caller_pointer = nullptr;
 
     // Lays out what vila_switch_stack pops: rbx holds the fiber, rbp the function to call.
     void prepare(void (*function)(Fiber*), Fiber* fiber) {
-        auto* top = reinterpret_cast<void**>(stack + kStackBytes - 64);
+        auto* top = reinterpret_cast<void**>(stack + begin);
         void** frame = top - 7;
         frame[0] = frame[1] = frame[2] = frame[3] = nullptr;  // r15 to r12
         frame[4] = fiber;
@@ -96,6 +125,8 @@ struct Fiber::Context {
 
 struct Fiber::Context {
     char* stack = nullptr;
+    size_t begin = 0;
+    StackChange fiber, caller;
     ucontext_t fiber_context{}, caller_context{};
 
     static void enter_halves(unsigned int low, unsigned int high, unsigned int function_low,
@@ -108,7 +139,7 @@ struct Fiber::Context {
     void prepare(void (*function)(Fiber*), Fiber* fiber) {
         getcontext(&fiber_context);
         fiber_context.uc_stack.ss_sp = stack;
-        fiber_context.uc_stack.ss_size = kStackBytes;
+        fiber_context.uc_stack.ss_size = begin;
         fiber_context.uc_link = nullptr;
         const auto whole = reinterpret_cast<uint64_t>(fiber);
         const auto target = reinterpret_cast<uint64_t>(function);
@@ -122,11 +153,12 @@ struct Fiber::Context {
 
 #endif
 
-Fiber::Fiber() : context_(std::make_unique<Context>()) {
+Fiber::Fiber(size_t number) : context_(std::make_unique<Context>()) {
     void* memory = mmap(nullptr, kStackBytes, PROT_READ | PROT_WRITE,
                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     VILA_CHECK(memory != MAP_FAILED, "no memory for the stack of an emulated thread");
     context_->stack = static_cast<char*>(memory);
+    context_->begin = stack_begin(number);
 }
 
 Fiber::~Fiber() {
@@ -143,18 +175,28 @@ void Fiber::start(const std::function<void()>& body) {
 
 bool Fiber::run() {
     VILA_ASSERT(!ended_);
-    context_->to_fiber();
+    Context& c = *context_;
+    leaves_stack(c.caller, c.stack, kStackBytes);
+    c.to_fiber();
+    StackChange fiber_stack;
+    entered_stack(c.caller, fiber_stack);
     return ended_;
 }
 
 void Fiber::leave() {
-    context_->to_caller();
+    Context& c = *context_;
+    leaves_stack(c.fiber, c.caller.bottom, c.caller.bytes);
+    c.to_caller();
+    entered_stack(c.fiber, c.caller);
 }
 
 void Fiber::enter(Fiber* fiber) {
+    Context& c = *fiber->context_;
+    entered_stack({}, c.caller);
     (*fiber->body_)();
     fiber->ended_ = true;
-    fiber->context_->to_caller();
+    leaves_stack(c.fiber, c.caller.bottom, c.caller.bytes, true);
+    c.to_caller();
 }
 
 }  // namespace vila::emulation

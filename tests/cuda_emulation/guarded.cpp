@@ -10,6 +10,7 @@ class GuardedDevice::Guarded final : public cuda::CudaDevice {
   public:
     explicit Guarded(int threads) : CudaDevice(0) {
         waits_for_launches = true;
+        logits_at_once = 1 << 12;
         constexpr emulation::ThreadOrder kOrders[] = {emulation::ThreadOrder::Forward,
                                                       emulation::ThreadOrder::Reversed,
                                                       emulation::ThreadOrder::Random};
@@ -50,6 +51,10 @@ bool GuardedDevice::damaged() const {
 
 std::vector<Isa> GuardedDevice::levels() {
     return {Isa::Avx512Bf16};
+}
+
+bool GuardedDevice::slow() {
+    return true;
 }
 
 }  // namespace vila::testing

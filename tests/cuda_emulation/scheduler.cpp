@@ -71,7 +71,8 @@ std::string describe(const ThreadState& thread) {
 }
 
 bool same_place(const ThreadState& a, const ThreadState& b) {
-    return a.wait == b.wait && a.line == b.line && std::strcmp(a.file, b.file) == 0;
+    return a.wait == b.wait && a.line == b.line &&
+           (a.file == b.file || std::strcmp(a.file, b.file) == 0);
 }
 
 class Block {
@@ -80,7 +81,8 @@ class Block {
         : config_(config), body_(body) {
         const dim3& extent = config.blockDim;
         threads_.resize(static_cast<size_t>(extent.x) * extent.y * extent.z);
-        while (fibers().size() < threads_.size()) fibers().push_back(std::make_unique<Fiber>());
+        while (fibers().size() < threads_.size())
+            fibers().push_back(std::make_unique<Fiber>(fibers().size()));
     }
 
     void run(const uint3& block, const std::vector<int64_t>& order) {
