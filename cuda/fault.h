@@ -4,9 +4,10 @@
 // kernels that follow them. A kernel cannot throw: it leaves a note here, goes on without following
 // the number, and the device throws when the host next waits for it.
 
-#include <cstdint>
+//
+// Here is the note; row_exists.h leaves it.
 
-#include "cuda/runtime.h"
+#include <cstdint>
 
 namespace vila::cuda {
 
@@ -37,22 +38,6 @@ constexpr unsigned long long kNoFault = ~0ULL;
 struct Faults {
     Fault kinds[static_cast<int>(FaultKind::Count)];
 };
-
-__device__ inline void report(Faults* faults, FaultKind kind, int64_t position, int32_t value,
-                              int64_t other) {
-    Fault& fault = faults->kinds[static_cast<int>(kind)];
-    const auto note = static_cast<unsigned long long>(position) << 32 |
-                      static_cast<unsigned long long>(static_cast<uint32_t>(value));
-    if (note < atomicMin(&fault.first, note)) fault.other = other;
-}
-
-// Whether `value` is in [lowest, rows); leaves a note if not.
-__device__ inline bool row_exists(Faults* faults, FaultKind kind, int64_t position, int32_t value,
-                                  int32_t lowest, int64_t rows) {
-    if (value >= lowest && value < rows) return true;
-    report(faults, kind, position, value, rows - 1);
-    return false;
-}
 
 // Throws the first fault found in `faults` (host memory), if any.
 void throw_fault(const Faults& faults);

@@ -1,8 +1,8 @@
 // y rows = x rows index; -1 gives zeros. One thread per element.
 
 #include "cuda/elements.h"
-#include "cuda/fault.h"
 #include "cuda/kernels.h"
+#include "cuda/row_exists.h"
 
 namespace vila::cuda {
 

@@ -9,10 +9,10 @@
 
 #include <algorithm>
 
-#include "cuda/fault.h"
 #include "cuda/gemm.h"
 #include "cuda/kernels.h"
 #include "cuda/math.h"
+#include "cuda/row_exists.h"
 #include "cuda/rows.h"
 #include "cuda/shared.h"
 

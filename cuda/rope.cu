@@ -2,8 +2,8 @@
 // the angle of its row's position. One thread per pair, which reads both before it writes either.
 
 #include "cuda/elements.h"
-#include "cuda/fault.h"
 #include "cuda/kernels.h"
+#include "cuda/row_exists.h"
 
 namespace vila::cuda {
 

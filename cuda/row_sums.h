@@ -3,7 +3,7 @@
 // y rows index += x rows, where an index may occur many times: the sum for a row of y is taken in
 // the order of the rows of x, without atomics, by the warp of the index's first occurrence.
 
-#include "cuda/fault.h"
+#include "cuda/row_exists.h"
 #include "cuda/rows.h"
 
 namespace vila::cuda {

@@ -1,8 +1,8 @@
 // y rows index = x rows; zeros without x. One thread per element of those rows.
 
 #include "cuda/elements.h"
-#include "cuda/fault.h"
 #include "cuda/kernels.h"
+#include "cuda/row_exists.h"
 
 namespace vila::cuda {
 

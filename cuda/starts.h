@@ -3,7 +3,7 @@
 // Sequence starts that come with the data, checked on the GPU before a kernel follows them.
 
 #include "cuda/elements.h"
-#include "cuda/fault.h"
+#include "cuda/row_exists.h"
 
 namespace vila::cuda {
 
