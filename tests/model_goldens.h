@@ -70,8 +70,9 @@ struct OwnedSequence {
 // The three sequences of goldens/models/joined: no image, one, and three.
 class JoinedTest : public ModelTest {
   protected:
-    std::unique_ptr<VilaModel> load(DType dtype) {
-        return load_model(model_goldens() / "joined", *device, dtype);
+    std::unique_ptr<VilaModel> load(DType dtype) { return load(dtype, *device); }
+    static std::unique_ptr<VilaModel> load(DType dtype, Device& where) {
+        return load_model(model_goldens() / "joined", where, dtype);
     }
 
     OwnedSequence sequence(int index) {
@@ -86,13 +87,13 @@ class JoinedTest : public ModelTest {
         return result;
     }
 
-    // The named sequences end to end.
+    // The named sequences end to end, where the model is.
     Batch batch(const VilaModel& model, const std::vector<int>& indices) {
         std::vector<OwnedSequence> owned;
         for (const int index : indices) owned.push_back(sequence(index));
         std::vector<Sequence> sequences;
         for (const OwnedSequence& one : owned) sequences.push_back(one.get());
-        return make_batch(*device, sequences, model.config().tokens_per_image());
+        return make_batch(model.device(), sequences, model.config().tokens_per_image());
     }
 };
 
