@@ -30,8 +30,9 @@ Blocks& blocks() {
 }
 
 bool intact(const char* block, size_t bytes) {
+    const char *front = block - kGuard, *back = block + bytes;
     for (size_t i = 0; i < kGuard; ++i)
-        if (block[i - kGuard] != kSentinel || block[bytes + i] != kSentinel) return false;
+        if (front[i] != kSentinel || back[i] != kSentinel) return false;
     return true;
 }
 
