@@ -51,6 +51,7 @@ TEST(Flops, AreTheProductsOfForwardAndBackward) {
     const FlopCounter lm(model, {.llm = true, .projector = false, .vision_tower = false});
     EXPECT_DOUBLE_EQ(lm.step({.lengths = {5, 7}, .targets = 4, .images = 0, .encoded_images = 0}),
                      3 * (llm + attention + head));
+    EXPECT_DOUBLE_EQ(all.forward(work), llm + attention + head + projector + tower);
 }
 
 }  // namespace

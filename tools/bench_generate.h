@@ -1,7 +1,8 @@
 #pragma once
 
-// `vila bench generate --model DIR [--image FILE]`: a whole model answering, beside the limit of
-// decoding: every new token reads every weight of the language model and the cache once.
+// `vila bench generate --model DIR [--image FILE]`: a whole model answering, beside its two limits:
+// the prompt does arithmetic, and every new token reads every weight of the language model and the
+// cache once.
 
 #include <cstdint>
 #include <filesystem>
@@ -30,6 +31,8 @@ struct GenerateMeasurement {
     int64_t cache_bytes;         // of keys and values, for prompt and new tokens
     double load_seconds;         // opening the model
     double first_token_seconds;  // from the open model to the first token: pictures, tower, prompt
+    double prompt_flops;         // of tower, projector and language model on the way there
+    double prompt_share;         // of the faster of the two loops, multiply-adds or bf16 products
     double token_seconds;        // of each later one, median
     double limit_share;          // median of the pairwise shares of the stream read
     int64_t peak_process_bytes;  // largest resident set before the limit's own buffer was made

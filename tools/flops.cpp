@@ -15,7 +15,7 @@ double matrix_values(const nn::ParameterTable& table) {
     return values;
 }
 
-FlopCounter::FlopCounter(models::VilaModel& model, const models::Trainable& trainable)
+FlopCounter::FlopCounter(const models::VilaModel& model, const models::Trainable& trainable)
     : config_(model.config()),
       trainable_(trainable),
       llm_matrices_(matrix_values(model.llm_table())),
@@ -23,28 +23,38 @@ FlopCounter::FlopCounter(models::VilaModel& model, const models::Trainable& trai
       vision_matrices_(matrix_values(model.vision_table())) {}
 
 double FlopCounter::step(const StepWork& work) const {
+    // Forward, the gradient of the input, the gradient of the matrices.
+    return count(work, {.llm = 2.0 + (trainable_.llm ? 1.0 : 0.0),
+                        .attention = 3.0,
+                        .projector = 1.0 + (trainable_.projector ? 1.0 : 0.0) +
+                                     (trainable_.vision_tower ? 1.0 : 0.0),
+                        .vision = trainable_.vision_tower ? 3.0 : 1.0});
+}
+
+double FlopCounter::forward(const StepWork& work) const {
+    return count(work, {.llm = 1.0, .attention = 1.0, .projector = 1.0, .vision = 1.0});
+}
+
+double FlopCounter::count(const StepWork& work, const Passes& passes) const {
     const models::LlamaConfig& llm = config_.llm;
     double rows = 0.0, pairs = 0.0;
     for (const int64_t length : work.lengths) {
         rows += static_cast<double>(length);
         pairs += 0.5 * static_cast<double>(length) * static_cast<double>(length + 1);
     }
-    // Passes over a part: forward, the gradient of its input, the gradient of its matrices.
-    const double llm_passes = 2.0 + (trainable_.llm ? 1.0 : 0.0);
     const double head = static_cast<double>(llm.vocab_size * llm.hidden_size * work.targets);
     const auto heads_width = static_cast<double>(llm.num_attention_heads * llm.head_dim);
-    double flops = 2.0 * llm_passes * (llm_matrices_ * rows + head) +
-                   4.0 * 3.0 * heads_width * pairs * static_cast<double>(llm.num_hidden_layers);
+    double flops =
+        2.0 * passes.llm * (llm_matrices_ * rows + head) +
+        4.0 * passes.attention * heads_width * pairs * static_cast<double>(llm.num_hidden_layers);
     if (!config_.vision) return flops;
 
     const models::VisionConfig& vision = *config_.vision;
     const double tokens = static_cast<double>(work.images * config_.tokens_per_image());
-    const double projector_passes =
-        1.0 + (trainable_.projector ? 1.0 : 0.0) + (trainable_.vision_tower ? 1.0 : 0.0);
-    flops += 2.0 * projector_passes * projector_matrices_ * tokens;
+    flops += 2.0 * passes.projector * projector_matrices_ * tokens;
     const auto images = static_cast<double>(work.encoded_images);
     const auto positions = static_cast<double>(vision.num_positions());
-    flops += (trainable_.vision_tower ? 3.0 : 1.0) * images *
+    flops += passes.vision * images *
              (2.0 * vision_matrices_ * positions +
               4.0 * positions * positions *
                   static_cast<double>(vision.hidden_size * vision.num_hidden_layers));

@@ -1,7 +1,8 @@
 #pragma once
 
-// Floating-point operations of a training step, to say which share of the machine's peak it used.
-// The peak is that of f32 multiply-adds (bench_limits.h), whatever the dtype of the run.
+// Floating-point operations of a training step or a prompt, to say which share of the machine's
+// peak it used. The peak is that of f32 multiply-adds (bench_limits.h), whatever the dtype of the
+// run.
 //
 // A product with a matrix of W values costs 2 W a row: forward once, backward once for the gradient
 // of its input and once for that of the matrix, each where it is needed. Attention over T positions
@@ -26,10 +27,18 @@ struct StepWork {
 // Work done once for a model, so that a step is a few products.
 class FlopCounter {
   public:
-    FlopCounter(models::VilaModel& model, const models::Trainable& trainable);
+    FlopCounter(const models::VilaModel& model, const models::Trainable& trainable);
     double step(const StepWork& work) const;
+    // Forward only, as prefill does it.
+    double forward(const StepWork& work) const;
 
   private:
+    // How often each part's products are made; an image's tower and projector with it.
+    struct Passes {
+        double llm, attention, projector, vision;
+    };
+    double count(const StepWork& work, const Passes& passes) const;
+
     models::VilaConfig config_;
     models::Trainable trainable_;
     double llm_matrices_ = 0.0, projector_matrices_ = 0.0, vision_matrices_ = 0.0;  // values

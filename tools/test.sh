@@ -2,7 +2,7 @@
 # The whole proof on one machine: installs what is missing, builds, runs every test this machine can
 # run, and ends with the line "N passed, N failed, N skipped". Exits 1 if anything failed.
 #   tools/test.sh [tier...]     tiers: style unit mpi cli sanitizers aarch64 (all of them by default)
-#   VILA_FUZZ_SECONDS=60        how long the tier sanitizers runs each fuzz target (5 by default)
+#   VILA_FUZZ_SECONDS=5         how long the tier sanitizers runs each fuzz target (60 by default)
 set -u
 cd "$(dirname "$0")/.."
 tools/install_packages.sh tests || exit 1
@@ -94,7 +94,7 @@ cli_tier() {
     done
 }
 
-# A few seconds of random inputs, grown from the goldens and the corpus.
+# Random inputs, grown from the goldens and the corpus, until the time is up or one of them is a finding.
 fuzz() {  # target
     local seeds="$logs/seeds-$1" goldens=tests/goldens corpus=tests/fuzz/corpus/$1
     mkdir -p "$seeds" "$logs/found-$1"
@@ -111,15 +111,28 @@ fuzz() {  # target
     [ -d "$corpus" ] || corpus=
     local longest=16384
     [ "$1" != tokenizer_files ] || longest=40000
-    if UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 "build-asan/tests/fuzz_$1" "$logs/found-$1" "$seeds" $corpus \
-        -max_total_time="${VILA_FUZZ_SECONDS:-5}" -timeout=10 -rss_limit_mb=2560 -max_len="$longest" -verbosity=0 \
-        -print_final_stats=1 -artifact_prefix="${TMPDIR:-/tmp}/vila-fuzz-$1-" >"$logs/out" 2>&1; then
-        pass
-        echo "fuzz $1: $(grep -oE 'executed_units: *[0-9]+' "$logs/out" | grep -oE '[0-9]+') inputs"
-    else
-        fail "fuzz $1"
-        tail -n 40 "$logs/out"
-    fi
+    UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 "build-asan/tests/fuzz_$1" "$logs/found-$1" "$seeds" $corpus \
+        -max_total_time="${VILA_FUZZ_SECONDS:-60}" -timeout=10 -rss_limit_mb=2560 -max_len="$longest" -verbosity=0 \
+        -print_final_stats=1 -artifact_prefix="${TMPDIR:-/tmp}/vila-fuzz-$1-"
+}
+
+# The targets side by side, as many as there are cores.
+fuzz_all() {  # targets...
+    local target
+    for target; do
+        while [ "$(jobs -pr | wc -l)" -ge "$(nproc)" ]; do wait -n; done
+        { fuzz "$target" >"$logs/fuzz-$target" 2>&1 </dev/null; echo $? >"$logs/fuzz-$target.code"; } &
+    done
+    wait
+    for target; do
+        if [ "$(cat "$logs/fuzz-$target.code")" = 0 ]; then
+            pass
+            echo "fuzz $target: $(grep -oE 'executed_units: *[0-9]+' "$logs/fuzz-$target" | grep -oE '[0-9]+') inputs"
+        else
+            fail "fuzz $target"
+            tail -n 40 "$logs/fuzz-$target"
+        fi
+    done
 }
 
 # clang 14 with AddressSanitizer and UndefinedBehaviorSanitizer over the whole CPU suite, and
@@ -139,7 +152,7 @@ sanitizers_tier() {
         UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
             run_googletest "asan ${program##*/}" "$program"
     done
-    for target in safetensors torch_file pickle shard_index tokenizer_files image; do fuzz "$target"; done
+    fuzz_all safetensors torch_file pickle shard_index tokenizer_files image
     CXX=clang++-14 build build-tsan "tests/test_data tests/test_dist" -Dbuildtype=debugoptimized -Db_lundef=false \
         -Db_sanitize=thread -Dcuda=disabled || { fail "ThreadSanitizer build"; return; }
     # Its runtime does not know the threads of OpenMP.
