@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "tensor/kernels.h"
 #include "tensor/random.h"
 
 namespace vila::cpu_kernels {
@@ -351,6 +352,38 @@ TEST(CpuGemm, PropagatesNanAndInfinity) {
                     const float value = got[static_cast<size_t>(i * c.n + j)];
                     EXPECT_EQ(std::isnan(value), i == 3) << pieces.name << " " << i << ", " << j;
                     EXPECT_EQ(std::isinf(value), i == 9) << pieces.name << " " << i << ", " << j;
+                }
+            }
+        }
+    }
+}
+
+// Weights of a mapped file begin anywhere: in the middle of a cache line, all rows alike or not.
+TEST(CpuGemm, FewRowsGiveTheSameBitsWhereverTheWeightsBegin) {
+    const auto device = make_cpu_device(2);
+    for (const int64_t k : {32, 33, 64, 416, 800, 832}) {
+        for (const int64_t n : {5, 32, 77}) {
+            std::vector<float> numbers(static_cast<size_t>(k * n)), row(static_cast<size_t>(k));
+            for (size_t i = 0; i < numbers.size(); ++i)
+                numbers[i] = static_cast<float>(random_uniform(1, i) - 0.5);
+            for (size_t i = 0; i < row.size(); ++i)
+                row[i] = static_cast<float>(random_uniform(2, i) - 0.5);
+            for (const DType dtype : {F32, BF16}) {
+                const Tensor a = Tensor::from_values(*device, {1, k}, row).to(dtype);
+                const Tensor b = Tensor::from_values(*device, {n, k}, numbers).to(dtype);
+                const auto product = [&](const Tensor& weights) {
+                    const Tensor c = Tensor::zeros(*device, {1, n}, F32);
+                    call(*device, "matmul", &Kernels::matmul,
+                         {.a = a, .b = weights, .c = c, .transpose_b = true});
+                    return c.to_vector<float>();
+                };
+                const std::vector<float> expected = product(b);
+                for (const int64_t before : {1, 2, 4, 12, 16, 28, 31}) {
+                    const Tensor room = Tensor::zeros(*device, {before + n * k}, dtype);
+                    const Tensor moved = room.slice(0, before, before + n * k).reshape({n, k});
+                    call(*device, "copy", &Kernels::copy, {.x = b, .y = moved});
+                    ASSERT_EQ(product(moved), expected)
+                        << dtype << ", n " << n << ", k " << k << ", " << before << " before";
                 }
             }
         }

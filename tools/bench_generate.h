@@ -34,11 +34,13 @@ struct GenerateMeasurement {
     double prompt_flops;         // of tower, projector and language model on the way there
     double prompt_share;         // of the faster of the two loops, multiply-adds or bf16 products
     double token_seconds;        // of each later one, median
-    double limit_share;          // median of the pairwise shares of the stream read
+    double weights_share;        // median of its shares of a plain read of the same weights
+    double limit_share;          // median of its shares of the stream read of a buffer
     int64_t peak_process_bytes;  // largest resident set before the limit's own buffer was made
 };
 
-// Greedy decoding of exactly that many tokens, each between two stream reads.
+// Greedy decoding of exactly that many tokens, each between two reads of the weights without any
+// arithmetic, and of a buffer.
 GenerateMeasurement bench_generate(const CommonOptions& common,
                                    const GenerateBenchOptions& options);
 

@@ -150,31 +150,37 @@ double bf16_dot_rate([[maybe_unused]] const CpuDevice& device) {
 }
 
 StreamRead::StreamRead(CpuDevice& device, int64_t bytes)
-    : device_(device),
-      buffer_(Tensor::full(device, {bytes / int64_t{sizeof(float)}}, DType::F32, 1.0)) {}
+    : StreamRead(device,
+                 {Tensor::full(device, {bytes / int64_t{sizeof(float)}}, DType::F32, 1.0)}) {}
+
+StreamRead::StreamRead(CpuDevice& device, std::vector<Tensor> parts)
+    : device_(device), parts_(std::move(parts)) {
+    for (const Tensor& part : parts_) bytes_ += static_cast<double>(part.bytes());
+}
 
 double StreamRead::rate() const {
-    const float* data = buffer_.data<float>();
-    const int64_t count = buffer_.numel(), threads = device_.threads();
-    float total = 0.0F;
+    const int threads = device_.threads();
+    int64_t used = 0;
     const double seconds = seconds_of([&] {
-#pragma omp parallel for num_threads(device_.threads()) schedule(static) reduction(+ : total)
-        for (int64_t thread = 0; thread < threads; ++thread) {
-            const int64_t begin = count * thread / threads, end = count * (thread + 1) / threads;
-            float sum = 0.0F;
-            cpu_kernels::with_isa(device_.isa(), [&sum, data, begin, end] {
-                // Integer maxima of the bits: as fast as any sum, and free to be reordered.
-                int32_t largest = 0;
-                const auto* bits = reinterpret_cast<const int32_t*>(data);
-                for (int64_t i = begin; i < end; ++i)
-                    largest = bits[i] > largest ? bits[i] : largest;
-                sum = static_cast<float>(largest);
-            });
-            total += sum;
+        for (const Tensor& part : parts_) {
+            const auto* words = static_cast<const int32_t*>(part.raw());
+            const int64_t count = part.bytes() / int64_t{sizeof(int32_t)};
+#pragma omp parallel for num_threads(threads) schedule(static) reduction(+ : used)
+            for (int64_t thread = 0; thread < threads; ++thread) {
+                const int64_t begin = count * thread / threads;
+                const int64_t end = count * (thread + 1) / threads;
+                cpu_kernels::with_isa(device_.isa(), [&used, words, begin, end] {
+                    // Integer maxima: as fast as any sum, and free to be reordered.
+                    int32_t largest = 0;
+                    for (int64_t i = begin; i < end; ++i)
+                        largest = words[i] > largest ? words[i] : largest;
+                    used += largest;
+                });
+            }
         }
     });
-    VILA_ASSERT(count == 0 || total > 0.0F);
-    return double(buffer_.bytes()) / seconds;
+    VILA_ASSERT(used >= 0);
+    return bytes_ / seconds;
 }
 
 }  // namespace vila::tools

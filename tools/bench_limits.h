@@ -4,6 +4,7 @@
 // compared with it: a share of a limit means something where a bare number does not.
 
 #include <cstdint>
+#include <vector>
 
 #include "tensor/cpu/cpu_device.h"
 
@@ -19,16 +20,20 @@ double multiply_add_peak(const CpuDevice& device);
 // multiply_add_rate() for the bf16 dot product of pairs; 0 where the device has none.
 double bf16_dot_rate(const CpuDevice& device);
 
-// Bytes per second at which memory can be read: a buffer beyond every cache, one stream a thread.
+// Bytes per second at which memory can be read: one stream a thread.
 class StreamRead {
   public:
+    // A buffer beyond every cache.
     explicit StreamRead(CpuDevice& device, int64_t bytes = int64_t{1} << 30);
-    // Reads the buffer once.
+    // What lies where it lies: mapped weights, say, whose pages are those of the file.
+    StreamRead(CpuDevice& device, std::vector<Tensor> parts);
+    // Reads everything once.
     double rate() const;
 
   private:
     CpuDevice& device_;
-    Tensor buffer_;  // f32
+    std::vector<Tensor> parts_;
+    double bytes_ = 0.0;
 };
 
 }  // namespace vila::tools

@@ -7,6 +7,7 @@
 // gemm_pack.h (copies into the layout the inner loop wants), gemv.cpp (few rows), gemm_run.cpp
 // (threads and workspace).
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <span>
@@ -57,14 +58,35 @@ struct GemmTile {
 };
 
 // A tile of a few rows whose b is read where it lies, once: `columns` of b, each running along k.
-// Sums exactly as a GemmTile does, so that the same row of c has the same bits either way.
+// Sums exactly as a GemmTile for each block of k does, so that the same row of c has the same bits
+// either way.
 constexpr int64_t kStripRows = 4;
 struct GemmStrip {
-    GemmTile tile;  // all of it but b and next_b; c has room for GemmKernels::columns columns
-    const void* b;  // column j begins at b + j * column_bytes
+    GemmTile tile;       // all of k, without b and next_b; c has room for GemmKernels::columns
+    int64_t step_block;  // steps of k that are summed before alpha, bias and c
+    int64_t step_bytes;  // of b
+    const void* b;       // column j begins at b + j * column_bytes
     int64_t column_bytes, columns;
     const char* next_b;  // for the kernel to prefetch while it computes: where b goes on
 };
+
+// A strip of all of k from one that computes a single block.
+template <void (*kBlock)(const GemmStrip&)>
+void strip_by_blocks(const GemmStrip& strip) {
+    GemmStrip block = strip;
+    for (int64_t p = 0; p < strip.tile.k; p += strip.step_block) {
+        block.tile.k = std::min(strip.step_block, strip.tile.k - p);
+        block.tile.a = strip.tile.a + p;
+        block.tile.bias = p == 0 ? strip.tile.bias : nullptr;
+        block.tile.add = p > 0 || strip.tile.add;
+        block.b = static_cast<const char*>(strip.b) + p * strip.step_bytes;
+        const int64_t next = p + block.tile.k;
+        block.next_b = next < strip.tile.k
+                           ? static_cast<const char*>(strip.b) + next * strip.step_bytes
+                           : strip.next_b;
+        kBlock(block);
+    }
+}
 
 struct GemmKernels {
     Isa isa;

@@ -127,7 +127,7 @@ VILA_TARGET_AVX2 void transpose(const void* source, int64_t row_bytes, int64_t c
             panel[p * kColumns + j] = j < count ? static_cast<float>(row(j)[p]) : 0.0F;
 }
 
-// --- strips: see gemm_avx512.cpp ---
+// --- strips: see gemm_avx512_strips.cpp ---
 
 template <int kCount>
 VILA_TARGET_AVX2 VILA_ALWAYS_INLINE void add_step(const float* a, int64_t a_row, __m256 b,
@@ -196,8 +196,9 @@ VILA_TARGET_AVX2 void strip(const GemmStrip& s) {
 }
 
 template <typename T>
-constexpr std::array<void (*)(const GemmStrip&), kStripRows> kStrips = {strip<1, T>, strip<2, T>,
-                                                                        strip<3, T>, strip<4, T>};
+constexpr std::array<void (*)(const GemmStrip&), kStripRows> kStrips = {
+    strip_by_blocks<strip<1, T>>, strip_by_blocks<strip<2, T>>, strip_by_blocks<strip<3, T>>,
+    strip_by_blocks<strip<4, T>>};
 
 }  // namespace
 

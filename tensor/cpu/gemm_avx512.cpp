@@ -146,103 +146,6 @@ VILA_TARGET_AVX512 void transpose(const void* source, int64_t row_bytes, int64_t
     }
 }
 
-// --- strips ---
-
-// Prefetches a line of each column of a half, a little ahead of its loads.
-VILA_TARGET_AVX512 VILA_ALWAYS_INLINE void fetch_near(const GemmStrip& s, int64_t at, int half) {
-    const char* from = static_cast<const char*>(s.b) + at + kAheadLines * kLineBytes +
-                       half * kLanes * s.column_bytes;
-#pragma GCC unroll 16
-    for (int j = 0; j < kLanes; ++j) _mm_prefetch(from + j * s.column_bytes, _MM_HINT_T0);
-}
-
-template <int kCount>
-VILA_TARGET_AVX512 VILA_ALWAYS_INLINE void add_step(const float* a, int64_t a_row, __m512 b,
-                                                    __m512* sums) {
-#pragma GCC unroll 4
-    for (int r = 0; r < kCount; ++r)
-        sums[2 * r] = _mm512_fmadd_ps(_mm512_set1_ps(a[r * a_row]), b, sums[2 * r]);
-}
-
-// A step or two, as many as there are elements T of 16 columns in a register of words.
-template <int kCount, typename T>
-VILA_TARGET_AVX512 VILA_ALWAYS_INLINE void add_word(const float* a, int64_t a_row, __m512 word,
-                                                    __m512* sums) {
-    if constexpr (std::is_same_v<T, float>) {
-        add_step<kCount>(a, a_row, word, sums);
-    } else {
-        const __m512i bits = _mm512_castps_si512(word);
-        const __m512i high = _mm512_and_si512(bits, _mm512_set1_epi32(~0xffff));
-        add_step<kCount>(a, a_row, _mm512_castsi512_ps(_mm512_slli_epi32(bits, 16)), sums);
-        add_step<kCount>(a + 1, a_row, _mm512_castsi512_ps(high), sums);
-    }
-}
-
-// The last steps, fewer than a register of a column holds.
-template <int kCount, typename T>
-VILA_TARGET_AVX512 void add_last_steps(const GemmStrip& s, int64_t p, __m512 (&sums)[kCount][2]) {
-    const GemmTile& t = s.tile;
-    for (; p < t.k; ++p) {
-        alignas(64) float b[kColumns] = {};
-        for (int64_t j = 0; j < s.columns; ++j)
-            b[j] = static_cast<float>(
-                reinterpret_cast<const T*>(static_cast<const char*>(s.b) + j * s.column_bytes)[p]);
-        for (int half = 0; half < 2; ++half)
-            add_step<kCount>(t.a + p, t.a_row, _mm512_load_ps(b + half * kLanes), &sums[0][half]);
-    }
-}
-
-// One cache line of each of 16 columns, transposed in registers: 16 x 16 words.
-template <int kCount, typename T>
-VILA_TARGET_AVX512 VILA_ALWAYS_INLINE void add_square(const GemmStrip& s, int64_t p, int half,
-                                                      __m512 (&sums)[kCount][2]) {
-    constexpr int64_t kPerWord = sizeof(float) / sizeof(T);
-    __m512 square[kLanes];
-    load_words(s, p * static_cast<int64_t>(sizeof(T)), half, square);
-#pragma GCC unroll 16
-    for (int i = 0; i < kLanes; ++i)
-        add_word<kCount, T>(s.tile.a + p + i * kPerWord, s.tile.a_row, square[i], &sums[0][half]);
-}
-
-// f32: a chain adds a cache line per column as fast as memory delivers it, so one half of the
-// columns after the other, sixteen streams. bf16: a line takes a chain twice as long, so both
-// halves in turn: the chains of one run while the shuffles of the other do.
-template <int kCount, typename T>
-VILA_TARGET_AVX512 void strip(const GemmStrip& s) {
-    constexpr auto kSize = static_cast<int64_t>(sizeof(T));
-    constexpr int64_t kSteps = kLineBytes / kSize;
-    __m512 sums[kCount][2];
-#pragma GCC unroll 4
-    for (int r = 0; r < kCount; ++r) sums[r][0] = sums[r][1] = _mm512_setzero_ps();
-    const int64_t whole = s.tile.k / kSteps * kSteps;
-    if constexpr (std::is_same_v<T, float>) {
-#pragma GCC unroll 2
-        for (int half = 0; half < 2; ++half) {
-            for (int64_t p = 0; p < whole; p += kSteps) {
-                fetch_near(s, p * kSize, half);
-                add_square<kCount, T>(s, p, half, sums);
-            }
-        }
-    } else {
-        const char* ahead = nullptr;
-        for (int64_t p = 0; p < whole; p += kSteps) {
-            const int64_t step = p / kSteps % kAheadLines;
-            if (step == 0) ahead = chunk_ahead(s, p * kSize, whole * kSize);
-#pragma GCC unroll 2
-            for (int half = 0; half < 2; ++half) {
-                fetch_ahead(ahead, s.column_bytes, step, half);
-                add_square<kCount, T>(s, p, half, sums);
-            }
-        }
-    }
-    if (whole < s.tile.k) add_last_steps<kCount, T>(s, whole, sums);
-    store_tile<kCount>(s.tile, sums);
-}
-
-template <typename T>
-constexpr std::array<void (*)(const GemmStrip&), kStripRows> kStrips = {strip<1, T>, strip<2, T>,
-                                                                        strip<3, T>, strip<4, T>};
-
 }  // namespace
 
 GemmKernels gemm_kernels_avx512() {
@@ -253,8 +156,8 @@ GemmKernels gemm_kernels_avx512() {
             .tiles = kTiles,
             .transpose = transpose<float>,
             .transpose_bf16 = transpose<BFloat16>,
-            .strips = kStrips<float>,
-            .strips_bf16 = kStrips<BFloat16>};
+            .strips = strips_f32(),
+            .strips_bf16 = strips_bf16()};
 }
 
 }  // namespace vila::cpu_kernels

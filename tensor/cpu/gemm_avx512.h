@@ -129,6 +129,10 @@ VILA_TARGET_AVX512 VILA_ALWAYS_INLINE void load_words(const GemmStrip& s, int64_
     }
 }
 
+// gemm_avx512_strips.cpp: see GemmKernels.
+std::span<void (*const)(const GemmStrip&)> strips_f32();
+std::span<void (*const)(const GemmStrip&)> strips_bf16();
+
 }  // namespace vila::cpu_kernels::avx512
 
 #endif

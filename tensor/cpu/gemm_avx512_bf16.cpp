@@ -65,7 +65,7 @@ VILA_TARGET_AVX512_BF16 VILA_ALWAYS_INLINE void add_step(const Pair* a, int64_t 
         sums[2 * r] = add_dot(sums[2 * r], _mm512_set1_epi32(a[r * a_row]), b);
 }
 
-// As in gemm_avx512.cpp, a word being a pair.
+// As in gemm_avx512_strips.cpp, a word being a pair.
 template <int kCount>
 VILA_TARGET_AVX512_BF16 void strip(const GemmStrip& s) {
     const GemmTile& t = s.tile;
@@ -100,8 +100,9 @@ VILA_TARGET_AVX512_BF16 void strip(const GemmStrip& s) {
     store_tile<kCount>(t, sums);
 }
 
-constexpr std::array<void (*)(const GemmStrip&), kStripRows> kStrips = {strip<1>, strip<2>,
-                                                                        strip<3>, strip<4>};
+constexpr std::array<void (*)(const GemmStrip&), kStripRows> kStrips = {
+    strip_by_blocks<strip<1>>, strip_by_blocks<strip<2>>, strip_by_blocks<strip<3>>,
+    strip_by_blocks<strip<4>>};
 
 }  // namespace
 

@@ -34,35 +34,29 @@ class Strip {
         if (add_first()) for_each_sum([&](float& sum, int64_t at) { sum = wide()[at]; });
     }
 
-    // All of k, block by block.
     void compute(const GemmPlan& plan, const float* a, int64_t a_row) {
         const MatrixView& b = problem_.b;
         const bool narrow = b.dtype == DType::BF16 && !kernels_.pairs;
         const auto& strips = narrow ? kernels_.strips_bf16 : kernels_.strips;
         const int64_t column_bytes = b.column * b.element_size();
-        const int64_t step_bytes = b.element_size() * (kernels_.pairs ? 2 : 1);
         const char* const first = static_cast<const char*>(b.data) + begin_ * column_bytes;
         GemmStrip strip = {.tile = {},
+                           .step_block = plan.step_block,
+                           .step_bytes = b.element_size() * (kernels_.pairs ? 2 : 1),
                            .b = first,
                            .column_bytes = column_bytes,
                            .columns = columns_,
-                           .next_b = nullptr};
+                           .next_b = first + columns_ * column_bytes};
+        strip.tile.k = plan.steps;
+        strip.tile.a = a;
         strip.tile.a_row = a_row;
         strip.tile.a_step = 1;
         strip.tile.c = sums_;
         strip.tile.c_row = kernels_.columns;
         strip.tile.alpha = problem_.alpha;
-        for (int64_t p = 0; p < plan.steps; p += plan.step_block) {
-            strip.tile.k = std::min(plan.step_block, plan.steps - p);
-            strip.tile.a = a + p;
-            strip.tile.bias = p == 0 && problem_.bias != nullptr ? bias_ : nullptr;
-            strip.tile.add = p > 0 || add_first();
-            const int64_t next = p + strip.tile.k;
-            strip.next_b =
-                first + (next < plan.steps ? next * step_bytes : columns_ * column_bytes);
-            strips[static_cast<size_t>(problem_.m - 1)](strip);
-            strip.b = strip.next_b;
-        }
+        strip.tile.bias = problem_.bias != nullptr ? bias_ : nullptr;
+        strip.tile.add = add_first();
+        strips[static_cast<size_t>(problem_.m - 1)](strip);
     }
 
     void store() {
