@@ -11,9 +11,17 @@
 #include <cstdint>
 #include <string>
 
+#include "tensor/check.h"
+
 namespace vila {
 
 struct Kernels;
+
+// There is no more memory on a device.
+class OutOfMemory : public Error {
+  public:
+    using Error::Error;
+};
 
 enum class DeviceKind { Cpu, Cuda };
 

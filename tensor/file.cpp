@@ -19,7 +19,7 @@ namespace {
 
 [[noreturn]] void fail(const fs::path& path, const char* what) {
     const int code = errno;
-    throw Error(str(path.string(), ": ", what, ": ", std::strerror(code)));
+    throw FileError(str(path.string(), ": ", what, ": ", std::strerror(code)), code);
 }
 
 // Closes on every way out; the destructor of a descriptor that was only read needs no check.

@@ -11,7 +11,19 @@
 #include <string>
 #include <string_view>
 
+#include "tensor/check.h"
+
 namespace vila {
+
+// The system refused: the file is not there, cannot be read, the disk is full.
+class FileError : public Error {
+  public:
+    FileError(const std::string& message, int code) : Error(message), code_(code) {}
+    int code() const { return code_; }  // errno
+
+  private:
+    int code_;
+};
 
 // The bytes of a whole file; throws when it cannot be read or exceeds `max_bytes`.
 std::string read_file(const std::filesystem::path& path, int64_t max_bytes = int64_t{1} << 40);

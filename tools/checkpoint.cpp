@@ -4,10 +4,13 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cerrno>
 #include <chrono>
 #include <cstdio>
+#include <limits>
 #include <map>
 #include <memory>
+#include <new>
 #include <thread>
 
 #include "dist/agree.h"
@@ -410,23 +413,64 @@ void CheckpointStore::remove_old() const {
         fs::remove_all(path_of(found[i]));
 }
 
+CheckpointStore::Fate CheckpointStore::try_load(int64_t step, Device& device,
+                                                Checkpoint& checkpoint, std::string& reason) const {
+    Fate fate = Fate::Good;
+    const auto failed = [&](Fate what, const std::exception& error) {
+        fate = what;
+        reason = error.what();
+    };
+    try {
+        checkpoint = load(step, device);
+    } catch (const std::bad_alloc& error) {
+        failed(Fate::NoMemory, error);
+    } catch (const OutOfMemory& error) {
+        failed(Fate::NoMemory, error);
+    } catch (const FileError& error) {
+        // A file that is not there is damage; one that the system does not give may be good.
+        failed(error.code() == ENOENT ? Fate::Damaged : Fate::Unreadable, error);
+    } catch (const fs::filesystem_error& error) {
+        failed(error.code().value() == ENOENT ? Fate::Damaged : Fate::Unreadable, error);
+    } catch (const std::exception& error) {
+        failed(Fate::Damaged, error);
+    }
+    // The worst of any rank, and the reason of the first rank that has it.
+    const auto mine = static_cast<int64_t>(fate);
+    const int64_t worst = dist::largest(*ranks_, mine);
+    if (worst == 0) return Fate::Good;
+    for (const std::string& text :
+         dist::all_gather(*ranks_, mine == worst ? reason : std::string()))
+        if (!text.empty()) {
+            reason = text;
+            break;
+        }
+    return static_cast<Fate>(worst);
+}
+
 std::optional<Checkpoint> CheckpointStore::load_newest(Device& device) {
     std::string first_reason;
+    int64_t below = std::numeric_limits<int64_t>::max();  // all from here on were tried
     while (true) {
         // Rank 0 looks for all.
-        const std::vector<int64_t> found = first_rank() ? steps() : std::vector<int64_t>();
-        const int64_t newest = dist::largest(*ranks_, found.empty() ? -1 : found.back());
+        int64_t mine = -1;
+        if (first_rank())
+            for (const int64_t step : steps()) mine = step < below ? std::max(mine, step) : mine;
+        const int64_t newest = dist::largest(*ranks_, mine);
         if (newest < 0) break;
         Checkpoint checkpoint;
-        try {
-            dist::agree(*ranks_, [&] { checkpoint = load(newest, device); });
-            return checkpoint;
-        } catch (const std::exception& error) {
-            if (first_rank())
-                warn_(str("checkpoint ", step_name(newest), " is damaged (", error.what(),
-                          "); trying the next older one"));
-            if (first_reason.empty()) first_reason = error.what();
-        }
+        std::string reason;
+        const Fate fate = try_load(newest, device, checkpoint, reason);
+        if (fate == Fate::Good) return checkpoint;
+        if (fate == Fate::NoMemory)
+            throw dist::AgreedError(
+                str("checkpoint ", step_name(newest), " could not be loaded (", reason, ")"));
+        if (first_rank())
+            warn_(str("checkpoint ", step_name(newest),
+                      fate == Fate::Damaged ? " is damaged (" : " cannot be read (", reason,
+                      "); trying the next older one"));
+        if (first_reason.empty()) first_reason = reason;
+        below = newest;
+        if (fate == Fate::Unreadable) continue;
         dist::agree(*ranks_, [&] {
             if (!first_rank()) return;
             const fs::path aside = path_of(newest).string() + ".damaged";

@@ -10,7 +10,8 @@
 // A save fills step-00000100.tmp-NONCE, each rank its own file; when all have succeeded, rank 0
 // writes the manifest, syncs the directory, renames it and syncs DIR. `DIR/latest` names the newest
 // for people; a load never trusts it: it takes the highest step whose every byte verifies, puts a
-// damaged directory aside as step-N.damaged, and goes on to the next older one. Deleting old
+// damaged directory aside as step-N.damaged, and goes on to the next older one. One that the system
+// does not let it read stays where it is; without memory for it the load fails. Deleting old
 // checkpoints comes last and never touches the newest.
 //
 // Who wrote what is in the table, not in names: any number of ranks reads what any other wrote.
@@ -84,7 +85,10 @@ class CheckpointStore {
 
   private:
     struct Pending;  // a save that has begun
+    // What became of a load, on whichever rank it went worst.
+    enum class Fate { Good, Damaged, Unreadable, NoMemory };
 
+    Fate try_load(int64_t step, Device& device, Checkpoint& checkpoint, std::string& reason) const;
     Checkpoint load(int64_t step, Device& device) const;
     std::unique_ptr<Pending> open_save(int64_t step, const Json& info);
     void publish(const Pending& pending, const std::string& table);

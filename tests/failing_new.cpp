@@ -1,0 +1,32 @@
+// operator new of the whole test program, which FailingCall may make fail. In a file of its own, so
+// that the compiler does not see through the pairs of new and delete elsewhere.
+
+#include <cstdlib>
+#include <new>
+
+#include "tests/system_calls.h"
+
+void* operator new(size_t bytes) {
+    void* memory = vila::allocation_fails() ? nullptr : std::malloc(bytes == 0 ? 1 : bytes);
+    if (memory == nullptr) throw std::bad_alloc();
+    return memory;
+}
+void* operator new(size_t bytes, std::align_val_t alignment) {
+    const auto multiple = static_cast<size_t>(alignment);
+    const size_t rounded = (bytes + multiple - 1) / multiple * multiple;
+    void* memory = vila::allocation_fails() ? nullptr : std::aligned_alloc(multiple, rounded);
+    if (memory == nullptr) throw std::bad_alloc();
+    return memory;
+}
+void operator delete(void* memory) noexcept {
+    std::free(memory);
+}
+void operator delete(void* memory, size_t) noexcept {
+    std::free(memory);
+}
+void operator delete(void* memory, std::align_val_t) noexcept {
+    std::free(memory);
+}
+void operator delete(void* memory, size_t, std::align_val_t) noexcept {
+    std::free(memory);
+}
