@@ -43,39 +43,75 @@ std::string describe(const RankPlace& place) {
 
 }  // namespace
 
-std::string describe_hang(const std::vector<RankPlace>& places, int64_t now) {
-    std::string silent, behind;
-    int64_t furthest = 0;
-    for (const RankPlace& place : places) furthest = std::max(furthest, place.collectives);
-    for (size_t rank = 0; rank < places.size(); ++rank) {
-        const RankPlace& place = places[rank];
-        if (now - place.beat > kSilence)
-            silent += str(silent.empty() ? "" : "; ", "rank ", rank, " does not run (",
-                          describe(place), ")");
-        else if (place.inside == 0 || place.collectives < furthest)
-            behind += str(behind.empty() ? "" : "; ", "rank ", rank, " holds up the others (",
-                          describe(place), ")");
-    }
-    if (!silent.empty()) return silent;
-    if (!behind.empty()) return behind;
-    // All are in the collective of the same number: perhaps not in the same one.
-    for (size_t rank = 1; rank < places.size(); ++rank)
-        if (places[rank].collective != places[0].collective ||
-            places[rank].bytes != places[0].bytes)
-            return str("rank 0 and rank ", rank, " are in different collectives (",
-                       describe(places[0]), "; ", describe(places[rank]), ")");
-    return str("all ranks wait for the network (", describe(places.front()), ")");
+namespace {
+
+// "rank 1 SAYS (place 1); rank 4 SAYS (place 4)", of the ranks that are meant.
+template <typename IsMeant>
+std::string name_ranks(const std::vector<RankPlace>& places, const char* says,
+                       const IsMeant& is_meant) {
+    std::string text;
+    for (size_t rank = 0; rank < places.size(); ++rank)
+        if (is_meant(places[rank]))
+            text += str(text.empty() ? "" : "; ", "rank ", rank, says, " (", describe(places[rank]),
+                        ")");
+    return text;
 }
 
-Watchdog::Watchdog(fs::path folder, int64_t rank, int64_t ranks)
-    : folder_(std::move(folder)), rank_(rank), ranks_(ranks), since_(Clock::now()) {
-    fs::create_directories(folder_);
+bool in_the_same(const RankPlace& a, const RankPlace& b) {
+    return a.collectives == b.collectives && a.collective == b.collective && a.bytes == b.bytes;
+}
+
+// Where most ranks are; nullptr without a majority.
+const RankPlace* place_of_most(const std::vector<RankPlace>& places) {
+    for (const RankPlace& place : places) {
+        const auto same = std::count_if(places.begin(), places.end(), [&](const RankPlace& other) {
+            return in_the_same(place, other);
+        });
+        if (2 * static_cast<size_t>(same) > places.size()) return &place;
+    }
+    return nullptr;
+}
+
+}  // namespace
+
+std::string describe_hang(const std::vector<RankPlace>& places, int64_t now) {
+    const auto is_silent = [&](const RankPlace& place) { return now - place.beat > kSilence; };
+    std::string silent = name_ranks(places, " does not run", is_silent);
+    if (!silent.empty()) return silent;
+    std::string outside = name_ranks(places, " holds up the others",
+                                     [](const RankPlace& place) { return place.inside == 0; });
+    if (!outside.empty()) return outside;
+    // All are in collectives. Those that left the others' way are to blame, or those behind.
+    if (const RankPlace* most = place_of_most(places)) {
+        const std::string apart =
+            name_ranks(places, " is in another collective than the others",
+                       [&](const RankPlace& place) { return !in_the_same(place, *most); });
+        if (apart.empty()) return str("all ranks wait for the network (", describe(*most), ")");
+        return str(apart, "; the others: ", describe(*most));
+    }
+    int64_t furthest = 0;
+    for (const RankPlace& place : places) furthest = std::max(furthest, place.collectives);
+    const std::string behind =
+        name_ranks(places, " holds up the others",
+                   [&](const RankPlace& place) { return place.collectives < furthest; });
+    if (!behind.empty()) return behind;
+    return str("the ranks are in different collectives: ",
+               name_ranks(places, "", [](const RankPlace&) { return true; }));
+}
+
+Watchdog::Watchdog(int64_t rank, int64_t ranks) : rank_(rank), ranks_(ranks), since_(Clock::now()) {
+    set_text(place_.phase, "start");
+    thread_ = std::thread([this] { watch(); });
+}
+
+void Watchdog::share(fs::path folder) {
+    fs::create_directories(folder);
+    const std::lock_guard lock(mutex_);
+    folder_ = std::move(folder);
     const std::string file = file_of(rank_).string();
     descriptor_ = ::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
     VILA_CHECK(descriptor_ >= 0, file, ": cannot open: ", std::strerror(errno));
-    set_text(place_.phase, "start");
     write_place();
-    thread_ = std::thread([this] { watch(); });
 }
 
 Watchdog::~Watchdog() {
@@ -85,6 +121,7 @@ Watchdog::~Watchdog() {
     }
     changed_.notify_all();
     thread_.join();
+    if (descriptor_ < 0) return;
     ::close(descriptor_);
     std::error_code ignored;
     fs::remove(file_of(rank_), ignored);
@@ -130,6 +167,7 @@ void Watchdog::watch() {
 // A disk that takes nothing must not stop the watchdog: then the others read what is old.
 void Watchdog::write_place() {
     place_.beat = now_nanoseconds();
+    if (descriptor_ < 0) return;
     [[maybe_unused]] const ssize_t written = ::pwrite(descriptor_, &place_, sizeof place_, 0);
 }
 
@@ -148,9 +186,11 @@ std::vector<RankPlace> Watchdog::read_places() const {
 }
 
 void Watchdog::give_up() {
-    std::fprintf(stderr, "vila: rank %d: no progress in phase '%s' of step %d for %.0f s: %s\n",
-                 static_cast<int>(rank_), place_.phase.data(), static_cast<int>(place_.step),
-                 limit_, describe_hang(read_places(), now_nanoseconds()).c_str());
+    std::fprintf(
+        stderr, "vila: rank %d: no progress in phase '%s' of step %d for %.0f s: %s\n",
+        static_cast<int>(rank_), place_.phase.data(), static_cast<int>(place_.step), limit_,
+        descriptor_ < 0 ? str("another rank has not come; this one: ", describe(place_)).c_str()
+                        : describe_hang(read_places(), now_nanoseconds()).c_str());
     std::fflush(stderr);
     ::_exit(kWatchdogExit);
 }

@@ -6,8 +6,9 @@
 // Every rank has one, with a thread of its own that writes down, twice a second, where its rank is:
 // step, phase, collective. A phase that takes longer than its limit makes the thread read what all
 // ranks wrote last, print one line, and end the process with kWatchdogExit; the launcher then ends
-// the others. A rank that no longer writes is stopped or dead; one that is not in a collective, or
-// in an earlier one than the rest, holds up the rest. Of collectives it learns as their observer.
+// the others. A rank that no longer writes is stopped or dead; one that is not in a collective
+// holds up the rest; one that is in another collective than most has left their way. Of collectives
+// it learns as their observer.
 
 #include <array>
 #include <atomic>
@@ -42,8 +43,10 @@ std::string describe_hang(const std::vector<RankPlace>& places, int64_t now);
 
 class Watchdog final : public CollectiveObserver {
   public:
+    // Until share() it knows its own rank only.
+    Watchdog(int64_t rank, int64_t ranks);
     // `folder` is one that all ranks see; it gets a small file for each of them.
-    Watchdog(std::filesystem::path folder, int64_t rank, int64_t ranks);
+    void share(std::filesystem::path folder);
     ~Watchdog() override;
     Watchdog(const Watchdog&) = delete;
     Watchdog& operator=(const Watchdog&) = delete;

@@ -47,12 +47,18 @@ TEST(Watchdog, NamesTheRankThatIsBehind) {
               "bytes))");
 }
 
-TEST(Watchdog, TellsCollectivesThatDoNotMatch) {
-    const std::string said =
-        describe_hang({place(9, true), place(9, true), place(9, true, "barrier")}, kNow);
-    EXPECT_NE(said.find("rank 0 and rank 2 are in different collectives"), std::string::npos)
-        << said;
-    EXPECT_NE(said.find("barrier"), std::string::npos) << said;
+TEST(Watchdog, NamesTheRankThatLeftTheWayOfTheOthers) {
+    EXPECT_EQ(
+        describe_hang({place(9, true), place(9, true), place(9, true, "barrier")}, kNow),
+        "rank 2 is in another collective than the others (step 17, gradients, in collective 9 "
+        "(barrier of 64 bytes)); the others: step 17, gradients, in collective 9 (all_gather "
+        "of 64 bytes)");
+    // One that skipped a collective is ahead of those that wait for it.
+    EXPECT_EQ(
+        describe_hang({place(9, true), place(10, true), place(9, true)}, kNow).find("rank 1 is"),
+        size_t{0});
+    const std::string two = describe_hang({place(9, true), place(9, true, "barrier")}, kNow);
+    EXPECT_EQ(two.find("the ranks are in different collectives: rank 0 "), size_t{0}) << two;
     EXPECT_NE(describe_hang({place(9, true), place(9, true)}, kNow).find("wait for the network"),
               std::string::npos);
 }
@@ -63,19 +69,32 @@ TEST(WatchdogDeathTest, APhaseThatTakesTooLongEndsTheProcess) {
     const TemporaryDirectory folder;
     EXPECT_EXIT(
         {
-            Watchdog watchdog(folder.path(), 0, 2);
+            Watchdog watchdog(0, 2);
+            watchdog.share(folder.path());
             watchdog.phase("gradients", 4, 0.2);
             std::this_thread::sleep_for(std::chrono::seconds(20));
         },
         testing::ExitedWithCode(kWatchdogExit),
         "rank 0: no progress in phase 'gradients' of step 4 .* rank 1 does not run");
+    // Before the ranks agree on a folder.
+    EXPECT_EXIT(
+        {
+            Watchdog watchdog(1, 2);
+            watchdog.phase("start", 0, 0.2);
+            watchdog.enter("all_gather", 8);
+            std::this_thread::sleep_for(std::chrono::seconds(20));
+        },
+        testing::ExitedWithCode(kWatchdogExit),
+        "rank 1: no progress in phase 'start' .* another rank has not come; this one: .* in "
+        "collective 1 .all_gather of 8 bytes");
 }
 
 TEST(Watchdog, PhasesThatMoveOnAreLeftAlone) {
     const TemporaryDirectory folder;
     const auto alone = one_process();
     {
-        Watchdog watchdog(folder.path(), 0, 1);
+        Watchdog watchdog(0, 1);
+        watchdog.share(folder.path());
         alone->set_observer(&watchdog);
         for (int64_t step = 0; step < 4; ++step) {
             watchdog.phase("gradients", step, 1.5);

@@ -1,7 +1,9 @@
 // A library to load before a program (LD_PRELOAD) that makes one of its calls into the system fail:
-// the VILA_FAULT_AT-th write, fsync, rename, mkdir or open for writing of a path that contains
-// VILA_FAULT_PATH, with the error VILA_FAULT_ERRNO, or, for "hang", never to return. Calls that
-// match are counted in the file VILA_FAULT_COUNT names, so that a driver knows how many there are.
+// the VILA_FAULT_AT-th write, fsync, rename, mkdir or open for writing (VILA_FAULT_CALLS=reads:
+// open for reading or pread) of a path that contains VILA_FAULT_PATH, with the error
+// VILA_FAULT_ERRNO; or never to return ("hang"), or to end the process ("exit"). Calls that match
+// are counted in the file VILA_FAULT_COUNT names, so that a driver knows how many there are. For
+// the path "MPI_Allgather" the call that fails is one of those: it is left out.
 
 // Both open() and open64() are to be found here.
 #undef _FILE_OFFSET_BITS
@@ -22,6 +24,7 @@
 namespace {
 
 std::atomic<long> g_calls = 0;
+std::atomic<bool> g_left = false;  // the way of the other ranks
 
 const char* setting(const char* name) {
     const char* value = std::getenv(name);
@@ -53,6 +56,7 @@ bool fails(const std::string& path) {
     if (call != std::atol(setting("VILA_FAULT_AT"))) return false;
     const std::string error = setting("VILA_FAULT_ERRNO");
     while (error == "hang") ::pause();
+    if (error == "exit") ::_exit(3);
     errno = error == "ENOSPC"   ? ENOSPC
             : error == "EDQUOT" ? EDQUOT
             : error == "EROFS"  ? EROFS
@@ -60,31 +64,68 @@ bool fails(const std::string& path) {
     return true;
 }
 
+bool read_fails(const std::string& path) {
+    return *setting("VILA_FAULT_CALLS") == 'r' && fails(path);
+}
+bool write_fails(const std::string& path) {
+    return *setting("VILA_FAULT_CALLS") != 'r' && fails(path);
+}
+bool open_fails(const char* path, int flags) {
+    return (flags & (O_WRONLY | O_RDWR)) != 0 ? write_fails(path) : read_fails(path);
+}
+
 }  // namespace
 
 extern "C" {
 
+// Handles are pointers in Open MPI.
+int MPI_Alltoall(const void* in, int count, void* type, void* out, int out_count, void* out_type,
+                 void* communicator) {
+    static auto* real =
+        next<int(const void*, int, void*, void*, int, void*, void*)>("MPI_Alltoall");
+    while (g_left) ::pause();
+    return real(in, count, type, out, out_count, out_type, communicator);
+}
+
+int MPI_Allgather(const void* in, int count, void* type, void* out, int out_count, void* out_type,
+                  void* communicator) {
+    static auto* real =
+        next<int(const void*, int, void*, void*, int, void*, void*)>("MPI_Allgather");
+    while (g_left) ::pause();
+    if (fails("MPI_Allgather")) {
+        g_left = true;
+        return 0;
+    }
+    return real(in, count, type, out, out_count, out_type, communicator);
+}
+
+ssize_t pread64(int descriptor, void* data, size_t bytes, off64_t offset) {
+    static auto* real = next<ssize_t(int, void*, size_t, off64_t)>("pread64");
+    if (read_fails(path_of(descriptor))) return -1;
+    return real(descriptor, data, bytes, offset);
+}
+
 ssize_t write(int descriptor, const void* data, size_t bytes) {
     static auto* real = next<ssize_t(int, const void*, size_t)>("write");
-    if (descriptor > 2 && fails(path_of(descriptor))) return -1;
+    if (descriptor > 2 && write_fails(path_of(descriptor))) return -1;
     return real(descriptor, data, bytes);
 }
 
 int fsync(int descriptor) {
     static auto* real = next<int(int)>("fsync");
-    if (fails(path_of(descriptor))) return -1;
+    if (write_fails(path_of(descriptor))) return -1;
     return real(descriptor);
 }
 
 int rename(const char* from, const char* to) {
     static auto* real = next<int(const char*, const char*)>("rename");
-    if (fails(to)) return -1;
+    if (write_fails(to)) return -1;
     return real(from, to);
 }
 
 int mkdir(const char* path, mode_t mode) {
     static auto* real = next<int(const char*, mode_t)>("mkdir");
-    if (fails(path)) return -1;
+    if (write_fails(path)) return -1;
     return real(path, mode);
 }
 
@@ -94,7 +135,7 @@ int open(const char* path, int flags, ...) {
     va_start(rest, flags);
     const mode_t mode = (flags & O_CREAT) != 0 ? va_arg(rest, mode_t) : 0;
     va_end(rest);
-    if ((flags & (O_WRONLY | O_RDWR)) != 0 && fails(path)) return -1;
+    if (open_fails(path, flags)) return -1;
     return real(path, flags, mode);
 }
 
@@ -104,7 +145,7 @@ int open64(const char* path, int flags, ...) {
     va_start(rest, flags);
     const mode_t mode = (flags & O_CREAT) != 0 ? va_arg(rest, mode_t) : 0;
     va_end(rest);
-    if ((flags & (O_WRONLY | O_RDWR)) != 0 && fails(path)) return -1;
+    if (open_fails(path, flags)) return -1;
     return real(path, flags, mode);
 }
 }

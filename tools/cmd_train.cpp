@@ -268,6 +268,9 @@ std::string program_hash() {
     return hash_text(hash64(program.data(), static_cast<int64_t>(program.size())));
 }
 
+// Seconds in which all ranks must have read the recipe and come together.
+constexpr double kStartLimit = 600.0;
+
 // For as long as it lives, `observer` is told of the collectives.
 class Observed {
   public:
@@ -284,6 +287,12 @@ class Observed {
 
 int train_as_rank(const TrainOptions& options, dist::Collectives& ranks, const StopSignals& stop) {
     const bool first = ranks.rank() == 0;
+    std::optional<dist::Watchdog> watchdog;
+    if (ranks.ranks() > 1) {
+        watchdog.emplace(ranks.rank(), ranks.ranks());
+        watchdog->phase("start", 0, kStartLimit);
+    }
+    const Observed observed(ranks, watchdog ? &*watchdog : nullptr);
     if (ranks.ranks() > 1) dist::check_same(ranks, "program (hash of its file)", program_hash());
     Recipe recipe;
     std::unique_ptr<Device> device;
@@ -298,13 +307,10 @@ int train_as_rank(const TrainOptions& options, dist::Collectives& ranks, const S
         run.emplace(options.out, first);
         if (first) run->settle(recipe);
     });
-    std::optional<dist::Watchdog> watchdog;
-    if (ranks.ranks() > 1)
-        dist::agree(ranks, [&] { watchdog.emplace(run->watch(), ranks.rank(), ranks.ranks()); });
     if (watchdog) {
+        dist::agree(ranks, [&] { watchdog->share(run->watch()); });
         watchdog->phase("set-up", 0, recipe.train.setup_limit);
     }
-    const Observed observed(ranks, watchdog ? &*watchdog : nullptr);
     if (!dist::any_of(ranks, first && run->finished())) {
         const int code =
             train(recipe, *run, options, ranks, watchdog ? &*watchdog : nullptr, *device, stop);
