@@ -2,11 +2,14 @@
 
 #include <algorithm>
 #include <bit>
+#include <cstdio>
 
 #include "cuda/fault.h"
+#include "cuda/gemm_cublas.h"
 #include "cuda/kernels.h"
 #include "cuda/runtime.h"
 #include "tensor/check.h"
+#include "tensor/env.h"
 
 namespace vila {
 
@@ -55,7 +58,11 @@ void check_machine(int index) {
 
 }  // namespace
 
-CudaDevice::CudaDevice(int index) : Device(DeviceKind::Cuda, table()), index_(index) {
+CudaDevice::CudaDevice(int index)
+    : Device(DeviceKind::Cuda, table()),
+      uses_tf32(environment_int("VILA_TF32") != 0),
+      say([](const std::string& line) { std::fprintf(stderr, "%s\n", line.c_str()); }),
+      index_(index) {
     check_machine(index);
     cudaDeviceProp properties = {};
     VILA_CUDA_CHECK(cudaGetDeviceProperties(&properties, index));
@@ -78,9 +85,27 @@ CudaDevice::~CudaDevice() {
     // Errors have no one left to tell.
     static_cast<void>(cudaSetDevice(index_));
     static_cast<void>(cudaStreamSynchronize(stream_));
+    cublas_.reset();
     return_cache();
     static_cast<void>(cudaFree(faults_));
     static_cast<void>(cudaStreamDestroy(stream_));
+}
+
+std::string CudaDevice::name() const {
+    return cublas_is_missing_ ? name_ + " without cuBLASLt" : name_;
+}
+
+CublasGemm* CudaDevice::cublas() {
+    if (cublas_ != nullptr || cublas_is_missing_) return cublas_.get();
+    make_current();
+    try {
+        cublas_ = std::make_unique<CublasGemm>();
+    } catch (const Error& error) {
+        say(str(name_, ": ", error.what(),
+                "; matrix products run on a plain kernel, many times slower"));
+        cublas_is_missing_ = true;
+    }
+    return cublas_.get();
 }
 
 void CudaDevice::make_current() const {

@@ -5,6 +5,7 @@
 // or not it was built with the toolkit; no_cuda_device.cpp then stands in for the device.
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -23,13 +24,15 @@ std::unique_ptr<Device> make_cuda_device(int index = 0);
 namespace cuda {
 
 struct Faults;
+class CublasGemm;
 
 class CudaDevice : public Device {
   public:
     explicit CudaDevice(int index);
     ~CudaDevice() override;
 
-    std::string name() const override { return name_; }
+    // "cuda:0 NVIDIA H100 80GB HBM3", and what it lacks once that is known.
+    std::string name() const override;
     CUstream_st* stream() const { return stream_; }
     int multiprocessors() const { return multiprocessors_; }
     // What kernels write when a number that came with the data is out of range; see fault.h.
@@ -45,6 +48,12 @@ class CudaDevice : public Device {
     bool waits_for_launches = false;
     // How many logits linear_cross_entropy keeps at once: 256 MiB of f32. Tests lower it.
     int64_t logits_at_once = int64_t{64} << 20;
+    // Whether f32 matrix products may round their operands to TF32's 11 digits: VILA_TF32.
+    bool uses_tf32;
+    // Who is told, once each, of what makes this device slow; a line on stderr at first.
+    std::function<void(const std::string& line)> say;
+    // cuBLASLt, opened when it is first asked for; nullptr where there is none, which was said.
+    CublasGemm* cublas();
     // What launch() calls after each launch.
     void launched();
     // Makes this the GPU that the calling thread speaks to.
@@ -67,6 +76,8 @@ class CudaDevice : public Device {
     int multiprocessors_ = 0;
     CUstream_st* stream_ = nullptr;
     Faults* faults_ = nullptr;
+    std::unique_ptr<CublasGemm> cublas_;
+    bool cublas_is_missing_ = false;
     // One stream orders everything, so a block may be given out again as soon as it is returned.
     std::map<int64_t, std::vector<void*>> free_blocks_;
     int64_t reserved_ = 0;

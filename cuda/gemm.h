@@ -6,6 +6,7 @@
 
 #include "cuda/cuda_device.h"
 #include "tensor/dtype.h"
+#include "tensor/kernels.h"
 #include "tensor/shape.h"
 
 namespace vila::cuda {
@@ -48,11 +49,14 @@ struct GemmProblem {
     BatchAxes batch = {};
 };
 
+// A call of the kernel table as a problem; c must not be empty.
+GemmProblem gemm_problem(const MatmulArgs& args);
+
 // Our own kernel, gemm_tiled.cu: any problem, plain, the reference for faster ones. Row i of c
 // depends on row i of a alone, bit for bit.
 void gemm_tiled(CudaDevice& device, const GemmProblem& problem);
 
-// The fastest way that this device has.
+// By cuBLASLt (gemm_cublas.h) where it is installed and knows the problem, else gemm_tiled.
 void gemm(CudaDevice& device, const GemmProblem& problem);
 
 }  // namespace vila::cuda

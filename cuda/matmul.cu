@@ -1,18 +1,19 @@
 // matmul: from tensors to a GemmProblem, and to the product that computes it.
 
 #include "cuda/gemm.h"
+#include "cuda/gemm_cublas.h"
 #include "cuda/kernels.h"
 #include "cuda/launch.h"
 
 namespace vila::cuda {
 
 void gemm(CudaDevice& device, const GemmProblem& problem) {
-    gemm_tiled(device, problem);
+    CublasGemm* const cublas = device.cublas();
+    if (cublas == nullptr || !cublas->multiply(device, problem)) gemm_tiled(device, problem);
 }
 
-void matmul(const MatmulArgs& args) {
+GemmProblem gemm_problem(const MatmulArgs& args) {
     const Tensor &a = args.a, &b = args.b, &c = args.c;
-    if (c.numel() == 0) return;
     const auto view = [](const Tensor& x, bool transpose) {
         const MatrixView plain = {x.raw(), x.strides()[-2], 1, x.dtype()};
         return transpose ? plain.transposed() : plain;
@@ -36,7 +37,11 @@ void matmul(const MatmulArgs& args) {
         problem.batch.b[at] = b.strides()[axis];
         problem.batch.c[at] = c.strides()[axis];
     }
-    gemm(device_of(c), problem);
+    return problem;
+}
+
+void matmul(const MatmulArgs& args) {
+    if (args.c.numel() > 0) gemm(device_of(args.c), gemm_problem(args));
 }
 
 }  // namespace vila::cuda
