@@ -1,5 +1,6 @@
 #include "dist/bucket_plan.h"
 
+#include <algorithm>
 #include <string_view>
 #include <utility>
 
@@ -32,6 +33,13 @@ std::string block_of(const std::string& parameter) {
     if (layers == std::string::npos) return {};
     const size_t dot = parameter.find('.', layers + kLayers.size());
     return dot == std::string::npos ? std::string() : parameter.substr(0, dot + 1);
+}
+
+int64_t default_bucket_values(const std::vector<nn::Parameter*>& parameters) {
+    constexpr int64_t kBuckets = 8;
+    int64_t values = 0;
+    for (const nn::Parameter* parameter : parameters) values += parameter->shape.numel();
+    return std::clamp(values / kBuckets, kLeastBucketValues, kMostBucketValues);
 }
 
 BucketPlan plan_buckets(const std::vector<nn::Parameter*>& parameters, int64_t ranks,

@@ -22,8 +22,9 @@ namespace vila::dist {
 
 // Values from one start to the next are a multiple of this.
 constexpr int64_t kBucketAlignment = 64;
-// 32 MB of gradients in f32.
-constexpr int64_t kBucketValues = int64_t{1} << 23;
+// 256 kB and 32 MB of gradients in f32.
+constexpr int64_t kLeastBucketValues = int64_t{1} << 16;
+constexpr int64_t kMostBucketValues = int64_t{1} << 23;
 
 struct Bucket {
     struct Piece {
@@ -53,10 +54,13 @@ struct BucketPlan {
     int64_t size() const;
 };
 
+// An eighth of all values, within the limits: so that some are summed while others are computed.
+int64_t default_bucket_values(const std::vector<nn::Parameter*>& parameters);
+
 // Every parameter must have values. A bucket is closed once it holds `bucket_values` or more; that
 // of a block holds the whole block.
 BucketPlan plan_buckets(const std::vector<nn::Parameter*>& parameters, int64_t ranks,
-                        int64_t bucket_values = kBucketValues, bool by_block = false);
+                        int64_t bucket_values, bool by_block = false);
 // "model.layers.3." of "model.layers.3.mlp.up_proj.weight"; empty for parameters outside of blocks.
 std::string block_of(const std::string& parameter);
 

@@ -37,6 +37,7 @@ ShardedAdamw::ShardedAdamw(Collectives& collectives, const std::vector<ShardedGr
         }
     VILA_CHECK(!parameters.empty(), "[zero] no parameter learns");
     Device& device = parameters.front()->variable.device();
+    if (bucket_values == 0) bucket_values = default_bucket_values(parameters);
     plan_ = plan_buckets(parameters, collectives_.ranks(), bucket_values, blocks_divided_);
     for (size_t i = 0; i < plan_.buckets.size(); ++i) {
         if (is_divided_block(i))

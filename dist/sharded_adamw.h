@@ -45,9 +45,10 @@ class ShardedAdamw final : public nn::BlockHook {
   public:
     // `settings` gives betas, eps and weight decay (for parameters that decay). The parameters'
     // values move into memory of this object; f32 and bf16 only. In stage 3 the model must have
-    // this object as its block hook. `overlap`: see GradientReducer.
+    // this object as its block hook. `bucket_values`: 0 means default_bucket_values(); `overlap`:
+    // see GradientReducer.
     ShardedAdamw(Collectives& collectives, const std::vector<ShardedGroup>& groups,
-                 const AdamwArgs& settings, int64_t stage, int64_t bucket_values = kBucketValues,
+                 const AdamwArgs& settings, int64_t stage, int64_t bucket_values = 0,
                  bool overlap = true);
     ShardedAdamw(const ShardedAdamw&) = delete;
     ShardedAdamw& operator=(const ShardedAdamw&) = delete;

@@ -73,7 +73,7 @@ class ShardedState final : public TrainingState {
         : TrainingState(stage.groups()),
           stage_(stage),
           optimizer_(ranks, sharded(stage.groups()), settings(recipe.optimizer), zero_stage(recipe),
-                     dist::kBucketValues, recipe.train.overlap) {
+                     0, recipe.train.overlap) {
         stage_.set_block_hook(&optimizer_);
     }
     ~ShardedState() override { stage_.set_block_hook(nullptr); }
