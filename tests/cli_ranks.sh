@@ -43,6 +43,15 @@ expect 0 "finished" 3 lm.toml --out bf --dtype bf16 train.rank_invariant=true tr
 expect 0 "finished" 1 lm.toml --out bf1 --dtype bf16 train.rank_invariant=true
 check "bf16: three ranks and one" same bf/$weights bf1/$weights
 
+# --- and stay the same for 200 steps, also where there are more ranks than micro-batches ---
+for job in 1:2 2:0 3:1 4:2 6:3 8:2; do
+    n=${job%:*} zero=${job#*:}
+    expect 0 "finished" "$n" lm.toml --out "long$n" --threads 1 train.rank_invariant=true \
+        "train.zero=$zero" train.steps=200 train.save_every=100
+    check "$n ranks, stage $zero, 200 steps" same long1/$weights "long$n/$weights"
+    check "$n ranks, stage $zero, 200 steps: the log" same_losses long1 "long$n"
+done
+
 # --- without it ranks share the work of a batch; all stages agree ---
 expect 0 "finished" 2 lm.toml --out plain0 train.zero=0
 expect 0 "finished" 2 lm.toml --out plain2 train.zero=2

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstdio>
 
+#include "dist/sharded_adamw.h"
 #include "models/vila.h"
 #include "nn/adamw.h"
 #include "tensor/random.h"
@@ -17,6 +18,7 @@ namespace vila::tools {
 namespace {
 
 constexpr int kWarmUpSteps = 2;
+constexpr double kRate = 1e-4;
 
 // The sequences of a step in host memory, and the batch made of them.
 struct StepData {
@@ -49,19 +51,51 @@ struct StepData {
     }
 };
 
+// Adds the gradients of a step; returns its loss.
+double add_gradients(const models::VilaModel& model, const StepData& data) {
+    const models::Batch batch = data.batch(model);
+    const autograd::Variable loss =
+        model.loss(batch, 1.0 / static_cast<double>(batch.loss_tokens()));
+    const double value = loss.value().item();
+    autograd::backward(loss);
+    return value;
+}
+
 // The loss before the update.
 double train_step(const models::VilaModel& model, const StepData& data, nn::Adamw& optimizer) {
-    const models::Batch batch = data.batch(model);
-    double loss_value = 0.0;
-    {
-        const autograd::Variable loss =
-            model.loss(batch, 1.0 / static_cast<double>(batch.loss_tokens()));
-        loss_value = loss.value().item();
-        autograd::backward(loss);
-    }
-    optimizer.step(1e-4, nn::clip_scale(nn::gradient_norm(optimizer.parameters()), 1.0));
+    const double loss = add_gradients(model, data);
+    optimizer.step(kRate, nn::clip_scale(nn::gradient_norm(optimizer.parameters()), 1.0));
     optimizer.clear_gradients();
-    return loss_value;
+    return loss;
+}
+
+// The same as train.rank_invariant does it: gradients summed in buckets, norms exactly.
+double rank_invariant_step_seconds(CpuDevice& device, DType dtype, const TrainStepShape& shape,
+                                   const models::Trainable& trainable, int steps) {
+    models::VilaModel model(shape.model, device, dtype);
+    model.initialise(1);
+    model.set_trainable(trainable);
+    const auto alone = dist::one_process();
+    const nn::AdamwOptions options;
+    AdamwArgs settings;
+    settings.beta1 = options.beta1;
+    settings.beta2 = options.beta2;
+    settings.eps = options.eps;
+    settings.weight_decay = options.weight_decay;
+    dist::ShardedAdamw optimizer(*alone, {{"all", model.trainable_parameters(), kRate}}, settings,
+                                 0);
+    const StepData data(shape);
+    std::vector<double> seconds;
+    for (int step = -kWarmUpSteps; step < steps; ++step) {
+        const double taken = seconds_of([&] {
+            optimizer.gradients().begin_step();
+            add_gradients(model, data);
+            optimizer.gradients().end_micro_batch();
+            optimizer.step(1.0, nn::clip_scale(optimizer.gradients().norm(), 1.0));
+        });
+        if (step >= 0) seconds.push_back(taken);
+    }
+    return median(std::move(seconds));
 }
 
 int64_t peak_process_bytes() {
@@ -124,29 +158,34 @@ TrainStepMeasurement bench_train_step(CpuDevice& device, DType dtype, const Trai
     const double typical = median(std::move(seconds));
     VILA_CHECK(std::isfinite(last_loss) && last_loss < first_loss,
                "[bench train-step] the loss went from ", first_loss, " to ", last_loss);
-    return {.dtype = dtype,
-            .threads = device.threads(),
-            .parameters = model.llm_table().count() + model.vision_table().count() +
-                          model.projector_table().count(),
-            .rows = shape.sequences * length,
-            .seconds = typical,
-            .gflops = flop / typical * 1e-9,
-            .limit_share = median(std::move(shares)),
-            .peak_tensor_bytes = device.memory().peak,
-            .peak_process_bytes = peak_process_bytes(),
-            .first_loss = first_loss,
-            .last_loss = last_loss};
+    TrainStepMeasurement result = {.dtype = dtype,
+                                   .threads = device.threads(),
+                                   .parameters = model.llm_table().count() +
+                                                 model.vision_table().count() +
+                                                 model.projector_table().count(),
+                                   .rows = shape.sequences * length,
+                                   .seconds = typical,
+                                   .rank_invariant_seconds = 0.0,
+                                   .gflops = flop / typical * 1e-9,
+                                   .limit_share = median(std::move(shares)),
+                                   .peak_tensor_bytes = device.memory().peak,
+                                   .peak_process_bytes = peak_process_bytes(),
+                                   .first_loss = first_loss,
+                                   .last_loss = last_loss};
+    result.rank_invariant_seconds = rank_invariant_step_seconds(device, dtype, shape, all, steps);
+    return result;
 }
 
 std::string train_step_table(const CpuDevice& device, const TrainStepMeasurement& x) {
-    char line[256];
+    char line[320];
     std::snprintf(line, sizeof(line),
                   "  %.1f M parameters, %s: %.3f s a step, %.0f rows/s, %.1f GF/s, %.1f %% of FMA, "
-                  "tensors %.0f MB, process %.0f MB, loss %.4f to %.4f\n",
+                  "tensors %.0f MB, process %.0f MB, loss %.4f to %.4f; rank-invariant %.3f s\n",
                   static_cast<double>(x.parameters) * 1e-6, dtype_name(x.dtype), x.seconds,
                   static_cast<double>(x.rows) / x.seconds, x.gflops, 100.0 * x.limit_share,
                   static_cast<double>(x.peak_tensor_bytes) * 1e-6,
-                  static_cast<double>(x.peak_process_bytes) * 1e-6, x.first_loss, x.last_loss);
+                  static_cast<double>(x.peak_process_bytes) * 1e-6, x.first_loss, x.last_loss,
+                  x.rank_invariant_seconds);
     return device.name() + "\n" + line;
 }
 
@@ -158,6 +197,7 @@ nlohmann::json train_step_json(const CpuDevice& device, const TrainStepMeasureme
               {"parameters", x.parameters},
               {"rows", x.rows},
               {"seconds", x.seconds},
+              {"rank_invariant_seconds", x.rank_invariant_seconds},
               {"gflops", x.gflops},
               {"share_of_multiply_add", x.limit_share},
               {"peak_tensor_bytes", x.peak_tensor_bytes},

@@ -25,12 +25,13 @@ struct TrainStepMeasurement {
     DType dtype;
     int threads;
     int64_t parameters;
-    int64_t rows;                // of the language model, in a step
-    double seconds;              // of a step, median
-    double gflops;               // by tools/flops.h
-    double limit_share;          // median of the pairwise shares of the multiply-add loop
-    int64_t peak_tensor_bytes;   // the largest sum of live tensors
-    int64_t peak_process_bytes;  // the largest resident set of this process so far
+    int64_t rows;                   // of the language model, in a step
+    double seconds;                 // of a step, median
+    double rank_invariant_seconds;  // of one with train.rank_invariant
+    double gflops;                  // by tools/flops.h
+    double limit_share;             // median of the pairwise shares of the multiply-add loop
+    int64_t peak_tensor_bytes;      // the largest sum of live tensors
+    int64_t peak_process_bytes;     // the largest resident set of this process so far
     double first_loss, last_loss;
 };
 
