@@ -43,8 +43,8 @@ expect 0 "finished" 3 lm.toml --out bf --dtype bf16 train.rank_invariant=true tr
 expect 0 "finished" 1 lm.toml --out bf1 --dtype bf16 train.rank_invariant=true
 check "bf16: three ranks and one" same bf/$weights bf1/$weights
 
-# --- and stay the same for 200 steps, also where there are more ranks than micro-batches ---
-for job in 1:2 2:0 3:1 4:2 6:3 8:2; do
+# --- and stay the same for 200 steps; tests/dist_zero.cpp does that for 6 and 8 ranks ---
+for job in 1:2 2:0 4:2; do
     n=${job%:*} zero=${job#*:}
     expect 0 "finished" "$n" lm.toml --out "long$n" --threads 1 train.rank_invariant=true \
         "train.zero=$zero" train.steps=200 train.save_every=100

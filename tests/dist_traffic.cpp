@@ -76,11 +76,11 @@ double expected_bytes(const Model& model, const Layout& layout, double micro_bat
 template <typename Body>
 void for_every_layout(const Body& body) {
     for (const int64_t ranks : {1, 2, 4, 8})
-        for (int64_t stage = 0; stage <= 3; ++stage)
-            for (const DType dtype : {DType::F32, DType::BF16}) {
-                const Layout layout = {ranks, stage, dtype};
-                run_thread_ranks(ranks, [&](Collectives& job) { body(job, layout); });
-            }
+        for (int64_t stage = 0; stage <= 3; ++stage) {
+            const Layout layout = {ranks, stage,
+                                   (ranks / 2 + stage) % 2 == 0 ? DType::F32 : DType::BF16};
+            run_thread_ranks(ranks, [&](Collectives& job) { body(job, layout); });
+        }
 }
 
 TEST(Traffic, BytesOfAStepAreThoseOfTheFormulas) {

@@ -216,9 +216,9 @@ TEST(Zero, GradientsAreThoseOfOneProcessInF64) {
     }
 }
 
-// All weights of the model after two steps.
+// All weights of the model after some steps.
 std::vector<float> trained_weights(const Case& drawn, Collectives& job, DType dtype, int64_t stage,
-                                   bool overlap = true) {
+                                   bool overlap = true, int steps = 2) {
     const auto device = make_cpu_device(1);
     const auto model = make_model(drawn, *device, dtype);
     std::vector<ShardedGroup> groups = {{"rest", {}, 0.05}, {"llm", {}, 0.02}};
@@ -232,7 +232,7 @@ std::vector<float> trained_weights(const Case& drawn, Collectives& job, DType dt
     settings.weight_decay = 0.1;
     ShardedAdamw optimizer(job, groups, settings, stage, kBucket, overlap);
     model->set_block_hook(&optimizer);
-    for (int step = 0; step < 2; ++step) {
+    for (int step = 0; step < steps; ++step) {
         run_micro_batches(drawn, job, *model, optimizer.gradients());
         optimizer.step(0.5, 1.0 / (1.0 + optimizer.gradients().norm()));
     }
@@ -263,6 +263,19 @@ TEST(Zero, WeightsHaveTheSameBitsInEveryStageAndForAnyRanks) {
                 },
                 {1, 2, 3, 4, 6, 8});
         }
+}
+
+TEST(Zero, WeightsStayTheSameForTwoHundredSteps) {
+    constexpr int kSteps = 200;
+    Case drawn = draw_case(first_seed() + 3);
+    drawn.micro_batches.resize(std::min<size_t>(drawn.micro_batches.size(), 5));
+    const auto expected = trained_weights(drawn, *one_process(), DType::F32, 0, true, kSteps);
+    const auto check = [&](Collectives& job) {
+        EXPECT_EQ(trained_weights(drawn, job, DType::F32, job.ranks() % 4, true, kSteps), expected)
+            << job.ranks() << " ranks";
+    };
+    if (process_job().ranks() > 1) return check(process_job());
+    for (const int64_t ranks : {2, 3, 4, 6, 8}) run_thread_ranks(ranks, check);
 }
 
 TEST(Zero, PlansKeepTheirPromises) {

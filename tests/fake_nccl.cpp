@@ -1,0 +1,214 @@
+// A library that can be opened in place of NCCL where there are no GPUs: the functions that
+// dist/nccl_ranks.cpp calls, over shared memory, for ranks that are threads or processes of one
+// machine. It looks closer than the real one: calls in which ranks disagree are an error on all of
+// them. VILA_FAKE_NCCL_FAIL=N lets the N-th transfer of rank 0 be a remote error;
+// VILA_FAKE_NCCL_VERSION sets the version it claims.
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <vector>
+
+namespace {
+
+constexpr int kSuccess = 0, kSystemError = 2, kInvalidUsage = 5, kRemoteError = 6;
+constexpr int kMostRanks = 16;
+// Of a rank's own part of the shared memory, cut into a block for each other rank.
+constexpr size_t kAreaBytes = size_t{1} << 18;
+
+struct Call {
+    int what = 0, root = 0;
+    size_t bytes = 0;
+    bool operator==(const Call&) const = default;
+};
+
+struct Shared {
+    std::atomic<int> arrived;
+    pthread_barrier_t barrier;
+    Call calls[kMostRanks];
+    unsigned char areas[kMostRanks][kAreaBytes];
+};
+
+struct Id {
+    char bytes[128];
+};
+
+struct Communicator {
+    Shared* shared;
+    int rank, ranks;
+    long transfers = 0;
+    char name[64];
+};
+
+struct Part {
+    bool sends;
+    void* data;
+    size_t bytes;
+    int peer;
+};
+thread_local std::vector<Part> t_group;
+thread_local Communicator* t_communicator = nullptr;
+
+void wait(const Communicator& communicator) {
+    pthread_barrier_wait(&communicator.shared->barrier);
+}
+
+// All ranks say what they do; whether they do the same.
+int announce(Communicator& communicator, const Call& call) {
+    const char* fails = std::getenv("VILA_FAKE_NCCL_FAIL");
+    if (fails != nullptr && communicator.rank == 0 && ++communicator.transfers == std::atol(fails))
+        return kRemoteError;
+    Shared& shared = *communicator.shared;
+    shared.calls[communicator.rank] = call;
+    wait(communicator);
+    bool same = true;
+    for (int rank = 0; rank < communicator.ranks; ++rank) same &= shared.calls[rank] == call;
+    wait(communicator);
+    return same ? kSuccess : kInvalidUsage;
+}
+
+// Every rank gives a block to every other, a piece at a time.
+void exchange(Communicator& communicator, const std::vector<const unsigned char*>& out,
+              const std::vector<unsigned char*>& in, size_t bytes) {
+    Shared& shared = *communicator.shared;
+    const size_t room = kAreaBytes / static_cast<size_t>(communicator.ranks);
+    for (size_t done = 0; done < bytes; done += room) {
+        const size_t piece = std::min(room, bytes - done);
+        for (size_t peer = 0; peer < out.size(); ++peer)
+            if (out[peer] != nullptr)
+                std::memcpy(shared.areas[communicator.rank] + peer * room, out[peer] + done, piece);
+        wait(communicator);
+        for (size_t peer = 0; peer < in.size(); ++peer)
+            if (in[peer] != nullptr)
+                std::memcpy(in[peer] + done,
+                            shared.areas[peer] + static_cast<size_t>(communicator.rank) * room,
+                            piece);
+        wait(communicator);
+    }
+}
+
+}  // namespace
+
+extern "C" {
+
+int ncclGetVersion(int* version) {
+    const char* claimed = std::getenv("VILA_FAKE_NCCL_VERSION");
+    *version = claimed != nullptr ? std::atoi(claimed) : 22809;
+    return kSuccess;
+}
+
+const char* ncclGetErrorString(int result) {
+    return result == kSystemError    ? "unhandled system error"
+           : result == kInvalidUsage ? "ranks run different collectives"
+           : result == kRemoteError  ? "remote process exited or there was a network error"
+                                     : "no error";
+}
+
+int ncclGetUniqueId(Id* id) {
+    static std::atomic<int> number = 0;
+    *id = {};
+    std::snprintf(id->bytes, sizeof id->bytes, "/vila-nccl-%d-%d", static_cast<int>(::getpid()),
+                  ++number);
+    return kSuccess;
+}
+
+int ncclCommInitRank(Communicator** result, int ranks, Id id, int rank) {
+    if (ranks > kMostRanks) return kSystemError;
+    const int descriptor = ::shm_open(id.bytes, O_RDWR | O_CREAT, 0600);
+    if (descriptor < 0 || ::ftruncate(descriptor, sizeof(Shared)) != 0) return kSystemError;
+    void* memory =
+        ::mmap(nullptr, sizeof(Shared), PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0);
+    ::close(descriptor);
+    if (memory == MAP_FAILED) return kSystemError;
+    auto* shared = static_cast<Shared*>(memory);
+    if (rank == 0) {
+        pthread_barrierattr_t attributes;
+        pthread_barrierattr_init(&attributes);
+        pthread_barrierattr_setpshared(&attributes, PTHREAD_PROCESS_SHARED);
+        pthread_barrier_init(&shared->barrier, &attributes, static_cast<unsigned>(ranks));
+        shared->arrived = 1;
+    }
+    while (shared->arrived == 0) ::usleep(100);
+    pthread_barrier_wait(&shared->barrier);
+    // Everybody has it: the name can go.
+    if (rank == 0) ::shm_unlink(id.bytes);
+    *result = new Communicator{shared, rank, ranks, 0, {}};
+    return kSuccess;
+}
+
+int ncclCommDestroy(Communicator* communicator) {
+    ::munmap(communicator->shared, sizeof(Shared));
+    delete communicator;
+    return kSuccess;
+}
+
+int ncclBroadcast(const void* in, void* out, size_t bytes, int, int root,
+                  Communicator* communicator, void*) {
+    if (const int failed = announce(*communicator, {1, root, bytes})) return failed;
+    const auto ranks = static_cast<size_t>(communicator->ranks);
+    std::vector<const unsigned char*> from(ranks, nullptr);
+    std::vector<unsigned char*> to(ranks, nullptr);
+    if (communicator->rank == root)
+        from.assign(ranks, static_cast<const unsigned char*>(in));
+    else
+        to[static_cast<size_t>(root)] = static_cast<unsigned char*>(out);
+    exchange(*communicator, from, to, bytes);
+    return kSuccess;
+}
+
+int ncclAllGather(const void* in, void* out, size_t bytes, int, Communicator* communicator, void*) {
+    if (const int failed = announce(*communicator, {2, 0, bytes})) return failed;
+    const auto ranks = static_cast<size_t>(communicator->ranks);
+    std::vector<unsigned char*> to;
+    for (size_t rank = 0; rank < ranks; ++rank)
+        to.push_back(static_cast<unsigned char*>(out) + rank * bytes);
+    exchange(*communicator,
+             std::vector<const unsigned char*>(ranks, static_cast<const unsigned char*>(in)), to,
+             bytes);
+    return kSuccess;
+}
+
+int ncclGroupStart() {
+    t_group.clear();
+    return kSuccess;
+}
+
+int ncclSend(const void* data, size_t bytes, int, int peer, Communicator* communicator, void*) {
+    t_communicator = communicator;
+    t_group.push_back({true, const_cast<void*>(data), bytes, peer});
+    return kSuccess;
+}
+
+int ncclRecv(void* data, size_t bytes, int, int peer, Communicator* communicator, void*) {
+    t_communicator = communicator;
+    t_group.push_back({false, data, bytes, peer});
+    return kSuccess;
+}
+
+int ncclGroupEnd() {
+    if (t_group.empty()) return kSuccess;
+    Communicator& communicator = *t_communicator;
+    const size_t bytes = t_group.front().bytes;
+    if (const int failed = announce(communicator, {3, 0, bytes})) return failed;
+    const auto ranks = static_cast<size_t>(communicator.ranks);
+    std::vector<const unsigned char*> from(ranks, nullptr);
+    std::vector<unsigned char*> to(ranks, nullptr);
+    for (const Part& part : t_group) {
+        if (part.bytes != bytes) return kInvalidUsage;
+        if (part.sends)
+            from[static_cast<size_t>(part.peer)] = static_cast<const unsigned char*>(part.data);
+        else
+            to[static_cast<size_t>(part.peer)] = static_cast<unsigned char*>(part.data);
+    }
+    exchange(communicator, from, to, bytes);
+    return kSuccess;
+}
+}
