@@ -93,18 +93,21 @@ struct LineRing {
 };
 
 // A quarter of the columns: copies their lines at `from` as line number `line`, and fetches those
-// at `ahead`. Columns beyond the last are the last one again.
-VILA_TARGET_AVX512 VILA_ALWAYS_INLINE void copy_lines(const GemmStrip& s, bool all_columns,
-                                                      int quarter, int64_t line, const char* from,
+// at `ahead`. Of a line at the edge only the bf16 of `mask` are the column's. Columns beyond the
+// last are the last one again.
+template <bool kAllColumns, bool kEdge>
+VILA_TARGET_AVX512 VILA_ALWAYS_INLINE void copy_lines(const GemmStrip& s, int quarter, int64_t line,
+                                                      const char* from, __mmask32 mask,
                                                       const char* ahead, LineRing& ring) {
     const int64_t slot = line % LineRing::kLines;
     char* const to = ring.bytes + slot * kLineBytes;
     char* const again = slot == 0 ? to + LineRing::kLines * kLineBytes : to;
 #pragma GCC unroll 8
     for (int64_t j = quarter * kColumns / 4; j < (quarter + 1) * kColumns / 4; ++j) {
-        const int64_t at = (all_columns ? j : std::min(j, s.columns - 1)) * s.column_bytes;
+        const int64_t at = (kAllColumns ? j : std::min(j, s.columns - 1)) * s.column_bytes;
         _mm_prefetch(ahead + at, _MM_HINT_T1);
-        const __m512i bytes = _mm512_loadu_si512(from + at);
+        const __m512i bytes =
+            kEdge ? _mm512_maskz_loadu_epi16(mask, from + at) : _mm512_loadu_si512(from + at);
         _mm512_store_si512(to + j * LineRing::kColumnBytes, bytes);
         _mm512_store_si512(again + j * LineRing::kColumnBytes, bytes);
     }
@@ -134,6 +137,12 @@ VILA_TARGET_AVX512 VILA_ALWAYS_INLINE void load_quarter(const char* from, __m512
     words[3] = _mm512_castpd_ps(_mm512_unpackhi_pd(high_01, high_23));
 }
 
+// Where in the cache's lines all columns begin: 0 also where they differ, or cut a bf16 in two.
+int64_t common_offset(const GemmStrip& s) {
+    const auto offset = static_cast<int64_t>(reinterpret_cast<uintptr_t>(s.b) % kLineBytes);
+    return s.column_bytes % kLineBytes == 0 && offset % 2 == 0 ? offset : 0;
+}
+
 // bf16: a line takes a chain twice as long, so the chains of both halves run side by side, a few
 // steps at a time. Lines are copied into a ring two steps ahead: columns are often a power of two
 // apart, and then their lines share a set of the first cache level and push each other out. Copying
@@ -154,17 +163,25 @@ VILA_TARGET_AVX512 void strip_lines(const GemmStrip& s) {
         for (__m512(&row)[2] : sums) row[0] = row[1] = _mm512_setzero_ps();
     };
     const int64_t steps = s.tile.k / kSteps;
-    const int64_t offset = s.column_bytes % kLineBytes == 0
-                               ? static_cast<int64_t>(reinterpret_cast<uintptr_t>(s.b) % kLineBytes)
-                               : 0;
+    LineRing ring;
+    const int64_t offset = common_offset(s);
     const int64_t lines = steps == 0 ? 0 : steps + (offset > 0 ? 1 : 0);
     const char* const b = static_cast<const char*>(s.b) - offset;
+    const auto copy_line = [&](int64_t line, int quarter, const char* ahead)
+        __attribute__((always_inline)) VILA_TARGET_AVX512 {
+        const char* const from = b + line * kLineBytes;
+        if (offset == 0 || (line > 0 && line < lines - 1)) {
+            copy_lines<kAllColumns, false>(s, quarter, line, from, 0, ahead, ring);
+        } else {
+            const auto before = static_cast<__mmask32>((uint64_t{1} << (offset / 2)) - 1);
+            copy_lines<kAllColumns, true>(s, quarter, line, from, line == 0 ? ~before : before,
+                                          ahead, ring);
+        }
+    };
     constexpr int64_t kCopied = 2, kFetched = 4;  // lines ahead
-    LineRing ring;
     for (int64_t line = 0; line < std::min(kCopied, lines); ++line)
         for (int quarter = 0; quarter < 4; ++quarter)
-            copy_lines(s, kAllColumns, quarter, line, b + line * kLineBytes,
-                       b + (line + kCopied) * kLineBytes, ring);
+            copy_line(line, quarter, b + (line + kCopied) * kLineBytes);
     for (int64_t step = 0; step < steps; ++step) {
         const int64_t line = std::min(step + kCopied, lines - 1), later = step + kFetched - lines;
         const char* const ahead =
@@ -173,7 +190,7 @@ VILA_TARGET_AVX512 void strip_lines(const GemmStrip& s) {
         if (step > 0 && step * kSteps % s.step_block == 0) end_block();
 #pragma GCC unroll 4
         for (int quarter = 0; quarter < 4; ++quarter) {
-            copy_lines(s, kAllColumns, quarter, line, b + line * kLineBytes, ahead, ring);
+            copy_line(line, quarter, ahead);
             __m512 words[2][4];
             const char* const from = columns + quarter * kLineBytes / 4;
             load_quarter(from, words[0]);
