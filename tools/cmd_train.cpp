@@ -332,8 +332,9 @@ int cmd_train(Args& args) {
     const TrainOptions options = parse_options(args);
     std::unique_ptr<dist::Collectives> ranks;
     try {
+        // First: a launcher that dies while ranks still find each other leaves none behind either.
+        if (dist::read_launcher().ranks > 1) dist::die_with_parent();
         ranks = dist::join_ranks();
-        if (ranks->ranks() > 1) dist::die_with_parent();
         return train_as_rank(options, *ranks, stop);
     } catch (const dist::AgreedError&) {
         // Rank 0 says it for all.
