@@ -68,13 +68,14 @@ struct Sequences {
 
     // Finds tile number `tile` among the tiles of all sequences, cut along queries or keys. Gives
     // the sequence and the tile's first row in it; false when there are fewer tiles.
-    __device__ bool find(int64_t tile, bool along_keys, Sequence& sequence, int64_t& first) const {
+    __device__ bool find(int64_t tile, bool along_keys, Sequence& sequence, int64_t& first,
+                         int tile_rows = kTileRows) const {
         for (int64_t b = 0; b < count; ++b) {
             sequence = at(b);
             const int64_t rows = along_keys ? sequence.keys : sequence.queries;
-            const int64_t tiles = ceil_div(rows, kTileRows);
+            const int64_t tiles = ceil_div(rows, tile_rows);
             if (tile < tiles) {
-                first = tile * kTileRows;
+                first = tile * tile_rows;
                 return true;
             }
             tile -= tiles;
@@ -82,8 +83,8 @@ struct Sequences {
         return false;
     }
     // At least as many tiles as find() knows, without looking at the starts.
-    int64_t most_tiles(bool along_keys) const {
-        return (along_keys ? key_rows : query_rows) / kTileRows + count;
+    int64_t most_tiles(bool along_keys, int tile_rows = kTileRows) const {
+        return (along_keys ? key_rows : query_rows) / tile_rows + count;
     }
 };
 

@@ -119,13 +119,13 @@ void layer_norm_backward(const LayerNormBackwardArgs& args) {
                  LayerNormBackward<T>{x, args.weight.data<T>(), dy, mean, inv_std,
                                       args.dx.data<T>(), columns});
         if (args.dweight.defined())
-            sum_terms<Compute>(device, Neighbours::Outputs, columns, rows,
-                               LayerNormWeightTerm<T>{x, dy, mean, inv_std, columns},
-                               AddTo<Compute>{args.dweight.data<Compute>()});
+            sum_terms<Neighbours::Outputs, Compute>(
+                device, columns, rows, LayerNormWeightTerm<T>{x, dy, mean, inv_std, columns},
+                AddTo<Compute>{args.dweight.data<Compute>()});
         if (args.dbias.defined())
-            sum_terms<Compute>(device, Neighbours::Outputs, columns, rows,
-                               LayerNormBiasTerm<T>{dy, columns},
-                               AddTo<Compute>{args.dbias.data<Compute>()});
+            sum_terms<Neighbours::Outputs, Compute>(device, columns, rows,
+                                                    LayerNormBiasTerm<T>{dy, columns},
+                                                    AddTo<Compute>{args.dbias.data<Compute>()});
     });
 }
 

@@ -89,9 +89,9 @@ void rms_norm_backward(const RmsNormBackwardArgs& args) {
             device, rows,
             RmsNormBackward<T>{x, args.weight.data<T>(), dy, inv_rms, args.dx.data<T>(), columns});
         if (args.dweight.defined())
-            sum_terms<Compute>(device, Neighbours::Outputs, columns, rows,
-                               RmsNormWeightTerm<T>{x, dy, inv_rms, columns},
-                               AddTo<Compute>{args.dweight.data<Compute>()});
+            sum_terms<Neighbours::Outputs, Compute>(device, columns, rows,
+                                                    RmsNormWeightTerm<T>{x, dy, inv_rms, columns},
+                                                    AddTo<Compute>{args.dweight.data<Compute>()});
     });
 }
 

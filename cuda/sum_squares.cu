@@ -22,8 +22,9 @@ struct Square {
 void sum_squares(const SumSquaresArgs& args) {
     for_float("sum_squares", args.x.dtype(), [&](auto zero) {
         using T = decltype(zero);
-        sum_terms<double>(device_of(args.x), Neighbours::Terms, 1, args.x.numel(),
-                          Square<T>{args.x.data<T>()}, AddTo<double>{args.result.data<double>()});
+        sum_terms<Neighbours::Terms, double>(device_of(args.x), 1, args.x.numel(),
+                                             Square<T>{args.x.data<T>()},
+                                             AddTo<double>{args.result.data<double>()});
     });
 }
 

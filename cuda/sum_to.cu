@@ -54,10 +54,14 @@ void sum_to(const SumToArgs& args) {
         for_float("sum_to", args.y.dtype(), [&](auto y_zero) {
             using T = decltype(x_zero);
             using Y = decltype(y_zero);
-            sum_terms<compute_t<T>>(device_of(args.y),
-                                    along_outputs ? Neighbours::Outputs : Neighbours::Terms,
-                                    outputs, count, Term<T>{args.x.data<T>(), kept, summed},
-                                    Store<T, Y>{args.y.data<Y>(), args.accumulate});
+            const Term<T> term = {args.x.data<T>(), kept, summed};
+            const Store<T, Y> store = {args.y.data<Y>(), args.accumulate};
+            CudaDevice& device = device_of(args.y);
+            if (along_outputs) {
+                sum_terms<Neighbours::Outputs, compute_t<T>>(device, outputs, count, term, store);
+            } else {
+                sum_terms<Neighbours::Terms, compute_t<T>>(device, outputs, count, term, store);
+            }
         });
     });
 }

@@ -64,14 +64,14 @@ struct SumOfChunks {
     }
 };
 
-template <typename Compute, typename Value, typename Finish>
-void sum_terms(CudaDevice& device, Neighbours neighbours, int64_t outputs, int64_t count,
-               const Value& value, const Finish& finish) {
+template <Neighbours neighbours, typename Compute, typename Value, typename Finish>
+void sum_terms(CudaDevice& device, int64_t outputs, int64_t count, const Value& value,
+               const Finish& finish) {
     const int64_t chunk = neighbours == Neighbours::Outputs ? kTermsPerThread : kTermsPerWarp;
     const int64_t chunks = ceil_div(count, chunk);
     const Tensor partial = Tensor::empty(device, {chunks, outputs}, dtype_of<Compute>);
     auto* sums = partial.data<Compute>();
-    if (neighbours == Neighbours::Outputs) {
+    if constexpr (neighbours == Neighbours::Outputs) {
         for_elements(device, chunks * outputs,
                      SumByThread<Compute, Value>{value, outputs, count, sums});
     } else {

@@ -6,6 +6,7 @@
 //
 //   launch.h    built-in variables, launches, and the scheduler behind them
 //   warp.h      barriers, shuffles, votes, atomics
+//   cuda_ptx.h  tensor cores and asynchronous copies, in place of cuda/ptx.h
 //   memory.h    device memory, streams, copies, errors
 //   device.h    what the emulated GPU says of itself, and how tests break it
 //

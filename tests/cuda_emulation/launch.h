@@ -4,6 +4,8 @@
 
 #include <cstdint>
 #include <functional>
+#include <string>
+#include <vector>
 
 #include "tests/cuda_emulation/memory.h"
 
@@ -30,7 +32,7 @@ struct cudaLaunchConfig_t {
 namespace vila::emulation {
 
 // What a thread that cannot go on waits for.
-enum class Wait { Nothing, Barrier, Shuffle, Ballot, SyncWarp, End };
+enum class Wait { Nothing, Barrier, Shuffle, Ballot, SyncWarp, Together, End };
 
 // One thread of the block that runs.
 struct ThreadState {
@@ -44,7 +46,24 @@ struct ThreadState {
     unsigned int mask = 0;  // lanes of its warp operation
     int source = 0;         // the lane a shuffle reads
     uint64_t value = 0;     // given to a warp operation, then its result
+
+    // An operation of all lanes together: what runs when they have come, and this lane's part of
+    // it.
+    void (*together)(void* const* lanes) = nullptr;
+    void* part = nullptr;
+
+    // Asynchronous copies of 16 bytes that have begun, oldest first (from nullptr: zeros), and how
+    // many of them each closed group reaches up to.
+    struct AsyncCopy {
+        void* to;
+        const void* from;
+    };
+    std::vector<AsyncCopy> copies;
+    std::vector<size_t> copy_groups;
 };
+
+// Notes that the running kernel breaks a rule; the launch throws it (the first one).
+void break_rule(const std::string& what);
 
 // The thread that runs; like CUDA's built-in variables below it is reached from everywhere.
 inline thread_local constinit ThreadState* running_thread = nullptr;

@@ -58,8 +58,13 @@ uint3 coordinates(int64_t index, const dim3& extent) {
 }
 
 const char* wait_name(Wait wait) {
-    constexpr const char* kNames[] = {"nothing",       "__syncthreads", "a shuffle",
-                                      "a warp's vote", "__syncwarp",    "no more: it has ended"};
+    constexpr const char* kNames[] = {"nothing",
+                                      "__syncthreads",
+                                      "a shuffle",
+                                      "a warp's vote",
+                                      "__syncwarp",
+                                      "an operation of its warp",
+                                      "no more: it has ended"};
     return kNames[static_cast<int>(wait)];
 }
 
@@ -73,6 +78,12 @@ std::string describe(const ThreadState& thread) {
 bool same_place(const ThreadState& a, const ThreadState& b) {
     return a.wait == b.wait && a.line == b.line &&
            (a.file == b.file || std::strcmp(a.file, b.file) == 0);
+}
+
+// What break_rule() noted.
+std::string& broken_rule() {
+    thread_local std::string text;
+    return text;
 }
 
 class Block {
@@ -96,6 +107,8 @@ class Block {
                 running_thread = &threads_[t];
                 threadIdx = threads_[t].index;
                 if (fibers()[t]->run()) {
+                    if (!threads_[t].copies.empty())
+                        break_rule("a thread ends before its asynchronous copies");
                     threads_[t].wait = Wait::End;
                     ++ended;
                 }
@@ -103,6 +116,7 @@ class Block {
             running_thread = nullptr;
             serve_warps();
             serve_barrier(ended);
+            VILA_CHECK(broken_rule().empty(), "emulated kernel: ", broken_rule());
             VILA_CHECK(moved, "emulated block ", block.x, ",", block.y, ",", block.z,
                        " is stuck: ", stuck());
         }
@@ -140,7 +154,8 @@ class Block {
     }
 
     static bool is_warp_wait(Wait wait) {
-        return wait == Wait::Shuffle || wait == Wait::Ballot || wait == Wait::SyncWarp;
+        return wait == Wait::Shuffle || wait == Wait::Ballot || wait == Wait::SyncWarp ||
+               wait == Wait::Together;
     }
 
     // Serves the operation that `thread` waits for if all lanes of its mask have come.
@@ -157,7 +172,18 @@ class Block {
                        lane, ", which has ended");
             if (!same_place(other, thread) || other.mask != mask) return;
         }
-        deliver(first, mask, thread.wait);
+        if (thread.wait == Wait::Together) {
+            together(first);
+        } else {
+            deliver(first, mask, thread.wait);
+        }
+    }
+
+    void together(size_t first) {
+        void* parts[32];
+        for (size_t lane = 0; lane < 32; ++lane) parts[lane] = threads_[first + lane].part;
+        threads_[first].together(parts);
+        for (size_t lane = 0; lane < 32; ++lane) threads_[first + lane].wait = Wait::Nothing;
     }
 
     // All lanes of the mask get their results and may go on.
@@ -203,6 +229,10 @@ class Block {
 
 }  // namespace
 
+void break_rule(const std::string& what) {
+    if (broken_rule().empty()) broken_rule() = what;
+}
+
 void wait_for(Wait what, const char* file, int line) {
     ThreadState& thread = *running_thread;
     thread.wait = what;
@@ -223,6 +253,7 @@ void run_grid(const cudaLaunchConfig_t& config, const std::function<void()>& bod
                config.dynamicSmemBytes, " bytes of shared memory: a block has ", kMostSharedBytes);
     const std::lock_guard lock(one_grid());
     ++machine().launches;
+    broken_rule().clear();
     const ThreadOrder order = thread_order(config.stream);
     std::mt19937_64 random(order == ThreadOrder::Random ? next_seed(config.stream) : 0);
     const auto blocks = static_cast<int64_t>(uint64_t{grid.x} * grid.y * grid.z);

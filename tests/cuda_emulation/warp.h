@@ -26,6 +26,16 @@ T shuffle(unsigned int mask, T value, int source, const char* file, int line) {
     return value;
 }
 
+// Calls operation(the parts of all 32 lanes) once all have come.
+inline void with_warp(void (*operation)(void* const* lanes), void* part, const char* file,
+                      int line) {
+    ThreadState& thread = *running_thread;
+    thread.mask = 0xffffffffU;
+    thread.together = operation;
+    thread.part = part;
+    wait_for(Wait::Together, file, line);
+}
+
 // The lane that a shuffle reads: `wanted` inside the caller's segment of `width`, else itself.
 inline int segment_lane(int wanted, int width) {
     const int lane = running_thread->lane;
