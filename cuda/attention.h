@@ -88,6 +88,11 @@ struct Sequences {
     }
 };
 
+// On tensor cores, attention_*_mma.cu: bf16, D a multiple of 8 up to 128. Returns false, having
+// done nothing, for anything else.
+bool attention_forward_mma(const AttentionForwardArgs& args);
+bool attention_backward_mma(const AttentionBackwardArgs& args);
+
 // Notes starts that do not cover all rows.
 inline void check_attention_starts(CudaDevice& device, const Tensor& starts, int64_t rows,
                                    FaultKind cover) {

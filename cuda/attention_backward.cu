@@ -160,6 +160,7 @@ void attention_backward(const AttentionBackwardArgs& args) {
     CudaDevice& device = device_of(args.q);
     check_attention_starts(device, args.query_starts, args.q.size(0), FaultKind::AttentionQueries);
     check_attention_starts(device, args.key_starts, args.k.size(0), FaultKind::AttentionKeys);
+    if (attention_backward_mma(args)) return;
     for_float("attention", args.q.dtype(), [&](auto zero) {
         using T = decltype(zero);
         using Compute = compute_t<T>;

@@ -103,6 +103,7 @@ void attention_forward(const AttentionForwardArgs& args) {
     CudaDevice& device = device_of(args.q);
     check_attention_starts(device, args.query_starts, args.q.size(0), FaultKind::AttentionQueries);
     check_attention_starts(device, args.key_starts, args.k.size(0), FaultKind::AttentionKeys);
+    if (attention_forward_mma(args)) return;
     for_float("attention", args.q.dtype(), [&](auto zero) {
         using T = decltype(zero);
         using Compute = compute_t<T>;

@@ -81,6 +81,10 @@ std::vector<Isa> GuardedDevice::levels() {
     return levels;
 }
 
+bool GuardedDevice::rounds_weights() {
+    return false;
+}
+
 bool GuardedDevice::slow() {
     return false;
 }

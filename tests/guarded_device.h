@@ -35,6 +35,8 @@ class GuardedDevice {
 
     // What makes a difference to kernels and exists on this machine, least first.
     static std::vector<Isa> levels();
+    // Whether attention in bf16 rounds its weights to bf16, as tensor cores do.
+    static bool rounds_weights();
     // Whether an operation takes so long that tests should try fewer and smaller ones.
     static bool slow();
 

@@ -53,6 +53,10 @@ std::vector<Isa> GuardedDevice::levels() {
     return {Isa::Avx512Bf16};
 }
 
+bool GuardedDevice::rounds_weights() {
+    return true;
+}
+
 bool GuardedDevice::slow() {
     return true;
 }

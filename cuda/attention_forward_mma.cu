@@ -1,0 +1,172 @@
+// Attention forward on tensor cores, bf16 with sums in f32 (Dao 2023, FlashAttention-2).
+//
+// Formula   out = softmax(scale q k^T) v inside each sequence; log_sum_exp of the scores
+// Mapping   a block of 4 warps owns 64 queries of one head, a warp 16 of them with their sums
+// Loop      64 keys and values at a time; the next tile is on its way while this one is used
+// Shared    64 rows of q, two tiles of k and of v: 5 x 64 x (D + 8) bf16, 87 KB for D = 128
+
+#include "cuda/attention_mma.h"
+#include "cuda/kernels.h"
+#include "cuda/math.h"
+
+namespace vila::cuda {
+
+namespace {
+
+constexpr int kKeys = 64;          // of a tile
+constexpr int kTiles = kKeys / 8;  // products side by side
+
+struct ForwardCall {
+    HeadRows<BFloat16> q, k, v, out;
+    float* log_sum_exp;  // (R, H)
+    Sequences sequences;
+    int64_t H, group, D;
+    bool causal;
+    float scale_log2;  // scale / ln 2: powers of two are what the hardware has
+};
+
+// What the lanes of a quad hold, combined.
+template <typename Combine>
+__device__ inline float over_quad(float value, const Combine& combine) {
+    value = combine(value, __shfl_xor_sync(kAllLanes, value, 1));
+    return combine(value, __shfl_xor_sync(kAllLanes, value, 2));
+}
+
+// Of two rows: the largest score so far and the lane's part of the sum of weights.
+struct Running {
+    float largest[2] = {-INFINITY, -INFINITY}, total[2] = {0.0F, 0.0F};
+};
+
+// Scores become weights 2^(score - largest); `factor` is what older sums shrink by. seen[half] keys
+// of the tile are visible to the row.
+__device__ inline void softmax_step(float (&scores)[kTiles][4], const int64_t (&seen)[2],
+                                    float scale_log2, Running& running, float (&factor)[2]) {
+    const int column = static_cast<int>(threadIdx.x) % 4 * 2;
+    for (int half = 0; half < 2; ++half) {
+        float largest = running.largest[half];
+        for (int tile = 0; tile < kTiles; ++tile) {
+            for (int i = 0; i < 2; ++i) {
+                float& score = scores[tile][2 * half + i];
+                score = tile * 8 + column + i < seen[half] ? score * scale_log2 : -INFINITY;
+                largest = score > largest ? score : largest;
+            }
+        }
+        largest = over_quad(largest, [](float a, float b) { return b > a ? b : a; });
+        // A row that has seen nothing yet keeps -infinity, without computing with it.
+        const float base = largest == -INFINITY ? 0.0F : largest;
+        factor[half] = exp2f(running.largest[half] - base);
+        running.largest[half] = largest;
+        float total = 0.0F;
+        for (int tile = 0; tile < kTiles; ++tile) {
+            for (int i = 0; i < 2; ++i) {
+                float& weight = scores[tile][2 * half + i];
+                weight = exp2f(weight - base);
+                total += weight;
+            }
+        }
+        running.total[half] = running.total[half] * factor[half] + total;
+    }
+}
+
+template <int width>
+__global__ void attention_forward_mma_kernel(ForwardCall call) {
+    Sequence sequence{};
+    int64_t first = 0;
+    if (!call.sequences.find(blockIdx.x, false, sequence, first, kMmaRows)) return;
+    const int64_t head = blockIdx.y, key_head = head / call.group;
+    const int lane = static_cast<int>(threadIdx.x) % kWarp;
+    const int warp_row = static_cast<int>(threadIdx.x) / kWarp * 16;
+    using Tile = MmaTile<width>;
+    auto* memory = shared_array<BFloat16>();
+    const Tile q = {memory};
+    const auto k = [&](int64_t i) {
+        return Tile{memory + Tile::numbers(kMmaRows) + Tile::numbers(kKeys) * (i % 2)};
+    };
+    const auto v = [&](int64_t i) { return Tile{k(i).data + 2 * Tile::numbers(kKeys)}; };
+
+    const int64_t query = sequence.query_begin + first;
+    const int64_t query_end = sequence.query_begin + sequence.queries;
+    const int64_t last = first + kMmaRows < sequence.queries ? first + kMmaRows : sequence.queries;
+    const int64_t tiles = ceil_div(sequence.visible(last - 1, call.causal), kKeys);
+    const auto begin_load = [&](int64_t i) {
+        const int64_t row = sequence.key_begin + i * kKeys;
+        const int64_t end = sequence.key_begin + sequence.keys;
+        if (i < tiles) {
+            k(i).begin_load(call.k, row, end, key_head, call.D, kKeys);
+            v(i).begin_load(call.v, row, end, key_head, call.D, kKeys);
+        }
+        ptx::close_copy_group();
+    };
+    q.begin_load(call.q, query, query_end, head, call.D, kMmaRows);
+    begin_load(0);
+
+    float out[width / 8][4] = {};
+    Running running;
+    for (int64_t i = 0; i < tiles; ++i) {
+        begin_load(i + 1);
+        ptx::wait_for_copies<1>();
+        __syncthreads();  // everybody's copies of tile i, and of q, are there
+        float scores[kTiles][4];
+        multiply_rows(scores, q, warp_row, k(i));
+        int64_t seen[2];
+        for (int half = 0; half < 2; ++half)
+            seen[half] =
+                sequence.visible(first + warp_row + lane / 4 + half * 8, call.causal) - i * kKeys;
+        // Rows behind the last query see what is there; nobody stores them.
+        for (int64_t& keys : seen)
+            if (keys > sequence.keys - i * kKeys) keys = sequence.keys - i * kKeys;
+        float factor[2];
+        softmax_step(scores, seen, call.scale_log2, running, factor);
+        for (int tile = 0; tile < width / 8; ++tile)
+            for (int j = 0; j < 4; ++j) out[tile][j] *= factor[j / 2];
+        add_weighted_rows<width>(out, scores, v(i));
+        __syncthreads();  // nobody reads tile i any more: its place is for tile i + 2
+    }
+    ptx::wait_for_copies<0>();
+
+    float inverse[2];
+    for (int half = 0; half < 2; ++half) {
+        const float total = over_quad(running.total[half], [](float a, float b) { return a + b; });
+        const int64_t r = first + warp_row + lane / 4 + half * 8;
+        const bool any = r < sequence.queries && sequence.visible(r, call.causal) > 0;
+        inverse[half] = any ? 1.0F / total : 0.0F;
+        if (lane % 4 == 0 && r < sequence.queries)
+            call.log_sum_exp[(sequence.query_begin + r) * call.H + head] =
+                any ? running.largest[half] * kLn2 + math::log(total) : -INFINITY;
+    }
+    store_sums<width>(out, inverse, call.out, query + warp_row, query_end, head, call.D);
+}
+
+}  // namespace
+
+bool attention_forward_mma(const AttentionForwardArgs& args) {
+    if (!fits_tensor_cores(args.q)) return false;
+    CudaDevice& device = device_of(args.q);
+    const Tensor q = with_rows_of_16_bytes(args.q), k = with_rows_of_16_bytes(args.k),
+                 v = with_rows_of_16_bytes(args.v);
+    const AlignedResult out(args.out);
+    const int64_t H = args.q.size(1), D = args.q.size(2);
+    const ForwardCall call = {
+        .q = HeadRows<BFloat16>(q),
+        .k = HeadRows<BFloat16>(k),
+        .v = HeadRows<BFloat16>(v),
+        .out = HeadRows<BFloat16>(out.rows()),
+        .log_sum_exp = args.log_sum_exp.data<float>(),
+        .sequences = Sequences(args.query_starts, args.key_starts, args.q.size(0), args.k.size(0)),
+        .H = H,
+        .group = H / args.k.size(1),
+        .D = D,
+        .causal = args.causal,
+        .scale_log2 = static_cast<float>(args.scale) * kLog2E};
+    const bool done = for_width(D, [&](auto width) {
+        constexpr int kNumbers = MmaTile<width.value>::numbers(kMmaRows + 4 * kKeys);
+        launch(device, attention_forward_mma_kernel<width.value>,
+               {call.sequences.most_tiles(false, kMmaRows), H}, {kAttentionThreads},
+               kNumbers * sizeof(BFloat16), call);
+    });
+    VILA_ASSERT(done);
+    out.finish();
+    return true;
+}
+
+}  // namespace vila::cuda
