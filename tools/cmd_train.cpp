@@ -299,6 +299,9 @@ int train_as_rank(const TrainOptions& options, dist::Collectives& ranks, const S
     dist::agree(ranks, [&] {
         recipe = load_recipe(options.recipe, options.overrides);
         device = with_threads(options.common).make_device();
+        VILA_CHECK(device->kind() == DeviceKind::Cpu, "training on ", device->name(),
+                   ": gradients are summed and states are saved on the CPU alone so far; use "
+                   "--device cpu");
     });
     dist::check_same(ranks, "recipe", recipe_text(recipe));
     dist::check_same(ranks, "--out", fs::absolute(options.out).string());
