@@ -36,11 +36,12 @@ while IFS='|' read -r what stems file tests change; do
     eval "${link/ -Wl,/ $work/*.o -Wl,}" -o "$work/test"
     tried=$((tried + 1))
     for filter in "$tests" '*'; do
-        if ! timeout 300 "$work/test" --gtest_fail_fast --gtest_filter="$filter" >"$work/log" 2>&1; then
-            seen=$((seen + 1))
-            echo "seen      $what ($(grep -oE '^\[  FAILED  \] [A-Za-z/_.0-9]+' "$work/log" | head -n 1 | cut -c14-))"
-            continue 2
-        fi
+        timeout 900 "$work/test" --gtest_fail_fast --gtest_filter="$filter" >"$work/log" 2>&1 && continue
+        by=$(grep -oE '^\[  FAILED  \] [A-Za-z/_.0-9]+' "$work/log" | head -n 1 | cut -c14-)
+        [ -n "$by" ] || { echo "FAILED: no test names '$what'"; tail -n 5 "$work/log"; exit 1; }
+        seen=$((seen + 1))
+        echo "seen      $what ($by)"
+        continue 2
     done
     echo "NOT SEEN  $what"
 done < <(grep -v '^#' "$root/tests/cuda_emulation/defects.txt" | grep -E -- "$wanted")

@@ -36,17 +36,20 @@ std::string check_gradients(const std::vector<std::pair<std::string, autograd::V
         const std::vector<double> gradient =
             variable.grad().defined() ? variable.grad().to_vector<double>()
                                       : std::vector<double>(static_cast<size_t>(count), 0.0);
-        auto* x = variable.value().data<double>();
+        std::vector<double> x = variable.value().to_vector<double>();
         for (int64_t probe = 0; probe < std::min(probes, count); ++probe) {
             const int64_t i = count <= probes ? probe
                                               : random_below(random_key(test_seed(), name),
                                                              static_cast<uint64_t>(probe), count);
             const double before = x[i];
-            x[i] = before + kStep;
-            const double above = evaluate();
-            x[i] = before - kStep;
-            const double below = evaluate();
+            const auto at = [&](double value) {
+                x[i] = value;
+                variable.value().copy_from_host(x.data());
+                return evaluate();
+            };
+            const double above = at(before + kStep), below = at(before - kStep);
             x[i] = before;
+            variable.value().copy_from_host(x.data());
             const double expected = (above - below) / (2 * kStep);
             const double got = gradient[static_cast<size_t>(i)];
             if (!(std::fabs(got - expected) <= kTolerance * std::max(1.0, std::fabs(expected))))

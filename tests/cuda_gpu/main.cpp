@@ -1,0 +1,34 @@
+// The operators' and the model's tests on a real GPU. Where there is none, one test is skipped and
+// says why.
+
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "cuda/cuda_device.h"
+#include "tensor/check.h"
+
+namespace {
+
+// "" or why the GPU cannot be used.
+std::string problem() {
+    try {
+        static_cast<void>(vila::make_cuda_device());
+        return "";
+    } catch (const vila::Error& error) {
+        return error.what();
+    }
+}
+
+}  // namespace
+
+TEST(CudaGpu, IsThere) {
+    const std::string why = problem();
+    if (!why.empty()) GTEST_SKIP() << why;
+}
+
+int main(int count, char** arguments) {
+    ::testing::InitGoogleTest(&count, arguments);
+    if (!problem().empty()) ::testing::GTEST_FLAG(filter) = "CudaGpu.*";
+    return RUN_ALL_TESTS();
+}
