@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "cuda/launch.h"
+#include "cuda/ptx.h"
 #include "cuda/rows.h"
 #include "cuda/shared.h"
 #include "tests/driver.h"
@@ -60,6 +61,21 @@ __global__ void warp_kernel(int* sums, unsigned int* votes) {
     const int lane = static_cast<int>(threadIdx.x) % 32;
     sums[threadIdx.x] = cuda::warp_sum(lane);
     votes[threadIdx.x] = __ballot_sync(cuda::kAllLanes, lane % 3 == 0 ? 1 : 0);
+}
+
+// Copies 16 bytes to shared memory and gives the first number, with or without waiting.
+__global__ void copy_kernel(const float* x, float* y, int64_t offset, bool waits, bool ends_early) {
+    float* shared = cuda::shared_array<float>();
+    cuda::ptx::begin_copy(shared, reinterpret_cast<const char*>(x) + offset, true);
+    cuda::ptx::close_copy_group();
+    if (waits) cuda::ptx::wait_for_copies<0>();
+    *y = shared[0];
+    if (!ends_early) cuda::ptx::wait_for_copies<0>();
+}
+
+__global__ void load_outside_shared_kernel(const float* x) {
+    uint32_t registers[4];
+    cuda::ptx::load_matrices(registers, x);
 }
 
 __global__ void count_kernel(int* count, int* last) {
@@ -146,6 +162,31 @@ TEST(CudaEmulation, GuardsSharedMemory) {
                            [] { start(beyond_shared_kernel, 1, 1, 64, ThreadOrder::Forward); }),
               "");
     start(beyond_shared_kernel, 1, 1, 68, ThreadOrder::Forward);
+}
+
+TEST(CudaEmulation, CopiesWhenTheyAreWaitedFor) {
+    alignas(16) const float x[4] = {5.0F, 0.0F, 0.0F, 0.0F};
+    float y = 0.0F;
+    const auto copy = [&](int64_t offset, bool waits, bool ends_early) {
+        start(copy_kernel, 1, 1, 16, ThreadOrder::Forward, x, &y, offset, waits, ends_early);
+    };
+    copy(0, true, false);
+    EXPECT_EQ(y, 5.0F);
+    copy(0, false, false);
+    EXPECT_TRUE(std::isnan(y));
+    EXPECT_EQ(expect_error("ends before its asynchronous copies", [&] { copy(0, false, true); }),
+              "");
+    EXPECT_EQ(expect_error("no multiple of 16", [&] { copy(4, true, false); }), "");
+}
+
+TEST(CudaEmulation, LoadsMatricesFromSharedMemoryAlone) {
+    alignas(16) const float x[32] = {};
+    EXPECT_EQ(expect_error("ldmatrix outside shared memory",
+                           [&] {
+                               start(load_outside_shared_kernel, 1, 32, 0, ThreadOrder::Forward,
+                                     static_cast<const float*>(x));
+                           }),
+              "");
 }
 
 TEST(CudaEmulation, RunsEveryThreadOnceInAnyOrder) {
