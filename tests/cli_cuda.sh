@@ -1,16 +1,11 @@
 #!/bin/bash
-# --device cuda on an emulated GPU: commands that use a model answer as they do on the CPU; and what
-# the program says where it cannot use a GPU.
+# `--device cuda` of every command: what they say on a machine without a usable GPU, and, with the
+# program whose GPU is emulated (beside the tests), that they compute what the CPU computes.
 #   tests/cli_cuda.sh BINARY
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
-cpu_binary=$(realpath "$1")
-binary=$(dirname "$cpu_binary")/../tests/vila_emulated
-if [ ! -x "$binary" ]; then
-    echo "no program with an emulated GPU was built"
-    exit 77
-fi
-binary=$(realpath "$binary")
+binary=$(realpath "$1")
+emulated=$(dirname "$(dirname "$binary")")/tests/vila_emulated
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 "$here/tiny_training_data.sh" "$folder" || exit 1
@@ -22,36 +17,54 @@ for stage in lm align sft; do
     expect 0 "finished" train $stage.toml --out $stage --threads 1
 done
 model=sft/model
+echo '{"id": "a", "prompt": "<image>\nwhat colour is it?", "images": ["images/red.bmp"], "target": "it is red"}' \
+    >requests.jsonl
+ask=(generate --model $model --max-tokens 6 --prompt "what colour is it?" --image images/red.bmp)
 
-# Greedy answers are the same tokens.
-for prompt in "what colour is it?" "hi"; do
-    ask=(generate --model $model --max-tokens 8 --image images/red.bmp --prompt "$prompt")
-    expect 0 "" "${ask[@]}" --device cpu
-    cp output on_cpu
+# --- no GPU ---
+expect 2 "expected cpu, cuda or cuda:N" "${ask[@]}" --device gpu
+expect 2 "expected cpu, cuda or cuda:N" "${ask[@]}" --device cuda:x
+if ! "$binary" "${ask[@]}" --device cuda:0 >/dev/null 2>&1; then
+    refused() {  # arguments...
+        expect 1 "use --device cpu" "$@"
+        check "one line: $*" [ "$(wc -l <output)" -eq 1 ]
+    }
+    refused "${ask[@]}" --device cuda
+    grep -qE 'this build has no CUDA|this machine has no NVIDIA driver|the NVIDIA driver' output
+    check "the line says what is missing" [ $? -eq 0 ]
+    refused train lm.toml --out refused --device cuda
+    refused chat --model $model --device cuda
+    refused score --model $model --input requests.jsonl --output scores.jsonl --device cuda
+    refused preprocess --model $model images/red.bmp --output pixels.safetensors --device cuda
+    refused bench gemm --device cuda
+fi
+
+# --- the emulated GPU ---
+if [ -x "$emulated" ]; then
+    cpu=$binary
+    expect 0 "" "${ask[@]}"
+    answer=$(cat output)
+    expect 0 "" score --model $model --input requests.jsonl --output cpu.jsonl
+    binary=$emulated
+    expect 1 "the benches measure the CPU" bench gemm --device cuda
+    expect 0 "" "${ask[@]}" --device cuda:0 --dtype bf16
+    expect 1 "--device cuda:7: this machine has GPUs 0 to 0" "${ask[@]}" --device cuda:7
     expect 0 "" "${ask[@]}" --device cuda
-    check "the GPU's answer '$(cat output)' is the CPU's '$(cat on_cpu)'" cmp -s output on_cpu
-done
-expect 0 "" "${ask[@]}" --device cuda:0 --dtype bf16
-
-# Log-probabilities agree to f32's digits.
-cat >requests.jsonl <<'END'
-{"id": "a", "prompt": "<image> what colour is it?", "images": ["images/red.bmp"], "target": " red"}
-{"id": "b", "prompt": "hello", "target": " there"}
-END
-for device in cpu cuda; do
-    expect 0 "" score --model $model --input requests.jsonl --output $device.jsonl --device $device
-    grep -oE '"target_logprob": *-?[0-9.e+-]+' $device.jsonl | grep -oE '[-0-9.e+]+$' >$device.numbers
-done
-check "two scores" [ "$(wc -l <cuda.numbers)" -eq 2 ]
-paste cpu.numbers cuda.numbers >output
-check "scores agree" awk '{ d = $1 - $2; if (d < 0) d = -d; if (d > 1e-4) exit 1 }' output
-
-# --- what cannot be done ---
-expect 1 "this machine has GPUs 0 to 0" "${ask[@]}" --device cuda:1
-expect 1 "training on cuda:0 emulated GPU" train lm.toml --out elsewhere --device cuda
-expect 1 "the benches measure the CPU" bench gemm --device cuda
-if ! [ -e /dev/nvidiactl ]; then
-    binary=$cpu_binary
-    expect 1 "use --device cpu" "${ask[@]}" --device cuda
+    check "the GPU answers '$(cat output)', the CPU '$answer'" [ "$(cat output)" = "$answer" ]
+    expect 0 "" score --model $model --input requests.jsonl --output gpu.jsonl --device cuda
+    logprob() { grep -oE '"target_logprob":-?[0-9]+\.[0-9]{3}' "$1"; }
+    check "scores $(logprob cpu.jsonl) and $(logprob gpu.jsonl)" [ "$(logprob cpu.jsonl)" = "$(logprob gpu.jsonl)" ]
+    for device in cpu cuda; do
+        expect 0 "" preprocess --model $model images/red.bmp --output $device.safetensors --device $device
+        expect 0 "finished" train sft.toml --out trained-$device --device $device --threads 1 train.steps=3
+    done
+    check "the same pixels" same cpu.safetensors cuda.safetensors
+    losses() { grep -oE '"loss":[0-9]+\.[0-9]{4}' "$1/log.jsonl"; }
+    check "losses: cpu $(losses trained-cpu), cuda $(losses trained-cuda)" \
+        [ "$(losses trained-cpu)" = "$(losses trained-cuda)" ]
+    expect 0 "finished" train sft.toml --out trained-cuda --device cuda
+    expect 1 "with train.rank_invariant: ranks add up their gradients on CPUs only" \
+        train lm.toml --out refused --device cuda train.rank_invariant=true
+    binary=$cpu
 fi
 finish

@@ -87,6 +87,12 @@ void check_facts(const Json& before, const Json& now) {
                    "; go on with the same data or choose another --out");
 }
 
+// Threads of the processor that a device leaves to this run.
+int host_threads(const Device& device) {
+    return device.kind() == DeviceKind::Cpu ? static_cast<const CpuDevice&>(device).threads()
+                                            : static_cast<int>(std::thread::hardware_concurrency());
+}
+
 void make_loader(const Recipe& recipe, const Datasets& datasets, Stage& stage,
                  const dist::Collectives& ranks, int64_t start_step, const Device& device,
                  Progress* progress, std::optional<data::Loader>& loader) {
@@ -112,7 +118,7 @@ void make_loader(const Recipe& recipe, const Datasets& datasets, Stage& stage,
     options.ranks = ranks.ranks();
     options.rank_invariant = recipe.train.rank_invariant;
     // Half of the cores prepare batches; they wait most of the time.
-    options.threads = std::max(1, static_cast<const CpuDevice&>(device).threads() / 2);
+    options.threads = std::max(1, host_threads(device) / 2);
     options.on_bad_sample = [progress](const data::BadSample& bad) {
         progress->say(str("bad sample ", bad.where, ": ", bad.reason, "; replaced"));
     };
@@ -175,8 +181,9 @@ void announce(const Recipe& recipe, const dist::Collectives& ranks, int64_t step
     const std::string line =
         str(begin, recipe.stage, ": ", steps, " steps of ", recipe.train.global_batch, " samples, ",
             state.parameters(), " parameters learn, on ",
-            ranks.ranks() > 1 ? str(ranks.ranks(), " ranks, each ") : "", device.name(), ", ",
-            static_cast<int64_t>(peak_flops / 1e9), " GFLOP/s of FMA");
+            ranks.ranks() > 1 ? str(ranks.ranks(), " ranks, each ") : "", device.name(),
+            peak_flops > 0.0 ? str(", ", static_cast<int64_t>(peak_flops / 1e9), " GFLOP/s of FMA")
+                             : "");
     std::fprintf(stderr, "%s\n", line.c_str());
 }
 
@@ -211,7 +218,10 @@ int train(const Recipe& recipe, const RunDirectory& run, const TrainOptions& opt
                                    .warmup_ratio = recipe.schedule.warmup_ratio,
                                    .decay = nn::decay_from_name(recipe.schedule.decay),
                                    .total_steps = total_steps(recipe, datasets)};
-    const double peak_flops = dist::sum(ranks, multiply_add_peak(static_cast<CpuDevice&>(device)));
+    // A GPU's is in no loop of ours: `vila bench` measures it.
+    const bool on_cpu = device.kind() == DeviceKind::Cpu;
+    const double peak_flops =
+        dist::sum(ranks, on_cpu ? multiply_add_peak(static_cast<CpuDevice&>(device)) : 0.0);
     if (first) announce(recipe, ranks, step, schedule.total_steps, *state, device, peak_flops);
 
     std::optional<RunLog> log;
@@ -252,13 +262,16 @@ int train(const Recipe& recipe, const RunDirectory& run, const TrainOptions& opt
     return 0;
 }
 
-// Ranks that share a machine without having been given cores of their own divide them.
-CommonOptions with_threads(CommonOptions common) {
+// What the ranks of one machine divide: its GPUs, one each, and its cores where they were not given
+// cores of their own. Asks the launcher's environment only, so that it can come before MPI.
+CommonOptions as_local_rank(CommonOptions common) {
+    const dist::Launched launched = dist::read_launcher();
+    if (common.device == "cuda" && launched.local_ranks > 1)
+        common.device = str("cuda:", launched.local_rank);
     const auto online = static_cast<int64_t>(::sysconf(_SC_NPROCESSORS_ONLN));
     const auto usable = static_cast<int64_t>(std::thread::hardware_concurrency());
-    const int64_t neighbours = dist::read_launcher().local_ranks;
-    if (common.threads == 0 && neighbours > 1 && usable == online)
-        common.threads = static_cast<int>(std::max<int64_t>(1, usable / neighbours));
+    if (common.threads == 0 && launched.local_ranks > 1 && usable == online)
+        common.threads = static_cast<int>(std::max<int64_t>(1, usable / launched.local_ranks));
     return common;
 }
 
@@ -298,10 +311,13 @@ int train_as_rank(const TrainOptions& options, dist::Collectives& ranks, const S
     std::unique_ptr<Device> device;
     dist::agree(ranks, [&] {
         recipe = load_recipe(options.recipe, options.overrides);
-        device = with_threads(options.common).make_device();
-        VILA_CHECK(device->kind() == DeviceKind::Cpu, "training on ", device->name(),
-                   ": gradients are summed and states are saved on the CPU alone so far; use "
-                   "--device cpu");
+        const bool sums_over_ranks = ranks.ranks() > 1 || recipe.train.rank_invariant;
+        VILA_CHECK(
+            !sums_over_ranks || options.common.device == "cpu", "--device ", options.common.device,
+            ranks.ranks() > 1 ? str(" on ", ranks.ranks(), " ranks") : " with train.rank_invariant",
+            ": ranks add up their gradients on CPUs only; train on one rank without "
+            "train.rank_invariant, or with --device cpu");
+        device = options.common.make_device();
     });
     dist::check_same(ranks, "recipe", recipe_text(recipe));
     dist::check_same(ranks, "--out", fs::absolute(options.out).string());
@@ -332,7 +348,8 @@ int cmd_train(Args& args) {
     const StopSignals stop;
     // A file-size limit is a full disk like any other: let write() say so.
     std::signal(SIGXFSZ, SIG_IGN);
-    const TrainOptions options = parse_options(args);
+    TrainOptions options = parse_options(args);
+    options.common = as_local_rank(options.common);
     std::unique_ptr<dist::Collectives> ranks;
     try {
         // First: a launcher that dies while ranks still find each other leaves none behind either.
