@@ -62,7 +62,7 @@ if [ -x "$emulated" ]; then
     losses() { grep -oE '"loss":[0-9]+\.[0-9]{4}' "$1/log.jsonl"; }
     check "losses: cpu $(losses trained-cpu), cuda $(losses trained-cuda)" \
         [ "$(losses trained-cpu)" = "$(losses trained-cuda)" ]
-    expect 0 "finished" train sft.toml --out trained-cuda --device cuda
+    expect 0 "finished" train sft.toml --out trained-cuda --device cuda train.steps=3
     expect 1 "with train.rank_invariant: ranks add up their gradients on CPUs only" \
         train lm.toml --out refused --device cuda train.rank_invariant=true
     binary=$cpu
