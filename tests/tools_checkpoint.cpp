@@ -158,6 +158,40 @@ TEST_F(CheckpointTest, FullDiskLeavesTheOlderOneAndNoDebris) {
     EXPECT_EQ(entries, 2) << "step-00000001 and latest";
 }
 
+// Version 1 had one file, whole tensors, and their hashes in the table itself.
+TEST_F(CheckpointTest, TheFirstVersionOfTheFormatIsRead) {
+    const fs::path place = store_.path_of(7);
+    fs::create_directories(place);
+    write_safetensors(place / "rank-00000.safetensors", state(7));
+    Json manifest = {{"format", "vila checkpoint"},
+                     {"version", 1},
+                     {"step", 7},
+                     {"ranks", 1},
+                     {"files",
+                      {{{"name", "rank-00000.safetensors"},
+                        {"bytes", fs::file_size(place / "rank-00000.safetensors")}}}},
+                     {"tensors", Json::array()},
+                     {"info", {{"note", 7}}}};
+    for (const auto& [name, tensor] : state(7))
+        manifest["tensors"].push_back(
+            {{"name", name},
+             {"file", "rank-00000.safetensors"},
+             {"dtype", "F32"},
+             {"shape", std::vector<int64_t>(tensor.shape().begin(), tensor.shape().end())},
+             {"hash", hash_text(hash64(tensor))}});
+    const std::string body = manifest.dump();
+    manifest["hash"] = hash_text(hash64(body.data(), static_cast<int64_t>(body.size())));
+    std::ofstream(place / "manifest.json", std::ios::binary) << manifest.dump(1);
+    EXPECT_EQ(newest(), 7);
+    // Part of a tensor, as a rank of many asks for it.
+    const Tensor part = Tensor::zeros(*device_, {2}, DType::F32);
+    store_.load_newest(*device_)->read({"b", {2, 2}, 2, part});
+    EXPECT_EQ(part.to_vector<float>(), (std::vector<float>{3, 7}));
+    EXPECT_TRUE(warnings_.empty()) << warnings_[0];
+    flip_byte(place / "rank-00000.safetensors", 1);
+    EXPECT_THROW(newest(), Error);
+}
+
 TEST_F(CheckpointTest, FreeSpaceIsAskedForWithTheFigure) {
     fs::create_directories(folder_);
     EXPECT_NO_THROW(check_free_space(folder_, 1000, 3));
