@@ -176,7 +176,7 @@ TEST_F(CheckpointTest, TheFirstVersionOfTheFormatIsRead) {
         manifest["tensors"].push_back(
             {{"name", name},
              {"file", "rank-00000.safetensors"},
-             {"dtype", "F32"},
+             {"dtype", dtype_name(tensor.dtype())},
              {"shape", std::vector<int64_t>(tensor.shape().begin(), tensor.shape().end())},
              {"hash", hash_text(hash64(tensor))}});
     const std::string body = manifest.dump();
