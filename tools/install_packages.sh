@@ -6,7 +6,7 @@ set -eu
 
 build_packages="g++ meson ninja-build pkg-config nlohmann-json3-dev libcli11-dev
     libtomlplusplus-dev libstb-dev libjpeg62-turbo-dev libwebp-dev zlib1g-dev"
-test_packages="git procps libopenmpi-dev openmpi-bin libgtest-dev googletest clang-14 clang-format-14 libclang-rt-14-dev libomp-14-dev
+test_packages="git procps iproute2 libopenmpi-dev openmpi-bin libgtest-dev googletest clang-14 clang-format-14 libclang-rt-14-dev libomp-14-dev
     g++-aarch64-linux-gnu qemu-user-static"
 
 wanted=$build_packages
