@@ -1,5 +1,3 @@
-#pragma once
-
 // What most tests include, parsed once. Each file still includes what it uses.
 
 #include <algorithm>

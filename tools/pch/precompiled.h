@@ -1,5 +1,3 @@
-#pragma once
-
 // What most files of tools/ include, parsed once. Each file still includes what it uses: the build
 // for aarch64 has no precompiled headers.
 
