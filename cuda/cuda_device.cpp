@@ -75,6 +75,7 @@ CudaDevice::CudaDevice(int index)
                "-Dgpu_architectures=",
                properties.major, properties.minor);
     VILA_CUDA_CHECK(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking));
+    VILA_CUDA_CHECK(cudaEventCreateWithFlags(&launched_so_far_, cudaEventDisableTiming));
     void* memory = nullptr;
     VILA_CUDA_CHECK(cudaMalloc(&memory, sizeof(Faults)));
     faults_ = static_cast<Faults*>(memory);
@@ -88,6 +89,7 @@ CudaDevice::~CudaDevice() {
     cublas_.reset();
     return_cache();
     static_cast<void>(cudaFree(faults_));
+    static_cast<void>(cudaEventDestroy(launched_so_far_));
     static_cast<void>(cudaStreamDestroy(stream_));
 }
 
@@ -139,6 +141,15 @@ void CudaDevice::synchronize() {
     if (!any) return;
     VILA_CUDA_CHECK(cudaMemsetAsync(faults_, 0xff, sizeof(Faults), stream_));
     throw_fault(found);
+}
+
+void CudaDevice::order_after(Device& other) {
+    if (&other == this || other.kind() != DeviceKind::Cuda) return;
+    auto& gpu = static_cast<CudaDevice&>(other);
+    VILA_CHECK_EQ(gpu.index_, index_, "GPU of a device whose kernels are waited for");
+    make_current();
+    VILA_CUDA_CHECK(cudaEventRecord(gpu.launched_so_far_, gpu.stream_));
+    VILA_CUDA_CHECK(cudaStreamWaitEvent(stream_, gpu.launched_so_far_, 0));
 }
 
 void CudaDevice::launched() {

@@ -13,6 +13,7 @@
 
 #include "tensor/device.h"
 
+struct CUevent_st;   // a cudaEvent_t points to one
 struct CUstream_st;  // a cudaStream_t points to one
 
 namespace vila {
@@ -42,6 +43,7 @@ class CudaDevice : public Device {
     void copy_from_host(void* destination, const void* source, int64_t bytes) override;
     void copy_to_host(void* destination, const void* source, int64_t bytes) override;
     void synchronize() override;
+    void order_after(Device& other) override;
 
     // Kernel launches are asynchronous, and so are their errors. With this every launch is waited
     // for and its errors are thrown where it is: for tests and debugging.
@@ -75,6 +77,7 @@ class CudaDevice : public Device {
     std::string name_;
     int multiprocessors_ = 0;
     CUstream_st* stream_ = nullptr;
+    CUevent_st* launched_so_far_ = nullptr;  // what others wait for, noted anew each time
     Faults* faults_ = nullptr;
     std::unique_ptr<CublasGemm> cublas_;
     bool cublas_is_missing_ = false;

@@ -51,6 +51,9 @@ class Device {
     virtual void copy_to_host(void* destination, const void* source, int64_t bytes) = 0;
     // Returns when every kernel launched before has finished.
     virtual void synchronize() = 0;
+    // What is launched here from now on runs after everything launched on `other` so far; the host
+    // does not wait. For two devices of one GPU; where kernels run as they are called, nothing.
+    virtual void order_after(Device& /*other*/) {}
 
     const MemoryCounters& memory() const { return counters_; }
     void reset_peak() { counters_.peak = counters_.live; }

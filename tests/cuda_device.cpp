@@ -7,9 +7,11 @@
 
 #include <array>
 #include <bit>
+#include <future>
 
 #include "cuda/kernels.h"
 #include "cuda/runtime.h"
+#include "tensor/cpu/cpu_device.h"
 #include "tests/driver.h"
 
 namespace vila::testing {
@@ -99,6 +101,27 @@ TEST_F(CudaDeviceTest, EmptiesItsCacheBeforeItGivesUp) {
     // And it goes on: nothing was lost.
     EXPECT_EQ(device->memory().live, 600000);
     static_cast<void>(Tensor::empty(*device, {100000}, DType::U8));
+}
+
+TEST_F(CudaDeviceTest, WaitsForTheKernelsOfAnotherDeviceOfItsGpu) {
+    machine().asynchronous = true;
+    const auto first = make_cuda_device(), second = make_cuda_device();
+    const auto cpu = make_cpu_device(1);
+    const Tensor x = Tensor::zeros(*first, {3}, DType::F32);
+    first->synchronize();
+    const Tensor seen = Tensor::from_external(*second, x.raw(), x.shape(), x.dtype(), [] {});
+    std::promise<void> gate;
+    emulation::in_stream(static_cast<cuda::CudaDevice&>(*first).stream(),
+                         [open = gate.get_future().share()] { open.wait(); });
+    x.fill(7.0);
+    second->order_after(*cpu);
+    // Nobody told it to wait.
+    EXPECT_EQ(seen.to_vector<float>(), std::vector<float>(3, 0.0F));
+    second->order_after(*first);
+    const Tensor copy = seen.clone();
+    gate.set_value();
+    EXPECT_EQ(copy.to_vector<float>(), std::vector<float>(3, 7.0F));
+    EXPECT_FALSE(emulation::device_memory_damaged());
 }
 
 TEST_F(CudaDeviceTest, ThrowsFaultsWhereTheHostWaits) {

@@ -14,7 +14,7 @@
 
 #include "cuda/cublas_lt.h"
 #include "tensor/cpu/gemm.h"
-#include "tests/cuda_emulation/memory.h"
+#include "tests/cuda_emulation/stream.h"
 
 namespace vila::cuda {
 
@@ -215,7 +215,7 @@ LtStatus multiply(LtContext* /*context*/, LtProduct* product, const void* alpha,
                   LtLayout* a_layout, const void* b, LtLayout* b_layout, const void* beta,
                   const void* c, LtLayout* c_layout, void* d, LtLayout* d_layout,
                   const LtAlgorithm* algorithm, void* workspace, size_t workspace_bytes,
-                  CUstream_st* /*stream*/) {
+                  CUstream_st* stream) {
     Promise given;
     std::memcpy(&given, algorithm, sizeof(given));
     const Promise now = promise(*product, *a_layout, *b_layout, *d_layout, given.alignment);
@@ -226,14 +226,17 @@ LtStatus multiply(LtContext* /*context*/, LtProduct* product, const void* alpha,
         !possible(*product, *a_layout, *b_layout, *c_layout, *d_layout) ||
         (product->epilogue == kLtBias && product->bias == nullptr))
         return kInvalidValue;
-    std::memset(workspace, 0xff, kWorkspaceBytes);
     float alpha_value = 0.0F, beta_value = 0.0F;
     std::memcpy(&alpha_value, alpha, sizeof(float));
     std::memcpy(&beta_value, beta, sizeof(float));
     if (beta_value != 0.0F && beta_value != 1.0F) return kNotSupported;
     ++emulation::blas().products;
     if (product->compute == kLtComputeTf32) ++emulation::blas().tf32_products;
-    compute(*product, alpha_value, a, *a_layout, b, *b_layout, beta_value == 1.0F, d, *d_layout);
+    emulation::in_stream(stream, [=, product = *product, a_layout = *a_layout, b_layout = *b_layout,
+                                  d_layout = *d_layout] {
+        std::memset(workspace, 0xff, kWorkspaceBytes);
+        compute(product, alpha_value, a, a_layout, b, b_layout, beta_value == 1.0F, d, d_layout);
+    });
     return 0;
 }
 

@@ -7,7 +7,8 @@
 //   launch.h    built-in variables, launches, and the scheduler behind them
 //   warp.h      barriers, shuffles, votes, atomics
 //   cuda_ptx.h  tensor cores and asynchronous copies, in place of cuda/ptx.h
-//   memory.h    device memory, streams, copies, errors
+//   memory.h    device memory, copies, errors
+//   stream.h    streams and events
 //   device.h    what the emulated GPU says of itself, and how tests break it
 //
 // The emulation is stricter than a GPU. A launch throws vila::Error when threads meet different

@@ -16,6 +16,7 @@ struct Machine {
     int major = 9, minor = 0;
     bool has_kernel_image = true;  // whether the binary holds code for this GPU
     int64_t memory_bytes = int64_t{8} << 30;
+    bool asynchronous = false;  // whether streams run beside the host and each other; see stream.h
 
     // What happened so far.
     int64_t used_bytes = 0;   // in device memory
@@ -24,7 +25,8 @@ struct Machine {
     bool guards_damaged = false;  // of memory that was freed
 };
 
-// The machine of this OS thread.
+// The machine of this OS thread. VILA_EMULATED_GPUS=N gives it more GPUs, VILA_EMULATED_STREAMS=1
+// makes it asynchronous.
 Machine& machine();
 
 // Whether something wrote before or behind a block of device memory, freed or alive.

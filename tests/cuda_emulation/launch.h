@@ -5,9 +5,12 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <tuple>
+#include <type_traits>
 #include <vector>
 
 #include "tests/cuda_emulation/memory.h"
+#include "tests/cuda_emulation/stream.h"
 
 struct uint3 {
     unsigned int x = 0, y = 0, z = 0;
@@ -87,6 +90,14 @@ inline thread_local constinit dim3 blockDim = {}, gridDim = {};
 template <typename... Parameters, typename... Arguments>
 cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t* config, void (*kernel)(Parameters...),
                                Arguments&&... arguments) {
-    vila::emulation::run_grid(*config, [&] { kernel(arguments...); });
+    if (!vila::emulation::is_asynchronous(config->stream)) {
+        vila::emulation::run_grid(*config, [&] { kernel(arguments...); });
+        return cudaSuccess;
+    }
+    vila::emulation::in_stream(
+        config->stream,
+        [config = *config, kernel, values = std::tuple<std::decay_t<Parameters>...>(arguments...)] {
+            vila::emulation::run_grid(config, [&] { std::apply(kernel, values); });
+        });
     return cudaSuccess;
 }

@@ -1,16 +1,12 @@
-// Device memory, streams and errors of the emulation.
+// Device memory and errors of the emulation.
 
 #include <cstdlib>
 #include <cstring>
 #include <map>
-#include <memory>
+#include <string>
 
 #include "tests/cuda_emulation/device.h"
-
-struct CUstream_st {
-    vila::emulation::ThreadOrder order = vila::emulation::ThreadOrder::Forward;
-    uint64_t seed = 1;
-};
+#include "tests/cuda_emulation/stream.h"
 
 namespace vila::emulation {
 
@@ -36,10 +32,18 @@ bool intact(const char* block, size_t bytes) {
     return true;
 }
 
+// What the environment of a program with an emulated GPU asks for.
+Machine ordered_machine() {
+    Machine ordered;
+    if (const char* gpus = std::getenv("VILA_EMULATED_GPUS")) ordered.devices = std::stoi(gpus);
+    ordered.asynchronous = std::getenv("VILA_EMULATED_STREAMS") != nullptr;
+    return ordered;
+}
+
 }  // namespace
 
 Machine& machine() {
-    thread_local Machine emulated;
+    thread_local Machine emulated = ordered_machine();
     return emulated;
 }
 
@@ -47,19 +51,6 @@ bool device_memory_damaged() {
     bool bad = machine().guards_damaged;
     for (const auto& [block, bytes] : blocks().bytes) bad = bad || !intact(block, bytes);
     return bad;
-}
-
-void set_thread_order(cudaStream_t stream, ThreadOrder order, uint64_t seed) {
-    stream->order = order;
-    stream->seed = seed;
-}
-
-ThreadOrder thread_order(cudaStream_t stream) {
-    return stream == nullptr ? ThreadOrder::Forward : stream->order;
-}
-
-uint64_t next_seed(cudaStream_t stream) {
-    return stream->seed++;
 }
 
 }  // namespace vila::emulation
@@ -85,6 +76,8 @@ const char* cudaGetErrorName(cudaError_t error) {
             return "cudaErrorInvalidDevice";
         case cudaErrorNoKernelImageForDevice:
             return "cudaErrorNoKernelImageForDevice";
+        case cudaErrorLaunchFailure:
+            return "cudaErrorLaunchFailure";
     }
     return "unknown error";
 }
@@ -169,6 +162,7 @@ cudaError_t cudaFree(void* memory) {
     auto* block = static_cast<char*>(memory);
     const auto found = blocks().bytes.find(block);
     if (found == blocks().bytes.end()) std::abort();
+    vila::emulation::finish_streams();
     if (!vila::emulation::intact(block, found->second)) machine().guards_damaged = true;
     machine().used_bytes -= static_cast<int64_t>(found->second);
     std::memset(block, 0xff, found->second);
@@ -178,26 +172,12 @@ cudaError_t cudaFree(void* memory) {
 }
 
 cudaError_t cudaMemcpyAsync(void* destination, const void* source, size_t bytes,
-                            cudaMemcpyKind /*kind*/, cudaStream_t /*stream*/) {
-    std::memcpy(destination, source, bytes);
+                            cudaMemcpyKind /*kind*/, cudaStream_t stream) {
+    vila::emulation::in_stream(stream, [=] { std::memcpy(destination, source, bytes); });
     return cudaSuccess;
 }
 
-cudaError_t cudaMemsetAsync(void* memory, int byte, size_t bytes, cudaStream_t /*stream*/) {
-    std::memset(memory, byte, bytes);
-    return cudaSuccess;
-}
-
-cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned int /*flags*/) {
-    *stream = std::make_unique<CUstream_st>().release();
-    return cudaSuccess;
-}
-
-cudaError_t cudaStreamDestroy(cudaStream_t stream) {
-    const std::unique_ptr<CUstream_st> owner(stream);
-    return cudaSuccess;
-}
-
-cudaError_t cudaStreamSynchronize(cudaStream_t /*stream*/) {
+cudaError_t cudaMemsetAsync(void* memory, int byte, size_t bytes, cudaStream_t stream) {
+    vila::emulation::in_stream(stream, [=] { std::memset(memory, byte, bytes); });
     return cudaSuccess;
 }
