@@ -7,6 +7,7 @@
 #include "tensor/check.h"
 #include "tensor/cpu/cpu_device.h"
 #include "tensor/cpu/parallel.h"
+#include "tensor/kernels.h"
 
 namespace vila::dist {
 
@@ -28,6 +29,10 @@ class OneProcess final : public Collectives {
         if (bytes > 0 && in != out) std::memmove(out, in, static_cast<size_t>(bytes));
     }
 };
+
+bool is_on_gpu(const Tensor& tensor) {
+    return tensor.device().kind() != DeviceKind::Cpu;
+}
 
 // sums[i] = parts[0][i] + parts[1][i] + ... in Sum, for `ranks` parts of `count` values in a row
 // and i in [begin, end); or sums[i] += ... from left to right.
@@ -57,10 +62,29 @@ std::function<void(int64_t, int64_t)> adder(const Tensor& parts, int64_t ranks, 
     return add(float{}, BFloat16{}, BFloat16{});
 }
 
+// The same by the kernels of a GPU: a rank at a time. 0 + x first, because -0 + 0 is 0 on a CPU
+// too.
+void add_parts_on_gpu(const Tensor& parts, int64_t ranks, bool accumulate, const Tensor& output) {
+    const int64_t count = output.numel();
+    const DType wide = output.dtype() == DType::BF16 ? DType::F32 : output.dtype();
+    const Tensor sum = output.to(wide);
+    if (!accumulate) sum.fill(0.0);
+    for (int64_t r = 0; r < ranks; ++r)
+        call(sum.device(), "scale", &Kernels::scale,
+             {.x = parts.slice(0, r * count, (r + 1) * count), .y = sum, .accumulate = true});
+    if (wide != output.dtype()) output.copy_from(sum);
+}
+
 void add_parts(const Tensor& parts, int64_t ranks, bool accumulate, const Tensor& output) {
+    if (is_on_gpu(output)) return add_parts_on_gpu(parts, ranks, accumulate, output);
     const auto add = adder(parts, ranks, accumulate, output);
     cpu_kernels::parallel_for(cpu(output), output.numel(), ranks,
                               [&](int64_t begin, int64_t end) { add(begin, end); });
+}
+
+// A view of the same memory whose kernels are launched on `line`. It keeps nothing alive.
+Tensor in_line(const Tensor& tensor, Device& line) {
+    return Tensor::from_external(line, tensor.raw(), tensor.shape(), tensor.dtype(), [] {});
 }
 
 void check_addable(const Tensor& input, const Tensor& output) {
@@ -72,15 +96,16 @@ void check_addable(const Tensor& input, const Tensor& output) {
 }
 
 void check_plain(const Tensor& tensor) {
-    VILA_CHECK(tensor.is_contiguous() && tensor.device().kind() == DeviceKind::Cpu,
-               "[collectives] expected a contiguous tensor on the CPU, got shape ", tensor.shape(),
-               " on ", tensor.device().name());
+    VILA_CHECK(tensor.is_contiguous(), "[collectives] expected a contiguous tensor, got shape ",
+               tensor.shape());
 }
 
 // Where a rank's slices are in a tensor of ranks * n values.
 int64_t slice_size(const Collectives& collectives, const Tensor& slice, const Tensor& whole) {
     check_plain(slice);
     check_plain(whole);
+    VILA_CHECK(&slice.device() == &whole.device(), "[collectives] a slice on ",
+               slice.device().name(), " of a tensor on ", whole.device().name());
     VILA_CHECK_EQ(whole.numel(), slice.numel() * collectives.ranks(),
                   "[collectives] values of the whole for ", collectives.ranks(), " slices of ",
                   slice.numel());
@@ -109,6 +134,7 @@ void Collectives::counted(const char* what, int64_t bytes, int64_t blocks, const
 template <typename Call>
 void Collectives::exposed(const Call& call) {
     const Clock::time_point start = Clock::now();
+    finish_on_gpu();
     if (began_.valid()) began_.get();
     call();
     if (ranks() > 1) traffic_.exposed += seconds_since(start);
@@ -146,7 +172,64 @@ void Collectives::begin_all_to_all(const void* in, void* out, int64_t bytes,
 }
 
 void Collectives::finish() {
+    finish_on_gpu();
     if (began_.valid()) exposed([] {});
+}
+
+void Collectives::finish_on_gpu() {
+    if (began_on_ != nullptr) began_on_->order_after(link_of(*began_on_).device());
+    began_on_ = nullptr;
+}
+
+GpuLink& Collectives::link_of(const Device& gpu) {
+    GpuLink* link = gpu_link();
+    VILA_CHECK(link != nullptr, "[collectives] ranks by ", name(), " do not reach the memory of ",
+               gpu.name(), ": expected ranks by NCCL");
+    return *link;
+}
+
+template <typename Move>
+void Collectives::on_gpu(const char* what, Device& gpu, int64_t bytes, int64_t blocks,
+                         const Move& move) {
+    GpuLink& link = link_of(gpu);
+    exposed([&] {
+        counted(what, bytes, blocks, [&] {
+            if (bytes == 0) return;
+            link.device().order_after(gpu);
+            move(link);
+        });
+    });
+}
+
+void Collectives::broadcast(Device& gpu, void* data, int64_t bytes, int64_t root) {
+    const bool last = (rank() + 1) % ranks() == root;
+    on_gpu("broadcast", gpu, bytes, last ? 0 : 1, [&](GpuLink& link) {
+        link.broadcast(data, bytes, root);
+        gpu.order_after(link.device());
+    });
+}
+
+void Collectives::all_gather(Device& gpu, const void* in, void* out, int64_t bytes) {
+    on_gpu("all_gather", gpu, bytes, ranks() - 1, [&](GpuLink& link) {
+        link.all_gather(in, out, bytes);
+        gpu.order_after(link.device());
+    });
+}
+
+void Collectives::all_to_all(Device& gpu, const void* in, void* out, int64_t bytes) {
+    on_gpu("all_to_all", gpu, bytes, ranks() - 1, [&](GpuLink& link) {
+        link.all_to_all(in, out, bytes);
+        gpu.order_after(link.device());
+    });
+}
+
+void Collectives::begin_all_to_all(Device& gpu, const void* in, void* out, int64_t bytes,
+                                   const std::function<void(Device& line)>& then) {
+    on_gpu("all_to_all", gpu, bytes, ranks() - 1, [&](GpuLink& link) {
+        link.all_to_all(in, out, bytes);
+        began_on_ = &gpu;
+        then(link.device());
+    });
 }
 
 std::unique_ptr<Collectives> one_process() {
@@ -159,7 +242,11 @@ void reduce_scatter(Collectives& collectives, const Tensor& input, const Tensor&
     check_addable(input, output);
     if (collectives.ranks() == 1) return add_parts(input, 1, accumulate, output);
     const Tensor parts = Tensor::empty(input.device(), input.shape(), input.dtype());
-    collectives.all_to_all(input.raw(), parts.raw(), input.bytes() / collectives.ranks());
+    const int64_t bytes = output.numel() * dtype_size(input.dtype());
+    if (is_on_gpu(input))
+        collectives.all_to_all(input.device(), input.raw(), parts.raw(), bytes);
+    else
+        collectives.all_to_all(input.raw(), parts.raw(), bytes);
     if (collectives.moves_bytes()) add_parts(parts, collectives.ranks(), accumulate, output);
 }
 
@@ -170,16 +257,24 @@ void begin_reduce_scatter(Collectives& collectives, const Tensor& input, const T
     check_addable(input, output);
     VILA_CHECK_EQ(parts.dtype(), input.dtype(), "[reduce_scatter] dtype of the parts");
     if (!collectives.moves_bytes()) return;
+    const int64_t bytes = input.bytes() / collectives.ranks();
+    if (is_on_gpu(input))
+        return collectives.begin_all_to_all(
+            input.device(), input.raw(), parts.raw(), bytes, [&](Device& line) {
+                add_parts(in_line(parts, line), collectives.ranks(), true, in_line(output, line));
+            });
     const auto add = [add = adder(parts, collectives.ranks(), true, output),
                       count = output.numel()] { add(0, count); };
-    collectives.begin_all_to_all(input.raw(), parts.raw(), input.bytes() / collectives.ranks(),
-                                 add);
+    collectives.begin_all_to_all(input.raw(), parts.raw(), bytes, add);
 }
 
 void all_gather(Collectives& collectives, const Tensor& input, const Tensor& output) {
     const int64_t bytes = slice_size(collectives, input, output);
     VILA_CHECK_EQ(input.dtype(), output.dtype(), "[all_gather] dtype of the output");
-    collectives.all_gather(input.raw(), output.raw(), bytes);
+    if (!is_on_gpu(input)) return collectives.all_gather(input.raw(), output.raw(), bytes);
+    if (collectives.ranks() > 1)
+        return collectives.all_gather(input.device(), input.raw(), output.raw(), bytes);
+    if (input.raw() != output.raw()) output.copy_from(input.reshape(output.shape()));
 }
 
 void all_reduce(Collectives& collectives, const Tensor& data) {
@@ -189,18 +284,21 @@ void all_reduce(Collectives& collectives, const Tensor& data) {
     // Each rank sums a slice; the last ones may be padding.
     const int64_t slice = (data.numel() + collectives.ranks() - 1) / collectives.ranks();
     const Tensor padded = Tensor::zeros(data.device(), {slice * collectives.ranks()}, data.dtype());
-    std::memcpy(padded.raw(), data.raw(), static_cast<size_t>(data.bytes()));
+    const Tensor values = data.reshape({data.numel()}), sums = padded.slice(0, 0, data.numel());
+    sums.copy_from(values);
     const Tensor mine = Tensor::empty(data.device(), {slice}, data.dtype());
     reduce_scatter(collectives, padded, mine);
     all_gather(collectives, mine, padded);
-    std::memcpy(data.raw(), padded.raw(), static_cast<size_t>(data.bytes()));
+    values.copy_from(sums);
 }
 
 void broadcast(Collectives& collectives, const Tensor& data, int64_t root) {
     check_plain(data);
     VILA_CHECK(root >= 0 && root < collectives.ranks(), "[broadcast] no rank ", root, " among ",
                collectives.ranks());
-    collectives.broadcast(data.raw(), data.bytes(), root);
+    if (!is_on_gpu(data)) return collectives.broadcast(data.raw(), data.bytes(), root);
+    if (collectives.ranks() > 1)
+        collectives.broadcast(data.device(), data.raw(), data.bytes(), root);
 }
 
 std::vector<double> sum(Collectives& collectives, std::span<const double> values) {

@@ -7,6 +7,10 @@
 // error of the caller, which implementations report where they can see it (threads do, MPI cannot).
 // A Collectives object belongs to one thread at a time.
 //
+// Tensors may be in the host's memory or in a GPU's. Those of a GPU are moved where they are, by a
+// GpuLink, in the order of the GPU's kernels: the host waits for none of it. Implementations
+// without a link refuse them. Small things (counts, votes, texts) are the host's.
+//
 // An implementation moves bytes and nothing else. What is added is added here, on the rank that
 // keeps the sum, in the order of the ranks: so the same job gives the same bits over threads and
 // over MPI, whatever algorithm the transport picks, and bf16 is rounded once however many ranks
@@ -45,6 +49,23 @@ struct Traffic {
     }
 };
 
+// Moves a GPU's memory between ranks. Calls return when a transfer is in line behind what was
+// launched on device() before; pointers are to memory of that GPU.
+class GpuLink {
+  public:
+    GpuLink() = default;
+    virtual ~GpuLink() = default;
+    GpuLink(const GpuLink&) = delete;
+    GpuLink& operator=(const GpuLink&) = delete;
+
+    // The line: a device of its own on the GPU whose tensors are moved.
+    virtual Device& device() = 0;
+    // As Collectives::do_...
+    virtual void broadcast(void* data, int64_t bytes, int64_t root) = 0;
+    virtual void all_gather(const void* in, void* out, int64_t bytes) = 0;
+    virtual void all_to_all(const void* in, void* out, int64_t bytes) = 0;
+};
+
 class Collectives {
   public:
     Collectives() = default;
@@ -59,6 +80,7 @@ class Collectives {
     // False where ranks are only planned: then no byte has moved, and only memory counts.
     virtual bool moves_bytes() const { return true; }
 
+    // --- the host's memory ---
     // Returns once every rank has come.
     void barrier();
     // Gives every rank the root's bytes.
@@ -74,14 +96,26 @@ class Collectives {
     // next one of these: all ranks speak in the same order.
     void begin_all_to_all(const void* in, void* out, int64_t bytes, std::function<void()> then);
     // Waits for what began, and throws what it threw. Whoever began something must call it before
-    // this object ends.
+    // this object ends. Of what began on a GPU, that GPU's later kernels wait instead of the host.
     void finish();
+
+    // --- a GPU's memory ---
+    // What is launched on `gpu` after a call sees what it moved.
+    void broadcast(Device& gpu, void* data, int64_t bytes, int64_t root);
+    void all_gather(Device& gpu, const void* in, void* out, int64_t bytes);
+    void all_to_all(Device& gpu, const void* in, void* out, int64_t bytes);
+    // all_to_all() and after it what `then` launches on the device it is given, which has a line of
+    // its own: `gpu` goes on with something else. What they use must stay until finish().
+    void begin_all_to_all(Device& gpu, const void* in, void* out, int64_t bytes,
+                          const std::function<void(Device& line)>& then);
 
     const Traffic& traffic() const { return traffic_; }
     // Nobody is told at first. The observer must outlive its use.
     void set_observer(CollectiveObserver* observer) { observer_ = observer; }
 
   protected:
+    // What moves tensors in a GPU's memory; nullptr where nothing does.
+    virtual GpuLink* gpu_link() { return nullptr; }
     virtual void do_barrier() = 0;
     virtual void do_broadcast(void* data, int64_t bytes, int64_t root) = 0;
     virtual void do_all_gather(const void* in, void* out, int64_t bytes) = 0;
@@ -93,16 +127,22 @@ class Collectives {
     void counted(const char* what, int64_t bytes, int64_t blocks, const Call& call);
     template <typename Call>
     void exposed(const Call& call);
+    // Puts `move` in line behind what was launched on `gpu`.
+    template <typename Move>
+    void on_gpu(const char* what, Device& gpu, int64_t bytes, int64_t blocks, const Move& move);
+    GpuLink& link_of(const Device& gpu);
+    void finish_on_gpu();
 
     Traffic traffic_;
     CollectiveObserver* observer_ = nullptr;
     std::future<void> began_;
+    Device* began_on_ = nullptr;  // the GPU that does not wait yet for what began
 };
 
 // A job of one rank.
 std::unique_ptr<Collectives> one_process();
 
-// --- tensors: contiguous, in memory of the CPU ---
+// --- tensors: contiguous, all of a call on one device ---
 
 // input (ranks * n values), output (n values): output is the sum over the ranks of their slice
 // rank() of input. Sums are taken in f32, or in f64 where input is f64, and rounded once to the

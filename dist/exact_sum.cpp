@@ -10,6 +10,7 @@
 #include "tensor/check.h"
 #include "tensor/cpu/cpu_device.h"
 #include "tensor/cpu/parallel.h"
+#include "tensor/kernels.h"
 
 namespace vila::dist {
 
@@ -47,6 +48,43 @@ void add_squares(const CpuDevice& device, const T* values, int64_t count, ExactS
             const std::lock_guard lock(mutex);
             sum.add(part);
         });
+}
+
+// totals (R) f64 = the sums of the squares of each row of values (R, C).
+void sum_squares_of_rows(const Tensor& values, const Tensor& totals) {
+    Device& device = values.device();
+    const Tensor wide = values.to(DType::F64);
+    const Tensor squares = Tensor::empty(device, wide.shape(), DType::F64);
+    call(device, "mul", &Kernels::mul, {.a = wide, .b = wide, .y = squares});
+    call(device, "sum_to", &Kernels::sum_to,
+         {.x = squares, .y = totals.reshape({totals.numel(), 1})});
+}
+
+// Squares that are in memory at once.
+constexpr int64_t kSquaresAtOnce = int64_t{1} << 20;
+
+void add_runs_of_gpu(const Tensor& values, ExactSum& sum) {
+    const int64_t count = values.numel(), whole = count / kRun * kRun;
+    const Tensor totals = Tensor::empty(values.device(), {(count + kRun - 1) / kRun}, DType::F64);
+    for (int64_t begin = 0; begin < whole; begin += kSquaresAtOnce) {
+        const int64_t end = std::min(begin + kSquaresAtOnce, whole);
+        sum_squares_of_rows(values.slice(0, begin, end).reshape({-1, kRun}),
+                            totals.slice(0, begin / kRun, end / kRun));
+    }
+    if (whole < count)
+        sum_squares_of_rows(values.slice(0, whole, count).reshape({1, count - whole}),
+                            totals.slice(0, whole / kRun, whole / kRun + 1));
+    for (const double total : totals.to_vector<double>()) sum.add(total);
+}
+
+void add_totals_of_gpu(std::span<const Tensor> values, ExactSum& sum) {
+    Device& device = values.front().device();
+    const auto count = static_cast<int64_t>(values.size());
+    const Tensor totals = Tensor::zeros(device, {count}, DType::F64);
+    for (int64_t i = 0; i < count; ++i)
+        call(device, "sum_squares", &Kernels::sum_squares,
+             {.x = values[static_cast<size_t>(i)], .result = totals.slice(0, i, i + 1)});
+    for (const double total : totals.to_vector<double>()) sum.add(total);
 }
 
 }  // namespace
@@ -119,12 +157,19 @@ void sum_over_ranks(Collectives& collectives, std::span<ExactSum> sums) {
     }
 }
 
-void add_squares(const Tensor& values, ExactSum& sum) {
-    VILA_CHECK(values.is_contiguous() && values.device().kind() == DeviceKind::Cpu,
-               "[add_squares] expected a contiguous tensor on the CPU");
-    if (values.dtype() == DType::F64)
-        return add_squares(cpu(values), values.data<double>(), values.numel(), sum);
-    add_squares(cpu(values), values.data<float>(), values.numel(), sum);
+void add_squares(std::span<const Tensor> values, ExactSum& sum, SquaresFor cut) {
+    if (values.empty()) return;
+    const bool on_gpu = values.front().device().kind() != DeviceKind::Cpu;
+    if (on_gpu && cut == SquaresFor::ThisCut) return add_totals_of_gpu(values, sum);
+    for (const Tensor& tensor : values) {
+        VILA_CHECK(tensor.is_contiguous(), "[add_squares] expected a contiguous tensor");
+        if (on_gpu)
+            add_runs_of_gpu(tensor.reshape({tensor.numel()}), sum);
+        else if (tensor.dtype() == DType::F64)
+            add_squares(cpu(tensor), tensor.data<double>(), tensor.numel(), sum);
+        else
+            add_squares(cpu(tensor), tensor.data<float>(), tensor.numel(), sum);
+    }
 }
 
 }  // namespace vila::dist

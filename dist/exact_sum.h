@@ -30,8 +30,14 @@ class ExactSum {
 
 // Each of the sums over all ranks; the same bits on every rank.
 void sum_over_ranks(Collectives& collectives, std::span<ExactSum> sums);
-// The sum of the squares of the values (f32 or f64, contiguous, on the CPU). The squares of 64
-// values in a row are added in f64, in a fixed order; those totals exactly.
-void add_squares(const Tensor& values, ExactSum& sum);
+// What the totals of add_squares() must not depend on: nothing but the order of kernels, or where
+// values that lie in a row are cut into tensors (at multiples of 64).
+enum class SquaresFor { ThisCut, AnyCut };
+// The sum of the squares of all values (f32 or f64, contiguous, all on one device). The squares of
+// 64 values in a row are added in f64, in a fixed order; those totals exactly. On a GPU that takes
+// the totals to the host: where the cut is always the same, each tensor's squares are added in f64,
+// in a fixed order too, and the host waits for a number each, once.
+void add_squares(std::span<const Tensor> values, ExactSum& sum,
+                 SquaresFor cut = SquaresFor::AnyCut);
 
 }  // namespace vila::dist

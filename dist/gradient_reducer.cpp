@@ -132,9 +132,9 @@ void GradientReducer::pack(const Bucket& bucket, const Tensor& values) {
     zero_until(bucket.size);
 }
 
-ExactSum GradientReducer::squares() const {
+ExactSum GradientReducer::squares(bool for_any_ranks) const {
     ExactSum squares;
-    for (const Tensor& sum : sums_) add_squares(sum, squares);
+    add_squares(sums_, squares, for_any_ranks ? SquaresFor::AnyCut : SquaresFor::ThisCut);
     return squares;
 }
 

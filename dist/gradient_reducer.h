@@ -55,9 +55,9 @@ class GradientReducer {
 
     // This rank's slice of the sum of a bucket: slice_of(bucket, rank) values.
     const Tensor& sum(size_t bucket) const { return sums_[bucket]; }
-    // This rank's part of the sum of the squares of all sums, of the same bits in total for any
-    // number of ranks.
-    ExactSum squares() const;
+    // This rank's part of the sum of the squares of all sums; of the same bits in total for any
+    // number of ranks if that is asked for, which on GPUs has its price.
+    ExactSum squares(bool for_any_ranks = true) const;
     // The norm of all sums of all ranks. Every rank must call it.
     double norm() const;
 

@@ -2,8 +2,7 @@
 
 #include <dlfcn.h>
 
-#include <cstring>
-#include <span>
+#include <exception>
 
 #include "dist/agree.h"
 #include "tensor/check.h"
@@ -25,13 +24,15 @@ using Stream = void*;
 
 class Library {
   public:
-    explicit Library(const std::string& name) : handle_(::dlopen(name.c_str(), RTLD_NOW)) {
+    explicit Library(const std::string& name)
+        : name_(name), handle_(::dlopen(name.c_str(), RTLD_NOW)) {
         VILA_CHECK(handle_ != nullptr, "NCCL cannot be opened (", ::dlerror(),
-                   "); install it, or train without --device cuda");
+                   "); install it, name its file with VILA_NCCL, or use --device cpu");
         load(get_version, "ncclGetVersion");
         load(get_unique_id, "ncclGetUniqueId");
         load(init_rank, "ncclCommInitRank");
         load(destroy, "ncclCommDestroy");
+        load(abort, "ncclCommAbort");
         load(error_string, "ncclGetErrorString");
         load(broadcast, "ncclBroadcast");
         load(all_gather, "ncclAllGather");
@@ -57,6 +58,7 @@ class Library {
     int (*get_unique_id)(UniqueId*) = nullptr;
     int (*init_rank)(Communicator*, int, UniqueId, int) = nullptr;
     int (*destroy)(Communicator) = nullptr;
+    int (*abort)(Communicator) = nullptr;
     const char* (*error_string)(int) = nullptr;
     int (*broadcast)(const void*, void*, size_t, int, int, Communicator, Stream) = nullptr;
     int (*all_gather)(const void*, void*, size_t, int, Communicator, Stream) = nullptr;
@@ -67,106 +69,113 @@ class Library {
 
   private:
     template <typename Function>
-    void load(Function& function, const char* name) {
-        function = reinterpret_cast<Function>(::dlsym(handle_, name));
-        VILA_CHECK(function != nullptr, "NCCL has no function ", name, ": its version is too old");
+    void load(Function& function, const char* function_name) {
+        function = reinterpret_cast<Function>(::dlsym(handle_, function_name));
+        VILA_CHECK(function != nullptr, name_, ": NCCL has no function ", function_name,
+                   ": its version is too old");
     }
 
+    std::string name_;
     void* handle_;
 };
 
-// Memory of the device for the length of a call.
-class Staging {
+// What NCCL does in the order of one stream.
+class NcclLink final : public GpuLink {
   public:
-    Staging(Device& device, int64_t bytes)
-        : device_(device), bytes_(bytes), memory_(static_cast<char*>(device.allocate(bytes))) {}
-    ~Staging() { device_.release(memory_, bytes_); }
-    Staging(const Staging&) = delete;
-    Staging& operator=(const Staging&) = delete;
+    NcclLink(Collectives& bootstrap, std::unique_ptr<Device> device, void* stream,
+             const std::string& library)
+        : device_(std::move(device)), stream_(stream), ranks_(bootstrap.ranks()) {
+        UniqueId id = {};
+        agree(bootstrap, [&] {
+            library_ = std::make_unique<Library>(library);
+            if (bootstrap.rank() == 0)
+                library_->check(library_->get_unique_id(&id), "ncclGetUniqueId");
+        });
+        bootstrap.broadcast(&id, sizeof id, 0);
+        agree(bootstrap, [&] {
+            const int result = library_->init_rank(&communicator_, static_cast<int>(ranks_), id,
+                                                   static_cast<int>(bootstrap.rank()));
+            VILA_CHECK(result == kSuccess,
+                       "[nccl] ncclCommInitRank: ", library_->error_string(result), " (",
+                       device_->name(),
+                       "; NCCL_DEBUG=WARN tells more, and two ranks cannot share a GPU)");
+        });
+    }
+    // Where something failed the others may never come: they are not waited for.
+    ~NcclLink() override {
+        if (communicator_ == nullptr) return;
+        if (std::uncaught_exceptions() > 0)
+            library_->abort(communicator_);
+        else
+            library_->destroy(communicator_);
+    }
 
-    char* at(int64_t offset = 0) const { return memory_ + offset; }
+    Device& device() override { return *device_; }
+
+    void broadcast(void* data, int64_t bytes, int64_t root) override {
+        library_->check(library_->broadcast(data, data, static_cast<size_t>(bytes), kBytes,
+                                            static_cast<int>(root), communicator_, stream_),
+                        "ncclBroadcast");
+    }
+
+    void all_gather(const void* in, void* out, int64_t bytes) override {
+        library_->check(library_->all_gather(in, out, static_cast<size_t>(bytes), kBytes,
+                                             communicator_, stream_),
+                        "ncclAllGather");
+    }
+
+    // NCCL has none: a send and a receive for each rank, begun together.
+    void all_to_all(const void* in, void* out, int64_t bytes) override {
+        const auto* from = static_cast<const char*>(in);
+        auto* to = static_cast<char*>(out);
+        const auto count = static_cast<size_t>(bytes);
+        library_->check(library_->group_start(), "ncclGroupStart");
+        for (int64_t rank = 0; rank < ranks_; ++rank) {
+            const auto peer = static_cast<int>(rank);
+            library_->check(
+                library_->send(from + rank * bytes, count, kBytes, peer, communicator_, stream_),
+                "ncclSend");
+            library_->check(
+                library_->receive(to + rank * bytes, count, kBytes, peer, communicator_, stream_),
+                "ncclRecv");
+        }
+        library_->check(library_->group_end(), "ncclGroupEnd");
+    }
 
   private:
-    Device& device_;
-    int64_t bytes_;
-    char* memory_;
+    std::unique_ptr<Device> device_;
+    void* stream_;
+    int64_t ranks_;
+    std::unique_ptr<Library> library_;
+    Communicator communicator_ = nullptr;
 };
 
 class NcclRanks final : public Collectives {
   public:
     NcclRanks(Collectives& bootstrap, std::unique_ptr<Device> device, void* stream,
               const std::string& library)
-        : bootstrap_(bootstrap), device_(std::move(device)), stream_(stream) {
-        UniqueId id = {};
-        agree(bootstrap_, [&] {
-            library_ = std::make_unique<Library>(library);
-            if (rank() == 0) library_->check(library_->get_unique_id(&id), "ncclGetUniqueId");
-        });
-        bootstrap_.broadcast(&id, sizeof id, 0);
-        agree(bootstrap_, [&] {
-            library_->check(library_->init_rank(&communicator_, static_cast<int>(ranks()), id,
-                                                static_cast<int>(rank())),
-                            "ncclCommInitRank");
-        });
-    }
-    ~NcclRanks() override {
-        if (communicator_ != nullptr) library_->destroy(communicator_);
-    }
+        : bootstrap_(bootstrap), link_(bootstrap, std::move(device), stream, library) {}
 
     int64_t rank() const override { return bootstrap_.rank(); }
     int64_t ranks() const override { return bootstrap_.ranks(); }
     std::string name() const override { return "nccl"; }
 
   private:
+    GpuLink* gpu_link() override { return &link_; }
+
     void do_barrier() override { bootstrap_.barrier(); }
-
     void do_broadcast(void* data, int64_t bytes, int64_t root) override {
-        if (bytes == 0) return;
-        const Staging block(*device_, bytes);
-        if (rank() == root) device_->copy_from_host(block.at(), data, bytes);
-        library_->check(library_->broadcast(block.at(), block.at(), static_cast<size_t>(bytes),
-                                            kBytes, static_cast<int>(root), communicator_, stream_),
-                        "ncclBroadcast");
-        device_->synchronize();
-        device_->copy_to_host(data, block.at(), bytes);
+        bootstrap_.broadcast(data, bytes, root);
     }
-
     void do_all_gather(const void* in, void* out, int64_t bytes) override {
-        if (bytes == 0) return;
-        const Staging mine(*device_, bytes), all(*device_, bytes * ranks());
-        device_->copy_from_host(mine.at(), in, bytes);
-        library_->check(library_->all_gather(mine.at(), all.at(), static_cast<size_t>(bytes),
-                                             kBytes, communicator_, stream_),
-                        "ncclAllGather");
-        device_->synchronize();
-        device_->copy_to_host(out, all.at(), bytes * ranks());
+        bootstrap_.all_gather(in, out, bytes);
     }
-
-    // NCCL has none: a send and a receive for each rank, begun together.
     void do_all_to_all(const void* in, void* out, int64_t bytes) override {
-        if (bytes == 0) return;
-        const Staging from(*device_, bytes * ranks()), to(*device_, bytes * ranks());
-        device_->copy_from_host(from.at(), in, bytes * ranks());
-        library_->check(library_->group_start(), "ncclGroupStart");
-        for (int64_t peer = 0; peer < ranks(); ++peer) {
-            library_->check(library_->send(from.at(peer * bytes), static_cast<size_t>(bytes),
-                                           kBytes, static_cast<int>(peer), communicator_, stream_),
-                            "ncclSend");
-            library_->check(
-                library_->receive(to.at(peer * bytes), static_cast<size_t>(bytes), kBytes,
-                                  static_cast<int>(peer), communicator_, stream_),
-                "ncclRecv");
-        }
-        library_->check(library_->group_end(), "ncclGroupEnd");
-        device_->synchronize();
-        device_->copy_to_host(out, to.at(), bytes * ranks());
+        bootstrap_.all_to_all(in, out, bytes);
     }
 
     Collectives& bootstrap_;
-    std::unique_ptr<Device> device_;
-    void* stream_;
-    std::unique_ptr<Library> library_;
-    Communicator communicator_ = nullptr;
+    NcclLink link_;
 };
 
 }  // namespace

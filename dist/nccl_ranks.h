@@ -11,13 +11,11 @@
 
 namespace vila::dist {
 
-constexpr const char* kNcclLibrary = "libnccl.so.2";
-
-// The ranks of `bootstrap` (MPI), which tells all of them NCCL's id and takes barriers on; it must
-// outlive what is returned. `device` is this rank's GPU, opened for this purpose alone: blocks go
-// through its memory, on `stream` (a cudaStream_t). Throws on all ranks when the library is missing
-// somewhere, lacks a function, is too old, or cannot connect.
+// The ranks of `bootstrap` (MPI), which tells all of them NCCL's id and moves what is in the host's
+// memory; it must outlive what is returned. Tensors of a GPU go from GPU to GPU, on `stream` (a
+// cudaStream_t) of `device`: this rank's GPU once more, opened for this purpose alone. Throws on
+// all ranks when the library is missing somewhere, lacks a function, is too old, or cannot connect.
 std::unique_ptr<Collectives> nccl_ranks(Collectives& bootstrap, std::unique_ptr<Device> device,
-                                        void* stream, const std::string& library = kNcclLibrary);
+                                        void* stream, const std::string& library);
 
 }  // namespace vila::dist

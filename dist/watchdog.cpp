@@ -72,12 +72,32 @@ const RankPlace* place_of_most(const std::vector<RankPlace>& places) {
     return nullptr;
 }
 
+// Those that have begun fewer collectives than others; empty: none.
+std::string name_ranks_behind(const std::vector<RankPlace>& places) {
+    int64_t furthest = 0;
+    for (const RankPlace& place : places) furthest = std::max(furthest, place.collectives);
+    return name_ranks(places, " holds up the others",
+                      [&](const RankPlace& place) { return place.collectives < furthest; });
+}
+
+// No host is in a collective. On GPUs those that are ahead wait for their kernels, which wait for
+// the transfers of those that are behind.
+std::string describe_waiting_for_gpus(const std::vector<RankPlace>& places) {
+    const std::string behind = name_ranks_behind(places);
+    if (!behind.empty()) return behind;
+    return str("no rank waits for another, unless their GPUs do: ",
+               name_ranks(places, "", [](const RankPlace&) { return true; }));
+}
+
 }  // namespace
 
 std::string describe_hang(const std::vector<RankPlace>& places, int64_t now) {
     const auto is_silent = [&](const RankPlace& place) { return now - place.beat > kSilence; };
     std::string silent = name_ranks(places, " does not run", is_silent);
     if (!silent.empty()) return silent;
+    if (std::none_of(places.begin(), places.end(),
+                     [](const RankPlace& place) { return place.inside != 0; }))
+        return describe_waiting_for_gpus(places);
     std::string outside = name_ranks(places, " holds up the others",
                                      [](const RankPlace& place) { return place.inside == 0; });
     if (!outside.empty()) return outside;
@@ -89,11 +109,7 @@ std::string describe_hang(const std::vector<RankPlace>& places, int64_t now) {
         if (apart.empty()) return str("all ranks wait for the network (", describe(*most), ")");
         return str(apart, "; the others: ", describe(*most));
     }
-    int64_t furthest = 0;
-    for (const RankPlace& place : places) furthest = std::max(furthest, place.collectives);
-    const std::string behind =
-        name_ranks(places, " holds up the others",
-                   [&](const RankPlace& place) { return place.collectives < furthest; });
+    const std::string behind = name_ranks_behind(places);
     if (!behind.empty()) return behind;
     return str("the ranks are in different collectives: ",
                name_ranks(places, "", [](const RankPlace&) { return true; }));

@@ -12,6 +12,7 @@ namespace {
 
 constexpr EnvironmentSwitch kSwitches[] = {
     {"VILA_CUBLASLT", "", "file of cuBLASLt to open instead of looking for it"},
+    {"VILA_NCCL", "libnccl.so.2", "file of NCCL, by which the GPUs of several ranks speak"},
     {"VILA_TF32", "0", "1: f32 matrix products on a GPU may round their operands to TF32"},
     {"VILA_TEST_SEED", "1", "seed of the random values that tests draw"},
     {"VILA_TEST_CASES", "24", "random cases that tests of many ranks draw"},

@@ -1,5 +1,5 @@
-// What every implementation of Collectives must do, on a process alone, on threads, and, when this
-// program is started by mpirun, on MPI. tools/test.sh does both.
+// What every implementation of Collectives must do: a process alone, threads, MPI when this program
+// is started by mpirun, NCCL with tensors on emulated GPUs. tools/test.sh does all of it.
 
 #include "dist/collectives.h"
 
@@ -10,7 +10,6 @@
 
 #include "dist/thread_ranks.h"
 #include "tensor/check.h"
-#include "tensor/cpu/cpu_device.h"
 #include "tensor/random.h"
 #include "tests/dist_job.h"
 
@@ -46,8 +45,8 @@ constexpr DType kDTypes[] = {DType::F64, DType::F32, DType::BF16};
 
 TEST(Collectives, ReduceScatterSumsInTheOrderOfTheRanks) {
     on_every_implementation([](Collectives& job) {
-        const auto owner = make_cpu_device(1);
-        CpuDevice& device = *owner;
+        const auto owner = job_device();
+        Device& device = *owner;
         for (const DType dtype : kDTypes)
             for (const int64_t slice : {0, 1, 7}) {
                 const int64_t count = slice * job.ranks();
@@ -65,8 +64,8 @@ TEST(Collectives, ReduceScatterSumsInTheOrderOfTheRanks) {
 
 TEST(Collectives, AllReduceGivesEveryRankTheSameBits) {
     on_every_implementation([](Collectives& job) {
-        const auto owner = make_cpu_device(1);
-        CpuDevice& device = *owner;
+        const auto owner = job_device();
+        Device& device = *owner;
         for (const DType dtype : kDTypes)
             for (const int64_t count : {0, 1, 5, 64, 129}) {
                 const Tensor data = values_of(device, job.rank(), count, dtype);
@@ -86,8 +85,8 @@ TEST(Collectives, AllReduceGivesEveryRankTheSameBits) {
 
 TEST(Collectives, AllGatherPutsSlicesInTheOrderOfTheRanks) {
     on_every_implementation([](Collectives& job) {
-        const auto owner = make_cpu_device(1);
-        CpuDevice& device = *owner;
+        const auto owner = job_device();
+        Device& device = *owner;
         const Tensor output = Tensor::empty(device, {3 * job.ranks()}, DType::F32);
         all_gather(job, values_of(device, job.rank(), 3, DType::F32), output);
         const auto all = output.to_vector<double>();
@@ -100,8 +99,8 @@ TEST(Collectives, AllGatherPutsSlicesInTheOrderOfTheRanks) {
 
 TEST(Collectives, BroadcastGivesTheRootsValues) {
     on_every_implementation([](Collectives& job) {
-        const auto owner = make_cpu_device(1);
-        CpuDevice& device = *owner;
+        const auto owner = job_device();
+        Device& device = *owner;
         for (int64_t root = 0; root < job.ranks(); ++root) {
             const Tensor data = values_of(device, job.rank(), 11, DType::F64);
             broadcast(job, data, root);
@@ -130,8 +129,8 @@ TEST(Collectives, SmallThings) {
 }
 
 TEST(Collectives, UnfitTensorsAreRefused) {
-    const auto owner = make_cpu_device(1);
-    CpuDevice& device = *owner;
+    const auto owner = job_device();
+    Device& device = *owner;
     const auto alone = one_process();
     const Tensor three = Tensor::zeros(device, {3}, DType::F32);
     EXPECT_THROW(reduce_scatter(*alone, three, Tensor::zeros(device, {2}, DType::F32)), Error);

@@ -74,7 +74,7 @@ TEST(ExactSum, AgreesWithExtendedPrecision) {
 
 TEST(ExactSum, RanksAndSlicesDoNotChangeSquares) {
     on_every_implementation([](Collectives& job) {
-        const auto owner = make_cpu_device(1);
+        const auto owner = job_device();
         const int64_t slice = 128, count = slice * job.ranks() + 5;
         std::vector<float> values;
         for (int64_t i = 0; i < count; ++i)
@@ -82,10 +82,11 @@ TEST(ExactSum, RanksAndSlicesDoNotChangeSquares) {
                 std::ldexp(static_cast<float>(i % 97) - 48.3F, static_cast<int>(i % 61) - 30));
         const Tensor all = Tensor::from_values(*owner, {count}, values);
         ExactSum whole, part;
-        add_squares(all, whole);
+        add_squares({&all, 1}, whole);
         const bool last = job.rank() == job.ranks() - 1;
-        add_squares(all.slice(0, job.rank() * slice, last ? count : (job.rank() + 1) * slice),
-                    part);
+        const Tensor mine =
+            all.slice(0, job.rank() * slice, last ? count : (job.rank() + 1) * slice);
+        add_squares({&mine, 1}, part);
         sum_over_ranks(job, {&part, 1});
         EXPECT_EQ(part.value(), whole.value());
         double plain = 0.0;
@@ -103,8 +104,10 @@ TEST(ExactSum, OpenMpThreadsDoNotChangeSquares) {
         values.push_back(
             std::ldexp(static_cast<float>(i % 89) - 40.7F, static_cast<int>(i % 53) - 26));
     ExactSum alone, threaded;
-    add_squares(Tensor::from_values(*one, {5003}, values), alone);
-    add_squares(Tensor::from_values(*many, {5003}, values), threaded);
+    const Tensor here = Tensor::from_values(*one, {5003}, values);
+    const Tensor there = Tensor::from_values(*many, {5003}, values);
+    add_squares({&here, 1}, alone);
+    add_squares({&there, 1}, threaded);
     EXPECT_EQ(alone.value(), threaded.value());
 }
 

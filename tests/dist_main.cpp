@@ -2,10 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include <filesystem>
-
 #include "dist/mpi_ranks.h"
-#include "dist/nccl_ranks.h"
 #include "dist/thread_ranks.h"
 #include "tensor/cpu/cpu_device.h"
 #include "tests/dist_job.h"
@@ -16,25 +13,27 @@ namespace {
 Collectives* g_job = nullptr;
 }  // namespace
 
+std::unique_ptr<Device> job_device() {
+    return make_cpu_device(1);
+}
+
+bool job_is_on_gpus() {
+    return false;
+}
+
 Collectives& process_job() {
     return *g_job;
 }
 
-std::string fake_nccl() {
-    return (std::filesystem::read_symlink("/proc/self/exe").parent_path() / "fake_nccl.so")
-        .string();
+void run_job(int64_t ranks, const std::function<void(Collectives&)>& body) {
+    run_thread_ranks(ranks, body);
 }
 
 void on_every_implementation(const std::function<void(Collectives&)>& body,
                              std::initializer_list<int64_t> ranks) {
-    const auto with_nccl = [&](Collectives& job) {
-        body(job);
-        const auto nccl = nccl_ranks(job, make_cpu_device(1), nullptr, fake_nccl());
-        body(*nccl);
-    };
-    with_nccl(process_job());
+    body(process_job());
     if (process_job().ranks() > 1) return;
-    for (const int64_t count : ranks) run_thread_ranks(count, with_nccl);
+    for (const int64_t count : ranks) run_job(count, body);
 }
 
 }  // namespace vila::dist

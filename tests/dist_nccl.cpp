@@ -1,14 +1,23 @@
-// What NCCL's ranks say when something is wrong with the library; that they move bytes as all
-// others do is shown by the cases of dist_collectives.cpp, which run on them too.
+// Ranks by NCCL beyond the cases of dist_collectives.cpp, dist_zero.cpp and dist_traffic.cpp, which
+// run on them too: what they say when something is wrong, and that a GPU's kernels and transfers
+// wait for each other while the host waits for neither.
 
 #include "dist/nccl_ranks.h"
 
 #include <gtest/gtest.h>
 
+#include <chrono>
+#include <cmath>
 #include <cstdlib>
+#include <functional>
+#include <future>
+#include <optional>
+#include <thread>
 
+#include "cuda/cuda_device.h"
+#include "dist/exact_sum.h"
 #include "dist/thread_ranks.h"
-#include "tensor/cpu/cpu_device.h"
+#include "tests/cuda_emulation/stream.h"
 #include "tests/dist_job.h"
 
 namespace vila::dist {
@@ -41,27 +50,154 @@ void expect_said(const std::string& said, const std::string& text) {
 
 TEST(Nccl, SaysWhatIsMissing) {
     expect_said(error_of([](Collectives& job) {
-                    nccl_ranks(job, make_cpu_device(1), nullptr, "libabsent-nccl.so");
+                    nccl_ranks(job, job_device(), nullptr, "libabsent-nccl.so");
                 }),
                 "NCCL cannot be opened");
-    expect_said(error_of([](Collectives& job) {
-                    nccl_ranks(job, make_cpu_device(1), nullptr, "libm.so.6");
-                }),
-                "has no function ncclGetVersion");
+    expect_said(
+        error_of([](Collectives& job) { nccl_ranks(job, job_device(), nullptr, "libm.so.6"); }),
+        "libm.so.6: NCCL has no function ncclGetVersion");
     const Setting old("VILA_FAKE_NCCL_VERSION", "2604");
+    expect_said(
+        error_of([](Collectives& job) { nccl_ranks(job, job_device(), nullptr, fake_nccl()); }),
+        "NCCL 2604: expected 2700 or later");
+}
+
+// A stream of a GPU; cuda_device.h has its type.
+CUstream_st* stream_of(Device& device) {
+    return static_cast<cuda::CudaDevice&>(device).stream();
+}
+
+// Nothing of a stream goes on until it is opened.
+class Gate {
+  public:
+    explicit Gate(Device& device) {
+        emulation::in_stream(stream_of(device),
+                             [opened = opened_.get_future().share()] { opened.wait(); });
+    }
+    ~Gate() {
+        if (!open_) opened_.set_value();
+    }
+    Gate(const Gate&) = delete;
+    Gate& operator=(const Gate&) = delete;
+
+    // Gives whatever should wait, and does not, the time to go ahead.
+    void open_late() {
+        std::this_thread::sleep_for(std::chrono::milliseconds(30));
+        open_ = true;
+        opened_.set_value();
+    }
+
+  private:
+    std::promise<void> opened_;
+    bool open_ = false;
+};
+
+// Ranks by NCCL, each with its device and the line that transfers are in.
+using LineBody = std::function<void(Collectives&, Device& device, Device& line)>;
+
+void on_lines(int64_t ranks, const LineBody& body) {
+    run_thread_ranks(ranks, [&](Collectives& job) {
+        const auto device = job_device();
+        auto owner = job_device();
+        Device& line = *owner;
+        const auto by_nccl = nccl_ranks(job, std::move(owner), stream_of(line), fake_nccl());
+        body(*by_nccl, *device, line);
+    });
+}
+
+TEST(Nccl, TransfersWaitForTheKernelsBeforeThem) {
+    on_lines(3, [](Collectives& job, Device& device, Device&) {
+        const Tensor mine = Tensor::zeros(device, {4}, DType::F32);
+        const Tensor all = Tensor::zeros(device, {12}, DType::F32);
+        const Tensor parts = Tensor::zeros(device, {12}, DType::F32);
+        const Tensor sum = Tensor::zeros(device, {4}, DType::F32);
+        device.synchronize();
+        {
+            Gate gate(device);
+            mine.fill(static_cast<double>(job.rank() + 1));
+            all_gather(job, mine, all);
+            begin_reduce_scatter(job, all, parts, sum);
+            gate.open_late();
+        }
+        job.finish();
+        const float expected[] = {3.0F, 6.0F, 9.0F};
+        EXPECT_EQ(sum.to_vector<float>(),
+                  std::vector<float>(4, expected[static_cast<size_t>(job.rank())]));
+        EXPECT_EQ(all.to_vector<float>(), (std::vector<float>{1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3}));
+    });
+}
+
+TEST(Nccl, KernelsWaitForTheTransfersBeforeThem) {
+    on_lines(2, [](Collectives& job, Device& device, Device& line) {
+        const Tensor mine = Tensor::full(device, {4}, DType::F32, 2.0);
+        const Tensor all = Tensor::zeros(device, {8}, DType::F32);
+        const Tensor parts = Tensor::zeros(device, {8}, DType::F32);
+        const Tensor sum = Tensor::zeros(device, {4}, DType::F32);
+        device.synchronize();
+        std::optional<Gate> gate(std::in_place, line);
+        all_gather(job, mine, all);
+        const Tensor gathered = all.clone();
+        gate->open_late();
+        device.synchronize();
+        gate.emplace(line);
+        begin_reduce_scatter(job, gathered, parts, sum);
+        const Tensor before = sum.clone();  // goes on beside the transfer
+        device.synchronize();
+        job.finish();
+        const Tensor after = sum.clone();
+        gate->open_late();
+        EXPECT_EQ(gathered.to_vector<float>(), std::vector<float>(8, 2.0F));
+        EXPECT_EQ(before.to_vector<float>(), std::vector<float>(4, 0.0F));
+        EXPECT_EQ(after.to_vector<float>(), std::vector<float>(4, 4.0F));
+    });
+}
+
+TEST(Nccl, SumsKeepTheSignOfZero) {
+    on_lines(2, [](Collectives& job, Device& device, Device&) {
+        const Tensor zeros = Tensor::full(device, {4}, DType::BF16, -0.0);
+        const Tensor sum = Tensor::empty(device, {2}, DType::BF16);
+        reduce_scatter(job, zeros, sum);
+        for (const float value : sum.to_vector<float>()) EXPECT_FALSE(std::signbit(value));
+    });
+}
+
+TEST(Nccl, SquaresAreAddedOnTheGpuAndFetchedOnce) {
+    on_lines(2, [](Collectives& job, Device& device, Device&) {
+        std::vector<Tensor> values;
+        double expected = 0.0;
+        for (const int64_t count : {1, 0, 5000}) {
+            std::vector<float> numbers;
+            for (int64_t i = 0; i < count; ++i) {
+                numbers.push_back(0.25F * static_cast<float>(i % 71 - job.rank()));
+                expected += 0.0625 * std::pow(static_cast<double>(i % 71 - job.rank()), 2);
+            }
+            values.push_back(Tensor::from_values(device, {count}, numbers));
+        }
+        ExactSum sum;
+        add_squares(values, sum, SquaresFor::ThisCut);
+        EXPECT_EQ(sum.value(), expected);
+        sum_over_ranks(job, {&sum, 1});
+        EXPECT_GT(sum.value(), expected);
+    });
+}
+
+TEST(Nccl, OtherRanksDoNotReachAGpu) {
     expect_said(error_of([](Collectives& job) {
-                    nccl_ranks(job, make_cpu_device(1), nullptr, fake_nccl());
+                    const auto device = job_device();
+                    all_reduce(job, Tensor::zeros(*device, {3}, DType::F32));
                 }),
-                "NCCL 2604: expected 2700 or later");
+                "[collectives] ranks by threads do not reach the memory of cuda:0 emulated GPU: "
+                "expected ranks by NCCL");
 }
 
 TEST(Nccl, AFailureOfTheNetworkIsAnError) {
     const Setting fails("VILA_FAKE_NCCL_FAIL", "1");
     const auto alone = one_process();
-    const auto ranks = nccl_ranks(*alone, make_cpu_device(1), nullptr, fake_nccl());
-    int64_t mine = 7, all = 0;
+    const auto device = job_device();
+    const auto ranks = nccl_ranks(*alone, job_device(), nullptr, fake_nccl());
+    const Tensor mine = Tensor::zeros(*device, {3}, DType::F32), all = mine.clone();
     try {
-        ranks->all_gather(&mine, &all, sizeof mine);
+        ranks->all_gather(*device, mine.raw(), all.raw(), mine.bytes());
         FAIL() << "expected an error";
     } catch (const Error& error) {
         expect_said(error.what(), "[nccl] ncclAllGather: remote process exited");
@@ -70,9 +206,11 @@ TEST(Nccl, AFailureOfTheNetworkIsAnError) {
 
 TEST(Nccl, RanksThatDisagreeAreAnError) {
     expect_said(error_of([](Collectives& job) {
-                    const auto ranks = nccl_ranks(job, make_cpu_device(1), nullptr, fake_nccl());
-                    std::vector<char> in(16), out(32);
-                    ranks->all_gather(in.data(), out.data(), 8 + job.rank());
+                    const auto device = job_device();
+                    const auto ranks = nccl_ranks(job, job_device(), nullptr, fake_nccl());
+                    const int64_t count = 8 + job.rank();
+                    all_gather(*ranks, Tensor::zeros(*device, {count}, DType::F32),
+                               Tensor::zeros(*device, {2 * count}, DType::F32));
                 }),
                 "ranks run different collectives");
 }

@@ -63,6 +63,17 @@ TEST(Watchdog, NamesTheRankThatLeftTheWayOfTheOthers) {
               std::string::npos);
 }
 
+TEST(Watchdog, KnowsThatHostsDoNotWaitForTheirGpusTransfers) {
+    EXPECT_EQ(describe_hang({place(9, false), place(8, false), place(9, false)}, kNow),
+              "rank 1 holds up the others (step 17, gradients, after collective 8 (all_gather of "
+              "64 bytes))");
+    EXPECT_EQ(
+        describe_hang({place(9, false), place(9, false)}, kNow),
+        "no rank waits for another, unless their GPUs do: rank 0 (step 17, gradients, after "
+        "collective 9 (all_gather of 64 bytes)); rank 1 (step 17, gradients, after collective "
+        "9 (all_gather of 64 bytes))");
+}
+
 TEST(WatchdogDeathTest, APhaseThatTakesTooLongEndsTheProcess) {
     if (process_job().ranks() > 1) GTEST_SKIP() << "forks, which MPI does not like";
     GTEST_FLAG_SET(death_test_style, "threadsafe");

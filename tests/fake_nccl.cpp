@@ -1,11 +1,12 @@
 // A library that can be opened in place of NCCL where there are no GPUs: the functions that
 // dist/nccl_ranks.cpp calls, over shared memory, for ranks that are threads or processes of one
 // machine. It looks closer than the real one: calls in which ranks disagree are an error on all of
-// them. VILA_FAKE_NCCL_FAIL=N lets the N-th transfer of rank 0 be a remote error;
-// VILA_FAKE_NCCL_VERSION sets the version it claims.
+// them. Transfers run in the order of their stream where the GPU is emulated
+// (tests/cuda_emulation/stream.h), else at once. VILA_FAKE_NCCL_FAIL=N lets the N-th transfer of
+// rank 0 be a remote error; VILA_FAKE_NCCL_VERSION sets the version it claims.
 
+#include <dlfcn.h>
 #include <fcntl.h>
-#include <pthread.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -15,6 +16,8 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <functional>
+#include <memory>
 #include <vector>
 
 namespace {
@@ -31,8 +34,9 @@ struct Call {
 };
 
 struct Shared {
-    std::atomic<int> arrived;
-    pthread_barrier_t barrier;
+    std::atomic<int> ranks;           // that have come
+    std::atomic<int> waiting, round;  // of a barrier
+    std::atomic<bool> aborted;
     Call calls[kMostRanks];
     unsigned char areas[kMostRanks][kAreaBytes];
 };
@@ -45,7 +49,7 @@ struct Communicator {
     Shared* shared;
     int rank, ranks;
     long transfers = 0;
-    char name[64];
+    std::atomic<int> in_line = 0;  // transfers of this rank that have not ended
 };
 
 struct Part {
@@ -56,9 +60,19 @@ struct Part {
 };
 thread_local std::vector<Part> t_group;
 thread_local Communicator* t_communicator = nullptr;
+thread_local void* t_stream = nullptr;
 
-void wait(const Communicator& communicator) {
-    pthread_barrier_wait(&communicator.shared->barrier);
+// Until all ranks have come; false when one of them gave up.
+bool wait(const Communicator& communicator) {
+    Shared& shared = *communicator.shared;
+    const int round = shared.round;
+    if (++shared.waiting == communicator.ranks) {
+        shared.waiting = 0;
+        ++shared.round;
+        return !shared.aborted;
+    }
+    while (shared.round == round && !shared.aborted) ::usleep(20);
+    return !shared.aborted;
 }
 
 // All ranks say what they do; whether they do the same.
@@ -68,15 +82,15 @@ int announce(Communicator& communicator, const Call& call) {
         return kRemoteError;
     Shared& shared = *communicator.shared;
     shared.calls[communicator.rank] = call;
-    wait(communicator);
+    if (!wait(communicator)) return kRemoteError;
     bool same = true;
     for (int rank = 0; rank < communicator.ranks; ++rank) same &= shared.calls[rank] == call;
-    wait(communicator);
+    if (!wait(communicator)) return kRemoteError;
     return same ? kSuccess : kInvalidUsage;
 }
 
 // Every rank gives a block to every other, a piece at a time.
-void exchange(Communicator& communicator, const std::vector<const unsigned char*>& out,
+bool exchange(Communicator& communicator, const std::vector<const unsigned char*>& out,
               const std::vector<unsigned char*>& in, size_t bytes) {
     Shared& shared = *communicator.shared;
     const size_t room = kAreaBytes / static_cast<size_t>(communicator.ranks);
@@ -85,14 +99,40 @@ void exchange(Communicator& communicator, const std::vector<const unsigned char*
         for (size_t peer = 0; peer < out.size(); ++peer)
             if (out[peer] != nullptr)
                 std::memcpy(shared.areas[communicator.rank] + peer * room, out[peer] + done, piece);
-        wait(communicator);
+        if (!wait(communicator)) return false;
         for (size_t peer = 0; peer < in.size(); ++peer)
             if (in[peer] != nullptr)
                 std::memcpy(in[peer] + done,
                             shared.areas[peer] + static_cast<size_t>(communicator.rank) * room,
                             piece);
-        wait(communicator);
+        if (!wait(communicator)) return false;
     }
+    return true;
+}
+
+// Transfers a broadcast, an all_gather or a group: `call` as all ranks must mean it.
+int transfer(Communicator& communicator, const Call& call,
+             const std::vector<const unsigned char*>& from, const std::vector<unsigned char*>& to) {
+    if (const int failed = announce(communicator, call)) return failed;
+    return exchange(communicator, from, to, call.bytes) ? kSuccess : kRemoteError;
+}
+
+// Runs a transfer in the order of an emulated GPU's stream, or at once.
+int in_stream(Communicator& communicator, void* stream, const std::function<int()>& transfer) {
+    using InStream = int (*)(void* stream, int (*work)(void* data), void* data);
+    static const auto enqueue =
+        reinterpret_cast<InStream>(::dlsym(RTLD_DEFAULT, "vila_emulated_in_stream"));
+    if (stream == nullptr || enqueue == nullptr) return transfer();
+    ++communicator.in_line;
+    const auto work = [&communicator, transfer] {
+        const int result = transfer();
+        --communicator.in_line;
+        return result;
+    };
+    const auto run = [](void* data) {
+        return (*std::unique_ptr<std::function<int()>>(static_cast<std::function<int()>*>(data)))();
+    };
+    return enqueue(stream, run, std::make_unique<std::function<int()>>(work).release());
 }
 
 }  // namespace
@@ -129,30 +169,28 @@ int ncclCommInitRank(Communicator** result, int ranks, Id id, int rank) {
     ::close(descriptor);
     if (memory == MAP_FAILED) return kSystemError;
     auto* shared = static_cast<Shared*>(memory);
-    if (rank == 0) {
-        pthread_barrierattr_t attributes;
-        pthread_barrierattr_init(&attributes);
-        pthread_barrierattr_setpshared(&attributes, PTHREAD_PROCESS_SHARED);
-        pthread_barrier_init(&shared->barrier, &attributes, static_cast<unsigned>(ranks));
-        shared->arrived = 1;
-    }
-    while (shared->arrived == 0) ::usleep(100);
-    pthread_barrier_wait(&shared->barrier);
+    *result = new Communicator{shared, rank, ranks, 0, 0};
     // Everybody has it: the name can go.
+    ++shared->ranks;
+    while (shared->ranks < ranks) ::usleep(100);
     if (rank == 0) ::shm_unlink(id.bytes);
-    *result = new Communicator{shared, rank, ranks, 0, {}};
     return kSuccess;
 }
 
 int ncclCommDestroy(Communicator* communicator) {
+    while (communicator->in_line > 0) ::usleep(100);
     ::munmap(communicator->shared, sizeof(Shared));
     delete communicator;
     return kSuccess;
 }
 
+int ncclCommAbort(Communicator* communicator) {
+    communicator->shared->aborted = true;
+    return ncclCommDestroy(communicator);
+}
+
 int ncclBroadcast(const void* in, void* out, size_t bytes, int, int root,
-                  Communicator* communicator, void*) {
-    if (const int failed = announce(*communicator, {1, root, bytes})) return failed;
+                  Communicator* communicator, void* stream) {
     const auto ranks = static_cast<size_t>(communicator->ranks);
     std::vector<const unsigned char*> from(ranks, nullptr);
     std::vector<unsigned char*> to(ranks, nullptr);
@@ -160,20 +198,21 @@ int ncclBroadcast(const void* in, void* out, size_t bytes, int, int root,
         from.assign(ranks, static_cast<const unsigned char*>(in));
     else
         to[static_cast<size_t>(root)] = static_cast<unsigned char*>(out);
-    exchange(*communicator, from, to, bytes);
-    return kSuccess;
+    return in_stream(*communicator, stream, [=] {
+        return transfer(*communicator, {1, root, bytes}, from, to);
+    });
 }
 
-int ncclAllGather(const void* in, void* out, size_t bytes, int, Communicator* communicator, void*) {
-    if (const int failed = announce(*communicator, {2, 0, bytes})) return failed;
+int ncclAllGather(const void* in, void* out, size_t bytes, int, Communicator* communicator,
+                  void* stream) {
     const auto ranks = static_cast<size_t>(communicator->ranks);
+    const std::vector<const unsigned char*> from(ranks, static_cast<const unsigned char*>(in));
     std::vector<unsigned char*> to;
     for (size_t rank = 0; rank < ranks; ++rank)
         to.push_back(static_cast<unsigned char*>(out) + rank * bytes);
-    exchange(*communicator,
-             std::vector<const unsigned char*>(ranks, static_cast<const unsigned char*>(in)), to,
-             bytes);
-    return kSuccess;
+    return in_stream(*communicator, stream, [=] {
+        return transfer(*communicator, {2, 0, bytes}, from, to);
+    });
 }
 
 int ncclGroupStart() {
@@ -181,24 +220,25 @@ int ncclGroupStart() {
     return kSuccess;
 }
 
-int ncclSend(const void* data, size_t bytes, int, int peer, Communicator* communicator, void*) {
+int ncclSend(const void* data, size_t bytes, int, int peer, Communicator* communicator,
+             void* stream) {
     t_communicator = communicator;
+    t_stream = stream;
     t_group.push_back({true, const_cast<void*>(data), bytes, peer});
     return kSuccess;
 }
 
-int ncclRecv(void* data, size_t bytes, int, int peer, Communicator* communicator, void*) {
+int ncclRecv(void* data, size_t bytes, int, int peer, Communicator* communicator, void* stream) {
     t_communicator = communicator;
+    t_stream = stream;
     t_group.push_back({false, data, bytes, peer});
     return kSuccess;
 }
 
 int ncclGroupEnd() {
     if (t_group.empty()) return kSuccess;
-    Communicator& communicator = *t_communicator;
     const size_t bytes = t_group.front().bytes;
-    if (const int failed = announce(communicator, {3, 0, bytes})) return failed;
-    const auto ranks = static_cast<size_t>(communicator.ranks);
+    const auto ranks = static_cast<size_t>(t_communicator->ranks);
     std::vector<const unsigned char*> from(ranks, nullptr);
     std::vector<unsigned char*> to(ranks, nullptr);
     for (const Part& part : t_group) {
@@ -208,7 +248,8 @@ int ncclGroupEnd() {
         else
             to[static_cast<size_t>(part.peer)] = static_cast<unsigned char*>(part.data);
     }
-    exchange(communicator, from, to, bytes);
-    return kSuccess;
+    return in_stream(*t_communicator, t_stream, [=, communicator = t_communicator] {
+        return transfer(*communicator, {3, 0, bytes}, from, to);
+    });
 }
 }
