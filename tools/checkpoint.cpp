@@ -14,6 +14,7 @@
 #include <thread>
 
 #include "dist/agree.h"
+#include "tensor/cpu/cpu_device.h"
 #include "tensor/file.h"
 #include "tensor/random.h"
 #include "tools/hash64.h"
@@ -269,7 +270,8 @@ struct CheckpointStore::Pending {
     fs::path making;
     std::optional<Unfinished> unfinished;  // on rank 0
     std::string table;                     // this rank's part of the manifest
-    std::vector<TensorPart> copies;
+    std::unique_ptr<CpuDevice> host = make_cpu_device(1);
+    std::vector<TensorPart> copies;  // on the host: a GPU belongs to the thread that trains
     std::string failure;
     std::atomic<bool> done = false;
     std::thread thread;  // last: it ends before the rest goes
@@ -338,7 +340,8 @@ void CheckpointStore::begin_save(int64_t step, const std::vector<TensorPart>& pa
     std::unique_ptr<Pending> pending = open_save(step, info);
     dist::agree(*ranks_, [&] {
         for (const TensorPart& part : parts)
-            pending->copies.push_back({part.name, part.shape, part.begin, part.values.clone()});
+            pending->copies.push_back(
+                {part.name, part.shape, part.begin, part.values.to(*pending->host)});
     });
     pending_ = std::move(pending);
     pending_->thread = std::thread([&save = *pending_, file = payload_name(ranks_->rank())] {

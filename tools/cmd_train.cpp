@@ -3,8 +3,6 @@
 // started: then what only one process may do is rank 0's, and every step of the setting up ends
 // with the question whether all ranks got there.
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <csignal>
 #include <cstdio>
@@ -22,6 +20,7 @@
 #include "tools/commands.h"
 #include "tools/hash64.h"
 #include "tools/make_stage.h"
+#include "tools/rank_device.h"
 #include "tools/recipe_tokenizer.h"
 #include "tools/run_directory.h"
 #include "tools/train_loop.h"
@@ -262,19 +261,6 @@ int train(const Recipe& recipe, const RunDirectory& run, const TrainOptions& opt
     return 0;
 }
 
-// What the ranks of one machine divide: its GPUs, one each, and its cores where they were not given
-// cores of their own. Asks the launcher's environment only, so that it can come before MPI.
-CommonOptions as_local_rank(CommonOptions common) {
-    const dist::Launched launched = dist::read_launcher();
-    if (common.device == "cuda" && launched.local_ranks > 1)
-        common.device = str("cuda:", launched.local_rank);
-    const auto online = static_cast<int64_t>(::sysconf(_SC_NPROCESSORS_ONLN));
-    const auto usable = static_cast<int64_t>(std::thread::hardware_concurrency());
-    if (common.threads == 0 && launched.local_ranks > 1 && usable == online)
-        common.threads = static_cast<int>(std::max<int64_t>(1, usable / launched.local_ranks));
-    return common;
-}
-
 // Programs that differ would compute differently.
 std::string program_hash() {
     const std::string program = read_file("/proc/self/exe");
@@ -298,41 +284,41 @@ class Observed {
     dist::Collectives& ranks_;
 };
 
-int train_as_rank(const TrainOptions& options, dist::Collectives& ranks, const StopSignals& stop) {
-    const bool first = ranks.rank() == 0;
+int train_as_rank(const TrainOptions& options, dist::Collectives& bootstrap,
+                  const StopSignals& stop) {
+    const bool first = bootstrap.rank() == 0, several = bootstrap.ranks() > 1;
     std::optional<dist::Watchdog> watchdog;
-    if (ranks.ranks() > 1) {
-        watchdog.emplace(ranks.rank(), ranks.ranks());
+    if (several) {
+        watchdog.emplace(bootstrap.rank(), bootstrap.ranks());
         watchdog->phase("start", 0, kStartLimit);
     }
-    const Observed observed(ranks, watchdog ? &*watchdog : nullptr);
-    if (ranks.ranks() > 1) dist::check_same(ranks, "program (hash of its file)", program_hash());
+    dist::Watchdog* const watch = watchdog ? &*watchdog : nullptr;
+    std::optional<Observed> observed(std::in_place, bootstrap, watch);
+    if (several) dist::check_same(bootstrap, "program (hash of its file)", program_hash());
     Recipe recipe;
     std::unique_ptr<Device> device;
-    dist::agree(ranks, [&] {
+    dist::agree(bootstrap, [&] {
         recipe = load_recipe(options.recipe, options.overrides);
-        const bool sums_over_ranks = ranks.ranks() > 1 || recipe.train.rank_invariant;
-        VILA_CHECK(
-            !sums_over_ranks || options.common.device == "cpu", "--device ", options.common.device,
-            ranks.ranks() > 1 ? str(" on ", ranks.ranks(), " ranks") : " with train.rank_invariant",
-            ": ranks add up their gradients on CPUs only; train on one rank without "
-            "train.rank_invariant, or with --device cpu");
-        device = options.common.make_device();
+        device = make_rank_device(options.common);
     });
-    dist::check_same(ranks, "recipe", recipe_text(recipe));
-    dist::check_same(ranks, "--out", fs::absolute(options.out).string());
+    dist::check_same(bootstrap, "recipe", recipe_text(recipe));
+    dist::check_same(bootstrap, "--out", fs::absolute(options.out).string());
     std::optional<RunDirectory> run;
-    dist::agree(ranks, [&] {
+    dist::agree(bootstrap, [&] {
         run.emplace(options.out, first);
         if (first) run->settle(recipe);
     });
-    if (watchdog) {
-        dist::agree(ranks, [&] { watchdog->share(run->watch()); });
+    if (several) {
+        dist::agree(bootstrap, [&] { watchdog->share(run->watch()); });
         watchdog->phase("set-up", 0, recipe.train.setup_limit);
     }
+    const std::unique_ptr<dist::Collectives> by_gpu =
+        connect_devices(bootstrap, options.common, *device);
+    dist::Collectives& ranks = by_gpu ? *by_gpu : bootstrap;
+    observed.reset();  // one call is told once
+    observed.emplace(ranks, watch);
     if (!dist::any_of(ranks, first && run->finished())) {
-        const int code =
-            train(recipe, *run, options, ranks, watchdog ? &*watchdog : nullptr, *device, stop);
+        const int code = train(recipe, *run, options, ranks, watch, *device, stop);
         if (code != 0) return code;
     }
     if (first) std::fprintf(stderr, "finished: %s\n", run->model().c_str());

@@ -72,6 +72,7 @@ class ShardedState final : public TrainingState {
     ShardedState(Stage& stage, const Recipe& recipe, dist::Collectives& ranks)
         : TrainingState(stage.groups()),
           stage_(stage),
+          rank_invariant_(recipe.train.rank_invariant),
           optimizer_(ranks, sharded(stage.groups()), settings(recipe.optimizer), zero_stage(recipe),
                      0, recipe.train.overlap) {
         stage_.set_block_hook(&optimizer_);
@@ -80,7 +81,9 @@ class ShardedState final : public TrainingState {
 
     void begin_step() override { optimizer_.gradients().begin_step(); }
     void end_micro_batch() override { optimizer_.gradients().end_micro_batch(); }
-    dist::ExactSum gradient_squares() override { return optimizer_.gradients().squares(); }
+    dist::ExactSum gradient_squares() override {
+        return optimizer_.gradients().squares(rank_invariant_);
+    }
     void update(double schedule, double grad_scale) override {
         optimizer_.step(schedule, grad_scale);
     }
@@ -134,6 +137,7 @@ class ShardedState final : public TrainingState {
     }
 
     Stage& stage_;
+    bool rank_invariant_;
     dist::ShardedAdamw optimizer_;
 };
 
