@@ -42,9 +42,10 @@ std::string check_gradients(const std::vector<std::pair<std::string, autograd::V
                                               : random_below(random_key(test_seed(), name),
                                                              static_cast<uint64_t>(probe), count);
             const double before = x[i];
-            const auto at = [&](double value) {
+            // Clang 14 captures no structured binding by itself.
+            const auto at = [&, &x_there = variable](double value) {
                 x[i] = value;
-                variable.value().copy_from_host(x.data());
+                x_there.value().copy_from_host(x.data());
                 return evaluate();
             };
             const double above = at(before + kStep), below = at(before - kStep);
