@@ -14,9 +14,12 @@
 #include <optional>
 #include <thread>
 
+#include "autograd/ops.h"
 #include "cuda/cuda_device.h"
-#include "dist/exact_sum.h"
+#include "dist/gradient_reducer.h"
 #include "dist/thread_ranks.h"
+#include "tensor/cpu/cpu_device.h"
+#include "tensor/random.h"
 #include "tests/cuda_emulation/stream.h"
 #include "tests/dist_job.h"
 
@@ -152,6 +155,29 @@ TEST(Nccl, KernelsWaitForTheTransfersBeforeThem) {
     });
 }
 
+TEST(Nccl, MemoryOnItsWayIsNotGivenToOthers) {
+    on_lines(2, [](Collectives& job, Device& device, Device& line) {
+        nn::ParameterTable table;
+        table.declare({.name = "w", .shape = {128}, .init = {nn::InitKind::Zeros}});
+        table.initialise(device, DType::F32, 1, true);
+        nn::Parameter& weight = *table.begin();
+        const BucketPlan plan = plan_buckets({&weight}, job.ranks(), 128);
+        GradientReducer gradients(job, plan, {&weight}, device);
+        gradients.begin_step();
+        const Tensor gradient = Tensor::full(device, {128}, DType::F32, 3.0);
+        device.synchronize();
+        Gate gate(line);
+        autograd::backward(autograd::scale(weight.variable, 2.0), gradient);
+        // The backward pass goes on, in whatever memory is free.
+        std::vector<Tensor> others;
+        for (int i = 0; i < 6; ++i) others.push_back(Tensor::full(device, {128}, DType::F32, -1.0));
+        device.synchronize();
+        gate.open_late();
+        gradients.end_micro_batch();
+        EXPECT_EQ(gradients.sum(0).to_vector<float>(), std::vector<float>(64, 12.0F));
+    });
+}
+
 TEST(Nccl, SumsKeepTheSignOfZero) {
     on_lines(2, [](Collectives& job, Device& device, Device&) {
         const Tensor zeros = Tensor::full(device, {4}, DType::BF16, -0.0);
@@ -179,6 +205,31 @@ TEST(Nccl, SquaresAreAddedOnTheGpuAndFetchedOnce) {
         sum_over_ranks(job, {&sum, 1});
         EXPECT_GT(sum.value(), expected);
     });
+}
+
+TEST(Nccl, SquaresDoNotDependOnTheCutWhereTheyMustNot) {
+    const auto device = job_device();
+    std::vector<float> numbers;
+    for (uint64_t i = 0; i < 64 * 301 + 7; ++i)
+        numbers.push_back(static_cast<float>(random_uniform(3, i)));
+    const auto count = static_cast<int64_t>(numbers.size());
+    const Tensor all = Tensor::from_values(*device, {count}, numbers);
+    const auto squares = [&](const std::vector<int64_t>& cuts) {
+        std::vector<Tensor> pieces;
+        for (size_t i = 0; i + 1 < cuts.size(); ++i)
+            pieces.push_back(all.slice(0, cuts[i], cuts[i + 1]));
+        ExactSum sum;
+        add_squares(pieces, sum);
+        return sum.value();
+    };
+    const double whole = squares({0, count});
+    EXPECT_EQ(squares({0, 64, 128, 64 * 100, count}), whole);
+    EXPECT_EQ(squares({0, 64 * 300, 64 * 301, count}), whole);
+    ExactSum on_cpu;
+    const auto cpu = make_cpu_device(1);
+    const Tensor there = all.to(*cpu);
+    add_squares({&there, 1}, on_cpu);
+    EXPECT_NEAR(whole, on_cpu.value(), 1e-12 * whole);
 }
 
 TEST(Nccl, OtherRanksDoNotReachAGpu) {

@@ -74,14 +74,14 @@ double expected_bytes(const Model& model, const Layout& layout, double micro_bat
 
 template <typename Body>
 void for_every_layout(const Body& body) {
-    for (const int64_t ranks : {1, 2, 4, 8}) {
-        if (job_is_on_gpus() && ranks > 2) continue;  // emulated ones take their time
+    for (const int64_t ranks : {1, 2, 4, 8})
         for (int64_t stage = 0; stage <= 3; ++stage) {
+            // Emulated GPUs take their time: two ranks, state divided, then blocks too.
+            if (job_is_on_gpus() && (ranks != 2 || stage % 2 == 0)) continue;
             const Layout layout = {ranks, stage,
                                    (ranks / 2 + stage) % 2 == 0 ? DType::F32 : DType::BF16};
             run_job(ranks, [&](Collectives& job) { body(job, layout); });
         }
-    }
 }
 
 TEST(Traffic, BytesOfAStepAreThoseOfTheFormulas) {

@@ -62,17 +62,17 @@ thread_local std::vector<Part> t_group;
 thread_local Communicator* t_communicator = nullptr;
 thread_local void* t_stream = nullptr;
 
-// Until all ranks have come; false when one of them gave up.
+// Until all ranks have come; false when one of them gave up before.
 bool wait(const Communicator& communicator) {
     Shared& shared = *communicator.shared;
     const int round = shared.round;
     if (++shared.waiting == communicator.ranks) {
         shared.waiting = 0;
         ++shared.round;
-        return !shared.aborted;
+        return true;
     }
     while (shared.round == round && !shared.aborted) ::usleep(20);
-    return !shared.aborted;
+    return shared.round != round;
 }
 
 // All ranks say what they do; whether they do the same.
