@@ -17,6 +17,11 @@ std::unique_ptr<Device> make_cuda_device(int index) {
     return std::make_unique<cuda::CudaDevice>(index);
 }
 
+CUstream_st* cuda_stream(const Device& gpu) {
+    VILA_ASSERT(gpu.kind() == DeviceKind::Cuda);
+    return static_cast<const cuda::CudaDevice&>(gpu).stream();
+}
+
 namespace cuda {
 
 namespace {

@@ -21,6 +21,8 @@ namespace vila {
 // Opens GPU number `index`. Throws Error with one line that says what is missing: the toolkit when
 // this was built, the driver, a GPU, code for this GPU.
 std::unique_ptr<Device> make_cuda_device(int index = 0);
+// The stream of such a device: what other libraries are to put their work on.
+CUstream_st* cuda_stream(const Device& gpu);
 
 namespace cuda {
 

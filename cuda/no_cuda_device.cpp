@@ -9,4 +9,8 @@ std::unique_ptr<Device> make_cuda_device(int index) {
     throw Error(str("--device cuda:", index, ": this build has no CUDA; use --device cpu"));
 }
 
+CUstream_st* cuda_stream(const Device& gpu) {
+    throw Error(str(gpu.name(), ": this build has no CUDA"));
+}
+
 }  // namespace vila

@@ -47,7 +47,7 @@ std::unique_ptr<dist::Collectives> connect_devices(dist::Collectives& bootstrap,
     if (!on_gpu || bootstrap.ranks() == 1) return nullptr;
     std::unique_ptr<Device> line;
     dist::agree(bootstrap, [&] { line = common.make_device(); });
-    auto* stream = static_cast<cuda::CudaDevice&>(*line).stream();
+    CUstream_st* const stream = cuda_stream(*line);
     return dist::nccl_ranks(bootstrap, std::move(line), stream, environment("VILA_NCCL"));
 }
 
