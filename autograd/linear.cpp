@@ -1,4 +1,4 @@
-// y = x weight^T + bias.
+// y = x weight^T + bias, or gelu(x weight^T + bias + residual).
 
 #include "autograd/broadcast.h"
 #include "autograd/checks.h"
@@ -6,22 +6,45 @@
 
 namespace vila::autograd {
 
-Variable linear(const Variable& x, const Variable& weight, const Variable& bias) {
+Variable linear(const Variable& x, const Variable& weight, const Variable& bias,
+                const LinearEpilogue& then) {
     check_float("linear", "x", x.value(), 2);
     check_float("linear", "weight", weight.value(), 2);
     Device& device = x.device();
     const int64_t rows = x.size(0), inputs = x.size(1), outputs = weight.size(0);
     check_operand("linear", "weight", weight.value(), {outputs, inputs}, x.dtype(), device);
     if (bias.defined()) check_operand("linear", "bias", bias.value(), {outputs}, x.dtype(), device);
+    const Variable& residual = then.residual;
+    Tensor addend, before_gelu;
+    if (residual.defined()) {
+        check_operand("linear", "residual", residual.value(), {rows, outputs}, x.dtype(), device);
+        addend = residual.value().contiguous();
+    }
     const Tensor input = x.value().contiguous(), matrix = weight.value();
     const Tensor y = Tensor::empty(device, {rows, outputs}, x.dtype());
+    if (then.gelu && recording({x, weight, bias, residual}))
+        before_gelu = Tensor::empty(device, y.shape(), y.dtype());
     call(device, "matmul", &Kernels::matmul,
-         {.a = input, .b = matrix, .c = y, .transpose_b = true, .bias = bias.value()});
+         {.a = input,
+          .b = matrix,
+          .c = y,
+          .transpose_b = true,
+          .bias = bias.value(),
+          .addend = addend,
+          .gelu = then.gelu,
+          .before_gelu = before_gelu});
     return record(
-        "linear", y, {x, weight, bias},
-        [dx = x.edge(), dweight = weight.edge(), dbias = bias.edge(), input,
-         matrix](const Tensor& dy) {
-            Device& device = dy.device();
+        "linear", y, {x, weight, bias, residual},
+        [dx = x.edge(), dweight = weight.edge(), dbias = bias.edge(), dresidual = residual.edge(),
+         input, matrix, kind = then.gelu, before_gelu](const Tensor& gradient) {
+            Device& device = gradient.device();
+            Tensor dy = gradient;
+            if (kind) {
+                dy = Tensor::empty(device, gradient.shape(), gradient.dtype());
+                call(device, "gelu_backward", &Kernels::gelu_backward,
+                     {.x = before_gelu, .kind = *kind, .dy = gradient, .dx = dy});
+            }
+            if (dresidual.wanted()) dresidual.add(dy);
             if (dx.wanted()) {
                 const auto [c, accumulate] = dx.target(device);
                 call(device, "matmul", &Kernels::matmul,

@@ -5,6 +5,8 @@
 // the argument structs in tensor/kernels.h; letters as there (R rows, C width, ...).
 // Each operator lives in the file of its stem, forward and backward within one screen.
 
+#include <optional>
+
 #include "autograd/variable.h"
 #include "tensor/kernels.h"
 
@@ -29,8 +31,14 @@ Variable slice_columns(const Variable& x, int64_t begin, int64_t end);
 // op(a) op(b), batched over equal leading axes.
 Variable matmul(const Variable& a, const Variable& b, bool transpose_a = false,
                 bool transpose_b = false);
+// What may follow a product in the same kernel: residual (R, D) is added, then gelu is taken.
+struct LinearEpilogue {
+    Variable residual = {};
+    std::optional<GeluKind> gelu = std::nullopt;
+};
 // x (R, C) times weight (D, C) transposed plus bias (D): (R, D). The bias may be undefined.
-Variable linear(const Variable& x, const Variable& weight, const Variable& bias);
+Variable linear(const Variable& x, const Variable& weight, const Variable& bias,
+                const LinearEpilogue& then = {});
 
 // Rows ids (R) i32 of table (V, C): (R, C).
 Variable embedding(const Variable& table, const Tensor& ids);

@@ -26,7 +26,9 @@ using LtStatus = int;  // 0: all is well
 enum LtDataType : int { kLtF32 = 0, kLtBf16 = 14 };
 enum LtComputeType : int { kLtComputeF32 = 68, kLtComputeTf32 = 77 };
 enum LtOperation : int32_t { kLtAsItIs = 0, kLtTransposed = 1 };
-enum LtEpilogue : int { kLtNoEpilogue = 1, kLtBias = 4 };
+// Flags that are added up; GELU is the tanh form, and keeps its argument in a matrix beside d where
+// asked.
+enum LtEpilogue : int { kLtNoEpilogue = 1, kLtBias = 4, kLtGelu = 32, kLtKeep = 128 };
 // How the parts of a sum that was cut up come together: in a workspace, in a fixed order.
 enum LtReduction : uint32_t { kLtReduceInWorkspace = 2 };
 
@@ -35,6 +37,8 @@ enum LtProductAttribute : int {
     kLtTransposeB = 4,
     kLtEpilogue = 7,
     kLtBiasPointer = 8,
+    kLtKeepPointer = 11,
+    kLtKeepStep = 12,
     kLtBiasDataType = 26,
 };
 enum LtLayoutAttribute : int { kLtBatchCount = 5, kLtBatchStride = 6 };
@@ -81,7 +85,7 @@ struct CublasLt {
     // MatmulAlgoGetHeuristic: the `wanted` algorithms that should be fastest, without trying
     LtStatus (*choose)(LtContext*, LtProduct*, LtLayout* a, LtLayout* b, LtLayout* c, LtLayout* d,
                        LtPreference*, int wanted, LtChoice* choices, int* found) = nullptr;
-    // Matmul: d = alpha op(a) op(b) + beta c [+ bias], launched on a stream
+    // Matmul: d = alpha op(a) op(b) + beta c [+ bias], or gelu of that, launched on a stream
     LtStatus (*multiply)(LtContext*, LtProduct*, const void* alpha, const void* a, LtLayout*,
                          const void* b, LtLayout*, const void* beta, const void* c, LtLayout*,
                          void* d, LtLayout*, const LtAlgorithm*, void* workspace,

@@ -1,6 +1,6 @@
 #pragma once
 
-// Matrix products on the GPU: c = alpha * a b [+ c] [+ bias], batched.
+// Matrix products on the GPU: c = alpha * a b [+ c] [+ bias], batched, and what follows them.
 
 #include <cstdint>
 
@@ -36,6 +36,9 @@ struct BatchAxes {
 
 // a (m, k), b (k, n), c (m, n) with rows of c `c_row` elements apart. a and b in f32 or bf16 (they
 // may differ), c in f32 or bf16; or all of them f64, or c alone f32. bias (n) or nullptr.
+//
+// An epilogue is for cuBLASLt alone (gemm_tiled knows none): addend, which lies like c, is added;
+// c = gelu of that by its tanh form, and before_gelu, which lies like c too, may receive that.
 struct GemmProblem {
     int64_t m = 0, n = 0, k = 0;
     MatrixView a, b;
@@ -47,9 +50,14 @@ struct GemmProblem {
     const void* bias = nullptr;
     DType bias_dtype = DType::F32;
     BatchAxes batch = {};
+    const void* addend = nullptr;
+    bool gelu = false;
+    void* before_gelu = nullptr;
+
+    bool has_epilogue() const { return addend != nullptr || gelu; }
 };
 
-// A call of the kernel table as a problem; c must not be empty.
+// A call of the kernel table as a problem without epilogue; c must not be empty.
 GemmProblem gemm_problem(const MatmulArgs& args);
 
 // Our own kernel, gemm_tiled.cu: any problem, plain, the reference for faster ones. Row i of c

@@ -7,6 +7,9 @@
 // f32 is computed in f32 (TF32 on request), bf16 is summed in f32. Sums may be cut up, but the
 // parts come together in a fixed order: the same bits every time on the same GPU and library.
 // Unlike gemm_tiled, a row's bits may depend on how many rows there are.
+//
+// Epilogues spare the memory a reading and a writing of c each: an addend is the library's matrix
+// c with beta 1, where an accumulating product gives d's own memory; GELU is one of its own.
 
 #include "cuda/gemm_cublas.h"
 
@@ -106,13 +109,24 @@ GemmProblem outer_problem(const GemmProblem& problem, const BatchAxes& batch, in
     return one;
 }
 
+// What the library wants of the rows in which it keeps GELU's argument.
+constexpr int64_t kKeptColumns = 8, kKeptAlignment = 16;
+
+bool epilogue_is_ours(const GemmProblem& problem) {
+    if (!problem.has_epilogue()) return true;
+    const bool keeps = problem.before_gelu != nullptr;
+    return problem.batch.count() == 1 && !problem.accumulate &&
+           (!keeps || (problem.c_row % kKeptColumns == 0 &&
+                       alignment(problem.before_gelu) >= kKeptAlignment));
+}
+
 bool is_ours(const GemmProblem& problem) {
     const DType dtype = problem.a.dtype;
     return (dtype == DType::F32 || dtype == DType::BF16) && problem.b.dtype == dtype &&
            (problem.c_dtype == dtype || problem.c_dtype == DType::F32) && problem.k > 0 &&
            apart(lines_of(problem.a, problem.m, problem.k)) &&
            apart(lines_of(problem.b, problem.k, problem.n)) &&
-           apart({problem.m, problem.n, problem.c_row, false});
+           apart({problem.m, problem.n, problem.c_row, false}) && epilogue_is_ours(problem);
 }
 
 // Hands a value to one of the library's set functions.
@@ -193,13 +207,16 @@ const CublasGemm::Plan& CublasGemm::plan_for(CudaDevice& device, const GemmProbl
                      alignment(problem.a.data),
                      alignment(problem.b.data),
                      alignment(problem.c),
-                     device.uses_tf32};
+                     device.uses_tf32,
+                     problem.addend == nullptr ? 0 : alignment(problem.addend),
+                     problem.gelu,
+                     problem.before_gelu == nullptr ? 0 : alignment(problem.before_gelu)};
     std::unique_ptr<Plan>& plan = plans_[key];
     if (plan != nullptr) return *plan;
     auto made = std::make_unique<Plan>(lt_);
     describe(device, problem, *made);
     choose(problem, *made);
-    if (!made->possible)
+    if (!made->possible && !problem.has_epilogue())
         device.say(str(device.name(), ": [matmul] cuBLASLt has no algorithm for (", problem.m, ", ",
                        problem.k, ") x (", problem.k, ", ", problem.n, ") in ", problem.a.dtype,
                        "; a plain kernel computes it, many times slower"));
@@ -230,8 +247,17 @@ void CublasGemm::describe(const CudaDevice& device, const GemmProblem& problem, 
     const auto operation = [](const Lines& x) { return x.across ? kLtTransposed : kLtAsItIs; };
     check(set(lt_.set_product, plan.product, kLtTransposeA, operation(b)), "set b's order");
     check(set(lt_.set_product, plan.product, kLtTransposeB, operation(a)), "set a's order");
+    const bool keeps = problem.before_gelu != nullptr;
+    const int epilogue = (problem.bias != nullptr ? kLtBias : 0) | (problem.gelu ? kLtGelu : 0) |
+                         (keeps ? kLtKeep : 0);
+    if (epilogue == 0) return;
+    check(set(lt_.set_product, plan.product, kLtEpilogue, epilogue), "ask for an epilogue");
+    if (keeps) {
+        check(set(lt_.set_product, plan.product, kLtKeepStep, problem.c_row), "set kept rows");
+        check(set(lt_.set_product, plan.product, kLtKeepPointer, problem.before_gelu),
+              "set what is kept");
+    }
     if (problem.bias == nullptr) return;
-    check(set(lt_.set_product, plan.product, kLtEpilogue, kLtBias), "ask for a bias");
     check(set(lt_.set_product, plan.product, kLtBiasDataType, data_type(problem.c_dtype)),
           "set the bias's dtype");
     check(set(lt_.set_product, plan.product, kLtBiasPointer, problem.bias), "set the bias");
@@ -252,7 +278,7 @@ void CublasGemm::choose(const GemmProblem& problem, Plan& plan) {
     wish(kLtReductionMask, kLtReduceInWorkspace);
     wish(kLtAlignmentA, aligned(problem.b.data));
     wish(kLtAlignmentB, aligned(problem.a.data));
-    wish(kLtAlignmentC, aligned(problem.c));
+    wish(kLtAlignmentC, aligned(problem.addend != nullptr ? problem.addend : problem.c));
     wish(kLtAlignmentD, aligned(problem.c));
     LtChoice choice = {};
     int found = 0;
@@ -275,10 +301,14 @@ void CublasGemm::launch(CudaDevice& device, const GemmProblem& problem, const Pl
                    .to(problem.c_dtype);
         check(set(lt_.set_product, plan.product, kLtBiasPointer, bias.raw()), "set the bias");
     }
+    if (problem.before_gelu != nullptr)
+        check(set(lt_.set_product, plan.product, kLtKeepPointer, problem.before_gelu),
+              "set what is kept");
     const auto alpha = static_cast<float>(problem.alpha);
-    const float beta = problem.accumulate ? 1.0F : 0.0F;
+    const void* const addend = problem.addend != nullptr ? problem.addend : problem.c;
+    const float beta = problem.accumulate || problem.addend != nullptr ? 1.0F : 0.0F;
     check(lt_.multiply(context_, plan.product, &alpha, problem.b.data, plan.b, problem.a.data,
-                       plan.a, &beta, problem.c, plan.c, problem.c, plan.c, &plan.algorithm,
+                       plan.a, &beta, addend, plan.c, problem.c, plan.c, &plan.algorithm,
                        workspace.raw(), static_cast<size_t>(plan.workspace_bytes), device.stream()),
           "multiply");
     device.launched();

@@ -22,7 +22,8 @@ class CublasGemm {
 
     // Computes the problem and returns true; or false, and then nothing was done, where it is one
     // for gemm_tiled: f64, the product of nothing, rows that overlap, or no algorithm in the
-    // library (said once, through device.say).
+    // library (said once, through device.say, where there is no epilogue to leave out). A batch
+    // has no epilogue here, and a GELU that keeps its argument wants rows of a multiple of 8.
     bool multiply(CudaDevice& device, const GemmProblem& problem);
 
     const CublasLt& library() const { return lt_; }
@@ -31,7 +32,7 @@ class CublasGemm {
 
   private:
     struct Plan;
-    using Key = std::array<int64_t, 19>;
+    using Key = std::array<int64_t, 22>;
 
     void check(LtStatus status, const char* what) const;
     // Problems from here on have one batch axis.

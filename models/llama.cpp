@@ -82,8 +82,9 @@ LlamaBlock::Heads LlamaBlock::project(const Variable& normed, const Tensor& posi
             split(v_proj_(normed), key_value_heads_)};
 }
 
-Variable LlamaBlock::mlp(const Variable& normed) const {
-    return down_proj_(autograd::swiglu(gate_proj_(normed), up_proj_(normed)));
+Variable LlamaBlock::add_mlp(const Variable& x) const {
+    const Variable normed = post_attention_layernorm_(x);
+    return down_proj_(autograd::swiglu(gate_proj_(normed), up_proj_(normed)), {.residual = x});
 }
 
 Variable LlamaBlock::operator()(const Variable& x, const Tensor& positions, const Tensor& starts,
@@ -92,9 +93,8 @@ Variable LlamaBlock::operator()(const Variable& x, const Tensor& positions, cons
     const double scale = 1.0 / std::sqrt(static_cast<double>(head_dim_));
     const Variable mixed =
         autograd::attention(heads.q, heads.k, heads.v, starts, starts, true, scale);
-    const Variable attended =
-        autograd::add(x, o_proj_(autograd::reshape(mixed, {x.size(0), heads_ * head_dim_})));
-    return autograd::add(attended, mlp(post_attention_layernorm_(attended)));
+    return add_mlp(
+        o_proj_(autograd::reshape(mixed, {x.size(0), heads_ * head_dim_}), {.residual = x}));
 }
 
 DecodeStep::DecodeStep(Device& device, std::span<const int64_t> rows,
@@ -133,9 +133,8 @@ Tensor LlamaBlock::decode(const Tensor& x, const DecodeStep& step, const RopeTab
         mixed.slice(0, begin, end).copy_from(out.value());
         begin = end;
     }
-    const Variable attended =
-        autograd::add(input, o_proj_(Variable(mixed.reshape({x.size(0), heads_ * head_dim_}))));
-    return autograd::add(attended, mlp(post_attention_layernorm_(attended))).value();
+    const Variable rows(mixed.reshape({x.size(0), heads_ * head_dim_}));
+    return add_mlp(o_proj_(rows, {.residual = input})).value();
 }
 
 Llama::Llama(const LlamaConfig& config, nn::ParameterTable& table, Device& device, DType dtype)

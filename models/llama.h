@@ -51,7 +51,8 @@ class LlamaBlock {
     };
     Heads project(const autograd::Variable& normed, const Tensor& positions,
                   const RopeTable& rope) const;
-    autograd::Variable mlp(const autograd::Variable& normed) const;
+    // x + mlp(norm(x)).
+    autograd::Variable add_mlp(const autograd::Variable& x) const;
 
     int64_t layer_;
     int64_t heads_, key_value_heads_, head_dim_;

@@ -65,7 +65,7 @@ Variable Projector::operator()(const Variable& features, int64_t images) const {
         case Kind::Linear:
             return (*input_)(features);
         case Kind::Mlp2xGelu:
-            return (*output_)(autograd::gelu((*input_)(features), GeluKind::Erf));
+            return (*output_)((*input_)(features, {.gelu = GeluKind::Erf}));
         case Kind::Transformer: {
             const Tensor starts =
                 nn::equal_starts(features.device(), images, features.size(0) / images);
@@ -79,8 +79,7 @@ Variable Projector::operator()(const Variable& features, int64_t images) const {
             const Variable merged = autograd::merge_tokens(grid, column_major);
             const Variable rows =
                 autograd::reshape(merged, {merged.size(0) * merged.size(1), merged.size(2)});
-            const Variable hidden = (*input_)((*input_norm_)(rows));
-            return (*output_)(autograd::gelu(hidden, GeluKind::Erf));
+            return (*output_)((*input_)((*input_norm_)(rows), {.gelu = GeluKind::Erf}));
         }
     }
     VILA_ASSERT(false && "every kind has returned");

@@ -42,9 +42,9 @@ autograd::Variable EncoderBlock::operator()(const autograd::Variable& x,
         autograd::reshape(q_proj_(normed), heads), autograd::reshape(k_proj_(normed), heads),
         autograd::reshape(v_proj_(normed), heads), starts, starts, config_.causal, scale);
     const autograd::Variable attended =
-        autograd::add(x, out_proj_(autograd::reshape(mixed, x.shape())));
-    return autograd::add(attended,
-                         fc2_(autograd::gelu(fc1_(layer_norm2_(attended)), config_.activation)));
+        out_proj_(autograd::reshape(mixed, x.shape()), {.residual = x});
+    const autograd::Variable hidden = fc1_(layer_norm2_(attended), {.gelu = config_.activation});
+    return fc2_(hidden, {.residual = attended});
 }
 
 Tensor equal_starts(Device& device, int64_t count, int64_t length) {

@@ -1,7 +1,5 @@
 #include "nn/linear.h"
 
-#include "autograd/ops.h"
-
 namespace vila::nn {
 
 Linear::Linear(ParameterTable& table, const std::string& name, int64_t inputs, int64_t outputs,
@@ -20,9 +18,10 @@ Linear::Linear(ParameterTable& table, const std::string& name, int64_t inputs, i
                             .share = init.bias_share});
 }
 
-autograd::Variable Linear::operator()(const autograd::Variable& x) const {
+autograd::Variable Linear::operator()(const autograd::Variable& x,
+                                      const autograd::LinearEpilogue& then) const {
     return autograd::linear(x, weight_->variable,
-                            bias_ == nullptr ? autograd::Variable() : bias_->variable);
+                            bias_ == nullptr ? autograd::Variable() : bias_->variable, then);
 }
 
 }  // namespace vila::nn

@@ -2,6 +2,7 @@
 
 // y = x W^T + b.
 
+#include "autograd/ops.h"
 #include "nn/parameter.h"
 
 namespace vila::nn {
@@ -19,8 +20,9 @@ class Linear {
     Linear(ParameterTable& table, const std::string& name, int64_t inputs, int64_t outputs,
            const LinearInit& init);
 
-    // x (R, inputs) -> (R, outputs).
-    autograd::Variable operator()(const autograd::Variable& x) const;
+    // x (R, inputs) -> (R, outputs); with a residual, it is added, with gelu, that is taken last.
+    autograd::Variable operator()(const autograd::Variable& x,
+                                  const autograd::LinearEpilogue& then = {}) const;
     const Parameter& weight() const { return *weight_; }
 
   private:

@@ -132,6 +132,74 @@ TEST_F(CudaGemm, PlansAProductOnceAndAllocatesNothingWhenWarm) {
     EXPECT_EQ(device.cublas()->plans(), 2);
 }
 
+TEST_F(CudaGemm, TheLibraryComputesWhatFollowsAProduct) {
+    GuardedDevice guarded;
+    Device& device = guarded;
+    const auto matrix = [&](const char* name, int64_t rows, int64_t columns, DType dtype) {
+        return make_tensor(device, {{rows, columns}, draw_normal(name, rows * columns)}, dtype);
+    };
+    struct Follow {
+        int64_t n;
+        DType dtype;
+        bool addend;
+        std::optional<GeluKind> gelu;
+        bool keeps;
+        int64_t added, gelus;  // by the library
+    };
+    const Follow cases[] = {
+        {24, DType::F32, true, {}, false, 1, 0},
+        {23, DType::BF16, true, {}, false, 1, 0},
+        {24, DType::BF16, false, GeluKind::Tanh, true, 0, 1},
+        {24, DType::BF16, true, GeluKind::Tanh, true, 1, 1},
+        {23, DType::BF16, false, GeluKind::Tanh, false, 0, 1},
+        {23, DType::BF16, false, GeluKind::Tanh, true, 0, 0},  // rows no multiple of 8
+        {24, DType::BF16, false, GeluKind::Erf, true, 0, 0},   // not the library's form
+        {24, DType::F32, false, GeluKind::Tanh, true, 0, 0},   // not in the library's digits
+    };
+    for (const Follow& x : cases) {
+        const Tensor a = matrix("a", 5, 16, x.dtype), b = matrix("b", x.n, 16, x.dtype);
+        const Tensor addend = matrix("addend", 5, x.n, x.dtype);
+        const Tensor bias = matrix("bias", 1, x.n, x.dtype).reshape({x.n});
+        const Tensor c = Tensor::empty(device, {5, x.n}, x.dtype);
+        const Tensor before = Tensor::empty(device, {5, x.n}, x.dtype);
+        const emulation::Blas start = blas();
+        cuda::matmul({.a = a,
+                      .b = b,
+                      .c = c,
+                      .transpose_b = true,
+                      .bias = bias,
+                      .addend = x.addend ? addend : Tensor(),
+                      .gelu = x.gelu,
+                      .before_gelu = x.keeps ? before : Tensor()});
+        const std::string what = str(x.n, " ", x.dtype, x.addend ? " addend" : "",
+                                     x.gelu ? " gelu" : "", x.keeps ? " kept" : "");
+        EXPECT_EQ(blas().added - start.added, x.added) << what;
+        EXPECT_EQ(blas().gelus - start.gelus, x.gelus) << what;
+        EXPECT_EQ(blas().products - start.products, 1) << what;
+        // In f32 throughout.
+        const Tensor exact = Tensor::empty(device, {5, x.n}, DType::F32);
+        cuda::gemm_tiled(cuda::device_of(a), cuda::gemm_problem({.a = a.to(DType::F32),
+                                                                 .b = b.to(DType::F32),
+                                                                 .c = exact,
+                                                                 .transpose_b = true,
+                                                                 .bias = bias.to(DType::F32)}));
+        if (x.addend) cuda::add({.a = exact, .b = addend.to(DType::F32), .y = exact});
+        const auto expect_near = [&](const Tensor& got) {
+            const Array expected = to_array(exact), values = to_array(got);
+            // In bf16 without an epilogue the sum is rounded before what follows.
+            const Tolerance allowed =
+                x.dtype == DType::BF16 ? Tolerance{0x1p-7, 0x1p-8} : tolerance(x.dtype);
+            for (int64_t i = 0; i < expected.shape.numel(); ++i)
+                EXPECT_TRUE(is_close(values[i], expected[i], allowed, scale_of(expected.values)))
+                    << what << ", element " << i << ": " << values[i] << ", " << expected[i];
+        };
+        if (x.keeps) expect_near(before);
+        if (x.gelu) cuda::gelu_forward({.x = exact, .kind = *x.gelu, .y = exact});
+        expect_near(c);
+    }
+    EXPECT_FALSE(guarded.damaged());
+}
+
 TEST_F(CudaGemm, RoundsNothingToTf32UnlessAsked) {
     CudaDevice device(0);
     const Tensor a = Tensor::full(device, {8, 16}, DType::F32, 1.0);

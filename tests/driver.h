@@ -72,7 +72,8 @@ class OpTest {
     // A multiple of tests/tolerance.h; say why where it is not 1.
     virtual double tolerance_factor(DType) const { return 1.0; }
     // The same for gradients, where their error is of another kind.
-    virtual Tolerance gradient_tolerance(DType dtype) const {
+    virtual Tolerance gradient_tolerance(DType dtype) const { return value_tolerance(dtype); }
+    virtual Tolerance value_tolerance(DType dtype) const {
         return tolerance(dtype) * tolerance_factor(dtype);
     }
     // Operators that refuse or ignore a layout, rank or dtype for a reason say so.

@@ -95,7 +95,7 @@ class SizeCheck {
     }
 
     std::string compare_with_expected(const OpResult& got, DType dtype) const {
-        const Tolerance allowed = tolerance(dtype) * op_.tolerance_factor(dtype);
+        const Tolerance allowed = op_.value_tolerance(dtype);
         std::string bad = compare("output", got.output, expected_.output, allowed);
         for (const auto& [name, gradient] : expected_.gradients)
             if (bad.empty())

@@ -1,6 +1,7 @@
-// matmul: c = alpha * op(a) op(b) [+ c] [+ bias], batched. First the reference: plain loops, sums
-// in f32 (f64 for f64) in order of k. It serves f64 and the product of nothing; below it the road
-// to the blocked product (gemm.cpp) and to the one for few rows (gemv.cpp).
+// matmul: c = alpha * op(a) op(b) [+ c] [+ bias], batched, then [+ addend] and [gelu]. First the
+// reference: plain loops, sums in f32 (f64 for f64) in order of k. It serves f64 and the product of
+// nothing; below it the road to the blocked product (gemm.cpp) and to the one for few rows
+// (gemv.cpp).
 
 #include "tensor/cpu/dispatch.h"
 #include "tensor/cpu/gemm.h"
@@ -91,10 +92,7 @@ GemmProblem matrix_problem(const MatmulArgs& args, int64_t batch) {
             .bias_dtype = args.a.dtype()};
 }
 
-}  // namespace
-
-void matmul(const MatmulArgs& args) {
-    if (args.c.numel() == 0) return;
+void product(const MatmulArgs& args) {
     const int64_t batches = args.c.numel() / (args.c.size(-1) * args.c.size(-2));
     const int64_t k = args.a.size(args.transpose_a ? -2 : -1);
     const DType input = args.a.dtype(), output = args.c.dtype();
@@ -102,6 +100,17 @@ void matmul(const MatmulArgs& args) {
         (input == DType::F32 || input == DType::BF16) && (output == DType::F32 || output == input);
     if (!blocked || k == 0) return matmul_reference(args);
     gemm(cpu(args.c), batches, [&](int64_t batch) { return matrix_problem(args, batch); });
+}
+
+}  // namespace
+
+void matmul(const MatmulArgs& args) {
+    if (args.c.numel() == 0) return;
+    MatmulArgs plain = args;
+    if (args.before_gelu.defined()) plain.c = args.before_gelu;
+    product(plain);
+    if (args.addend.defined()) add({.a = plain.c, .b = args.addend, .y = plain.c});
+    if (args.gelu) gelu_forward({.x = plain.c, .kind = *args.gelu, .y = args.c});
 }
 
 }  // namespace vila::cpu_kernels

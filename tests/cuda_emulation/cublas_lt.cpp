@@ -4,13 +4,16 @@
 //  - an algorithm is used for another product, or with worse aligned addresses, than it was chosen
 //    for, or with less workspace than it said (which it fills);
 //  - dtypes are mixed in a way the library does not have;
+//  - GELU's argument is to be kept in rows that are no multiple of 8 long, or not aligned to 16;
 //  - sums may be put together in an order that changes from run to run.
 
 #include "tests/cuda_emulation/cublas_lt.h"
 
+#include <cmath>
 #include <cstring>
 #include <memory>
 #include <stdexcept>
+#include <vector>
 
 #include "cuda/cublas_lt.h"
 #include "tensor/cpu/gemm.h"
@@ -26,6 +29,8 @@ struct LtProduct {
     int epilogue = kLtNoEpilogue;
     const void* bias = nullptr;
     int bias_type = -1;  // that of d
+    void* keep = nullptr;
+    int64_t keep_step = 0;
 };
 
 struct LtLayout {
@@ -88,12 +93,17 @@ bool possible(const LtProduct& product, const LtLayout& a, const LtLayout& b, co
     const bool types = (a.type == kLtF32 || a.type == kLtBf16) && b.type == a.type &&
                        (d.type == a.type || d.type == kLtF32);
     const bool bias =
-        product.epilogue == kLtNoEpilogue ||
-        (product.epilogue == kLtBias && (product.bias_type == -1 || product.bias_type == d.type));
+        (product.epilogue & kLtBias) == 0 || product.bias_type == -1 || product.bias_type == d.type;
+    const bool keeps = (product.epilogue & kLtKeep) != 0;
+    const bool epilogue =
+        product.epilogue == kLtNoEpilogue || product.epilogue == kLtBias ||
+        ((product.epilogue & kLtGelu) != 0 && (product.epilogue & kLtNoEpilogue) == 0);
+    if (keeps && (product.keep_step % 8 != 0 || product.keep_step < d.rows || d.batch != 1))
+        return false;
     for (const LtLayout* x : {&a, &b, &d})
         if (x->step < x->rows || x->batch < 1 || x->batch != d.batch) return false;
     return c == d && m == d.rows && n == d.columns && k == b_k && k > 0 && types && bias &&
-           (product.compute == kLtComputeF32 || a.type == kLtF32);
+           epilogue && (product.compute == kLtComputeF32 || a.type == kLtF32);
 }
 
 template <typename T, typename... Values>
@@ -132,6 +142,10 @@ LtStatus set_product(LtProduct* product, LtProductAttribute attribute, const voi
             return assign(product->epilogue, value, bytes);
         case kLtBiasPointer:
             return assign(product->bias, value, bytes);
+        case kLtKeepPointer:
+            return assign(product->keep, value, bytes);
+        case kLtKeepStep:
+            return assign(product->keep_step, value, bytes);
         case kLtBiasDataType:
             return assign(product->bias_type, value, bytes);
     }
@@ -206,9 +220,63 @@ void compute(const LtProduct& product, float alpha, const void* a, const LtLayou
             .c_dtype = dtype_of_type(d_layout.type),
             .accumulate = accumulate,
             .alpha = alpha,
-            .bias = product.epilogue == kLtBias ? product.bias : nullptr,
+            .bias = (product.epilogue & kLtBias) != 0 ? product.bias : nullptr,
             .bias_dtype = dtype_of_type(d_layout.type)};
     });
+}
+
+float gelu(float x) {
+    const float inner = 0.7978845608F * (x + 0.044715F * x * x * x);
+    return 0.5F * x * (1.0F + std::tanh(inner));
+}
+
+// d = c first where c is another matrix, so that the product can be added to it.
+void bring_addend(const void* c, void* d, const LtLayout& layout) {
+    const int64_t size = dtype_size(dtype_of_type(layout.type));
+    for (int64_t column = 0; column < layout.columns; ++column)
+        std::memcpy(static_cast<char*>(d) + column * layout.step * size,
+                    static_cast<const char*>(c) + column * layout.step * size,
+                    static_cast<size_t>(layout.rows * size));
+}
+
+// The product in f32, of which d gets the GELU and `keep` the rounded value.
+void compute_gelu(const LtProduct& product, float alpha, const void* a, const LtLayout& a_layout,
+                  const void* b, const LtLayout& b_layout, bool accumulate, void* d,
+                  const LtLayout& d_layout) {
+    const auto count = static_cast<size_t>(d_layout.rows * d_layout.columns);
+    std::vector<float> exact(count), bias(static_cast<size_t>(d_layout.rows));
+    const auto read = [&](const void* data, int64_t i) {
+        return d_layout.type == kLtBf16 ? static_cast<float>(static_cast<const BFloat16*>(data)[i])
+                                        : static_cast<const float*>(data)[i];
+    };
+    const auto write = [&](void* data, int64_t i, float value) {
+        if (d_layout.type == kLtBf16) {
+            static_cast<BFloat16*>(data)[i] = BFloat16(value);
+        } else {
+            static_cast<float*>(data)[i] = value;
+        }
+    };
+    const auto place = [&](int64_t column, int64_t row) {
+        return static_cast<size_t>(column * d_layout.rows + row);
+    };
+    for (int64_t column = 0; accumulate && column < d_layout.columns; ++column)
+        for (int64_t row = 0; row < d_layout.rows; ++row)
+            exact[place(column, row)] = read(d, column * d_layout.step + row);
+    LtProduct plain = product;
+    plain.epilogue &= kLtBias;
+    if (plain.epilogue != 0)
+        for (int64_t row = 0; row < d_layout.rows; ++row)
+            bias[static_cast<size_t>(row)] = read(product.bias, row);
+    plain.bias = bias.data();
+    const LtLayout wide = {kLtF32, d_layout.rows, d_layout.columns, d_layout.rows, 1, 0};
+    compute(plain, alpha, a, a_layout, b, b_layout, accumulate, exact.data(), wide);
+    for (int64_t column = 0; column < d_layout.columns; ++column)
+        for (int64_t row = 0; row < d_layout.rows; ++row) {
+            const float value = exact[place(column, row)];
+            write(d, column * d_layout.step + row, gelu(value));
+            if ((product.epilogue & kLtKeep) != 0)
+                write(product.keep, column * product.keep_step + row, value);
+        }
 }
 
 LtStatus multiply(LtContext* /*context*/, LtProduct* product, const void* alpha, const void* a,
@@ -221,10 +289,12 @@ LtStatus multiply(LtContext* /*context*/, LtProduct* product, const void* alpha,
     const Promise now = promise(*product, *a_layout, *b_layout, *d_layout, given.alignment);
     const bool aligned = is_aligned(a, given.alignment[0]) && is_aligned(b, given.alignment[1]) &&
                          is_aligned(c, given.alignment[2]) && is_aligned(d, given.alignment[3]);
-    if (std::memcmp(&given, &now, sizeof(now)) != 0 || !aligned || c != d ||
+    const bool keeps = (product->epilogue & kLtKeep) != 0;
+    if (std::memcmp(&given, &now, sizeof(now)) != 0 || !aligned ||
+        (keeps && (product->keep == nullptr || !is_aligned(product->keep, 16))) ||
         workspace_bytes < kWorkspaceBytes ||
         !possible(*product, *a_layout, *b_layout, *c_layout, *d_layout) ||
-        (product->epilogue == kLtBias && product->bias == nullptr))
+        ((product->epilogue & kLtBias) != 0 && product->bias == nullptr))
         return kInvalidValue;
     float alpha_value = 0.0F, beta_value = 0.0F;
     std::memcpy(&alpha_value, alpha, sizeof(float));
@@ -232,10 +302,16 @@ LtStatus multiply(LtContext* /*context*/, LtProduct* product, const void* alpha,
     if (beta_value != 0.0F && beta_value != 1.0F) return kNotSupported;
     ++emulation::blas().products;
     if (product->compute == kLtComputeTf32) ++emulation::blas().tf32_products;
+    const bool adds = beta_value == 1.0F;
+    const bool takes_gelu = (product->epilogue & kLtGelu) != 0;
+    if (adds && c != d) ++emulation::blas().added;
+    if (takes_gelu) ++emulation::blas().gelus;
     emulation::in_stream(stream, [=, product = *product, a_layout = *a_layout, b_layout = *b_layout,
                                   d_layout = *d_layout] {
         std::memset(workspace, 0xff, kWorkspaceBytes);
-        compute(product, alpha_value, a, a_layout, b, b_layout, beta_value == 1.0F, d, d_layout);
+        if (adds && c != d) bring_addend(c, d, d_layout);
+        (takes_gelu ? compute_gelu : compute)(product, alpha_value, a, a_layout, b, b_layout, adds,
+                                              d, d_layout);
     });
     return 0;
 }

@@ -15,6 +15,7 @@ struct Blas {
     int64_t choices = 0;   // times an algorithm was chosen
     int64_t products = 0;  // computed
     int64_t tf32_products = 0;
+    int64_t added = 0, gelus = 0;  // products with another matrix than d added; with GELU
 };
 
 // That of this OS thread.
