@@ -35,7 +35,9 @@ void run(Node& node, GradState& output) {
     const auto closure = std::exchange(node.backward, nullptr);
     const Tensor dy = std::exchange(output.grad, Tensor());
     // An output nobody used has no gradient: its inputs receive nothing from it.
-    if (dy.defined()) closure(dy.to(output.grad_dtype));
+    if (!dy.defined()) return;
+    const ActivityScope scope(dy.device(), {"backward of ", node.name});
+    closure(dy.to(output.grad_dtype));
 }
 
 bool recorded_before(const std::shared_ptr<GradState>& a, const std::shared_ptr<GradState>& b) {

@@ -7,7 +7,8 @@
 
 namespace vila::autograd {
 
-// Throws unless `x` is f32, bf16 or f64 and has `rank` axes (any number if -1).
+// Throws unless `x` is f32, bf16 or f64 and has `rank` axes (any number if -1). The device is about
+// `op` from here on, until its result is recorded.
 void check_float(const char* op, const char* name, const Tensor& x, int rank = -1);
 // Throws unless `operand` has this shape and dtype and lives on `device`.
 void check_operand(const char* op, const char* name, const Tensor& operand, const Shape& shape,

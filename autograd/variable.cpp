@@ -103,6 +103,7 @@ bool recording(std::initializer_list<VariableRef> inputs) {
 
 Variable record(const char* name, Tensor value, std::initializer_list<VariableRef> inputs,
                 std::function<void(const Tensor&)> backward) {
+    value.device().activity = {};
     if (!recording(inputs)) return Variable(std::move(value));
     std::vector<std::shared_ptr<GradState>> states;
     states.reserve(inputs.size());

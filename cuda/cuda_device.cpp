@@ -216,8 +216,7 @@ void CudaDevice::return_cache() noexcept {
 void CudaDevice::out_of_memory(int64_t bytes) const {
     size_t free_bytes = 0, total_bytes = 0;
     VILA_CUDA_CHECK(cudaMemGetInfo(&free_bytes, &total_bytes));
-    throw OutOfMemory(str("out of memory: ", bytes, " bytes more on ", name_, " with ",
-                          memory().live, " bytes in tensors and ", free_bytes, " of ", total_bytes,
+    throw OutOfMemory(str(out_of_memory_text(bytes), " and ", free_bytes, " of ", total_bytes,
                           " bytes free; use a smaller micro_batch or max_length"));
 }
 

@@ -7,6 +7,7 @@ namespace vila::models {
 KvCache::KvCache(const LlamaConfig& config, Device& device, DType dtype, int64_t capacity)
     : capacity_(capacity) {
     const Shape shape = {capacity, config.num_key_value_heads, config.head_dim};
+    const ActivityScope scope(device, {"", "the key-value cache"});
     for (int64_t layer = 0; layer < config.num_hidden_layers; ++layer) {
         keys_.push_back(Tensor::empty(device, shape, dtype));
         values_.push_back(Tensor::empty(device, shape, dtype));

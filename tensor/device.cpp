@@ -18,4 +18,10 @@ void Device::release(void* memory, int64_t bytes) noexcept {
     release_bytes(memory, bytes);
 }
 
+std::string Device::out_of_memory_text(int64_t bytes) const {
+    const bool named = activity.name[0] != 0;
+    return str("out of memory", named ? " in " : "", activity.what, activity.name, ": ", bytes,
+               " bytes more on ", name(), " with ", memory().live, " bytes in tensors");
+}
+
 }  // namespace vila

@@ -25,6 +25,13 @@ class OutOfMemory : public Error {
 
 enum class DeviceKind { Cpu, Cuda };
 
+// What a device is about, in the words of the message when memory runs out: "backward of "
+// "linear".
+struct Activity {
+    const char* what = "";
+    const char* name = "";  // of an operator, or of what is made
+};
+
 // Bytes held in tensors on one device.
 struct MemoryCounters {
     int64_t live = 0;  // now
@@ -62,8 +69,11 @@ class Device {
     bool grad_enabled = true;
     // Operators recorded so far: the order in which backward() goes back.
     int64_t recorded = 0;
+    Activity activity;
 
   protected:
+    // "out of memory in ACTIVITY: N bytes more on NAME with M bytes in tensors".
+    std::string out_of_memory_text(int64_t bytes) const;
     virtual void* allocate_bytes(int64_t bytes) = 0;
     virtual void release_bytes(void* memory, int64_t bytes) noexcept = 0;
 
@@ -71,6 +81,22 @@ class Device {
     DeviceKind kind_;
     const Kernels& kernels_;
     MemoryCounters counters_;
+};
+
+// Names the activity of a device for as long as it lives.
+class ActivityScope {
+  public:
+    ActivityScope(Device& device, const Activity& activity)
+        : device_(device), before_(device.activity) {
+        device_.activity = activity;
+    }
+    ~ActivityScope() { device_.activity = before_; }
+    ActivityScope(const ActivityScope&) = delete;
+    ActivityScope& operator=(const ActivityScope&) = delete;
+
+  private:
+    Device& device_;
+    Activity before_;
 };
 
 }  // namespace vila

@@ -99,9 +99,8 @@ void* CpuDevice::allocate_bytes(int64_t bytes) {
     }
     void* memory = ::operator new(static_cast<size_t>(rounded), alignment(rounded), std::nothrow);
     if (memory == nullptr)
-        throw OutOfMemory(str("out of memory: ", bytes, " bytes more on ", name(), " with ",
-                              this->memory().live,
-                              " bytes in tensors; use a smaller micro_batch or max_length"));
+        throw OutOfMemory(
+            str(out_of_memory_text(bytes), "; use a smaller micro_batch or max_length"));
 #if defined(__linux__)
     if (rounded >= kLargeBlock)  // a wish: nothing depends on it
         static_cast<void>(madvise(memory, static_cast<size_t>(rounded), MADV_HUGEPAGE));
