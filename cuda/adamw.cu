@@ -1,56 +1,95 @@
-// adamw: one optimizer step of one parameter in one pass; 16 bytes read and 12 to 16 written per
-// element. One thread per element.
+// adamw: one optimizer step of many tensors in one launch and one pass; 16 bytes read and 12 to 16
+// written per element.
+//
+// Formula   m = beta1 m + (1 - beta1) g; v = beta2 v + (1 - beta2) g^2
+//           w = decay w - step_size m / (sqrt(v) inv_sqrt_second + eps)
+// Mapping   a block owns 1024 elements of one tensor; which, it finds in the launch's own arguments
+//
+// A model has many tensors that are too small to keep a GPU busy (norms, biases), and a launch for
+// each would take longer than the update.
 
+#include <algorithm>
 #include <cmath>
 
-#include "cuda/elements.h"
 #include "cuda/kernels.h"
+#include "cuda/launch.h"
 #include "cuda/math.h"
+#include "cuda/number.h"
 
 namespace vila::cuda {
 
 namespace {
 
-// m = beta1 m + (1 - beta1) g; v = beta2 v + (1 - beta2) g^2;
-// w = decay w - step_size m / (sqrt(v) inv_sqrt_second + eps).
-template <typename T>
-struct Adamw {
-    const float* gradient;
-    float *master, *first, *second;  // w, m, v
-    T* parameter;                    // nullptr when it is the master itself
+constexpr int64_t kAdamwThreads = 256;
+constexpr int64_t kAdamwElements = 1024;  // of a block
+
+struct AdamwFactors {
     float grad_scale, beta1, one_minus_beta1, beta2, one_minus_beta2, eps;
     float decay;            // 1 - lr * weight_decay
     float step_size;        // lr / (1 - beta1^step)
     float inv_sqrt_second;  // 1 / sqrt(1 - beta2^step)
+};
 
-    __device__ void operator()(int64_t i) const {
-        const float g = gradient[i] * grad_scale;
-        const float m = beta1 * first[i] + one_minus_beta1 * g;
-        const float v = beta2 * second[i] + one_minus_beta2 * g * g;
-        const float w = decay * master[i] - step_size * m / (math::sqrt(v) * inv_sqrt_second + eps);
+struct AdamwTensor {
+    const float* gradient;
+    float *master, *first, *second;  // w, m, v
+    void* parameter;                 // nullptr when it is the master itself
+    int64_t count, first_block;
+    DType dtype;  // of the parameter
+    AdamwFactors factors;
+
+    __device__ void update(int64_t i) const {
+        const AdamwFactors& f = factors;
+        const float g = gradient[i] * f.grad_scale;
+        const float m = f.beta1 * first[i] + f.one_minus_beta1 * g;
+        const float v = f.beta2 * second[i] + f.one_minus_beta2 * g * g;
+        const float w =
+            f.decay * master[i] - f.step_size * m / (math::sqrt(v) * f.inv_sqrt_second + f.eps);
         first[i] = m;
         second[i] = v;
         master[i] = w;
-        if (parameter != nullptr) parameter[i] = narrow<T>(w);
+        if (parameter == nullptr) return;
+        if (dtype == DType::BF16) {
+            static_cast<BFloat16*>(parameter)[i] = narrow<BFloat16>(w);
+        } else if (dtype == DType::F32) {
+            static_cast<float*>(parameter)[i] = w;
+        } else {
+            static_cast<double*>(parameter)[i] = w;
+        }
     }
 };
 
-}  // namespace
+// As many tensors as fit into the 4 KiB of a launch's arguments.
+constexpr int kMostTensors = 40;
+struct AdamwTensors {
+    AdamwTensor of[kMostTensors];
+    int count = 0;
+};
+static_assert(sizeof(AdamwTensors) <= 4096);
 
-void adamw(const AdamwArgs& args) {
+__global__ void adamw_kernel(const __grid_constant__ AdamwTensors tensors) {
+    // The last tensor that begins at this block or before it.
+    int low = 0, high = tensors.count;
+    while (high - low > 1) {
+        const int middle = (low + high) / 2;
+        if (tensors.of[middle].first_block <= static_cast<int64_t>(blockIdx.x)) {
+            low = middle;
+        } else {
+            high = middle;
+        }
+    }
+    const AdamwTensor& tensor = tensors.of[low];
+    const int64_t begin = (blockIdx.x - tensor.first_block) * kAdamwElements;
+    const int64_t end =
+        begin + kAdamwElements < tensor.count ? begin + kAdamwElements : tensor.count;
+    for (int64_t i = begin + threadIdx.x; i < end; i += kAdamwThreads) tensor.update(i);
+}
+
+AdamwFactors adamw_factors(const AdamwArgs& args) {
     const auto step = static_cast<double>(args.step);
     const double first_correction = 1.0 - std::pow(args.beta1, step);
     const double second_correction = 1.0 - std::pow(args.beta2, step);
-    for_float("adamw", args.parameter.dtype(), [&](auto zero) {
-        using T = decltype(zero);
-        const bool own = args.parameter.raw() == args.master.raw();
-        const Adamw<T> op = {
-            .gradient = args.gradient.data<float>(),
-            .master = args.master.data<float>(),
-            .first = args.first_moment.data<float>(),
-            .second = args.second_moment.data<float>(),
-            .parameter = own ? nullptr : args.parameter.data<T>(),
-            .grad_scale = static_cast<float>(args.grad_scale),
+    return {.grad_scale = static_cast<float>(args.grad_scale),
             .beta1 = static_cast<float>(args.beta1),
             .one_minus_beta1 = static_cast<float>(1.0 - args.beta1),
             .beta2 = static_cast<float>(args.beta2),
@@ -59,8 +98,38 @@ void adamw(const AdamwArgs& args) {
             .decay = static_cast<float>(1.0 - args.lr * args.weight_decay),
             .step_size = static_cast<float>(args.lr / first_correction),
             .inv_sqrt_second = static_cast<float>(1.0 / std::sqrt(second_correction))};
-        for_elements(device_of(args.master), args.master.numel(), op);
-    });
+}
+
+}  // namespace
+
+void adamw_many(const AdamwManyArgs& args) {
+    AdamwTensors tensors = {};
+    int64_t blocks = 0;
+    for (size_t i = 0; i < args.tensors.size(); ++i) {
+        const AdamwArgs& x = args.tensors[i];
+        const int64_t count = x.master.numel();
+        if (count > 0) {
+            const bool own = x.parameter.raw() == x.master.raw();
+            tensors.of[tensors.count++] = {.gradient = x.gradient.data<float>(),
+                                           .master = x.master.data<float>(),
+                                           .first = x.first_moment.data<float>(),
+                                           .second = x.second_moment.data<float>(),
+                                           .parameter = own ? nullptr : x.parameter.raw(),
+                                           .count = count,
+                                           .first_block = blocks,
+                                           .dtype = x.parameter.dtype(),
+                                           .factors = adamw_factors(x)};
+            blocks += ceil_div(count, kAdamwElements);
+        }
+        if (tensors.count < kMostTensors && i + 1 < args.tensors.size()) continue;
+        launch(device_of(x.master), adamw_kernel, {blocks}, {kAdamwThreads}, 0, tensors);
+        tensors.count = 0;
+        blocks = 0;
+    }
+}
+
+void adamw(const AdamwArgs& args) {
+    adamw_many({.tensors = std::span(&args, 1)});
 }
 
 }  // namespace vila::cuda

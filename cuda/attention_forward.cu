@@ -102,7 +102,8 @@ __global__ void attention_forward_kernel(ForwardCall<T> call) {
 void attention_forward(const AttentionForwardArgs& args) {
     CudaDevice& device = device_of(args.q);
     check_attention_starts(device, args.query_starts, args.q.size(0), FaultKind::AttentionQueries);
-    check_attention_starts(device, args.key_starts, args.k.size(0), FaultKind::AttentionKeys);
+    check_starts(device, args.key_starts, args.k.size(0), FaultKind::AttentionEnds,
+                 FaultKind::AttentionOrder);
     if (attention_forward_mma(args)) return;
     for_float("attention", args.q.dtype(), [&](auto zero) {
         using T = decltype(zero);

@@ -25,6 +25,7 @@ Adamw::Slot& Adamw::slot(size_t i) {
     Slot& slot = slots_[i];
     if (slot.master.defined()) return slot;
     const Tensor& value = parameters_[i]->variable.value();
+    const ActivityScope scope(value.device(), {"AdamW's state of ", parameters_[i]->name.c_str()});
     // An f32 parameter is its own master.
     slot.master = value.to(DType::F32);
     slot.exp_avg = Tensor::zeros(value.device(), value.shape(), DType::F32);
@@ -34,24 +35,26 @@ Adamw::Slot& Adamw::slot(size_t i) {
 
 void Adamw::step(double lr, double grad_scale) {
     ++steps_done_;
+    if (parameters_.empty()) return;
+    Device& device = parameters_.front()->variable.device();
+    std::vector<AdamwArgs> updates;
     for (size_t i = 0; i < parameters_.size(); ++i) {
         const Parameter& parameter = *parameters_[i];
-        const Tensor& value = parameter.variable.value();
-        Slot& state = slot(i);
-        call(value.device(), "adamw", &Kernels::adamw,
-             {.gradient = parameter.variable.edge().accumulator(value.device()),
-              .master = state.master,
-              .first_moment = state.exp_avg,
-              .second_moment = state.exp_avg_sq,
-              .parameter = value,
-              .lr = lr,
-              .beta1 = options_.beta1,
-              .beta2 = options_.beta2,
-              .eps = options_.eps,
-              .weight_decay = parameter.decay ? options_.weight_decay : 0.0,
-              .grad_scale = grad_scale,
-              .step = steps_done_});
+        const Slot& state = slot(i);
+        updates.push_back({.gradient = parameter.variable.edge().accumulator(device),
+                           .master = state.master,
+                           .first_moment = state.exp_avg,
+                           .second_moment = state.exp_avg_sq,
+                           .parameter = parameter.variable.value(),
+                           .lr = lr,
+                           .beta1 = options_.beta1,
+                           .beta2 = options_.beta2,
+                           .eps = options_.eps,
+                           .weight_decay = parameter.decay ? options_.weight_decay : 0.0,
+                           .grad_scale = grad_scale,
+                           .step = steps_done_});
     }
+    call(device, "adamw", &Kernels::adamw_many, {.tensors = updates});
 }
 
 void Adamw::clear_gradients() {

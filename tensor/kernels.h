@@ -17,6 +17,7 @@
 // C width, H query heads, K key/value heads, D head dim, F FFN hidden, V vocabulary, R rows.
 
 #include <optional>
+#include <span>
 
 #include "tensor/tensor.h"
 
@@ -159,6 +160,12 @@ struct SoftmaxBackwardArgs {
     Tensor y, dy, dx;
 };
 
+// index (R) i32: the column of the largest number of each row of x (R, C), the first of equal ones;
+// 0 in a row that holds nothing above -infinity. NaN is passed over.
+struct ArgmaxArgs {
+    Tensor x, index;
+};
+
 // y (R, C) = x / norm along the last axis, norm = max(|x|_2, eps): (R) f32 (f64 for f64).
 struct L2NormalizeForwardArgs {
     Tensor x;
@@ -186,7 +193,8 @@ struct RopeArgs {
 // projection). query_starts, key_starts (B + 1) i32: sequence b owns q rows [query_starts[b],
 // query_starts[b+1]) and k rows [key_starts[b], key_starts[b+1]). With `causal` the last query of a
 // sequence sees all its keys, the one before it one fewer, and so on. A query that sees no key
-// gives zeros. log_sum_exp (R, H) f32 (f64 for f64) is what backward needs.
+// gives zeros. log_sum_exp (R, H) f32 (f64 for f64) is what backward needs. Forward reads no row of
+// k and v behind the last start: they may be a cache with room. Backward knows no such rows.
 struct AttentionForwardArgs {
     Tensor q, k, v, query_starts, key_starts;
     bool causal = false;
@@ -240,6 +248,10 @@ struct AdamwArgs {
     double grad_scale = 1.0;
     int64_t step = 1;
 };
+// The same step for each of many tensors that share no memory: in one launch where there are such.
+struct AdamwManyArgs {
+    std::span<const AdamwArgs> tensors;
+};
 // result (1) f64 += sum of squares of x (float, any shape), in f64, in a fixed order.
 struct SumSquaresArgs {
     Tensor x, result;
@@ -271,6 +283,7 @@ struct Kernels {
     void (*swiglu_backward)(const SwigluBackwardArgs&) = nullptr;
     void (*softmax_forward)(const SoftmaxForwardArgs&) = nullptr;
     void (*softmax_backward)(const SoftmaxBackwardArgs&) = nullptr;
+    void (*argmax)(const ArgmaxArgs&) = nullptr;
     void (*l2_normalize_forward)(const L2NormalizeForwardArgs&) = nullptr;
     void (*l2_normalize_backward)(const L2NormalizeBackwardArgs&) = nullptr;
     void (*rope)(const RopeArgs&) = nullptr;
@@ -280,6 +293,7 @@ struct Kernels {
     void (*merge_tokens)(const MergeTokensArgs&) = nullptr;
     void (*linear_cross_entropy)(const LinearCrossEntropyArgs&) = nullptr;
     void (*adamw)(const AdamwArgs&) = nullptr;
+    void (*adamw_many)(const AdamwManyArgs&) = nullptr;
     void (*sum_squares)(const SumSquaresArgs&) = nullptr;
 };
 

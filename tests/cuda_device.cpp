@@ -9,6 +9,7 @@
 #include <bit>
 #include <future>
 
+#include "autograd/ops.h"
 #include "cuda/kernels.h"
 #include "cuda/runtime.h"
 #include "tensor/cpu/cpu_device.h"
@@ -122,6 +123,46 @@ TEST_F(CudaDeviceTest, WaitsForTheKernelsOfAnotherDeviceOfItsGpu) {
     gate.set_value();
     EXPECT_EQ(copy.to_vector<float>(), std::vector<float>(3, 7.0F));
     EXPECT_FALSE(emulation::device_memory_damaged());
+}
+
+TEST_F(CudaDeviceTest, SaysWhatMemoryRanOutIn) {
+    machine().memory_bytes = 1 << 20;
+    const auto device = make_cuda_device();
+    using autograd::Variable;
+    const Variable weight(Tensor::zeros(*device, {1000, 4}, DType::F32), true);
+    const Variable few(Tensor::zeros(*device, {100, 4}, DType::F32), true);
+    const Variable many(Tensor::zeros(*device, {1000, 4}, DType::F32));
+    EXPECT_EQ(expect_error("out of memory in linear: 4000000 bytes more on cuda:0 emulated GPU",
+                           [&] { autograd::linear(many, weight, Variable()); }),
+              "");
+    EXPECT_EQ(expect_error("out of memory: 4000000 bytes more",
+                           [&] {
+                               autograd::linear(few, weight, Variable());
+                               Tensor::empty(*device, {1000, 1000}, DType::F32);
+                           }),
+              "");
+    // 400 kB of each result, and then no more of them.
+    const Variable y = autograd::gelu(autograd::linear(few, weight, Variable()), GeluKind::Erf);
+    EXPECT_EQ(expect_error("out of memory in backward of sum: 400000 bytes more",
+                           [&] { autograd::backward(autograd::sum(y)); }),
+              "");
+}
+
+TEST_F(CudaDeviceTest, UpdatesManyTensorsInOneLaunch) {
+    const auto device = make_cuda_device();
+    std::vector<AdamwArgs> updates;
+    for (int64_t i = 0; i < 40; ++i) {
+        const Tensor weights = Tensor::zeros(*device, {i + 1}, DType::F32);
+        const Tensor zeros = Tensor::zeros(*device, {i + 1}, DType::F32);
+        updates.push_back({.gradient = zeros,
+                           .master = weights,
+                           .first_moment = zeros.clone(),
+                           .second_moment = zeros.clone(),
+                           .parameter = weights});
+    }
+    const int64_t launches = machine().launches;
+    call(*device, "adamw", &Kernels::adamw_many, {.tensors = updates});
+    EXPECT_EQ(machine().launches, launches + 1);
 }
 
 TEST_F(CudaDeviceTest, ThrowsFaultsWhereTheHostWaits) {

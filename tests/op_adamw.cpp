@@ -22,20 +22,24 @@ struct State {
           second(Tensor::zeros(device, initial.shape, DType::F32)),
           parameter(dtype == DType::F32 ? master : Tensor::empty(device, initial.shape, dtype)) {}
 
+    AdamwArgs args(const Tensor& gradient, int64_t number, double weight_decay,
+                   double grad_scale) const {
+        return {.gradient = gradient,
+                .master = master,
+                .first_moment = first,
+                .second_moment = second,
+                .parameter = parameter,
+                .lr = 0.02,
+                .beta1 = 0.9,
+                .beta2 = 0.95,
+                .eps = 1e-6,
+                .weight_decay = weight_decay,
+                .grad_scale = grad_scale,
+                .step = number};
+    }
     void step(const Tensor& gradient, int64_t number, double weight_decay, double grad_scale) {
         call(master.device(), "adamw", &Kernels::adamw,
-             {.gradient = gradient,
-              .master = master,
-              .first_moment = first,
-              .second_moment = second,
-              .parameter = parameter,
-              .lr = 0.02,
-              .beta1 = 0.9,
-              .beta2 = 0.95,
-              .eps = 1e-6,
-              .weight_decay = weight_decay,
-              .grad_scale = grad_scale,
-              .step = number});
+             args(gradient, number, weight_decay, grad_scale));
     }
 
     Tensor master, first, second, parameter;
@@ -93,6 +97,37 @@ TEST(OpAdamw, RoundsTheMasterOnce) {
             }
             EXPECT_FALSE(device.damaged());
         }
+    }
+}
+
+// More tensors than one launch has room for, of all types, some of them empty.
+TEST(OpAdamw, UpdatesManyAsItUpdatesEach) {
+    constexpr DType kDTypes[] = {DType::F32, DType::BF16, DType::F64};
+    for (const int threads : {1, 2, 3}) {
+        GuardedDevice device(threads);
+        std::vector<State> one_by_one, together;
+        std::vector<AdamwArgs> updates;
+        for (int64_t i = 0; i < 83; ++i) {
+            const int64_t count = i % 7 == 3 ? 0 : i == 50 ? 2049 : i * 5 % 67 + 1;
+            const Array initial = {{count}, draw_normal(str("initial", i), count)};
+            const Tensor gradient =
+                make_tensor(device, {{count}, draw_normal(str("gradient", i), count)}, DType::F32);
+            const double decay = i % 2 == 0 ? 0.1 : 0.0;
+            State& alone = one_by_one.emplace_back(device, initial, kDTypes[i % 3]);
+            alone.step(gradient, 2, decay, 0.5);
+            const State& state = together.emplace_back(device, initial, kDTypes[i % 3]);
+            updates.push_back(state.args(gradient, 2, decay, 0.5));
+        }
+        call(device, "adamw", &Kernels::adamw_many, {.tensors = updates});
+        for (size_t i = 0; i < together.size(); ++i) {
+            const State &expected = one_by_one[i], &got = together[i];
+            EXPECT_EQ(got.master.to_vector<float>(), expected.master.to_vector<float>()) << i;
+            EXPECT_EQ(got.first.to_vector<float>(), expected.first.to_vector<float>()) << i;
+            EXPECT_EQ(got.second.to_vector<float>(), expected.second.to_vector<float>()) << i;
+            EXPECT_EQ(got.parameter.to_vector<double>(), expected.parameter.to_vector<double>())
+                << i;
+        }
+        EXPECT_FALSE(device.damaged());
     }
 }
 

@@ -348,7 +348,6 @@ TEST(OpAttention, NamesRowsOutsideEverySequence) {
         const Tensor starts = made.key_starts;
         made.key_starts = make_tensor(device, {{3}, {0, 2, 4}}, DType::I32);
         const std::string message = "[attention] key_starts run from 0 to 4: expected 0 to 5";
-        EXPECT_EQ(expect_error(message, [&] { run_forward(made, true); }), "");
         EXPECT_EQ(expect_error(message, [&] { run_backward(made, true); }), "");
         made.key_starts = starts;
         made.query_starts = make_tensor(device, {{3}, {0, 6, 5}}, DType::I32);

@@ -77,4 +77,8 @@ void adamw(const AdamwArgs& args) {
     });
 }
 
+void adamw_many(const AdamwManyArgs& args) {
+    for (const AdamwArgs& tensor : args.tensors) adamw(tensor);
+}
+
 }  // namespace vila::cpu_kernels

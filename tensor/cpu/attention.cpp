@@ -109,7 +109,7 @@ void backward_reference(const AttentionBackwardArgs& args, const Sequence& seque
 }
 
 // Every row belongs to a sequence, so that nothing is left unwritten.
-void check_rows(const char* name, const Tensor& starts, int64_t rows) {
+void check_cover(const char* name, const Tensor& starts, int64_t rows) {
     check_starts("attention", starts, rows);
     const int32_t* values = starts.data<int32_t>();
     const int32_t first = values[0], last = values[starts.numel() - 1];
@@ -124,8 +124,8 @@ constexpr int64_t kDecodeQueries = 2;
 
 void attention_forward(const AttentionForwardArgs& args) {
     const int64_t B = args.query_starts.numel() - 1, H = args.q.size(1);
-    check_rows("query_starts", args.query_starts, args.q.size(0));
-    check_rows("key_starts", args.key_starts, args.k.size(0));
+    check_cover("query_starts", args.query_starts, args.q.size(0));
+    check_starts("attention", args.key_starts, args.k.size(0));
     if (args.q.numel() == 0) return;
     if (args.q.dtype() == DType::F64) {
         const int64_t cost = args.q.numel() * args.k.size(0) / (B * B * H);
@@ -147,8 +147,8 @@ void attention_forward(const AttentionForwardArgs& args) {
 
 void attention_backward(const AttentionBackwardArgs& args) {
     const int64_t B = args.query_starts.numel() - 1, K = args.k.size(1);
-    check_rows("query_starts", args.query_starts, args.q.size(0));
-    check_rows("key_starts", args.key_starts, args.k.size(0));
+    check_cover("query_starts", args.query_starts, args.q.size(0));
+    check_cover("key_starts", args.key_starts, args.k.size(0));
     if (args.q.dtype() == DType::F64) {
         const int64_t cost = args.q.numel() * args.k.size(0) / std::max<int64_t>(1, B * B * K);
         parallel_for(cpu(args.q), B * K, cost, [&](int64_t begin, int64_t end) {

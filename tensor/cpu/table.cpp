@@ -30,6 +30,7 @@ const Kernels& table() {
         .swiglu_backward = swiglu_backward,
         .softmax_forward = softmax_forward,
         .softmax_backward = softmax_backward,
+        .argmax = argmax,
         .l2_normalize_forward = l2_normalize_forward,
         .l2_normalize_backward = l2_normalize_backward,
         .rope = rope,
@@ -39,6 +40,7 @@ const Kernels& table() {
         .merge_tokens = merge_tokens,
         .linear_cross_entropy = linear_cross_entropy,
         .adamw = adamw,
+        .adamw_many = adamw_many,
         .sum_squares = sum_squares,
     };
     return kTable;

@@ -33,6 +33,7 @@
 #define __host__
 #define __forceinline__ inline
 #define __launch_bounds__(...)
+#define __grid_constant__
 // All shared memory is the launch's dynamic one, declared once in cuda/shared.h.
 #define __shared__
 #define __align__(bytes) __attribute__((aligned(bytes)))
