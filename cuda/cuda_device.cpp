@@ -121,13 +121,19 @@ void CudaDevice::make_current() const {
 
 void CudaDevice::copy_from_host(void* destination, const void* source, int64_t bytes) {
     if (bytes == 0) return;
+    check_not_recording("copy from the host");
     make_current();
+    if (bytes <= Staging::kMostBytes) {
+        staging_.send(destination, source, bytes, stream_);
+        return;
+    }
     VILA_CUDA_CHECK(cudaMemcpyAsync(destination, source, static_cast<size_t>(bytes),
                                     cudaMemcpyHostToDevice, stream_));
     VILA_CUDA_CHECK(cudaStreamSynchronize(stream_));
 }
 
 void CudaDevice::copy_to_host(void* destination, const void* source, int64_t bytes) {
+    check_not_recording("copy to the host");
     make_current();
     if (bytes > 0)
         VILA_CUDA_CHECK(cudaMemcpyAsync(destination, source, static_cast<size_t>(bytes),
@@ -136,6 +142,7 @@ void CudaDevice::copy_to_host(void* destination, const void* source, int64_t byt
 }
 
 void CudaDevice::synchronize() {
+    check_not_recording("wait");
     make_current();
     Faults found;
     VILA_CUDA_CHECK(
@@ -158,11 +165,50 @@ void CudaDevice::order_after(Device& other) {
 }
 
 void CudaDevice::launched() {
-    if (waits_for_launches) synchronize();
+    const bool recording = graph_ != nullptr && graph_->is_recording();
+    if (waits_for_launches && !recording) synchronize();
+}
+
+void CudaDevice::check_not_recording(const char* what) const {
+    VILA_CHECK(graph_ == nullptr || !graph_->is_recording(), "[capture] ", what,
+               " inside of what is recorded on ", name_);
+}
+
+std::function<void()> CudaDevice::capture(std::function<void()> body) {
+    if (!records_launches) return Device::capture(std::move(body));
+    VILA_CHECK(graph_ == nullptr, "[capture] inside of another one on ", name_);
+    make_current();
+    const auto graph = std::make_shared<LaunchGraph>(
+        stream_, [this](void* block, int64_t bytes) { release_bytes(block, bytes); });
+    struct Scope {
+        LaunchGraph*& current;
+        ~Scope() { current = nullptr; }
+    };
+    {
+        graph_ = graph.get();
+        const Scope scope{graph_};
+        // For its results; and what is planned or allocated once is not there when it is recorded.
+        body();
+        graph->record(body);
+        VILA_CHECK(graph->all_free(), "[capture] a tensor made inside outlives it on ", name_);
+    }
+    return [this, graph] {
+        make_current();
+        graph->launch();
+    };
 }
 
 void* CudaDevice::allocate_bytes(int64_t bytes) {
     const int64_t rounded = size_class(bytes);
+    if (graph_ == nullptr) return take_block(rounded, bytes);
+    if (void* const block = graph_->lend(rounded)) return block;
+    void* const block = take_block(rounded, bytes);
+    graph_->keep(block, rounded);
+    return block;
+}
+
+// A block of a size class for `bytes`, from those kept or from the GPU.
+void* CudaDevice::take_block(int64_t rounded, int64_t bytes) {
     const auto found = free_blocks_.find(rounded);
     if (found != free_blocks_.end() && !found->second.empty()) {
         void* block = found->second.back();
@@ -196,6 +242,7 @@ void* CudaDevice::take_from_gpu(int64_t bytes) {
 
 void CudaDevice::release_bytes(void* block, int64_t bytes) noexcept {
     try {
+        if (graph_ != nullptr && graph_->take_back(block)) return;
         free_blocks_[size_class(bytes)].push_back(block);
     } catch (...) {
         static_cast<void>(cudaFree(block));

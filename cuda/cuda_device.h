@@ -11,6 +11,8 @@
 #include <string>
 #include <vector>
 
+#include "cuda/launch_graph.h"
+#include "cuda/staging.h"
 #include "tensor/device.h"
 
 struct CUevent_st;   // a cudaEvent_t points to one
@@ -41,15 +43,20 @@ class CudaDevice : public Device {
     // What kernels write when a number that came with the data is out of range; see fault.h.
     Faults* faults() const { return faults_; }
 
-    // Copies wait until they are done, and throw what kernels before them found wrong.
+    // What is not too large is read from the host at once and arrives in the order of the stream.
     void copy_from_host(void* destination, const void* source, int64_t bytes) override;
+    // These wait until all is done, and throw what kernels found wrong.
     void copy_to_host(void* destination, const void* source, int64_t bytes) override;
     void synchronize() override;
     void order_after(Device& other) override;
+    // Records a CUDA graph.
+    std::function<void()> capture(std::function<void()> body) override;
 
     // Kernel launches are asynchronous, and so are their errors. With this every launch is waited
     // for and its errors are thrown where it is: for tests and debugging.
     bool waits_for_launches = false;
+    // Whether capture() records; else what it returns launches one kernel after the other.
+    bool records_launches = true;
     // How many logits linear_cross_entropy keeps at once: 256 MiB of f32. Tests lower it.
     int64_t logits_at_once = int64_t{64} << 20;
     // Whether f32 matrix products may round their operands to TF32's 11 digits: VILA_TF32.
@@ -73,6 +80,8 @@ class CudaDevice : public Device {
   private:
     void* take_from_gpu(int64_t bytes);
     void return_cache() noexcept;
+    void* take_block(int64_t rounded, int64_t bytes);
+    void check_not_recording(const char* what) const;
     [[noreturn]] void out_of_memory(int64_t bytes) const;
 
     int index_;
@@ -86,6 +95,8 @@ class CudaDevice : public Device {
     // One stream orders everything, so a block may be given out again as soon as it is returned.
     std::map<int64_t, std::vector<void*>> free_blocks_;
     int64_t reserved_ = 0;
+    Staging staging_;
+    LaunchGraph* graph_ = nullptr;  // the one that is being made
 };
 
 }  // namespace cuda

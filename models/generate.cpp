@@ -2,6 +2,9 @@
 
 #include <algorithm>
 
+#include "models/token_step.h"
+#include "tensor/kernels.h"
+
 namespace vila::models {
 
 using autograd::Variable;
@@ -13,13 +16,30 @@ struct Growing {
     std::unique_ptr<KvCache> cache;
     std::vector<int32_t> context;  // the prompt's ids, then the generated ones
     std::vector<int32_t> tokens;   // generated so far
-    std::vector<float> logits;     // after the last position
+    std::vector<float> logits;     // after the last position, or empty:
+    int32_t most_probable = 0;     // then this is all that is asked for
     bool done = false;
 };
 
-// (1, V) rows of logits to the host.
-std::vector<float> row_of(const Tensor& logits, int64_t row) {
-    return logits.slice(0, row, row + 1).to_vector<float>();
+// What logits (B, V), largest at columns most_probable (B), say of the next tokens.
+void look(const Tensor& logits, const Tensor& most_probable, const GenerateOptions& options,
+          const std::vector<Growing*>& growing) {
+    if (takes_most_probable(options.sampling)) {
+        const std::vector<int32_t> ids = most_probable.to_vector<int32_t>();
+        for (size_t b = 0; b < growing.size(); ++b) growing[b]->most_probable = ids[b];
+        return;
+    }
+    for (size_t b = 0; b < growing.size(); ++b) {
+        const auto row = static_cast<int64_t>(b);
+        growing[b]->logits = logits.slice(0, row, row + 1).to_vector<float>();
+    }
+}
+
+void look(const Tensor& logits, const GenerateOptions& options,
+          const std::vector<Growing*>& growing) {
+    const Tensor most_probable = Tensor::empty(logits.device(), {logits.size(0)}, DType::I32);
+    call(logits.device(), "argmax", &Kernels::argmax, {.x = logits, .index = most_probable});
+    look(logits, most_probable, options, growing);
 }
 
 Growing prefill(const VilaModel& model, const Sequence& prompt, const GenerateOptions& options) {
@@ -41,15 +61,18 @@ Growing prefill(const VilaModel& model, const Sequence& prompt, const GenerateOp
     }
     const int64_t rows = hidden.shape()[0];
     const Variable last(hidden.slice(0, rows - 1, rows));
-    growing.logits = row_of(model.llm().logits(last).value(), 0);
+    look(model.llm().logits(last).value(), options, {&growing});
     return growing;
 }
 
 // Chooses the next token; ends the sequence at a stop id.
 void choose(Growing& growing, const GenerateOptions& options) {
     const int64_t step = static_cast<int64_t>(growing.tokens.size());
-    adjust_logits(growing.logits, options.sampling, growing.context, options.stop_ids, step);
-    const int32_t id = sample_token(growing.logits, options.sampling, step);
+    int32_t id = growing.most_probable;
+    if (!growing.logits.empty()) {
+        adjust_logits(growing.logits, options.sampling, growing.context, options.stop_ids, step);
+        id = sample_token(growing.logits, options.sampling, step);
+    }
     if (std::find(options.stop_ids.begin(), options.stop_ids.end(), id) != options.stop_ids.end()) {
         growing.done = true;
         return;
@@ -61,7 +84,8 @@ void choose(Growing& growing, const GenerateOptions& options) {
 }
 
 // Runs the last token of every sequence that goes on.
-void advance(const VilaModel& model, const std::vector<Growing*>& growing) {
+void advance(const VilaModel& model, const GenerateOptions& options,
+             const std::vector<Growing*>& growing) {
     std::vector<int32_t> ids;
     std::vector<KvCache*> caches;
     for (const Growing* sequence : growing) {
@@ -72,9 +96,7 @@ void advance(const VilaModel& model, const std::vector<Growing*>& growing) {
     const Tensor tokens =
         Tensor::from_values(model.device(), {static_cast<int64_t>(ids.size())}, ids);
     const Tensor hidden = model.llm().decode(model.llm().embed(tokens).value(), rows, caches);
-    const Tensor logits = model.llm().logits(Variable(hidden)).value();
-    for (size_t b = 0; b < growing.size(); ++b)
-        growing[b]->logits = row_of(logits, static_cast<int64_t>(b));
+    look(model.llm().logits(Variable(hidden)).value(), options, growing);
 }
 
 }  // namespace
@@ -84,6 +106,7 @@ std::vector<int32_t> generate(const VilaModel& model, const Sequence& prompt,
     if (options.max_tokens <= 0) return {};
     const autograd::NoGrad no_grad(model.device());
     Growing growing = prefill(model, prompt, options);
+    TokenStep step(model, *growing.cache);
     while (true) {
         const size_t before = growing.tokens.size();
         choose(growing, options);
@@ -91,7 +114,8 @@ std::vector<int32_t> generate(const VilaModel& model, const Sequence& prompt,
             !options.on_token(growing.tokens.back()))
             break;
         if (growing.done) break;
-        advance(model, {&growing});
+        step.run(growing.tokens.back());
+        look(step.logits(), step.most_probable(), options, {&growing});
     }
     return growing.tokens;
 }
@@ -112,7 +136,7 @@ std::vector<std::vector<int32_t>> generate_many(const VilaModel& model,
             if (!sequence.done) active.push_back(&sequence);
         }
         if (active.empty()) break;
-        advance(model, active);
+        advance(model, options, active);
     }
     for (size_t b = 0; b < prompts.size(); ++b) results[b] = std::move(sequences[b].tokens);
     return results;

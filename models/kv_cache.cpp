@@ -1,6 +1,7 @@
 #include "models/kv_cache.h"
 
 #include "tensor/check.h"
+#include "tensor/kernels.h"
 
 namespace vila::models {
 
@@ -21,6 +22,19 @@ void KvCache::append(int64_t layer, const Tensor& keys, const Tensor& values) {
     const auto index = static_cast<size_t>(layer);
     keys_[index].slice(0, length_, end).copy_from(keys);
     values_[index].slice(0, length_, end).copy_from(values);
+}
+
+void KvCache::write(int64_t layer, const Tensor& positions, const Tensor& keys,
+                    const Tensor& values) const {
+    const auto index = static_cast<size_t>(layer);
+    const auto scatter = [&](const Tensor& rows, const Tensor& cache) {
+        call(cache.device(), "scatter_rows", &Kernels::scatter_rows,
+             {.x = rows.reshape({rows.size(0), -1}),
+              .index = positions,
+              .y = cache.reshape({capacity_, -1})});
+    };
+    scatter(keys, keys_[index]);
+    scatter(values, values_[index]);
 }
 
 Tensor KvCache::keys(int64_t layer, int64_t positions) const {

@@ -20,6 +20,9 @@ class KvCache {
     // Appends keys and values (R, K, D) of one layer behind the `length()` positions that all
     // layers have; throws when they do not fit.
     void append(int64_t layer, const Tensor& keys, const Tensor& values);
+    // The same for rows of one layer at positions (R) i32, which the device knows alone.
+    void write(int64_t layer, const Tensor& positions, const Tensor& keys,
+               const Tensor& values) const;
     // Keys or values of a layer for the first `positions` positions: (positions, K, D).
     Tensor keys(int64_t layer, int64_t positions) const;
     Tensor values(int64_t layer, int64_t positions) const;

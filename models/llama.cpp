@@ -137,6 +137,20 @@ Tensor LlamaBlock::decode(const Tensor& x, const DecodeStep& step, const RopeTab
     return add_mlp(o_proj_(rows, {.residual = input})).value();
 }
 
+Tensor LlamaBlock::decode_token(const Tensor& x, const TokenPlace& place, const KvCache& cache,
+                                const RopeTable& rope) const {
+    const Variable input(x);
+    const Heads heads = project(input_layernorm_(input), place.position, rope);
+    const double scale = 1.0 / std::sqrt(static_cast<double>(head_dim_));
+    cache.write(layer_, place.position, heads.k.value(), heads.v.value());
+    const Variable mixed =
+        autograd::attention(heads.q, Variable(cache.keys(layer_, cache.capacity())),
+                            Variable(cache.values(layer_, cache.capacity())), place.query_starts,
+                            place.key_starts, true, scale);
+    return add_mlp(o_proj_(autograd::reshape(mixed, {1, heads_ * head_dim_}), {.residual = input}))
+        .value();
+}
+
 Llama::Llama(const LlamaConfig& config, nn::ParameterTable& table, Device& device, DType dtype)
     : config_(config),
       rope_(config, device, dtype),
@@ -191,6 +205,14 @@ Tensor Llama::decode(const Tensor& embeddings, std::span<const int64_t> rows,
     Tensor x = embeddings;
     for (const LlamaBlock& layer : layers_) x = layer.decode(x, step, rope_);
     for (size_t b = 0; b < caches.size(); ++b) caches[b]->advance(rows[b]);
+    return norm_(Variable(x)).value();
+}
+
+Tensor Llama::decode_token(const Tensor& embedding, const TokenPlace& place,
+                           const KvCache& cache) const {
+    const autograd::NoGrad no_grad(embedding.device());
+    Tensor x = embedding;
+    for (const LlamaBlock& layer : layers_) x = layer.decode_token(x, place, cache, rope_);
     return norm_(Variable(x)).value();
 }
 

@@ -34,6 +34,12 @@ struct DecodeStep {
                int64_t max_positions);
 };
 
+// Where the one new row of a sequence stands, told by device memory alone.
+struct TokenPlace {
+    Tensor position;                  // (1) i32
+    Tensor query_starts, key_starts;  // (2) i32: 0, 1 and 0, position + 1
+};
+
 // One block: x + attention(norm(x)), then x + mlp(norm(x)).
 class LlamaBlock {
   public:
@@ -44,6 +50,8 @@ class LlamaBlock {
                                   const Tensor& starts, const RopeTable& rope) const;
     // The same for new rows that continue sequences in caches. Call it under NoGrad.
     Tensor decode(const Tensor& x, const DecodeStep& step, const RopeTable& rope) const;
+    Tensor decode_token(const Tensor& x, const TokenPlace& place, const KvCache& cache,
+                        const RopeTable& rope) const;
 
   private:
     struct Heads {
@@ -86,6 +94,10 @@ class Llama {
     // last hidden state (R, C). Appends to the caches.
     Tensor decode(const Tensor& embeddings, std::span<const int64_t> rows,
                   std::span<KvCache* const> caches) const;
+    // The same for one row (1, C) of one sequence, with the same bits, as launches that do not
+    // depend on where it stands; the caller sees to it that there is room, and advances the cache.
+    Tensor decode_token(const Tensor& embedding, const TokenPlace& place,
+                        const KvCache& cache) const;
 
     // Told around every use of a block's weights.
     nn::BlockHook* block_hook = nullptr;

@@ -19,6 +19,11 @@ int32_t most_probable(std::span<const float> logits) {
 
 }  // namespace
 
+bool takes_most_probable(const SamplerOptions& options) {
+    return options.temperature == 0.0 && options.repetition_penalty == 1.0 &&
+           options.min_tokens == 0 && options.top_k >= 0 && options.top_p > 0.0;
+}
+
 void adjust_logits(std::span<float> logits, const SamplerOptions& options,
                    std::span<const int32_t> context, std::span<const int32_t> stop_ids,
                    int64_t step) {

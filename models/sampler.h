@@ -18,6 +18,10 @@ struct SamplerOptions {
     uint64_t seed = 0;
 };
 
+// Whether the next token is the most probable one whatever was read and said: then its id alone is
+// needed, not the logits.
+bool takes_most_probable(const SamplerOptions& options);
+
 // What repetition_penalty and min_tokens make of the logits (V) for token `step`, in place.
 // `context` is everything read and said so far; ids outside the vocabulary (images) do not count.
 // Throws when min_tokens leaves no token.

@@ -18,6 +18,11 @@ void Device::release(void* memory, int64_t bytes) noexcept {
     release_bytes(memory, bytes);
 }
 
+std::function<void()> Device::capture(std::function<void()> body) {
+    body();
+    return body;
+}
+
 std::string Device::out_of_memory_text(int64_t bytes) const {
     const bool named = activity.name[0] != 0;
     return str("out of memory", named ? " in " : "", activity.what, activity.name, ": ", bytes,

@@ -9,6 +9,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <string>
 
 #include "tensor/check.h"
@@ -61,6 +62,12 @@ class Device {
     // What is launched here from now on runs after everything launched on `other` so far; the host
     // does not wait. For two devices of one GPU; where kernels run as they are called, nothing.
     virtual void order_after(Device& /*other*/) {}
+    // Runs `body`, and returns what runs it again. A device on which launching takes longer than
+    // the kernels may record what body launches and start all of it at once from then on. So body
+    // must launch the same kernels on the same memory each time: what changes from run to run lies
+    // in memory that it reads. It copies nothing from or to the host, does not wait, and no tensor
+    // that it makes may outlive it. The result must not outlive the device, nor what body uses.
+    virtual std::function<void()> capture(std::function<void()> body);
 
     const MemoryCounters& memory() const { return counters_; }
     void reset_peak() { counters_.peak = counters_.live; }

@@ -9,6 +9,7 @@
 //   cuda_ptx.h  tensor cores and asynchronous copies, in place of cuda/ptx.h
 //   memory.h    device memory, copies, errors
 //   stream.h    streams and events
+//   graph.h     launches that are recorded and done again
 //   device.h    what the emulated GPU says of itself, and how tests break it
 //
 // The emulation is stricter than a GPU. A launch throws vila::Error when threads meet different

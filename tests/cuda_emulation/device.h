@@ -19,8 +19,11 @@ struct Machine {
     bool asynchronous = false;  // whether streams run beside the host and each other; see stream.h
 
     // What happened so far.
-    int64_t used_bytes = 0;   // in device memory
-    int64_t allocations = 0;  // calls of cudaMalloc that gave memory
+    int64_t used_bytes = 0;     // in device memory
+    int64_t allocations = 0;    // calls that gave memory of the device, or of the host to copy from
+    int64_t pinned_blocks = 0;  // of the host
+    int64_t graph_launches = 0;
+    int64_t bytes_to_host = 0;
     int64_t launches = 0;
     bool guards_damaged = false;  // of memory that was freed
 };

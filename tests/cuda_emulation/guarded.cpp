@@ -11,6 +11,7 @@ class GuardedDevice::Guarded final : public cuda::CudaDevice {
     explicit Guarded(int threads) : CudaDevice(0) {
         waits_for_launches = true;
         logits_at_once = 1 << 12;
+        records_launches = false;  // memory that is given out once cannot be worked in again
         constexpr emulation::ThreadOrder kOrders[] = {emulation::ThreadOrder::Forward,
                                                       emulation::ThreadOrder::Reversed,
                                                       emulation::ThreadOrder::Random};

@@ -9,6 +9,7 @@
 #include <type_traits>
 #include <vector>
 
+#include "tests/cuda_emulation/graph.h"
 #include "tests/cuda_emulation/memory.h"
 #include "tests/cuda_emulation/stream.h"
 
@@ -90,7 +91,8 @@ inline thread_local constinit dim3 blockDim = {}, gridDim = {};
 template <typename... Parameters, typename... Arguments>
 cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t* config, void (*kernel)(Parameters...),
                                Arguments&&... arguments) {
-    if (!vila::emulation::is_asynchronous(config->stream)) {
+    if (!vila::emulation::is_asynchronous(config->stream) &&
+        !vila::emulation::is_captured(config->stream)) {
         vila::emulation::run_grid(*config, [&] { kernel(arguments...); });
         return cudaSuccess;
     }

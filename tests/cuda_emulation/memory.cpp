@@ -76,6 +76,12 @@ const char* cudaGetErrorName(cudaError_t error) {
             return "cudaErrorInvalidDevice";
         case cudaErrorNoKernelImageForDevice:
             return "cudaErrorNoKernelImageForDevice";
+        case cudaErrorNotReady:
+            return "cudaErrorNotReady";
+        case cudaErrorStreamCaptureUnsupported:
+            return "cudaErrorStreamCaptureUnsupported";
+        case cudaErrorStreamCaptureInvalidated:
+            return "cudaErrorStreamCaptureInvalidated";
         case cudaErrorLaunchFailure:
             return "cudaErrorLaunchFailure";
     }
@@ -171,8 +177,24 @@ cudaError_t cudaFree(void* memory) {
     return cudaSuccess;
 }
 
+cudaError_t cudaMallocHost(void** memory, size_t bytes) {
+    *memory = std::malloc(bytes);
+    if (*memory == nullptr) return cudaErrorMemoryAllocation;
+    ++machine().pinned_blocks;
+    ++machine().allocations;
+    return cudaSuccess;
+}
+
+cudaError_t cudaFreeHost(void* memory) {
+    vila::emulation::finish_streams();
+    --machine().pinned_blocks;
+    std::free(memory);
+    return cudaSuccess;
+}
+
 cudaError_t cudaMemcpyAsync(void* destination, const void* source, size_t bytes,
-                            cudaMemcpyKind /*kind*/, cudaStream_t stream) {
+                            cudaMemcpyKind kind, cudaStream_t stream) {
+    if (kind == cudaMemcpyDeviceToHost) machine().bytes_to_host += static_cast<int64_t>(bytes);
     vila::emulation::in_stream(stream, [=] { std::memcpy(destination, source, bytes); });
     return cudaSuccess;
 }

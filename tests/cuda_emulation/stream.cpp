@@ -16,6 +16,7 @@
 
 #include "tensor/check.h"
 #include "tests/cuda_emulation/device.h"
+#include "tests/cuda_emulation/graph.h"
 
 using vila::emulation::ThreadOrder;
 
@@ -137,6 +138,7 @@ bool is_asynchronous(cudaStream_t stream) {
 }
 
 void in_stream(cudaStream_t stream, std::function<void()> work) {
+    if (is_captured(stream)) return capture(stream, std::move(work));
     if (!is_asynchronous(stream)) return work();
     stream->worker->add(std::move(work));
 }
@@ -174,6 +176,7 @@ cudaError_t cudaStreamDestroy(cudaStream_t stream) {
 }
 
 cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
+    if (vila::emulation::is_captured(stream)) return vila::emulation::void_capture(stream);
     if (!vila::emulation::is_asynchronous(stream)) return cudaSuccess;
     return stream->worker->finish() ? cudaSuccess : cudaErrorLaunchFailure;
 }
@@ -196,6 +199,17 @@ cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
         }
         marks->changed.notify_all();
     });
+    return cudaSuccess;
+}
+
+cudaError_t cudaEventQuery(cudaEvent_t event) {
+    const std::lock_guard lock(event->marks->mutex);
+    return event->marks->passed >= event->recorded ? cudaSuccess : cudaErrorNotReady;
+}
+
+cudaError_t cudaEventSynchronize(cudaEvent_t event) {
+    std::unique_lock lock(event->marks->mutex);
+    event->marks->changed.wait(lock, [&] { return event->marks->passed >= event->recorded; });
     return cudaSuccess;
 }
 

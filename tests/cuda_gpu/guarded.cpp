@@ -23,6 +23,7 @@ class GuardedDevice::Guarded final : public cuda::CudaDevice {
     Guarded() : CudaDevice(0) {
         waits_for_launches = true;
         logits_at_once = 1 << 12;
+        records_launches = false;  // memory that is given out once cannot be worked in again
     }
     ~Guarded() override {
         for (const auto& [block, bytes] : blocks_) static_cast<void>(cudaFree(block - kGuard));
