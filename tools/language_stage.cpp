@@ -113,26 +113,18 @@ StepResult LanguageStage::accumulate(const data::StepBatch& batch, const StepSha
     result.sources.resize(recipe_.data.sources.size());
     encoded_images_ = 0;
     StepWork work{.lengths = {}, .targets = batch.targets, .images = 0, .encoded_images = 0};
-    for (const data::MicroBatch& micro : batch.micro_batches) {
-        const Held images = load_images(micro);
-        std::vector<models::Sequence> sequences;
-        size_t next = 0;
-        for (const data::LoadedSample& loaded : micro.samples) {
-            models::Sequence sequence{
-                .ids = loaded.sample.ids, .labels = loaded.sample.labels, .images = {}};
-            for (size_t i = 0; i < loaded.images.size(); ++i, ++next)
-                sequence.images.push_back({images[next].shape, images[next].values});
-            sequences.push_back(std::move(sequence));
-            work.lengths.push_back(data::spliced_length(loaded.sample, image_tokens()));
-        }
-        work.images += static_cast<int64_t>(images.size());
-        const models::Batch rows = models::make_batch(model_->device(), sequences, image_tokens());
+    models::Batch next;
+    for (size_t i = 0; i < batch.micro_batches.size(); ++i) {
+        const data::MicroBatch& micro = batch.micro_batches[i];
+        const models::Batch rows = i == 0 ? prepare(micro, work) : std::move(next);
         Tensor row_losses;
         const autograd::Variable loss =
             model_->loss(rows, 1.0 / static_cast<double>(share.targets), &row_losses);
         // A projector that learns alone gets nothing from samples without images.
         if (loss.requires_grad()) autograd::backward(loss);
         share.after_micro_batch();
+        // On its way while a GPU is busy with this one: to read the losses is to wait for it.
+        if (i + 1 < batch.micro_batches.size()) next = prepare(batch.micro_batches[i + 1], work);
         add_losses(micro, row_losses, result);
     }
     for (const SourceLoss& source : result.sources) result.loss.add(source.sum);
@@ -140,6 +132,22 @@ StepResult LanguageStage::accumulate(const data::StepBatch& batch, const StepSha
     work.encoded_images = encoded_images_;
     result.flops = flops_->step(work);
     return result;
+}
+
+models::Batch LanguageStage::prepare(const data::MicroBatch& micro, StepWork& work) {
+    const Held images = load_images(micro);
+    std::vector<models::Sequence> sequences;
+    size_t next = 0;
+    for (const data::LoadedSample& loaded : micro.samples) {
+        models::Sequence sequence{
+            .ids = loaded.sample.ids, .labels = loaded.sample.labels, .images = {}};
+        for (size_t i = 0; i < loaded.images.size(); ++i, ++next)
+            sequence.images.push_back({images[next].shape, images[next].values});
+        sequences.push_back(std::move(sequence));
+        work.lengths.push_back(data::spliced_length(loaded.sample, image_tokens()));
+    }
+    work.images += static_cast<int64_t>(images.size());
+    return models::make_batch(model_->device(), sequences, image_tokens());
 }
 
 void LanguageStage::add_losses(const data::MicroBatch& micro, const Tensor& row_losses,

@@ -43,6 +43,8 @@ class LanguageStage final : public Stage {
     // Memory that the sequences of a micro-batch point into.
     using Held = std::vector<data::LoadedImage>;
 
+    // Lays a micro-batch out on the device, and adds what computing it takes to `work`.
+    models::Batch prepare(const data::MicroBatch& micro, StepWork& work);
     void open_feature_cache(int64_t rank, const std::function<void(const std::string& line)>& warn);
     // The images of a micro-batch, in order: as pixels, or as features where the tower is frozen.
     Held load_images(const data::MicroBatch& micro);
