@@ -46,7 +46,13 @@ if [ -x "$emulated" ]; then
     answer=$(cat output)
     expect 0 "" score --model $model --input requests.jsonl --output cpu.jsonl
     binary=$emulated
-    expect 1 "the benches measure the CPU" bench gemm --device cuda
+    for bench in gemm attention norms train-step decode; do
+        expect 0 "% of the" bench $bench --device cuda --small --repetitions 2
+    done
+    check "decoding beside the copy" grep -q 'a token, recorded .* % of the copy' output
+    expect 0 '"share_of_limit":' bench --device cuda --small --repetitions 1 --json
+    check "five benches" [ "$(wc -l <output)" -eq 5 ]
+    expect 1 "bench tokenize measures the CPU: use --device cpu" bench tokenize --device cuda --small
     expect 0 "" "${ask[@]}" --device cuda:0 --dtype bf16
     expect 1 "--device cuda:7: this machine has GPUs 0 to 0" "${ask[@]}" --device cuda:7
     expect 0 "" "${ask[@]}" --device cuda

@@ -7,6 +7,7 @@
 #include "data/bpe_trainer.h"
 #include "tools/bench_attention.h"
 #include "tools/bench_gemm.h"
+#include "tools/bench_gpu.h"
 #include "tools/bench_limits.h"
 #include "tools/bench_preprocess.h"
 #include "tools/bench_timing.h"
@@ -28,6 +29,35 @@ TEST(Bench, LimitsArePositive) {
         EXPECT_GT(multiply_add_rate(*device), 0.0);
         EXPECT_EQ(bf16_dot_rate(*device) > 0.0, device->isa() >= Isa::Avx512Bf16);
         EXPECT_GT(StreamRead(*device, 1 << 16).rate(), 0.0);
+    }
+}
+
+// On the CPU here; tests/cli_cuda.sh runs it on the emulated GPU.
+TEST(Bench, GpuFiguresStandBesideTheirLimits) {
+    const auto device = make_cpu_device(1);
+    for (const DType dtype : {DType::F32, DType::BF16}) {
+        const GpuBench bench(*device, dtype, small_gpu_bench_sizes(), 2);
+        EXPECT_GT(bench.copy_rate(), 0.0);
+        EXPECT_GT(bench.product_rate(), 0.0);
+        const std::vector<std::vector<GpuMeasurement>> all = {
+            bench.gemm(), bench.attention(), bench.norms(), bench.train_step(), bench.decode()};
+        const size_t counts[] = {5, 2, 6, 1, 2};
+        for (size_t i = 0; i < all.size(); ++i) {
+            EXPECT_EQ(all[i].size(), counts[i]);
+            for (const GpuMeasurement& x : all[i]) {
+                EXPECT_GT(x.seconds, 0.0) << x.name;
+                EXPECT_GT(x.flop + x.bytes, 0.0) << x.name;
+                const double limit = x.flop > 0.0 ? bench.product_rate() : bench.copy_rate();
+                EXPECT_NEAR((x.flop + x.bytes) / x.seconds / limit / x.limit_share, 1.0, 1e-9)
+                    << x.name;
+            }
+            const std::string table = bench.table(all[i]);
+            EXPECT_NE(table.find("cpu, 1 thread"), std::string::npos);
+            EXPECT_NE(table.find("% of the "), std::string::npos);
+            EXPECT_EQ(bench.json("x", all[i]).at("x").size(), counts[i]);
+        }
+        EXPECT_EQ(all[0][0].flop, 2.0 * 9 * 16 * 24);
+        EXPECT_EQ(all[2][0].bytes, 2.0 * 5 * 40 * double(dtype_size(dtype)));
     }
 }
 

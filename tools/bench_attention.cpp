@@ -34,77 +34,17 @@ Tensor starts_of(Device& device, const std::vector<int64_t>& lengths) {
     return Tensor::from_values(device, {static_cast<int64_t>(starts.size())}, starts);
 }
 
-struct Operands {
-    Operands(Device& device, const AttentionShape& shape, DType dtype)
-        : rows(std::accumulate(shape.queries.begin(), shape.queries.end(), int64_t{0})),
-          keys(std::accumulate(shape.keys.begin(), shape.keys.end(), int64_t{0})),
-          q(random_rows(device, rows, shape.heads, shape.head_dim, dtype, 1)),
-          k(random_rows(device, keys, shape.key_heads, shape.head_dim, dtype, 2)),
-          v(random_rows(device, keys, shape.key_heads, shape.head_dim, dtype, 3)),
-          query_starts(starts_of(device, shape.queries)),
-          key_starts(starts_of(device, shape.keys)),
-          causal(shape.causal),
-          scale(1.0 / std::sqrt(static_cast<double>(shape.head_dim))),
-          out(Tensor::empty(device, q.shape(), dtype)),
-          log_sum_exp(Tensor::empty(device, {rows, shape.heads}, DType::F32)) {}
-
-    void forward(const Tensor& keys_read, const Tensor& values_read) const {
-        call(
-            q.device(), "attention_forward", &Kernels::attention_forward,
-            {q, keys_read, values_read, query_starts, key_starts, causal, scale, out, log_sum_exp});
-    }
-    void forward() const { forward(k, v); }
-    void backward(const Tensor& dout, const Tensor& dq, const Tensor& dk, const Tensor& dv) const {
-        call(
-            q.device(), "attention_backward", &Kernels::attention_backward,
-            {q, k, v, query_starts, key_starts, causal, scale, out, log_sum_exp, dout, dq, dk, dv});
-    }
-
-    int64_t rows, keys;
-    Tensor q, k, v, query_starts, key_starts;
-    bool causal;
-    double scale;
-    Tensor out, log_sum_exp;
-};
-
 std::vector<double> head_row(const Tensor& x, int64_t row, int64_t head) {
     return x.slice(0, row, row + 1).slice(1, head, head + 1).contiguous().to_vector<double>();
 }
 
-// The last row of the first sequence, whose query sees all keys, against f64.
-void check_result(const AttentionShape& shape, const Operands& x) {
-    const int64_t row = shape.queries[0] - 1, head = shape.heads - 1;
-    const std::vector<double> q = head_row(x.q, row, head);
-    std::vector<double> expected(q.size(), 0.0);
-    double total = 0.0;
-    for (int64_t j = 0; j < shape.keys[0]; ++j) {
-        const std::vector<double> k = head_row(x.k, j, shape.key_heads - 1);
-        const std::vector<double> v = head_row(x.v, j, shape.key_heads - 1);
-        const double p = std::exp(x.scale * std::inner_product(q.begin(), q.end(), k.begin(), 0.0));
-        total += p;
-        for (size_t d = 0; d < q.size(); ++d) expected[d] += p * v[d];
-    }
-    const std::vector<double> got = head_row(x.out, row, head);
-    const double rounding = x.out.dtype() == DType::BF16 ? 0x1p-8 : 1e-5;
-    for (size_t d = 0; d < q.size(); ++d)
-        VILA_CHECK(std::fabs(got[d] - expected[d] / total) <= rounding, "[bench attention] ",
-                   shape.name, ": element ", d, " of row ", row, " is ", got[d], ", expected ",
-                   expected[d] / total);
-}
-
 AttentionMeasurement measure(CpuDevice& device, DType dtype, const AttentionShape& shape,
                              int repetitions) {
-    const Operands x(device, shape, dtype);
-    const Tensor dout = random_rows(device, x.rows, shape.heads, shape.head_dim, dtype, 4);
-    const Tensor dq = Tensor::empty(device, x.q.shape(), dtype);
-    const Tensor dk = Tensor::empty(device, x.k.shape(), dtype);
-    const Tensor dv = Tensor::empty(device, x.v.shape(), dtype);
+    const AttentionCase x(device, shape, dtype);
     x.forward();
-    check_result(shape, x);
-    x.backward(dout, dq, dk, dv);
-    const double per_pair = static_cast<double>(shape.heads * shape.head_dim);
-    const double forward = 4.0 * shape.pairs() * per_pair;
-    const double backward = 10.0 * shape.pairs() * per_pair;
+    x.check();
+    x.backward();
+    const double forward = x.forward_flop(), backward = x.backward_flop();
     const auto inner =
         static_cast<int64_t>(std::clamp(kFlopPerSample / forward, 1.0, kMostRepeats));
     std::vector<double> forward_rates, forward_shares, backward_rates, backward_shares;
@@ -114,7 +54,7 @@ AttentionMeasurement measure(CpuDevice& device, DType dtype, const AttentionShap
             for (int64_t i = 0; i < inner; ++i) x.forward();
         });
         const double backward_seconds = seconds_of([&] {
-            for (int64_t i = 0; i < inner; ++i) x.backward(dout, dq, dk, dv);
+            for (int64_t i = 0; i < inner; ++i) x.backward();
         });
         forward_rates.push_back(forward * static_cast<double>(inner) / forward_seconds);
         backward_rates.push_back(backward * static_cast<double>(inner) / backward_seconds);
@@ -135,9 +75,9 @@ AttentionMeasurement measure(CpuDevice& device, DType dtype, const AttentionShap
 AttentionMeasurement measure_decode(CpuDevice& device, DType dtype, const AttentionShape& shape,
                                     int repetitions, const StreamRead& stream,
                                     int64_t stream_bytes) {
-    const Operands x(device, shape, dtype);
+    const AttentionCase x(device, shape, dtype);
     x.forward();
-    check_result(shape, x);
+    x.check();
     const double bytes = shape.cache_bytes(dtype);
     std::vector<Tensor> keys = {x.k}, values = {x.v};
     while (static_cast<double>(keys.size()) * bytes < static_cast<double>(stream_bytes) / 2.0) {
@@ -164,6 +104,56 @@ AttentionMeasurement measure_decode(CpuDevice& device, DType dtype, const Attent
 }
 
 }  // namespace
+
+AttentionCase::AttentionCase(Device& device, const AttentionShape& asked, DType dtype)
+    : shape(asked),
+      rows(std::accumulate(shape.queries.begin(), shape.queries.end(), int64_t{0})),
+      keys(std::accumulate(shape.keys.begin(), shape.keys.end(), int64_t{0})),
+      q(random_rows(device, rows, shape.heads, shape.head_dim, dtype, 1)),
+      k(random_rows(device, keys, shape.key_heads, shape.head_dim, dtype, 2)),
+      v(random_rows(device, keys, shape.key_heads, shape.head_dim, dtype, 3)),
+      dout(random_rows(device, rows, shape.heads, shape.head_dim, dtype, 4)),
+      query_starts(starts_of(device, shape.queries)),
+      key_starts(starts_of(device, shape.keys)),
+      scale(1.0 / std::sqrt(static_cast<double>(shape.head_dim))),
+      out(Tensor::empty(device, q.shape(), dtype)),
+      log_sum_exp(Tensor::empty(device, {rows, shape.heads}, DType::F32)),
+      dq(Tensor::empty(device, q.shape(), dtype)),
+      dk(Tensor::empty(device, k.shape(), dtype)),
+      dv(Tensor::empty(device, v.shape(), dtype)) {}
+
+void AttentionCase::forward(const Tensor& keys_read, const Tensor& values_read) const {
+    call(q.device(), "attention_forward", &Kernels::attention_forward,
+         {q, keys_read, values_read, query_starts, key_starts, shape.causal, scale, out,
+          log_sum_exp});
+}
+
+void AttentionCase::backward() const {
+    call(q.device(), "attention_backward", &Kernels::attention_backward,
+         {q, k, v, query_starts, key_starts, shape.causal, scale, out, log_sum_exp, dout, dq, dk,
+          dv});
+}
+
+void AttentionCase::check() const {
+    const int64_t row = shape.queries[0] - 1, head = shape.heads - 1;
+    const std::vector<double> query = head_row(q, row, head);
+    std::vector<double> expected(query.size(), 0.0);
+    double total = 0.0;
+    for (int64_t j = 0; j < shape.keys[0]; ++j) {
+        const std::vector<double> key = head_row(k, j, shape.key_heads - 1);
+        const std::vector<double> value = head_row(v, j, shape.key_heads - 1);
+        const double p =
+            std::exp(scale * std::inner_product(query.begin(), query.end(), key.begin(), 0.0));
+        total += p;
+        for (size_t d = 0; d < query.size(); ++d) expected[d] += p * value[d];
+    }
+    const std::vector<double> got = head_row(out, row, head);
+    const double rounding = out.dtype() == DType::BF16 ? 0x1p-8 : 1e-5;
+    for (size_t d = 0; d < query.size(); ++d)
+        VILA_CHECK(std::fabs(got[d] - expected[d] / total) <= rounding, "[bench attention] ",
+                   shape.name, ": element ", d, " of row ", row, " is ", got[d], ", expected ",
+                   expected[d] / total);
+}
 
 double AttentionShape::pairs() const {
     double pairs = 0.0;

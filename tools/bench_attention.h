@@ -29,6 +29,27 @@ std::vector<AttentionShape> default_attention_shapes();
 // One query of one sequence against as many cached keys.
 std::vector<AttentionShape> default_decode_shapes();
 
+// Random operands of a shape, and the two kernels on them, on any device.
+struct AttentionCase {
+    AttentionCase(Device& device, const AttentionShape& shape, DType dtype);
+
+    void forward(const Tensor& keys_read, const Tensor& values_read) const;
+    void forward() const { forward(k, v); }
+    void backward() const;
+    // Compares the last row of the first sequence, whose query sees all keys, with f64; throws.
+    void check() const;
+    double forward_flop() const {
+        return 4.0 * shape.pairs() * static_cast<double>(shape.heads * shape.head_dim);
+    }
+    double backward_flop() const { return 2.5 * forward_flop(); }
+
+    AttentionShape shape;
+    int64_t rows, keys;
+    Tensor q, k, v, dout, query_starts, key_starts;
+    double scale;
+    Tensor out, log_sum_exp, dq, dk, dv;
+};
+
 // The two kernels are counted by what the product of the pairs needs: 4 D operations a pair and
 // head forward, 10 D backward.
 struct AttentionMeasurement {

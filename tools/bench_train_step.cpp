@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <cstdio>
+#include <optional>
 
 #include "dist/sharded_adamw.h"
 #include "models/vila.h"
@@ -19,6 +20,7 @@ namespace {
 
 constexpr int kWarmUpSteps = 2;
 constexpr double kRate = 1e-4;
+constexpr models::Trainable kAll{.llm = true, .projector = true, .vision_tower = true};
 
 // The sequences of a step in host memory, and the batch made of them.
 struct StepData {
@@ -71,10 +73,10 @@ double train_step(const models::VilaModel& model, const StepData& data, nn::Adam
 
 // The same as train.rank_invariant does it: gradients summed in buckets, norms exactly.
 double rank_invariant_step_seconds(CpuDevice& device, DType dtype, const TrainStepShape& shape,
-                                   const models::Trainable& trainable, int steps) {
+                                   int steps) {
     models::VilaModel model(shape.model, device, dtype);
     model.initialise(1);
-    model.set_trainable(trainable);
+    model.set_trainable(kAll);
     const auto alone = dist::one_process();
     const nn::AdamwOptions options;
     AdamwArgs settings;
@@ -106,6 +108,47 @@ int64_t peak_process_bytes() {
 
 }  // namespace
 
+struct TrainStepRun::Parts {
+    Parts(Device& device, DType dtype, const TrainStepShape& asked)
+        : shape(asked), model(shape.model, device, dtype), data(shape) {
+        model.initialise(1);
+        model.set_trainable(kAll);
+        optimizer.emplace(model.trainable_parameters(), nn::AdamwOptions{});
+    }
+    int64_t length() const { return model.config().tokens_per_image() + shape.text_tokens; }
+
+    TrainStepShape shape;
+    models::VilaModel model;
+    StepData data;
+    std::optional<nn::Adamw> optimizer;
+};
+
+TrainStepRun::TrainStepRun(Device& device, DType dtype, const TrainStepShape& shape)
+    : parts_(std::make_unique<Parts>(device, dtype, shape)) {}
+TrainStepRun::~TrainStepRun() = default;
+
+double TrainStepRun::step() {
+    return train_step(parts_->model, parts_->data, *parts_->optimizer);
+}
+
+double TrainStepRun::flop() const {
+    const int64_t sequences = parts_->shape.sequences;
+    return FlopCounter(parts_->model, kAll)
+        .step({.lengths = std::vector<int64_t>(static_cast<size_t>(sequences), parts_->length()),
+               .targets = sequences * parts_->shape.text_tokens,
+               .images = sequences,
+               .encoded_images = sequences});
+}
+
+int64_t TrainStepRun::parameters() const {
+    return parts_->model.llm_table().count() + parts_->model.vision_table().count() +
+           parts_->model.projector_table().count();
+}
+
+int64_t TrainStepRun::rows() const {
+    return parts_->shape.sequences * parts_->length();
+}
+
 TrainStepShape small_vlm_step() {
     TrainStepShape shape{.model = {}, .sequences = 4, .text_tokens = 128};
     models::VisionConfig vision;
@@ -132,27 +175,16 @@ TrainStepShape small_vlm_step() {
 
 TrainStepMeasurement bench_train_step(CpuDevice& device, DType dtype, const TrainStepShape& shape,
                                       int steps) {
-    const models::Trainable all{.llm = true, .projector = true, .vision_tower = true};
-    models::VilaModel model(shape.model, device, dtype);
-    model.initialise(1);
-    model.set_trainable(all);
-    nn::Adamw optimizer(model.trainable_parameters(), {});
-    const StepData data(shape);
-    const int64_t length = model.config().tokens_per_image() + shape.text_tokens;
-    const auto sequences = static_cast<size_t>(shape.sequences);
-    const double flop = FlopCounter(model, all)
-                            .step({.lengths = std::vector<int64_t>(sequences, length),
-                                   .targets = shape.sequences * shape.text_tokens,
-                                   .images = shape.sequences,
-                                   .encoded_images = shape.sequences});
+    TrainStepRun run(device, dtype, shape);
+    const double flop = run.flop();
     device.reset_peak();
-    const double first_loss = train_step(model, data, optimizer);
-    for (int step = 1; step < kWarmUpSteps; ++step) train_step(model, data, optimizer);
+    const double first_loss = run.step();
+    for (int step = 1; step < kWarmUpSteps; ++step) run.step();
     std::vector<double> seconds, shares;
     double last_loss = 0.0;
     for (int step = 0; step < steps; ++step) {
         const double limit = multiply_add_rate(device);
-        seconds.push_back(seconds_of([&] { last_loss = train_step(model, data, optimizer); }));
+        seconds.push_back(seconds_of([&] { last_loss = run.step(); }));
         shares.push_back(flop / seconds.back() / limit);
     }
     const double typical = median(std::move(seconds));
@@ -160,10 +192,8 @@ TrainStepMeasurement bench_train_step(CpuDevice& device, DType dtype, const Trai
                "[bench train-step] the loss went from ", first_loss, " to ", last_loss);
     TrainStepMeasurement result = {.dtype = dtype,
                                    .threads = device.threads(),
-                                   .parameters = model.llm_table().count() +
-                                                 model.vision_table().count() +
-                                                 model.projector_table().count(),
-                                   .rows = shape.sequences * length,
+                                   .parameters = run.parameters(),
+                                   .rows = run.rows(),
                                    .seconds = typical,
                                    .rank_invariant_seconds = 0.0,
                                    .gflops = flop / typical * 1e-9,
@@ -172,7 +202,7 @@ TrainStepMeasurement bench_train_step(CpuDevice& device, DType dtype, const Trai
                                    .peak_process_bytes = peak_process_bytes(),
                                    .first_loss = first_loss,
                                    .last_loss = last_loss};
-    result.rank_invariant_seconds = rank_invariant_step_seconds(device, dtype, shape, all, steps);
+    result.rank_invariant_seconds = rank_invariant_step_seconds(device, dtype, shape, steps);
     return result;
 }
 

@@ -4,6 +4,7 @@
 // forward, backward, clipping and AdamW, as a training run makes it.
 
 #include <cstdint>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
 
@@ -20,6 +21,22 @@ struct TrainStepShape {
 // ViT (12 layers, width 384, 256 patches) -> MLP -> Llama (8 layers, width 512, vocabulary 32000);
 // 4 sequences of 256 image and 128 text tokens; 80.5 million parameters.
 TrainStepShape small_vlm_step();
+
+// A model, its batch and its optimizer, on any device.
+class TrainStepRun {
+  public:
+    TrainStepRun(Device& device, DType dtype, const TrainStepShape& shape);
+    ~TrainStepRun();
+    // The loss before the update.
+    double step();
+    double flop() const;  // of a step, by tools/flops.h
+    int64_t parameters() const;
+    int64_t rows() const;  // of the language model, in a step
+
+  private:
+    struct Parts;
+    std::unique_ptr<Parts> parts_;
+};
 
 struct TrainStepMeasurement {
     DType dtype;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <filesystem>
+#include <optional>
 
 #include "data/bpe_trainer.h"
 #include "models/model_directory.h"
@@ -11,6 +12,7 @@
 #include "tools/bench_attention.h"
 #include "tools/bench_gemm.h"
 #include "tools/bench_generate.h"
+#include "tools/bench_gpu.h"
 #include "tools/bench_preprocess.h"
 #include "tools/bench_tokenize.h"
 #include "tools/bench_train_step.h"
@@ -21,7 +23,7 @@ namespace vila::tools {
 namespace {
 
 struct BenchOptions {
-    bool as_json = false;
+    bool as_json = false, small = false;
     int repetitions = 9;
     DType dtype = DType::F32;
     std::vector<std::string> images;
@@ -101,19 +103,53 @@ void run_tokenize(CpuDevice&, const BenchOptions& options) {
 
 struct Bench {
     const char* name;
-    void (*run)(CpuDevice& device, const BenchOptions& options);
+    void (*on_cpu)(CpuDevice& device, const BenchOptions& options);
+    std::vector<GpuMeasurement> (GpuBench::*on_gpu)() const = nullptr;
     bool is_asked_for = false;  // runs by its name alone, not among all
 };
 
 constexpr Bench kBenches[] = {
-    {"gemm", run_gemm},
-    {"attention", run_attention},
-    {"train-step", run_train_step},
-    {"decode", run_decode},
+    {"gemm", run_gemm, &GpuBench::gemm},
+    {"attention", run_attention, &GpuBench::attention},
+    {"norms", nullptr, &GpuBench::norms},
+    {"train-step", run_train_step, &GpuBench::train_step},
+    {"decode", run_decode, &GpuBench::decode},
     {"preprocess", run_preprocess},
     {"tokenize", run_tokenize},
-    {"generate", run_generate, true},
+    {"generate", run_generate, nullptr, true},
 };
+
+// Runs `what`, or all that the kind of device has when that is empty.
+template <typename Run>
+void run_benches(const std::string& what, const char* wanted, const Run& run) {
+    for (const Bench& bench : kBenches) {
+        if (what.empty() ? bench.is_asked_for : what != bench.name) continue;
+        const bool ran = run(bench);
+        VILA_CHECK(ran || what.empty(), "bench ", what, " measures the ", wanted);
+    }
+}
+
+void run_on_gpu(Device& device, const std::string& what, const BenchOptions& options) {
+    std::optional<GpuBench> benches;  // made for the first that runs
+    run_benches(what, "CPU: use --device cpu", [&](const Bench& bench) {
+        if (bench.on_gpu == nullptr) return false;
+        if (!benches)
+            benches.emplace(device, options.dtype,
+                            options.small ? small_gpu_bench_sizes() : gpu_bench_sizes(),
+                            options.repetitions);
+        const auto rows = ((*benches).*bench.on_gpu)();
+        print(options, benches->json(bench.name, rows), benches->table(rows));
+        return true;
+    });
+}
+
+void run_on_cpu(CpuDevice& device, const std::string& what, const BenchOptions& options) {
+    run_benches(what, "GPU: use --device cuda", [&](const Bench& bench) {
+        if (bench.on_cpu == nullptr) return false;
+        bench.on_cpu(device, options);
+        return true;
+    });
+}
 
 }  // namespace
 
@@ -123,8 +159,9 @@ int cmd_bench(Args& args) {
     CommonOptions& common = options.common;
     args.optional_positional(
         "WHAT", what,
-        "gemm, attention, train-step, decode, preprocess or tokenize; all of them when "
-        "absent; or generate, which needs --model");
+        "gemm, attention, train-step, decode, preprocess or tokenize; with --device cuda gemm, "
+        "attention, norms, train-step or decode; all of them when absent; or generate, which "
+        "needs --model");
     args.option("--repetitions", options.repetitions, "medians are of that many")
         ->check(CLI::PositiveNumber);
     args.option(
@@ -137,10 +174,10 @@ int cmd_bench(Args& args) {
     args.option("--prompt", options.generate.prompt, "generate: what to say");
     args.option("--max-tokens", options.generate.tokens, "generate: how many tokens to time")
         ->check(CLI::PositiveNumber);
+    args.flag("--small", options.small, "with --device cuda: sizes that only show that it works");
     args.flag("--json", options.as_json, "print JSON, one object a bench");
     common.declare(args);
     args.parse();
-    options.dtype = common.dtype_or(DType::F32);
 
     std::vector<std::string> names;
     for (const Bench& bench : kBenches) names.push_back(bench.name);
@@ -148,10 +185,13 @@ int cmd_bench(Args& args) {
         throw UsageError(
             str("unknown bench '", what, "'; did you mean '", nearest_name(what, names), "'?"));
     const auto device = common.make_device();
-    VILA_CHECK(device->kind() == DeviceKind::Cpu, "the benches measure the CPU: use --device cpu");
-    for (const Bench& bench : kBenches)
-        if (what == bench.name || (what.empty() && !bench.is_asked_for))
-            bench.run(static_cast<CpuDevice&>(*device), options);
+    const bool on_gpu = device->kind() == DeviceKind::Cuda;
+    options.dtype = common.dtype_or(on_gpu ? DType::BF16 : DType::F32);
+    if (on_gpu) {
+        run_on_gpu(*device, what, options);
+    } else {
+        run_on_cpu(static_cast<CpuDevice&>(*device), what, options);
+    }
     return 0;
 }
 

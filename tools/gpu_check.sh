@@ -1,7 +1,7 @@
 #!/bin/bash
-# What a machine with an NVIDIA GPU can prove, in under 8 minutes and one table; needs no network and
+# What a machine with an NVIDIA GPU can prove, in about 10 minutes and one table; needs no network and
 # no nvcc once the build folder is there, and says in the table why it left something out.
-#   tools/gpu_check.sh [part...]      parts: machine tests sanitizer demo torch (all of them by default)
+#   tools/gpu_check.sh [part...]      parts: machine tests sanitizer bench demo torch (all of them by default)
 #   VILA_BUILD=build                  the build folder
 # Exits 1 when a part failed; 0 where parts were only left out.
 set -u
@@ -71,6 +71,19 @@ sanitizer_part() {
     done
 }
 
+# Each kernel beside the rate of a copy and of one large product, measured in the same process.
+bench_part() {
+    [ -z "$no_gpu" ] || { leave_out bench "$no_gpu"; return; }
+    local what
+    for what in gemm attention norms train-step decode; do
+        if timeout 90 "$binary" bench $what --device cuda --repetitions 5 >"$work/bench" 2>&1 </dev/null; then
+            while read -r line; do row bench ok "$what: $line"; done < <(sed 1d "$work/bench")
+        else
+            fail bench "$what; the end of its log is above" "$work/bench"
+        fi
+    done
+}
+
 demo_part() {
     [ -z "$no_gpu" ] || { leave_out demo "$no_gpu"; return; }
     local start=$SECONDS
@@ -91,9 +104,9 @@ torch_part() {
     while read -r line; do row torch ok "$line"; done <"$work/torch"
 }
 
-parts=${*:-machine tests sanitizer demo torch}
+parts=${*:-machine tests sanitizer bench demo torch}
 for part in $parts; do
-    declare -F "${part}_part" >/dev/null || { echo "there is no part '$part': machine tests sanitizer demo torch"; exit 2; }
+    declare -F "${part}_part" >/dev/null || { echo "there is no part '$part': machine tests sanitizer bench demo torch"; exit 2; }
 done
 no_gpu=$(why_not)
 : >"$table"
