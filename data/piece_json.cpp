@@ -105,7 +105,7 @@ bool read_decoder(const Json& decoder, bool byte_fallback, const std::string& wh
     if (at == parts.size()) return false;
     const Json& strip = parts[at];
     if (at + 1 != parts.size() || type_of(strip) != "Strip" || strip.value("content", "") != " " ||
-        strip.value("start", 0) != 1 || strip.value("stop", 0) != 0)
+        strip.value("start", Json(0)) != 1 || strip.value("stop", Json(0)) != 0)
         refuse();
     return true;
 }

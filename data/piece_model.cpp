@@ -208,7 +208,7 @@ void read_added(const TokenizerFiles& files, const Json& config, const std::stri
     for (const auto& [content, id] : listed.items()) {
         AddedToken token;
         token.content = content;
-        token.id = id.get<int32_t>();
+        token.id = read_id(id, where + "/added_tokens.json");
         definition.added.push_back(token);
     }
     for (const char* key : {"bos_token", "eos_token", "unk_token", "pad_token"})

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <limits>
 
 #include "tensor/check.h"
 
@@ -62,15 +63,23 @@ std::vector<Json> parts_of(const Json& part, const char* list) {
     return {part};
 }
 
+int32_t read_id(const Json& value, const std::string& where) {
+    constexpr auto kMost = std::numeric_limits<int32_t>::max();
+    const bool is_id = value.is_number_integer() && value >= 0 && value <= kMost;
+    VILA_CHECK(is_id, where, ": a token has the id ", value.dump(),
+               ": expected a whole number from 0 to ", kMost);
+    return value.get<int32_t>();
+}
+
 std::vector<std::string> read_vocabulary(const Json& model, const std::string& where) {
     std::vector<std::string> tokens;
     const Json& vocabulary = model.at("vocab");
     VILA_CHECK(vocabulary.is_object(), where, ": tokenizer.json has a vocab that is no object");
     for (const auto& [spelling, id] : vocabulary.items()) {
-        const auto index = id.get<int64_t>();
+        const int64_t index = read_id(id, where + ": tokenizer.json");
         // A sparse vocabulary is legal, a wild id would allocate without bound.
-        VILA_CHECK(index >= 0 && index < 16 * static_cast<int64_t>(vocabulary.size()) + 65536,
-                   where, ": tokenizer.json gives \"", spelling, "\" the id ", index);
+        VILA_CHECK(index < 16 * static_cast<int64_t>(vocabulary.size()) + 65536, where,
+                   ": tokenizer.json gives \"", spelling, "\" the id ", index);
         if (index >= static_cast<int64_t>(tokens.size())) tokens.resize(index + 1);
         VILA_CHECK(tokens[index].empty(), where, ": tokenizer.json gives \"", tokens[index],
                    "\" and \"", spelling, "\" the same id ", index);
@@ -118,7 +127,8 @@ std::vector<AddedToken> read_added_tokens(const Json& tokenizer, const Json& con
     std::vector<AddedToken> tokens;
     const Json listed = tokenizer.value("added_tokens", Json::array());
     for (const Json& entry : listed)
-        tokens.push_back(read_added_token(entry, entry.at("id").get<int32_t>()));
+        tokens.push_back(
+            read_added_token(entry, read_id(entry.at("id"), where + ": tokenizer.json")));
     for (const AddedToken& token : read_added_tokens_decoder(config, where)) {
         const bool known = std::any_of(tokens.begin(), tokens.end(), [&](const AddedToken& other) {
             return other.content == token.content;

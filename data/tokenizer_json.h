@@ -26,6 +26,8 @@ std::string type_of(const Json& part);
 // The members of a Sequence, or the part itself; none for null.
 std::vector<Json> parts_of(const Json& part, const char* list);
 
+// A token's id; throws when it is no integer, negative or beyond what 32 bits hold.
+int32_t read_id(const Json& value, const std::string& where);
 // model["vocab"]; index is the id, empty where there is no token.
 std::vector<std::string> read_vocabulary(const Json& model, const std::string& where);
 // model["merges"], as "a b" or ["a", "b"].

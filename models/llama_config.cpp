@@ -1,6 +1,7 @@
 // LlamaConfig and RopeConfig: reading, checking, writing, and the rotary frequencies.
 
 #include <cmath>
+#include <limits>
 #include <numbers>
 
 #include "models/config_fields.h"
@@ -53,12 +54,14 @@ Json rope_scaling_json(const RopeConfig& rope) {
 }
 
 std::vector<int32_t> read_token_ids(const JsonFields& fields, const std::string& name) {
+    constexpr auto kLargestId = std::numeric_limits<int32_t>::max();
     std::vector<int32_t> ids;
     if (!fields.has(name)) return ids;
     const Json& value = fields.raw(name);
     const Json list = value.is_array() ? value : Json::array({value});
     for (const Json& id : list) {
-        if (!id.is_number_integer()) fields.fail(name, "a token id or a list of them");
+        const bool is_id = id.is_number_integer() && id >= -1 && id <= kLargestId;
+        if (!is_id) fields.fail(name, "a token id or a list of them");
         ids.push_back(id.get<int32_t>());
     }
     return ids;

@@ -217,6 +217,8 @@ TEST(TokenizerFiles, RefusesWhatWouldChangeIds) {
         {"/model/merges/0", {"<0x41>", "<0x42>"}, "not all in the vocabulary"},
         {"/model/vocab/<0x41>", 800, "the same id 800"},
         {"/model/vocab/<0x41>", -1, "the id -1"},
+        {"/model/vocab/<0x41>", 6e98, "the id 6e+98"},
+        {"/decoder/decoders/3/start", 6e98, "that order"},
         {"/model/vocab", {"a", "b"}, "has a vocab that is no object"},
         {"/decoder", nullptr, "has decoder null: expected Replace of U+2581"},
         {"/decoder/decoders/3/start", 2, "Strip of one space, in that order"},
@@ -249,7 +251,8 @@ TEST(TokenizerFiles, ErrorsInTheFilesBesideAModelNameThem) {
     EXPECT_NE(
         message("added_tokens.json", "[]").find("DIR/added_tokens.json: expected a JSON object"),
         std::string::npos);
-    EXPECT_NE(message("added_tokens.json", R"({"<x>": "y"})").find("DIR/"), std::string::npos);
+    EXPECT_NE(message("added_tokens.json", R"({"<x>": "y"})").find("DIR/added_tokens.json: "),
+              std::string::npos);
     EXPECT_NE(
         message("tokenizer_config.json", R"({"added_tokens_decoder": {"x": {"content": "y"}}})")
             .find("added_tokens_decoder has the key \"x\": expected an id"),

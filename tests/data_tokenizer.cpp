@@ -248,6 +248,7 @@ TEST(Tokenizer, RefusesWhatWouldChangeIds) {
         {"/model/vocab/a", 9000000000, "the id 9000000000"},
         {"/model/vocab/a", "x", "tokenizer.json: "},
         {"/added_tokens/0/id", -3, "the id -3"},
+        {"/added_tokens/0/id", 1.5, "the id 1.5"},
     };
     for (const Change& change : changes) {
         json bad = good;
