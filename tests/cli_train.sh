@@ -38,6 +38,12 @@ check "refused recipes leave no model" [ ! -e x/model ]
 
 expect 0 "finished" lm.toml --out x3 train.steps=1
 
+# --- memory: planned, and used up ---
+run_expect 0 "peak  " plan lm.toml
+(ulimit -v 2500000 && train lm.toml --out x4 model.llm_config.intermediate_size=9000000)
+check "exit code 1 where memory runs out" [ $? -eq 1 ]
+check "the plan is missing where memory ran out" grep -q "out of memory.*; planned on each of 1 rank: 6.9.* GB of weights" output
+
 # --- stage lm from nothing, and the files it leaves ---
 expect 0 "finished" lm.toml --out lm --threads 1
 for file in recipe.toml log.jsonl tokenizer/tokenizer.json model/config.json \

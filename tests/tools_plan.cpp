@@ -60,13 +60,20 @@ int64_t measured_peak(const PlanQuestion& question, dist::Collectives& job) {
     const Shape shape = pixels ? Shape{3, side, side}
                                : Shape{config.features_per_image(), config.vision->hidden_size};
     const std::vector<float> image(static_cast<size_t>(shape.numel()), 0.5F);
-    std::vector<int32_t> ids(static_cast<size_t>(question.length - config.tokens_per_image()), 3);
+    const bool sees = question.images > 0;
+    const int64_t text = question.length - (sees ? config.tokens_per_image() : 0);
+    std::vector<int32_t> ids(static_cast<size_t>(text), 3);
     std::vector<int32_t> labels = ids;
-    ids.insert(ids.begin(), models::kImageToken);
-    labels.insert(labels.begin(), models::kIgnoreLabel);
+    if (sees) {
+        ids.insert(ids.begin(), models::kImageToken);
+        labels.insert(labels.begin(), models::kIgnoreLabel);
+    }
+    labels.front() = models::kIgnoreLabel;
     std::vector<models::Sequence> sequences;
-    for (int64_t i = 0; i < question.sequences; ++i)
-        sequences.push_back({ids, labels, {{shape, image}}});
+    for (int64_t i = 0; i < question.sequences; ++i) {
+        models::Sequence& sequence = sequences.emplace_back(models::Sequence{ids, labels, {}});
+        if (sees) sequence.images.push_back({shape, image});
+    }
     const auto run = [&] {
         device->reset_peak();
         autograd::backward(
@@ -122,6 +129,8 @@ TEST(Plan, AgreesWithTheCountersOfARealStep) {
             question.zero = zero;
             expect_plan(question);
         }
+    question.images = 0;
+    expect_plan(question);
 }
 
 TEST(Plan, FrozenPartsCostNoStateAndStagesSaveWhatTheyPromise) {

@@ -20,6 +20,7 @@
 #include "tools/commands.h"
 #include "tools/hash64.h"
 #include "tools/make_stage.h"
+#include "tools/plan.h"
 #include "tools/rank_device.h"
 #include "tools/recipe_tokenizer.h"
 #include "tools/run_directory.h"
@@ -186,6 +187,16 @@ void announce(const Recipe& recipe, const dist::Collectives& ranks, int64_t step
     std::fprintf(stderr, "%s\n", line.c_str());
 }
 
+// Runs `body`; where memory runs out in it, the message says what the recipe was expected to take.
+template <typename Body>
+void telling_the_plan(const Recipe& recipe, const dist::Collectives& ranks, const Body& body) try {
+    body();
+} catch (const OutOfMemory& error) {
+    throw OutOfMemory(error.what() + plan_words(recipe, ranks.ranks()));
+} catch (const std::bad_alloc&) {
+    throw OutOfMemory("out of memory" + plan_words(recipe, ranks.ranks()));
+}
+
 // Returns 0 when the run is finished, or the exit code of the signal that stopped it.
 int train(const Recipe& recipe, const RunDirectory& run, const TrainOptions& options,
           dist::Collectives& ranks, dist::Watchdog* watchdog, Device& device,
@@ -201,13 +212,15 @@ int train(const Recipe& recipe, const RunDirectory& run, const TrainOptions& opt
     std::unique_ptr<TrainingState> state;
     Json facts;
     dist::agree(ranks, [&] {
-        stage = make_stage(recipe, run.root(), tokenizer, ranks, device, warn);
+        telling_the_plan(recipe, ranks, [&] {
+            stage = make_stage(recipe, run.root(), tokenizer, ranks, device, warn);
+        });
         facts = run_facts(recipe, datasets, *stage);
     });
     dist::check_same(ranks, "data or frozen weights", facts.dump(0));
     if (ranks.ranks() > 1)
         dist::check_same(ranks, "first weights", hash_text(hash_weights(stage->groups())));
-    state = make_training_state(*stage, recipe, ranks);
+    telling_the_plan(recipe, ranks, [&] { state = make_training_state(*stage, recipe, ranks); });
     CheckpointStore checkpoints(run.checkpoints(), recipe.train.keep, warn, &ranks);
     const int64_t step = resume(checkpoints, facts, device, *state, *stage, ranks);
     dist::agree(ranks, [&] {
@@ -246,7 +259,9 @@ int train(const Recipe& recipe, const RunDirectory& run, const TrainOptions& opt
                    .facts = facts,
                    .peak_flops = peak_flops,
                    .step = step};
-    if (const int signal = loop.run()) {
+    int signal = 0;
+    telling_the_plan(recipe, ranks, [&] { signal = loop.run(); });
+    if (signal != 0) {
         progress.say(str("stopped at step ", loop.step, "; the same command goes on from there"));
         return StopSignals::exit_code(signal);
     }

@@ -1,6 +1,7 @@
 #include "tools/plan.h"
 
 #include <algorithm>
+#include <cstdio>
 
 #include "dist/sharded_adamw.h"
 #include "models/batch.h"
@@ -36,6 +37,7 @@ struct PlannedBatch {
         labels.assign(ids.size(), models::kIgnoreLabel);
         ids.resize(ids.size() + static_cast<size_t>(text), 0);
         labels.resize(ids.size(), 0);
+        labels.front() = models::kIgnoreLabel;  // nothing stands before it
         if (question.images == 0) return;
         const int64_t side = config.vision->image_size;
         // What a frozen tower sees is computed ahead, image by image.
@@ -118,6 +120,23 @@ MemoryPlan plan_memory(const PlanQuestion& question) {
         plan.learning += parameter->shape.numel();
     planned_step(question, model, plan);
     return plan;
+}
+
+std::string plan_words(const Recipe& recipe, int64_t ranks) try {
+    if (recipe.stage == "clip") return "";
+    const MemoryPlan plan = plan_memory(recipe_question(recipe, ranks, 1));
+    const auto gigabytes = [](int64_t bytes) {
+        char text[32];
+        std::snprintf(text, sizeof text, "%.3f GB", static_cast<double>(bytes) * 1e-9);
+        return std::string(text);
+    };
+    return str("; planned on each of ", ranks,
+               ranks == 1 ? " rank: " : " ranks: ", gigabytes(plan.weights), " of weights, ",
+               gigabytes(plan.optimizer), " of optimizer, ", gigabytes(plan.step),
+               " in a step, together ", gigabytes(plan.peak),
+               " (vila plan --memory-gb finds the micro_batch that fits)");
+} catch (const std::exception&) {
+    return "";  // what ran out is said all the same
 }
 
 PlanQuestion recipe_question(const Recipe& recipe, int64_t ranks, int64_t images) {

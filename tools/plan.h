@@ -4,6 +4,7 @@
 // only counts (plan_device.h): the same model, optimizer and collectives as in training.
 
 #include <cstdint>
+#include <string>
 
 #include "models/vila.h"
 #include "tools/recipe.h"
@@ -37,5 +38,9 @@ MemoryPlan plan_memory(const PlanQuestion& question);
 // The question that a recipe asks for, with micro-batches as full as they may be. Each sequence has
 // `images` images; less where they do not fit.
 PlanQuestion recipe_question(const Recipe& recipe, int64_t ranks, int64_t images);
+
+// What a recipe was expected to take, to stand behind the message that memory ran out; empty where
+// that cannot be told.
+std::string plan_words(const Recipe& recipe, int64_t ranks);
 
 }  // namespace vila::tools
