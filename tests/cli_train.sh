@@ -40,7 +40,7 @@ expect 0 "finished" lm.toml --out x3 train.steps=1
 
 # --- memory: planned, and used up ---
 run_expect 0 "peak  " plan lm.toml
-(ulimit -v 2500000 && train lm.toml --out x4 model.llm_config.intermediate_size=9000000)
+(ulimit -d 2500000 && train lm.toml --out x4 model.llm_config.intermediate_size=9000000)
 check "exit code 1 where memory runs out" [ $? -eq 1 ]
 check "the plan is missing where memory ran out" grep -q "out of memory.*; planned on each of 1 rank: 6.9.* GB of weights" output
 

@@ -3,6 +3,7 @@
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <cstring>
 
 #include "tensor/kernels.h"
 
@@ -57,6 +58,7 @@ const Kernels kPlanKernels = {
     .swiglu_backward = kNothing,
     .softmax_forward = kNothing,
     .softmax_backward = kNothing,
+    .argmax = kNothing,
     .l2_normalize_forward = kNothing,
     .l2_normalize_backward = kNothing,
     .rope = kNothing,
@@ -66,6 +68,7 @@ const Kernels kPlanKernels = {
     .merge_tokens = kNothing,
     .linear_cross_entropy = plan_linear_cross_entropy,
     .adamw = kNothing,
+    .adamw_many = kNothing,
     .sum_squares = kNothing,
 };
 
@@ -90,8 +93,14 @@ class PlannedRanks final : public dist::Collectives {
 
 PlanDevice::PlanDevice() : CpuDevice(kPlanKernels, 1, Isa::Baseline) {}
 
+void PlanDevice::copy_from_host(void*, const void*, int64_t) {}
+
+void PlanDevice::copy_to_host(void* destination, const void*, int64_t bytes) {
+    std::memset(destination, 0, static_cast<size_t>(bytes));
+}
+
 void* PlanDevice::allocate_bytes(int64_t bytes) {
-    void* memory = ::mmap(nullptr, static_cast<size_t>(bytes), PROT_READ | PROT_WRITE,
+    void* memory = ::mmap(nullptr, static_cast<size_t>(bytes), PROT_NONE,
                           MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     VILA_CHECK(memory != MAP_FAILED, "no address space for a plan of ", bytes, " more bytes");
     return memory;
