@@ -6,9 +6,7 @@
 #include <atomic>
 #include <cerrno>
 #include <chrono>
-#include <cstdio>
 #include <limits>
-#include <map>
 #include <memory>
 #include <new>
 #include <thread>
@@ -17,6 +15,7 @@
 #include "tensor/cpu/cpu_device.h"
 #include "tensor/file.h"
 #include "tensor/random.h"
+#include "tools/checkpoint_format.h"
 #include "tools/hash64.h"
 
 namespace vila::tools {
@@ -25,57 +24,13 @@ namespace fs = std::filesystem;
 
 namespace {
 
-// Version 1 knew whole tensors only.
-constexpr int kFormatVersion = 2;
-constexpr const char* kManifest = "manifest.json";
 // Room asked for before a run starts, beyond what the checkpoints themselves take.
 constexpr double kSpaceMargin = 1.1;
-
-std::string step_name(int64_t step) {
-    char name[32];
-    std::snprintf(name, sizeof(name), "step-%08lld", static_cast<long long>(step));
-    return name;
-}
-
-// The step of a complete checkpoint's name; nothing for any other name.
-std::optional<int64_t> step_of(const std::string& name) {
-    if (!name.starts_with("step-") || name.size() < 13) return std::nullopt;
-    const std::string digits = name.substr(5);
-    if (digits.size() > 18 || digits.find_first_not_of("0123456789") != std::string::npos)
-        return std::nullopt;
-    const int64_t step = std::stoll(digits);
-    return step_name(step) == name ? std::optional(step) : std::nullopt;
-}
 
 // Tells the directory of this save from those of others that died.
 std::string nonce() {
     const auto now = std::chrono::system_clock::now().time_since_epoch().count();
     return hash_text(random_key(static_cast<uint64_t>(now), static_cast<uint64_t>(::getpid())));
-}
-
-std::string manifest_text(Json manifest) {
-    manifest.erase("hash");
-    const std::string body = manifest.dump();
-    manifest["hash"] = hash_text(hash64(body.data(), static_cast<int64_t>(body.size())));
-    return manifest.dump(1);
-}
-
-Json read_manifest(const fs::path& path) {
-    const std::string text = read_file(path, int64_t{1} << 30);
-    const Json manifest = Json::parse(text, nullptr, false);
-    VILA_CHECK(manifest.is_object() && manifest.contains("hash"), path.string(),
-               ": not a checkpoint manifest");
-    VILA_CHECK(manifest_text(manifest) == text, path.string(), ": its hash does not agree");
-    const int version = manifest.at("version").get<int>();
-    VILA_CHECK(version >= 1 && version <= kFormatVersion, path.string(), ": format version ",
-               version, ", expected 1 to ", kFormatVersion);
-    return manifest;
-}
-
-std::string payload_name(int64_t rank) {
-    char name[40];
-    std::snprintf(name, sizeof(name), "rank-%05lld.safetensors", static_cast<long long>(rank));
-    return name;
 }
 
 // Removes the directory of a save that did not get so far as to rename it.
@@ -91,164 +46,6 @@ class Unfinished {
 
   private:
     fs::path path_;
-};
-
-Json shape_json(const Shape& shape) {
-    return std::vector<int64_t>(shape.begin(), shape.end());
-}
-
-// Writes one rank's file; returns its part of the manifest.
-Json write_parts(const fs::path& directory, const std::string& file,
-                 const std::vector<TensorPart>& parts) {
-    NamedTensors tensors;
-    for (const TensorPart& part : parts) tensors.emplace_back(part.name, part.values);
-    write_safetensors(directory / file, tensors);
-    Json table = {
-        {"file",
-         {{"name", file}, {"bytes", static_cast<int64_t>(fs::file_size(directory / file))}}},
-        {"tensors", Json::array()}};
-    for (const TensorPart& part : parts)
-        table["tensors"].push_back({{"name", part.name},
-                                    {"dtype", dtype_name(part.values.dtype())},
-                                    {"shape", shape_json(part.shape)},
-                                    {"begin", part.begin},
-                                    {"values", part.values.numel()},
-                                    {"hash", hash_text(hash64(part.values))}});
-    return table;
-}
-
-// The tables of all ranks as those of a manifest.
-void add_tables(const std::vector<std::string>& tables, Json& manifest) {
-    std::map<std::string, size_t> places;
-    Json& tensors = manifest["tensors"] = Json::array();
-    manifest["files"] = Json::array();
-    for (const std::string& text : tables) {
-        const Json table = Json::parse(text);
-        manifest["files"].push_back(table.at("file"));
-        for (const Json& part : table.at("tensors")) {
-            const auto [place, is_new] = places.emplace(part.at("name"), tensors.size());
-            if (is_new)
-                tensors.push_back({{"name", part.at("name")},
-                                   {"dtype", part.at("dtype")},
-                                   {"shape", part.at("shape")},
-                                   {"parts", Json::array()}});
-            tensors[place->second]["parts"].push_back({{"file", table.at("file").at("name")},
-                                                       {"begin", part.at("begin")},
-                                                       {"values", part.at("values")},
-                                                       {"hash", part.at("hash")}});
-        }
-    }
-}
-
-// The files of a checkpoint behind its table of tensors.
-class CheckpointFiles {
-  public:
-    CheckpointFiles(const fs::path& directory, const Json& manifest, Device& device)
-        : device_(device) {
-        for (const Json& file : manifest.at("files"))
-            open(directory, file.at("name").get<std::string>(), file.at("bytes").get<int64_t>());
-        for (const Json& entry : manifest.at("tensors")) add(entry);
-    }
-
-    // Compares part number `share` + i * `shares` of every file with its hash.
-    void verify(int64_t share, int64_t shares) const {
-        int64_t number = 0;
-        for (const auto& [name, entry] : entries_)
-            for (const Part& part : entry.parts)
-                if (number++ % shares == share) verify(name, entry, part);
-    }
-
-    Tensor tensor(const std::string& name) const {
-        const Entry& entry = at(name);
-        const Tensor whole = Tensor::empty(device_, entry.shape, dtype_from_name(entry.dtype));
-        read({.name = name, .shape = entry.shape, .begin = 0, .values = whole});
-        return whole;
-    }
-
-    void read(const TensorPart& wanted) const {
-        const Entry& entry = at(wanted.name);
-        VILA_CHECK_EQ(entry.shape, wanted.shape, "shape of ", wanted.name, " in the checkpoint");
-        VILA_CHECK(dtype_name(wanted.values.dtype()) == entry.dtype, "the checkpoint has ",
-                   wanted.name, " as ", entry.dtype, ", expected ", wanted.values.dtype());
-        const Tensor out = wanted.values.reshape({wanted.values.numel()});
-        const int64_t wanted_end = wanted.begin + out.numel();
-        for (const Part& part : entry.parts) {
-            const int64_t begin = std::max(part.begin, wanted.begin);
-            const int64_t end = std::min(part.begin + part.count, wanted_end);
-            if (begin >= end) continue;
-            const Tensor values = part.file->load(wanted.name, out.device()).reshape({part.count});
-            out.slice(0, begin - wanted.begin, end - wanted.begin)
-                .copy_from(values.slice(0, begin - part.begin, end - part.begin));
-        }
-    }
-
-  private:
-    struct Part {
-        const SafetensorsFile* file;
-        int64_t begin, count;
-        std::string hash;
-    };
-    struct Entry {
-        std::string dtype;
-        Shape shape;
-        std::vector<Part> parts;
-    };
-
-    void open(const fs::path& directory, const std::string& name, int64_t bytes) {
-        VILA_CHECK(fs::path(name).filename() == name, directory.string(), ": file name '", name,
-                   "' in the manifest");
-        const auto file = std::make_shared<SafetensorsFile>(directory / name);
-        VILA_CHECK_EQ(static_cast<int64_t>(fs::file_size(file->path())), bytes,
-                      file->path().string(), ": bytes");
-        files_[name] = file;
-    }
-
-    void add(const Json& json) {
-        const std::string name = json.at("name");
-        Entry entry{.dtype = json.at("dtype"),
-                    .shape = Shape(json.at("shape").get<std::vector<int64_t>>()),
-                    .parts = {}};
-        const auto add_part = [&](const Json& part, int64_t begin, int64_t count) {
-            const auto file = files_.find(part.at("file").get<std::string>());
-            VILA_CHECK(file != files_.end(), "tensor ", name, ": its file ", part.at("file").dump(),
-                       " is not in the manifest");
-            entry.parts.push_back({file->second.get(), begin, count, part.at("hash")});
-        };
-        if (json.contains("parts"))
-            for (const Json& part : json.at("parts"))
-                add_part(part, part.at("begin").get<int64_t>(), part.at("values").get<int64_t>());
-        else
-            add_part(json, 0, entry.shape.numel());
-        std::sort(entry.parts.begin(), entry.parts.end(),
-                  [](const Part& a, const Part& b) { return a.begin < b.begin; });
-        int64_t known = 0;
-        for (const Part& part : entry.parts) {
-            VILA_CHECK(part.begin == known && part.count >= 0, "tensor ", name, ": values from ",
-                       known, " on are missing or twice in the manifest");
-            known += part.count;
-        }
-        VILA_CHECK_EQ(known, entry.shape.numel(), "tensor ", name, ": values in the manifest");
-        entries_[name] = std::move(entry);
-    }
-
-    void verify(const std::string& name, const Entry& entry, const Part& part) const {
-        const std::string file = part.file->path().string();
-        const Tensor values = part.file->load(name, device_);
-        VILA_CHECK(dtype_name(values.dtype()) == entry.dtype && values.numel() == part.count, file,
-                   ": tensor ", name, ": dtype or shape does not agree");
-        VILA_CHECK(hash_text(hash64(values)) == part.hash, file, ": tensor ", name,
-                   ": its hash does not agree");
-    }
-
-    const Entry& at(const std::string& name) const {
-        const auto found = entries_.find(name);
-        VILA_CHECK(found != entries_.end(), "the checkpoint has no tensor ", name);
-        return found->second;
-    }
-
-    Device& device_;
-    std::map<std::string, std::shared_ptr<SafetensorsFile>> files_;
-    std::map<std::string, Entry> entries_;
 };
 
 }  // namespace
@@ -490,16 +287,6 @@ Checkpoint CheckpointStore::load(int64_t step, Device& device) const {
     Checkpoint checkpoint = load_checkpoint(path_of(step), device, ranks_->rank(), ranks_->ranks());
     VILA_CHECK_EQ(checkpoint.step, step, path_of(step).string(), ": step");
     return checkpoint;
-}
-
-Checkpoint load_checkpoint(const fs::path& path, Device& device, int64_t reader, int64_t readers) {
-    const Json manifest = read_manifest(path / kManifest);
-    const auto files = std::make_shared<CheckpointFiles>(path, manifest, device);
-    files->verify(reader, readers);
-    return {.step = manifest.at("step").get<int64_t>(),
-            .tensor = [files](const std::string& name) { return files->tensor(name); },
-            .read = [files](const TensorPart& part) { files->read(part); },
-            .info = manifest.at("info")};
 }
 
 void check_free_space(const fs::path& directory, int64_t checkpoint_bytes, int64_t copies) {
