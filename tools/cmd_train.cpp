@@ -6,9 +6,7 @@
 #include <algorithm>
 #include <csignal>
 #include <cstdio>
-#include <thread>
 
-#include "data/mixture.h"
 #include "dist/agree.h"
 #include "dist/launcher.h"
 #include "dist/mpi_ranks.h"
@@ -25,6 +23,7 @@
 #include "tools/recipe_tokenizer.h"
 #include "tools/run_directory.h"
 #include "tools/train_loop.h"
+#include "tools/training_data.h"
 
 namespace vila::tools {
 
@@ -33,7 +32,6 @@ namespace fs = std::filesystem;
 namespace {
 
 using Warn = std::function<void(const std::string& line)>;
-using Datasets = std::vector<std::unique_ptr<data::Dataset>>;
 
 struct TrainOptions {
     std::string recipe, out;
@@ -59,16 +57,6 @@ TrainOptions parse_options(Args& args) {
     return options;
 }
 
-Datasets open_sources(const Recipe& recipe) {
-    Datasets datasets;
-    for (const SourceRecipe& source : recipe.data.sources)
-        datasets.push_back(data::open_dataset({.format = source.format,
-                                               .path = source.path,
-                                               .images = source.images,
-                                               .max_images = source.max_images}));
-    return datasets;
-}
-
 // What must be the same when a run goes on, beyond the recipe.
 Json run_facts(const Recipe& recipe, const Datasets& datasets, Stage& stage) {
     Json facts = {{"records", Json::object()}, {"frozen_weights", hash_text(stage.frozen_hash())}};
@@ -85,54 +73,6 @@ void check_facts(const Json& before, const Json& now) {
                    " had ", before.at("records").value(name, int64_t{-1}),
                    " records when the run began and has ", records,
                    "; go on with the same data or choose another --out");
-}
-
-// Threads of the processor that a device leaves to this run.
-int host_threads(const Device& device) {
-    return device.kind() == DeviceKind::Cpu ? static_cast<const CpuDevice&>(device).threads()
-                                            : static_cast<int>(std::thread::hardware_concurrency());
-}
-
-void make_loader(const Recipe& recipe, const Datasets& datasets, Stage& stage,
-                 const dist::Collectives& ranks, int64_t start_step, const Device& device,
-                 Progress* progress, std::optional<data::Loader>& loader) {
-    std::vector<const data::Dataset*> views;
-    std::vector<double> weights;
-    for (size_t i = 0; i < datasets.size(); ++i) {
-        views.push_back(datasets[i].get());
-        weights.push_back(recipe.data.sources[i].weight);
-    }
-    data::LoaderOptions options;
-    options.max_length = recipe.data.max_length;
-    options.image_tokens = stage.image_tokens();
-    options.global_batch = recipe.train.global_batch;
-    options.micro_batch = stage.needs_whole_batch() ? recipe.train.global_batch / ranks.ranks()
-                                                    : recipe.train.micro_batch;
-    options.pack = recipe.data.pack && !stage.needs_whole_batch();
-    options.seed = static_cast<uint64_t>(recipe.train.seed);
-    options.start_step = start_step;
-    options.cost = [&stage](int64_t positions, int64_t images) {
-        return stage.sample_cost(positions, images);
-    };
-    options.rank = ranks.rank();
-    options.ranks = ranks.ranks();
-    options.rank_invariant = recipe.train.rank_invariant;
-    // Half of the cores prepare batches; they wait most of the time.
-    options.threads = std::max(1, host_threads(device) / 2);
-    options.on_bad_sample = [progress](const data::BadSample& bad) {
-        progress->say(str("bad sample ", bad.where, ": ", bad.reason, "; replaced"));
-    };
-    loader.emplace(views, weights, stage.context(), stage.image_loader(), options);
-}
-
-// Samples of one pass over the data: as many as there are records.
-int64_t total_steps(const Recipe& recipe, const Datasets& datasets) {
-    if (recipe.train.steps) return *recipe.train.steps;
-    double records = 0.0;
-    for (const auto& dataset : datasets) records += static_cast<double>(dataset->size());
-    const double steps =
-        *recipe.train.epochs * records / static_cast<double>(recipe.train.global_batch);
-    return std::max<int64_t>(1, static_cast<int64_t>(steps));
 }
 
 // The first rank finds, or makes, what the others then find.
@@ -243,7 +183,7 @@ int train(const Recipe& recipe, const RunDirectory& run, const TrainOptions& opt
     Progress progress("step", schedule.total_steps, step, !first);
     std::optional<data::Loader> loader;
     dist::agree(ranks, [&] {
-        make_loader(recipe, datasets, *stage, ranks, step, device, &progress, loader);
+        make_loader(recipe, datasets, *stage, ranks, step, device, progress, loader);
     });
     TrainLoop loop{.recipe = recipe,
                    .ranks = ranks,
