@@ -85,7 +85,7 @@ __global__ void adamw_kernel(const __grid_constant__ AdamwTensors tensors) {
     for (int64_t i = begin + threadIdx.x; i < end; i += kAdamwThreads) tensor.update(i);
 }
 
-AdamwFactors adamw_factors(const AdamwArgs& args) {
+AdamwFactors adamw_factors(const AdamwUpdate& args) {
     const auto step = static_cast<double>(args.step);
     const double first_correction = 1.0 - std::pow(args.beta1, step);
     const double second_correction = 1.0 - std::pow(args.beta2, step);
@@ -102,11 +102,11 @@ AdamwFactors adamw_factors(const AdamwArgs& args) {
 
 }  // namespace
 
-void adamw_many(const AdamwManyArgs& args) {
+void adamw(const AdamwArgs& args) {
     AdamwTensors tensors = {};
     int64_t blocks = 0;
     for (size_t i = 0; i < args.tensors.size(); ++i) {
-        const AdamwArgs& x = args.tensors[i];
+        const AdamwUpdate& x = args.tensors[i];
         const int64_t count = x.master.numel();
         if (count > 0) {
             const bool own = x.parameter.raw() == x.master.raw();
@@ -126,10 +126,6 @@ void adamw_many(const AdamwManyArgs& args) {
         tensors.count = 0;
         blocks = 0;
     }
-}
-
-void adamw(const AdamwArgs& args) {
-    adamw_many({.tensors = std::span(&args, 1)});
 }
 
 }  // namespace vila::cuda

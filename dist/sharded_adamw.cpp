@@ -18,7 +18,7 @@ Slice meet(const Bucket::Piece& piece, const Slice& slice) {
 }  // namespace
 
 ShardedAdamw::ShardedAdamw(Collectives& collectives, const std::vector<ShardedGroup>& groups,
-                           const AdamwArgs& settings, int64_t stage, int64_t bucket_values,
+                           const AdamwUpdate& settings, int64_t stage, int64_t bucket_values,
                            bool overlap)
     : collectives_(collectives),
       groups_(groups),
@@ -133,6 +133,7 @@ void ShardedAdamw::step(double schedule, double grad_scale) {
 void ShardedAdamw::update(size_t index, const Tensor& gradient, double schedule,
                           double grad_scale) {
     const Shard& shard = shards_[index];
+    std::vector<AdamwUpdate> updates;
     for (const Bucket::Piece& piece : plan_.buckets[index].pieces) {
         const Slice mine = meet(piece, shard.kept);
         if (mine.size() <= 0) continue;
@@ -140,7 +141,7 @@ void ShardedAdamw::update(size_t index, const Tensor& gradient, double schedule,
         const auto kept = [&](const Tensor& tensor) {
             return tensor.slice(0, mine.begin - shard.kept.begin, mine.end - shard.kept.begin);
         };
-        AdamwArgs args = settings_;
+        AdamwUpdate& args = updates.emplace_back(settings_);
         args.gradient = kept(gradient);
         args.master = kept(shard.master);
         args.first_moment = kept(shard.exp_avg);
@@ -151,8 +152,9 @@ void ShardedAdamw::update(size_t index, const Tensor& gradient, double schedule,
         args.weight_decay = member.parameter->decay ? settings_.weight_decay : 0.0;
         args.grad_scale = grad_scale;
         args.step = steps_done_;
-        call(shard.master.device(), "adamw", &Kernels::adamw, args);
     }
+    if (updates.empty()) return;
+    call(shard.master.device(), "adamw", &Kernels::adamw, {.tensors = updates});
 }
 
 void ShardedAdamw::share_weights(size_t index) {

@@ -48,7 +48,7 @@ class ShardedAdamw final : public nn::BlockHook {
     // this object as its block hook. `bucket_values`: 0 means default_bucket_values(); `overlap`:
     // see GradientReducer.
     ShardedAdamw(Collectives& collectives, const std::vector<ShardedGroup>& groups,
-                 const AdamwArgs& settings, int64_t stage, int64_t bucket_values = 0,
+                 const AdamwUpdate& settings, int64_t stage, int64_t bucket_values = 0,
                  bool overlap = true);
     ShardedAdamw(const ShardedAdamw&) = delete;
     ShardedAdamw& operator=(const ShardedAdamw&) = delete;
@@ -99,7 +99,7 @@ class ShardedAdamw final : public nn::BlockHook {
     Collectives& collectives_;
     std::vector<ShardedGroup> groups_;
     std::vector<Member> members_;  // in the order of the plan
-    AdamwArgs settings_;
+    AdamwUpdate settings_;
     bool divided_, blocks_divided_;
     BucketPlan plan_;
     std::map<std::string, size_t> blocks_;  // bucket of each block that comes and goes

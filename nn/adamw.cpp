@@ -37,7 +37,7 @@ void Adamw::step(double lr, double grad_scale) {
     ++steps_done_;
     if (parameters_.empty()) return;
     Device& device = parameters_.front()->variable.device();
-    std::vector<AdamwArgs> updates;
+    std::vector<AdamwUpdate> updates;
     for (size_t i = 0; i < parameters_.size(); ++i) {
         const Parameter& parameter = *parameters_[i];
         const Slot& state = slot(i);
@@ -54,7 +54,7 @@ void Adamw::step(double lr, double grad_scale) {
                            .grad_scale = grad_scale,
                            .step = steps_done_});
     }
-    call(device, "adamw", &Kernels::adamw_many, {.tensors = updates});
+    call(device, "adamw", &Kernels::adamw, {.tensors = updates});
 }
 
 void Adamw::clear_gradients() {

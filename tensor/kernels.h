@@ -239,18 +239,18 @@ struct LinearCrossEntropyArgs {
     Tensor losses, dhidden = {}, dweight = {};
 };
 
-// AdamW (Loshchilov and Hutter 2019), one tensor, any shape. gradient f32, multiplied by grad_scale
-// first; master, first_moment, second_moment f32 are updated in place; parameter (float; may be
-// master itself) receives the rounded master. step counts from 1.
-struct AdamwArgs {
+// AdamW (Loshchilov and Hutter 2019) for one tensor, any shape: gradient f32, multiplied by
+// grad_scale first; master, first_moment, second_moment f32 are updated in place; parameter (float;
+// may be master itself) receives the rounded master. step counts from 1.
+struct AdamwUpdate {
     Tensor gradient, master, first_moment, second_moment, parameter;
     double lr = 0.0, beta1 = 0.9, beta2 = 0.999, eps = 1e-8, weight_decay = 0.0;
     double grad_scale = 1.0;
     int64_t step = 1;
 };
-// The same step for each of many tensors that share no memory: in one launch where there are such.
-struct AdamwManyArgs {
-    std::span<const AdamwArgs> tensors;
+// A step of each of these tensors, which share no memory: in one launch where there are such.
+struct AdamwArgs {
+    std::span<const AdamwUpdate> tensors;
 };
 // result (1) f64 += sum of squares of x (float, any shape), in f64, in a fixed order.
 struct SumSquaresArgs {
@@ -293,7 +293,6 @@ struct Kernels {
     void (*merge_tokens)(const MergeTokensArgs&) = nullptr;
     void (*linear_cross_entropy)(const LinearCrossEntropyArgs&) = nullptr;
     void (*adamw)(const AdamwArgs&) = nullptr;
-    void (*adamw_many)(const AdamwManyArgs&) = nullptr;
     void (*sum_squares)(const SumSquaresArgs&) = nullptr;
 };
 

@@ -150,7 +150,7 @@ TEST_F(CudaDeviceTest, SaysWhatMemoryRanOutIn) {
 
 TEST_F(CudaDeviceTest, UpdatesManyTensorsInOneLaunch) {
     const auto device = make_cuda_device();
-    std::vector<AdamwArgs> updates;
+    std::vector<AdamwUpdate> updates;
     for (int64_t i = 0; i < 40; ++i) {
         const Tensor weights = Tensor::zeros(*device, {i + 1}, DType::F32);
         const Tensor zeros = Tensor::zeros(*device, {i + 1}, DType::F32);
@@ -161,7 +161,7 @@ TEST_F(CudaDeviceTest, UpdatesManyTensorsInOneLaunch) {
                            .parameter = weights});
     }
     const int64_t launches = machine().launches;
-    call(*device, "adamw", &Kernels::adamw_many, {.tensors = updates});
+    call(*device, "adamw", &Kernels::adamw, {.tensors = updates});
     EXPECT_EQ(machine().launches, launches + 1);
 }
 

@@ -39,7 +39,7 @@ class Model {
             const auto count = static_cast<double>(parameter.shape.numel());
             (block_of(parameter.name).empty() ? rest_ : blocks_) += count;
         }
-        AdamwArgs settings;
+        AdamwUpdate settings;
         settings.eps = 1e-8;
         optimizer_.emplace(job, std::vector<ShardedGroup>{{"all", parameters, 0.1}}, settings,
                            layout.stage);

@@ -232,7 +232,7 @@ std::vector<float> trained_weights(const Case& drawn, Collectives& job, DType dt
     for (nn::ParameterTable* table : {&model->vision_table(), &model->projector_table()})
         for (nn::Parameter& parameter : *table) groups[0].parameters.push_back(&parameter);
     for (nn::Parameter& parameter : model->llm_table()) groups[1].parameters.push_back(&parameter);
-    AdamwArgs settings;
+    AdamwUpdate settings;
     settings.beta1 = 0.9;
     settings.beta2 = 0.99;
     settings.eps = 1e-8;

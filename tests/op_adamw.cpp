@@ -22,8 +22,8 @@ struct State {
           second(Tensor::zeros(device, initial.shape, DType::F32)),
           parameter(dtype == DType::F32 ? master : Tensor::empty(device, initial.shape, dtype)) {}
 
-    AdamwArgs args(const Tensor& gradient, int64_t number, double weight_decay,
-                   double grad_scale) const {
+    AdamwUpdate args(const Tensor& gradient, int64_t number, double weight_decay,
+                     double grad_scale) const {
         return {.gradient = gradient,
                 .master = master,
                 .first_moment = first,
@@ -38,8 +38,8 @@ struct State {
                 .step = number};
     }
     void step(const Tensor& gradient, int64_t number, double weight_decay, double grad_scale) {
-        call(master.device(), "adamw", &Kernels::adamw,
-             args(gradient, number, weight_decay, grad_scale));
+        const AdamwUpdate update = args(gradient, number, weight_decay, grad_scale);
+        call(master.device(), "adamw", &Kernels::adamw, {.tensors = std::span(&update, 1)});
     }
 
     Tensor master, first, second, parameter;
@@ -106,7 +106,7 @@ TEST(OpAdamw, UpdatesManyAsItUpdatesEach) {
     for (const int threads : {1, 2, 3}) {
         GuardedDevice device(threads);
         std::vector<State> one_by_one, together;
-        std::vector<AdamwArgs> updates;
+        std::vector<AdamwUpdate> updates;
         for (int64_t i = 0; i < 83; ++i) {
             const int64_t count = i % 7 == 3 ? 0 : i == 50 ? 2049 : i * 5 % 67 + 1;
             const Array initial = {{count}, draw_normal(str("initial", i), count)};
@@ -118,7 +118,7 @@ TEST(OpAdamw, UpdatesManyAsItUpdatesEach) {
             const State& state = together.emplace_back(device, initial, kDTypes[i % 3]);
             updates.push_back(state.args(gradient, 2, decay, 0.5));
         }
-        call(device, "adamw", &Kernels::adamw_many, {.tensors = updates});
+        call(device, "adamw", &Kernels::adamw, {.tensors = updates});
         for (size_t i = 0; i < together.size(); ++i) {
             const State &expected = one_by_one[i], &got = together[i];
             EXPECT_EQ(got.master.to_vector<float>(), expected.master.to_vector<float>()) << i;

@@ -42,7 +42,7 @@ class Trained {
         table_.initialise(*device_, dtype, 5, true);
         std::vector<nn::Parameter*> parameters;
         for (nn::Parameter& parameter : table_) parameters.push_back(&parameter);
-        AdamwArgs settings;
+        AdamwUpdate settings;
         settings.beta1 = 0.9;
         settings.beta2 = 0.99;
         settings.eps = 1e-8;

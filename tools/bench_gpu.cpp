@@ -187,17 +187,16 @@ std::vector<GpuMeasurement> GpuBench::norms() const {
     const Tensor gradient = dy.to(DType::F32), master = x.to(DType::F32).clone();
     const Tensor first = Tensor::zeros(device_, shape, DType::F32);
     const Tensor second = Tensor::zeros(device_, shape, DType::F32);
-    const std::vector<AdamwArgs> update = {{.gradient = gradient,
-                                            .master = master,
-                                            .first_moment = first,
-                                            .second_moment = second,
-                                            .parameter = y,
-                                            .lr = 1e-4}};
+    const std::vector<AdamwUpdate> update = {{.gradient = gradient,
+                                              .master = master,
+                                              .first_moment = first,
+                                              .second_moment = second,
+                                              .parameter = y,
+                                              .lr = 1e-4}};
     // Four words read, three written, and the rounded weight.
     const double bytes = 7.0 * static_cast<double>(master.bytes()) + pass;
-    rows.push_back(by_bytes("adamw", bytes, [&] {
-        call(device_, "adamw", &Kernels::adamw_many, {.tensors = update});
-    }));
+    rows.push_back(by_bytes("adamw", bytes,
+                            [&] { call(device_, "adamw", &Kernels::adamw, {.tensors = update}); }));
     return rows;
 }
 

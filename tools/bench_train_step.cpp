@@ -79,7 +79,7 @@ double rank_invariant_step_seconds(CpuDevice& device, DType dtype, const TrainSt
     model.set_trainable(kAll);
     const auto alone = dist::one_process();
     const nn::AdamwOptions options;
-    AdamwArgs settings;
+    AdamwUpdate settings;
     settings.beta1 = options.beta1;
     settings.beta2 = options.beta2;
     settings.eps = options.eps;

@@ -68,7 +68,6 @@ const Kernels kPlanKernels = {
     .merge_tokens = kNothing,
     .linear_cross_entropy = plan_linear_cross_entropy,
     .adamw = kNothing,
-    .adamw_many = kNothing,
     .sum_squares = kNothing,
 };
 

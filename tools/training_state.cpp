@@ -127,8 +127,8 @@ class ShardedState final : public TrainingState {
         return recipe.stage == "clip" ? std::min<int64_t>(recipe.train.zero, 2) : recipe.train.zero;
     }
 
-    static AdamwArgs settings(const OptimizerRecipe& recipe) {
-        AdamwArgs settings;
+    static AdamwUpdate settings(const OptimizerRecipe& recipe) {
+        AdamwUpdate settings;
         settings.beta1 = recipe.betas[0];
         settings.beta2 = recipe.betas[1];
         settings.eps = recipe.eps;

@@ -20,7 +20,7 @@ struct AdamwFactors {
     float inv_sqrt_second;  // 1 / sqrt(1 - beta2^step)
 };
 
-AdamwFactors adamw_factors(const AdamwArgs& args) {
+AdamwFactors adamw_factors(const AdamwUpdate& args) {
     const auto step = static_cast<double>(args.step);
     const double first_correction = 1.0 - std::pow(args.beta1, step);
     const double second_correction = 1.0 - std::pow(args.beta2, step);
@@ -51,9 +51,7 @@ struct AdamwState {
     }
 };
 
-}  // namespace
-
-void adamw(const AdamwArgs& args) {
+void update_tensor(const AdamwUpdate& args) {
     const AdamwFactors f = adamw_factors(args);
     const float* gradient = args.gradient.data<float>();
     const AdamwState state = {args.master.data<float>(), args.first_moment.data<float>(),
@@ -77,8 +75,10 @@ void adamw(const AdamwArgs& args) {
     });
 }
 
-void adamw_many(const AdamwManyArgs& args) {
-    for (const AdamwArgs& tensor : args.tensors) adamw(tensor);
+}  // namespace
+
+void adamw(const AdamwArgs& args) {
+    for (const AdamwUpdate& tensor : args.tensors) update_tensor(tensor);
 }
 
 }  // namespace vila::cpu_kernels

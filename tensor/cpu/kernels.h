@@ -7,7 +7,6 @@
 namespace vila::cpu_kernels {
 
 void adamw(const AdamwArgs& args);
-void adamw_many(const AdamwManyArgs& args);
 void add(const BinaryArgs& args);
 void argmax(const ArgmaxArgs& args);
 void attention_forward(const AttentionForwardArgs& args);

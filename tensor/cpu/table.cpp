@@ -40,7 +40,6 @@ const Kernels& table() {
         .merge_tokens = merge_tokens,
         .linear_cross_entropy = linear_cross_entropy,
         .adamw = adamw,
-        .adamw_many = adamw_many,
         .sum_squares = sum_squares,
     };
     return kTable;
