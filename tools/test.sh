@@ -186,7 +186,7 @@ aarch64_tier() {
         skip "aarch64" "the cross compiler or qemu-user-static is not installed"
         return
     fi
-    build build-aarch64 "tools/vila tests/test_tensor tests/test_models" -Db_pch=false --cross-file tests/aarch64.ini || { fail "aarch64 build"; return; }
+    build build-aarch64 "tests/test_tensor tests/test_models tests/test_dist" -Db_pch=false --cross-file tests/aarch64.ini || { fail "aarch64 build"; return; }
     for program in test_tensor test_models; do
         run_googletest "aarch64 $program" \
             qemu-aarch64-static -L /usr/aarch64-linux-gnu "build-aarch64/tests/$program"
