@@ -7,6 +7,7 @@
 #   exit killed crashed launcher                                             die
 #   slow                                                                     must go on
 set -u
+[ $# -ge 2 ] || { echo "usage: $0 BINARY LIBRARY [CLASS...]"; exit 2; }
 binary=$(realpath "$1")
 library=$(realpath "$2")
 classes=("${@:3}")
