@@ -20,7 +20,7 @@ link=$(ninja -t commands tests/test_cuda_emulated | tail -n 1 | sed 's/ -o tests
 compile() {  # stem
     local object=$objects/meson-generated_.._$1_emulated.cpp.o command
     command=$(ninja -t commands "$object" | tail -n 1)
-    eval "${command/ -I/ -I$work -I}" -O1 -o "$work/$1.o" -MF "$work/$1.d"
+    eval "${command/ -I/ -I$work -I}" -O1 -w -o "$work/$1.o" -MF "$work/$1.d"
 }
 
 tried=0 seen=0

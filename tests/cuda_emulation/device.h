@@ -35,7 +35,8 @@ Machine& machine();
 // Whether something wrote before or behind a block of device memory, freed or alive.
 bool device_memory_damaged();
 
-// In which order the launches of a stream run their threads.
+// In which order the launches of a stream run their threads; at random, warp by warp, each as far
+// as it can before the next one.
 void set_thread_order(cudaStream_t stream, ThreadOrder order, uint64_t seed = 1);
 ThreadOrder thread_order(cudaStream_t stream);
 // A new number for each launch of a stream that runs in random order.

@@ -1,6 +1,6 @@
 // The scheduler behind a launch: blocks one after another; in a block, threads take turns in the
-// chosen order, each until it waits or ends. After a round, whoever can be served is: a barrier
-// when all threads of the block wait at it, a warp operation when all lanes of its mask do.
+// chosen order, each until it waits or ends. Then whoever can be served is: a warp operation when
+// all lanes of its mask wait at it, a barrier when all threads of the block do.
 
 #include <algorithm>
 #include <cstring>
@@ -50,6 +50,19 @@ std::vector<int64_t> turns(int64_t count, ThreadOrder order, std::mt19937_64& ra
     return sequence;
 }
 
+// The threads of a block in the chosen order, as the groups that go as far as they can: all at
+// once, so that every warp gets everywhere together; or at random warp by warp, so that one is at
+// the next barrier before another has moved.
+std::vector<std::vector<int64_t>> groups(int64_t threads, ThreadOrder order,
+                                         std::mt19937_64& random) {
+    const std::vector<int64_t> sequence = turns(threads, order, random);
+    if (order != ThreadOrder::Random) return {sequence};
+    std::vector<std::vector<int64_t>> warps(static_cast<size_t>((threads + 31) / 32));
+    for (const int64_t t : sequence) warps[static_cast<size_t>(t / 32)].push_back(t);
+    std::shuffle(warps.begin(), warps.end(), random);
+    return warps;
+}
+
 uint3 coordinates(int64_t index, const dim3& extent) {
     const auto i = static_cast<uint64_t>(index);
     return {static_cast<unsigned int>(i % extent.x),
@@ -96,26 +109,18 @@ class Block {
             fibers().push_back(std::make_unique<Fiber>(fibers().size()));
     }
 
-    void run(const uint3& block, const std::vector<int64_t>& order) {
+    // Each group of threads goes as far as it can before the next one.
+    void run(const uint3& block, const std::vector<std::vector<int64_t>>& groups) {
         start(block);
-        size_t ended = 0;
-        while (ended < threads_.size()) {
+        ended_ = 0;
+        while (ended_ < threads_.size()) {
             bool moved = false;
-            for (const int64_t t : order) {
-                if (threads_[t].wait != Wait::Nothing) continue;
-                moved = true;
-                running_thread = &threads_[t];
-                threadIdx = threads_[t].index;
-                if (fibers()[t]->run()) {
-                    if (!threads_[t].copies.empty())
-                        break_rule("a thread ends before its asynchronous copies");
-                    threads_[t].wait = Wait::End;
-                    ++ended;
+            for (const std::vector<int64_t>& group : groups)
+                while (advance(group)) {
+                    moved = true;
+                    serve_warps(group);
                 }
-            }
-            running_thread = nullptr;
-            serve_warps();
-            serve_barrier(ended);
+            serve_barrier();
             VILA_CHECK(broken_rule().empty(), "emulated kernel: ", broken_rule());
             VILA_CHECK(moved, "emulated block ", block.x, ",", block.y, ",", block.z,
                        " is stuck: ", stuck());
@@ -140,17 +145,35 @@ class Block {
         }
     }
 
-    void serve_barrier(size_t ended) {
+    // Lets each thread of a group that may run do so until it waits; false when there was none.
+    bool advance(const std::vector<int64_t>& group) {
+        bool moved = false;
+        for (const int64_t t : group) {
+            if (threads_[t].wait != Wait::Nothing) continue;
+            moved = true;
+            running_thread = &threads_[t];
+            threadIdx = threads_[t].index;
+            if (!fibers()[t]->run()) continue;
+            if (!threads_[t].copies.empty())
+                break_rule("a thread ends before its asynchronous copies");
+            threads_[t].wait = Wait::End;
+            ++ended_;
+        }
+        running_thread = nullptr;
+        return moved;
+    }
+
+    void serve_barrier() {
         for (const ThreadState& thread : threads_)
             if (thread.wait != Wait::Barrier || !same_place(thread, threads_[0])) return;
-        VILA_ASSERT(ended == 0);
+        VILA_ASSERT(ended_ == 0);
         for (ThreadState& thread : threads_) thread.wait = Wait::Nothing;
     }
 
-    void serve_warps() {
-        for (size_t first = 0; first < threads_.size(); first += 32)
-            for (size_t t = first; t < std::min(first + 32, threads_.size()); ++t)
-                if (is_warp_wait(threads_[t].wait)) serve_mask(first, threads_[t]);
+    void serve_warps(const std::vector<int64_t>& group) {
+        for (const int64_t t : group)
+            if (is_warp_wait(threads_[t].wait))
+                serve_mask(static_cast<size_t>(t) / 32 * 32, threads_[t]);
     }
 
     static bool is_warp_wait(Wait wait) {
@@ -225,6 +248,7 @@ class Block {
     const cudaLaunchConfig_t& config_;
     const std::function<void()>& body_;
     std::vector<ThreadState> threads_;
+    size_t ended_ = 0;
 };
 
 }  // namespace
@@ -259,7 +283,7 @@ void run_grid(const cudaLaunchConfig_t& config, const std::function<void()>& bod
     const auto blocks = static_cast<int64_t>(uint64_t{grid.x} * grid.y * grid.z);
     Block runner(config, body);
     for (const int64_t b : turns(blocks, order, random))
-        runner.run(coordinates(b, grid), turns(static_cast<int64_t>(threads), order, random));
+        runner.run(coordinates(b, grid), groups(static_cast<int64_t>(threads), order, random));
 }
 
 }  // namespace vila::emulation
