@@ -36,8 +36,12 @@ while IFS='|' read -r what stems file tests change; do
     eval "${link/ -Wl,/ $work/*.o -Wl,}" -o "$work/test"
     tried=$((tried + 1))
     for filter in "$tests" '*'; do
-        timeout 900 "$work/test" --gtest_fail_fast --gtest_filter="$filter" >"$work/log" 2>&1 && continue
+        code=0
+        timeout 900 "$work/test" --gtest_fail_fast --gtest_filter="$filter" >"$work/log" 2>&1 || code=$?
+        [ $code -ne 0 ] || continue
         by=$(grep -oE '^\[  FAILED  \] [A-Za-z/_.0-9]+' "$work/log" | head -n 1 | cut -c14-)
+        # What ends the program names no failure: the test that ran then.
+        [ $code -lt 128 ] || by="ended by signal $((code - 128)) in $(grep -F '[ RUN ' "$work/log" | tail -n 1 | cut -c14-)"
         [ -n "$by" ] || { echo "FAILED: no test names '$what'"; tail -n 5 "$work/log"; exit 1; }
         seen=$((seen + 1))
         echo "seen      $what ($by)"
