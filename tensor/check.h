@@ -14,14 +14,19 @@
 #include <sstream>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 
 namespace vila {
 
-// A mistake in what we were given: a file, an option, a shape. `main` prints what() as one line
-// and exits 1.
+// `text` with every control character written as an escape ("\n", "\x1b"): names that come out of
+// a file can neither break a message into lines nor speak to the terminal.
+std::string one_line(std::string_view text);
+
+// A mistake in what we were given: a file, an option, a shape. `main` prints what(), which is one
+// line whatever the parts held, and exits 1.
 class Error : public std::runtime_error {
   public:
-    using std::runtime_error::runtime_error;
+    explicit Error(std::string_view text) : std::runtime_error(one_line(text)) {}
 };
 
 // A mistake in how the program was called: `main` exits 2 instead of 1.

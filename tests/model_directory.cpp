@@ -129,6 +129,16 @@ TEST_F(ModelDirectoryTest, ReadsShards) {
     wrong["model.norm.weight"] = "../a-2.safetensors";
     write_index(wrong);
     EXPECT_NE(refusal().find("is not a plain file name"), std::string::npos) << refusal();
+    wrong["model.norm.weight"] = std::string("a-2.safetensors\0", 16);
+    write_index(wrong);
+    EXPECT_NE(refusal().find(R"("a-2.safetensors\u0000" is not a plain file name)"),
+              std::string::npos)
+        << refusal();
+    wrong = map;
+    wrong["two\nlines"] = "a-2.safetensors";
+    write_index(wrong);
+    EXPECT_NE(refusal().find(R"(tensor two\nlines is not in a-2.safetensors)"), std::string::npos)
+        << refusal();
     wrong = map;
     wrong[first[0].first] = "a-2.safetensors";
     write_index(wrong);

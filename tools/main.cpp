@@ -52,7 +52,7 @@ void print_usage(std::FILE* out) {
 }
 
 int fail(const std::string& command, const char* message, int code) {
-    std::fprintf(stderr, "vila %s: %s\n", command.c_str(), message);
+    std::fprintf(stderr, "vila %s: %s\n", command.c_str(), one_line(message).c_str());
     if (code == kExitUsage)
         std::fprintf(stderr, "'vila %s --help' lists its arguments\n", command.c_str());
     return code;
