@@ -2,10 +2,9 @@
 // nothing is packed, every row of k and v is read once, in memory order, while all query heads of
 // the item use it. One item is a range of key heads of one sequence.
 //
-// Rows of bf16 are converted sixteen at a time into the first cache level, once for the group.
-//
-// Sixteen dot products (as many as there are lanes) are reduced together: adding and transposing
-// sixteen sums takes 45 instructions, sixteen separate reductions 128.
+// Where several queries read a head, tiles of four queries by a few keys convert every key once and
+// do enough arithmetic to hide memory behind it, if they ask for it early. One query alone takes as
+// many keys as there are lanes.
 
 #include "tensor/cpu/attention.h"
 #include "tensor/cpu/dispatch.h"
@@ -17,32 +16,28 @@ namespace {
 
 // Keys between two updates of the running softmax: their scores stay in the first cache level.
 constexpr int64_t kKeyRows = 128;
+// Keys whose scores are computed at a time, and those whose values are added at a time: rows of one
+// head often lie a multiple of 4 KiB apart, where the first cache level holds twelve.
+constexpr int64_t kScoreRows = 16, kValueRows = 8;
+// How many queries of a head share a tile.
+constexpr int kTileRows = 4;
 
 // Scratch of one worker. Rows are ordered by key head, then query, then head of the group.
 struct Workspace {
     Tile q, scores, out;
-    Tile block;  // a few converted rows of k or v
     float *largest, *total, *factor;
 
     Workspace(ScratchCursor& cursor, int64_t rows, int64_t D)
         : q(cursor.take_tile(rows, D)),
           scores(cursor.take_tile(rows, kKeyRows)),
           out(cursor.take_tile(rows, D)),
-          block(cursor.take_tile(16, D)),
           largest(cursor.take(rows)),
           total(cursor.take(rows)),
           factor(cursor.take(rows)) {}
 };
 
-// Rows of one key head, floats or not.
-template <typename T>
-struct Rows {
-    const T* data;
-    int64_t step;
-    const T* row(int64_t i) const { return data + i * step; }
-};
-
-// sums[i] reduced to lane i of the result.
+// sums[i] reduced to lane i of the result. For 16 lanes that takes 45 instructions; 16 separate
+// reductions take 128.
 template <int kLanes, int kBlock = kLanes / 2>
 VILA_ALWAYS_INLINE Vec<kLanes> sum_each(Vec<kLanes> (&sums)[kLanes]) {
     if constexpr (kBlock == 0) {
@@ -57,63 +52,170 @@ VILA_ALWAYS_INLINE Vec<kLanes> sum_each(Vec<kLanes> (&sums)[kLanes]) {
     }
 }
 
-// scores[i] = q . row i of k, for `count` rows, at most kLanes.
-template <int kLanes, typename T>
-VILA_ALWAYS_INLINE void score_keys(const float* q, Rows<T> k, int64_t count, int64_t D,
-                                   float* scores) {
-    const int64_t whole = D / kLanes * kLanes;
-    if (count == kLanes) {
-        Vec<kLanes> sums[kLanes] = {};
-        for (int64_t d = 0; d < whole; d += kLanes) {
-            const Vec<kLanes> part = load<kLanes>(q + d);
+// Asks for `count` rows that will be read a little later.
+template <typename T>
+VILA_ALWAYS_INLINE void prefetch_rows(const T* row, int64_t step, int64_t count, int64_t D) {
+    constexpr int64_t kLine = 64 / sizeof(T);
+    for (int64_t i = 0; i < count; ++i, row += step)
+        for (int64_t d = 0; d < D; d += kLine) __builtin_prefetch(row + d);
+}
+
+// scores[row][key] = row of q . row of k, for kLanes / kRows keys; so every sum ends in a lane. Of
+// these keys only `count` exist; the others repeat the last.
+template <int kLanes, int kRows, typename T>
+VILA_ALWAYS_INLINE void score_tile(Tile q, const T* k, int64_t k_step, int64_t count, int64_t D,
+                                   Tile scores) {
+    constexpr int kKeys = kLanes / kRows;
+    const T* key_row[kKeys];
 #pragma GCC unroll 16
-            for (int i = 0; i < kLanes; ++i) sums[i] += part * load<kLanes>(k.row(i) + d);
-        }
-        store<kLanes>(scores, sum_each<kLanes>(sums));
-    } else {
-        for (int64_t i = 0; i < count; ++i) {
-            Vec<kLanes> sum{};
-            for (int64_t d = 0; d < whole; d += kLanes)
-                sum += load<kLanes>(q + d) * load<kLanes>(k.row(i) + d);
-            scores[i] = sum_lanes<kLanes>(sum);
+    for (int key = 0; key < kKeys; ++key)
+        key_row[key] = k + std::min<int64_t>(key, count - 1) * k_step;
+    Vec<kLanes> sums[kLanes] = {};
+    const int64_t whole = D / kLanes * kLanes;
+    for (int64_t d = 0; d < whole; d += kLanes) {
+        Vec<kLanes> rows[kRows];
+#pragma GCC unroll 4
+        for (int row = 0; row < kRows; ++row) rows[row] = load<kLanes>(q.row(row) + d);
+#pragma GCC unroll 16
+        for (int key = 0; key < kKeys; ++key) {
+            const Vec<kLanes> keys = load<kLanes>(key_row[key] + d);
+#pragma GCC unroll 4
+            for (int row = 0; row < kRows; ++row) sums[row * kKeys + key] += rows[row] * keys;
         }
     }
-    for (int64_t i = 0; i < count && whole < D; ++i)
-        for (int64_t d = whole; d < D; ++d) scores[i] += q[d] * static_cast<float>(k.row(i)[d]);
+    float each[kLanes];
+    store<kLanes>(each, sum_each<kLanes>(sums));
+    for (int i = 0; i < kLanes && whole < D; ++i)
+        for (int64_t d = whole; d < D; ++d)
+            each[i] += q.row(i / kKeys)[d] * static_cast<float>(key_row[i % kKeys][d]);
+#pragma GCC unroll 4
+    for (int row = 0; row < kRows; ++row)
+        std::memcpy(scores.row(row), each + row * kKeys, sizeof(float) * kKeys);
 }
 
-// out = factor * out + sum of p[i] * row i of v, for `count` rows.
-template <int kLanes, typename T>
-VILA_ALWAYS_INLINE void add_values(const float* p, Rows<T> v, int64_t count, int64_t D,
-                                   float factor, float* out) {
+// The same for `count` keys, at most kScoreRows.
+template <int kLanes, int kRows, typename T>
+VILA_ALWAYS_INLINE void score_keys(Tile q, const T* k, int64_t k_step, int64_t count, int64_t D,
+                                   Tile scores) {
+    constexpr int kKeys = kLanes / kRows;
+    for (int64_t key = 0; key < count; key += kKeys)
+        score_tile<kLanes, kRows>(q, k + key * k_step, k_step, count - key, D,
+                                  Tile{scores.data + key, scores.step});
+}
+
+// What the values of some keys are weighted with and added to, for a few rows of one head.
+struct WeightedSum {
+    const float* p;  // of the first row and key
+    int64_t p_step;
+    const float* factor;  // of what was summed before; none for 1
+    float* out;
+    int64_t out_step;
+};
+
+// out = factor * out + sum of p[key] * value of the key, for columns [d, d + kVecs * kLanes).
+template <int kLanes, int kRows, int kVecs, typename T>
+VILA_ALWAYS_INLINE void add_columns(const WeightedSum& sum, const T* v, int64_t v_step,
+                                    int64_t keys, int64_t d) {
+    Vec<kLanes> sums[kRows][kVecs];
+#pragma GCC unroll 4
+    for (int row = 0; row < kRows; ++row) {
+        const Vec<kLanes> factor =
+            broadcast<kLanes>(sum.factor != nullptr ? sum.factor[row] : 1.0F);
+#pragma GCC unroll 8
+        for (int i = 0; i < kVecs; ++i)
+            sums[row][i] = factor * load<kLanes>(sum.out + row * sum.out_step + d + i * kLanes);
+    }
+    for (int64_t key = 0; key < keys; ++key) {
+        Vec<kLanes> values[kVecs];
+#pragma GCC unroll 8
+        for (int i = 0; i < kVecs; ++i) values[i] = load<kLanes>(v + key * v_step + d + i * kLanes);
+#pragma GCC unroll 4
+        for (int row = 0; row < kRows; ++row) {
+            const Vec<kLanes> p = broadcast<kLanes>(sum.p[row * sum.p_step + key]);
+#pragma GCC unroll 8
+            for (int i = 0; i < kVecs; ++i) sums[row][i] += p * values[i];
+        }
+    }
+#pragma GCC unroll 4
+    for (int row = 0; row < kRows; ++row)
+#pragma GCC unroll 8
+        for (int i = 0; i < kVecs; ++i)
+            store<kLanes>(sum.out + row * sum.out_step + d + i * kLanes, sums[row][i]);
+}
+
+// The same for all D columns. A tile of sums fills half of the registers.
+template <int kLanes, int kRows, typename T>
+VILA_ALWAYS_INLINE void add_values(const WeightedSum& sum, const T* v, int64_t v_step, int64_t keys,
+                                   int64_t D) {
+    constexpr int kVecs = (kLanes == 16 ? 16 : 8) / (kRows == 1 ? 2 : kRows);
     int64_t d = 0;
-    for (; d + kLanes <= D; d += kLanes) {
-        Vec<kLanes> sum = load<kLanes>(out + d) * broadcast<kLanes>(factor);
-        for (int64_t i = 0; i < count; ++i)
-            sum += broadcast<kLanes>(p[i]) * load<kLanes>(v.row(i) + d);
-        store<kLanes>(out + d, sum);
-    }
-    for (; d < D; ++d) {
-        float sum = out[d] * factor;
-        for (int64_t i = 0; i < count; ++i) sum += p[i] * static_cast<float>(v.row(i)[d]);
-        out[d] = sum;
-    }
+    for (; d + kVecs * kLanes <= D; d += kVecs * kLanes)
+        add_columns<kLanes, kRows, kVecs>(sum, v, v_step, keys, d);
+    for (; d + kLanes <= D; d += kLanes) add_columns<kLanes, kRows, 1>(sum, v, v_step, keys, d);
+    for (; d < D; ++d)
+        for (int row = 0; row < kRows; ++row) {
+            float& out = sum.out[row * sum.out_step + d];
+            if (sum.factor != nullptr) out *= sum.factor[row];
+            for (int64_t key = 0; key < keys; ++key)
+                out += sum.p[row * sum.p_step + key] * static_cast<float>(v[key * v_step + d]);
+        }
 }
 
-// Calls body(rows) with rows of k or v: as they are, or converted into the block if several queries
-// will read them.
-template <int kLanes, typename T, typename Body>
-VILA_ALWAYS_INLINE void with_rows(Rows<T> rows, int64_t count, int64_t D, int64_t readers,
-                                  Tile block, const Body& body) {
-    if constexpr (!std::is_same_v<T, float>) {
-        if (readers > 1) {
-            for (int64_t i = 0; i < count; ++i)
-                pack_row<kLanes>(rows.row(i), D, 1.0F, block.row(i));
-            return body(Rows<float>{block.data, block.step});
+// The key heads and queries of one item.
+template <typename T>
+struct Item {
+    const Workspace& space;
+    int64_t D, key_head_begin, rows, rows_per_head;
+
+    // Calls body(key, count, row of k or v at this key and head, first row of the head) for blocks
+    // of at most kBlock keys and every head, and asks for the block behind where that pays.
+    template <int64_t kBlock, typename Body>
+    VILA_ALWAYS_INLINE void for_each_block(const HeadRows<T>& from, int64_t first, int64_t keys,
+                                           const Body& body) const {
+        for (int64_t key = 0; key < keys; key += kBlock) {
+            const T* head = from(first + key, key_head_begin);
+            for (int64_t row = 0; row < rows; row += rows_per_head, head += from.head_step) {
+                if (rows_per_head >= kTileRows)
+                    prefetch_rows(head + kBlock * from.row_step, from.row_step, kBlock, D);
+                body(key, std::min(kBlock, keys - key), head, row);
+            }
         }
     }
-    body(rows);
-}
+
+    // scores of `keys` keys from row `first` of k, for all rows.
+    template <int kLanes>
+    VILA_ALWAYS_INLINE void score(const HeadRows<T>& k, int64_t first, int64_t keys) const {
+        const Tile& q = space.q;
+        const Tile& scores = space.scores;
+        for_each_block<kScoreRows>(
+            k, first, keys, [&](int64_t key, int64_t count, const T* head, int64_t row) {
+                const int64_t end = row + rows_per_head;
+                for (; row + kTileRows <= end; row += kTileRows)
+                    score_keys<kLanes, kTileRows>(Tile{q.row(row), q.step}, head, k.row_step, count,
+                                                  D, Tile{scores.row(row) + key, scores.step});
+                for (; row < end; ++row)
+                    score_keys<kLanes, 1>(Tile{q.row(row), q.step}, head, k.row_step, count, D,
+                                          Tile{scores.row(row) + key, scores.step});
+            });
+    }
+
+    // out = factor * out + scores . values, for all rows.
+    template <int kLanes>
+    VILA_ALWAYS_INLINE void add(const HeadRows<T>& v, int64_t first, int64_t keys) const {
+        for_each_block<kValueRows>(
+            v, first, keys, [&](int64_t key, int64_t count, const T* head, int64_t row) {
+                const int64_t end = row + rows_per_head;
+                const auto sum = [&] {
+                    return WeightedSum{space.scores.row(row) + key, space.scores.step,
+                                       key == 0 ? space.factor + row : nullptr, space.out.row(row),
+                                       space.out.step};
+                };
+                for (; row + kTileRows <= end; row += kTileRows)
+                    add_values<kLanes, kTileRows>(sum(), head, v.row_step, count, D);
+                for (; row < end; ++row) add_values<kLanes, 1>(sum(), head, v.row_step, count, D);
+            });
+    }
+};
 
 template <typename T, int kLanes>
 VILA_ALWAYS_INLINE void decode_item(const AttentionForwardArgs& args, int64_t b,
@@ -136,39 +238,16 @@ VILA_ALWAYS_INLINE void decode_item(const AttentionForwardArgs& args, int64_t b,
         space.largest[r] = kMinusInfinity;
         space.total[r] = 0.0F;
     }
+    const Item<T> item{space, D, key_head_begin, rows, rows_per_head};
     const int64_t key_end = sequence.visible(sequence.queries() - 1, args.causal);
     for (int64_t key = 0; key < key_end; key += kKeyRows) {
         const int64_t keys = std::min(kKeyRows, key_end - key), first = sequence.key_begin + key;
-        for (int64_t j = 0; j < keys; j += kLanes) {
-            const int64_t count = std::min<int64_t>(kLanes, keys - j);
-            for (int64_t first_row = 0; first_row < rows; first_row += rows_per_head) {
-                const int64_t key_head = key_head_begin + first_row / rows_per_head;
-                with_rows<kLanes>(Rows<T>{k(first + j, key_head), k.row_step}, count, D,
-                                  rows_per_head, space.block, [&](auto keys_block) {
-                                      for (int64_t r = first_row; r < first_row + rows_per_head;
-                                           ++r)
-                                          score_keys<kLanes>(space.q.row(r), keys_block, count, D,
-                                                             space.scores.row(r) + j);
-                                  });
-            }
-        }
+        item.template score<kLanes>(k, first, keys);
         for (int64_t r = 0; r < rows; ++r)
             space.factor[r] = softmax_row<kLanes>(
                 space.scores.row(r), std::min(sequence.visible(query(r), args.causal) - key, keys),
                 round_to_lanes<kLanes>(keys), space.largest[r], space.total[r]);
-        for (int64_t j = 0; j < keys; j += kLanes) {
-            const int64_t count = std::min<int64_t>(kLanes, keys - j);
-            for (int64_t first_row = 0; first_row < rows; first_row += rows_per_head) {
-                const int64_t key_head = key_head_begin + first_row / rows_per_head;
-                with_rows<kLanes>(
-                    Rows<T>{v(first + j, key_head), v.row_step}, count, D, rows_per_head,
-                    space.block, [&](auto values_block) {
-                        for (int64_t r = first_row; r < first_row + rows_per_head; ++r)
-                            add_values<kLanes>(space.scores.row(r) + j, values_block, count, D,
-                                               j == 0 ? space.factor[r] : 1.0F, space.out.row(r));
-                    });
-            }
-        }
+        item.template add<kLanes>(v, first, keys);
     }
     float* log_sum_exp = args.log_sum_exp.data<float>();
     for (int64_t r = 0; r < rows; ++r) {
