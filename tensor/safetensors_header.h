@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "tensor/json_scanner.h"
 #include "tensor/shape.h"
 
 namespace vila {
@@ -41,8 +42,5 @@ void check_tensor_name(std::string_view name);
 
 // Bits of one element, 0 for an unknown type.
 int64_t safetensors_dtype_bits(std::string_view dtype);
-
-// `text` as a JSON string with its quotes.
-std::string json_quoted(std::string_view text);
 
 }  // namespace vila

@@ -2,24 +2,17 @@
 
 #include <algorithm>
 #include <iomanip>
-#include <map>
 #include <set>
 
-#include "tensor/check.h"
+#include "tensor/pickle_stack.h"
 #include "tensor/safetensors_header.h"
 
 namespace vila {
 
 namespace {
 
-// What a global of the pickle stands for here.
-enum class Global { OrderedDict, RebuildTensor, RebuildParameter, Size, Storage, DTypeName };
+using namespace pickle;
 
-struct GlobalName {
-    std::string_view module, name;
-    Global global;
-    std::string_view dtype = {};
-};
 constexpr GlobalName kGlobals[] = {
     {"collections", "OrderedDict", Global::OrderedDict},
     {"torch._utils", "_rebuild_tensor_v2", Global::RebuildTensor},
@@ -42,43 +35,29 @@ constexpr GlobalName kGlobals[] = {
     {"torch", "int64", Global::DTypeName},
 };
 
-// A file of ten thousand tensors needs about 250,000.
-constexpr size_t kMaxValues = 2'000'000;
 constexpr size_t kMaxShown = 80;  // characters of a foreign name in a message
-
-enum class Kind { None, Bool, Int, Float, Text, Tuple, List, Dict, Global, Storage, Tensor };
-
-const char* kind_text(Kind kind) {
-    constexpr const char* kNames[] = {"None",     "a bool",    "an integer", "a float",
-                                      "text",     "a tuple",   "a list",     "a dictionary",
-                                      "a global", "a storage", "a tensor"};
-    return kNames[static_cast<int>(kind)];
-}
-
-// A value; those it contains are named by their places in the interpreter's list.
-struct Value {
-    Kind kind = Kind::None;
-    int64_t number = 0;  // Int, Bool; Storage: its elements; Tensor: its place in the list of them
-    std::string text = {};               // Text; Storage: its key
-    std::vector<size_t> items = {};      // Tuple, List; Dict: keys and values in turn
-    const GlobalName* global = nullptr;  // Global; Storage and Tensor: of their elements
-    bool is_ordered = false;             // Dict: an OrderedDict
-};
 
 class Interpreter {
   public:
     explicit Interpreter(std::string_view bytes) : bytes_(bytes) {}
 
     std::vector<PickledTensor> run() {
-        while (!stopped_) step(static_cast<unsigned char>(take(1)[0]));
+        while (!stopped_) {
+            const size_t at = at_;
+            try {
+                step(static_cast<unsigned char>(take(1)[0]));
+            } catch (const Error& error) {
+                throw Error(str(error.what(), ", at byte ", at));
+            }
+        }
         VILA_CHECK(at_ == bytes_.size(), "bytes follow its end");
-        VILA_CHECK(stack_.size() == 1 && marks_.empty(), "it does not end with one value");
-        return entries(values_[stack_[0]]);
+        VILA_CHECK(stack_.depth() == 1 && !stack_.has_marks(), "it does not end with one value");
+        return entries(stack_.value(stack_.pop()));
     }
 
   private:
     std::string_view take(size_t count) {
-        VILA_CHECK(count <= bytes_.size() - at_, "it is cut short at byte ", at_);
+        VILA_CHECK(count <= bytes_.size() - at_, "it is cut short");
         at_ += count;
         return bytes_.substr(at_ - count, count);
     }
@@ -96,75 +75,10 @@ class Interpreter {
         return text;
     }
 
-    void push(Value value) {
-        VILA_CHECK(values_.size() < kMaxValues, "it makes more than ", kMaxValues, " values");
-        values_.push_back(std::move(value));
-        stack_.push_back(values_.size() - 1);
-    }
-    void push_int(int64_t number) { push({.kind = Kind::Int, .number = number}); }
-    size_t pop() {
-        const size_t floor = marks_.empty() ? 0 : marks_.back();
-        VILA_CHECK(stack_.size() > floor, "it takes a value where there is none, at byte ", at_);
-        const size_t top = stack_.back();
-        stack_.pop_back();
-        return top;
-    }
-    const Value& top() {
-        const size_t index = pop();
-        stack_.push_back(index);
-        return values_[index];
-    }
-    // Everything above the last mark.
-    std::vector<size_t> pop_to_mark() {
-        VILA_CHECK(!marks_.empty(), "it goes back to a mark where there is none, at byte ", at_);
-        std::vector<size_t> items(stack_.begin() + static_cast<int64_t>(marks_.back()),
-                                  stack_.end());
-        stack_.resize(marks_.back());
-        marks_.pop_back();
-        return items;
-    }
-    Value& container(Kind kind) {
-        const size_t index = pop();
-        stack_.push_back(index);
-        VILA_CHECK(values_[index].kind == kind, "it adds to ", kind_text(values_[index].kind),
-                   " as to ", kind_text(kind));
-        return values_[index];
-    }
-    void push_tuple(size_t count) {
-        std::vector<size_t> items(count);
-        for (size_t i = count; i-- > 0;) items[i] = pop();
-        push({.kind = Kind::Tuple, .items = std::move(items)});
-    }
-    void remember(uint64_t key) {
-        top();
-        memo_[key] = stack_.back();
-    }
-    void recall(uint64_t key) {
-        const auto found = memo_.find(key);
-        VILA_CHECK(found != memo_.end(), "it recalls value ", key, ", which it never stored");
-        stack_.push_back(found->second);
-    }
-
-    const Value& item(const Value& tuple, size_t index, Kind kind, const char* what) const {
-        const Value& value = values_[tuple.items[index]];
-        VILA_CHECK(value.kind == kind, what, ": expected ", kind_text(kind), ", got ",
-                   kind_text(value.kind));
-        return value;
-    }
-    Shape numbers(const Value& tuple, const char* what) const {
-        VILA_CHECK(tuple.items.size() <= Shape::kMaxRank, what, " has more than ", Shape::kMaxRank,
-                   " axes");
-        Shape result;
-        for (size_t i = 0; i < tuple.items.size(); ++i) {
-            result.push_back(item(tuple, i, Kind::Int, what).number);
-            VILA_CHECK(result[-1] >= 0, what, " holds the negative number ", result[-1]);
-        }
-        return result;
-    }
-
     void step(unsigned char opcode);
+    void push_int(int64_t number) { stack_.push({.kind = Kind::Int, .number = number}); }
     void push_text(uint64_t length) {
-        push({.kind = Kind::Text, .text = std::string(take(length))});
+        stack_.push({.kind = Kind::Text, .text = std::string(take(length))});
     }
     void push_long(size_t count) {
         VILA_CHECK(count <= 8, "an integer of ", count, " bytes: expected at most 8");
@@ -184,57 +98,54 @@ class Interpreter {
     std::string_view bytes_;
     size_t at_ = 0;
     bool stopped_ = false;
-    std::vector<Value> values_;
+    PickleStack stack_;
     std::vector<PickledTensor> tensors_;
-    std::vector<size_t> stack_, marks_;
-    std::map<uint64_t, size_t> memo_;
 };
 
 void Interpreter::step(unsigned char opcode) {
     switch (opcode) {
         case 0x80: {  // PROTO
             const uint64_t version = little_endian(1);
-            VILA_CHECK(version == 2 && at_ == 2, "protocol ", version, " at byte ", at_ - 2,
-                       ": expected 2 at the start");
+            VILA_CHECK(version == 2 && at_ == 2, "protocol ", version, ": expected 2 at the start");
             return;
         }
         case '.':  // STOP
             stopped_ = true;
             return;
         case '(':  // MARK
-            marks_.push_back(stack_.size());
+            stack_.mark();
             return;
         case '}':  // EMPTY_DICT
-            return push({.kind = Kind::Dict});
+            return stack_.push({.kind = Kind::Dict});
         case ']':  // EMPTY_LIST
-            return push({.kind = Kind::List});
+            return stack_.push({.kind = Kind::List});
         case ')':  // EMPTY_TUPLE
-            return push({.kind = Kind::Tuple});
+            return stack_.push({.kind = Kind::Tuple});
         case 't': {  // TUPLE
-            std::vector<size_t> items = pop_to_mark();
-            return push({.kind = Kind::Tuple, .items = std::move(items)});
+            std::vector<size_t> items = stack_.pop_to_mark();
+            return stack_.push({.kind = Kind::Tuple, .items = std::move(items)});
         }
         case 0x85:  // TUPLE1
-            return push_tuple(1);
+            return stack_.push_tuple(1);
         case 0x86:  // TUPLE2
-            return push_tuple(2);
+            return stack_.push_tuple(2);
         case 0x87:  // TUPLE3
-            return push_tuple(3);
+            return stack_.push_tuple(3);
         case 's': {  // SETITEM
-            const size_t value = pop();
-            const size_t key = pop();
+            const size_t value = stack_.pop();
+            const size_t key = stack_.pop();
             return add_items({key, value});
         }
         case 'u':  // SETITEMS
-            return add_items(pop_to_mark());
+            return add_items(stack_.pop_to_mark());
         case 'a': {  // APPEND
-            const size_t value = pop();
-            container(Kind::List).items.push_back(value);
+            const size_t value = stack_.pop();
+            stack_.container(Kind::List).items.push_back(value);
             return;
         }
         case 'e': {  // APPENDS
-            const std::vector<size_t> items = pop_to_mark();
-            std::vector<size_t>& list = container(Kind::List).items;
+            const std::vector<size_t> items = stack_.pop_to_mark();
+            std::vector<size_t>& list = stack_.container(Kind::List).items;
             list.insert(list.end(), items.begin(), items.end());
             return;
         }
@@ -252,21 +163,21 @@ void Interpreter::step(unsigned char opcode) {
             return push_long(little_endian(1));
         case 'G':  // BINFLOAT: nothing here is made of floats
             take(8);
-            return push({.kind = Kind::Float});
+            return stack_.push({.kind = Kind::Float});
         case 'N':  // NONE
-            return push({});
+            return stack_.push({});
         case 0x88:  // NEWTRUE
-            return push({.kind = Kind::Bool, .number = 1});
+            return stack_.push({.kind = Kind::Bool, .number = 1});
         case 0x89:  // NEWFALSE
-            return push({.kind = Kind::Bool});
+            return stack_.push({.kind = Kind::Bool});
         case 'q':  // BINPUT
-            return remember(little_endian(1));
+            return stack_.remember(little_endian(1));
         case 'r':  // LONG_BINPUT
-            return remember(little_endian(4));
+            return stack_.remember(little_endian(4));
         case 'h':  // BINGET
-            return recall(little_endian(1));
+            return stack_.recall(little_endian(1));
         case 'j':  // LONG_BINGET
-            return recall(little_endian(4));
+            return stack_.recall(little_endian(4));
         case 'c':  // GLOBAL
             return push_global();
         case 'Q':  // BINPERSID
@@ -274,15 +185,14 @@ void Interpreter::step(unsigned char opcode) {
         case 'R':  // REDUCE
             return call();
         case 'b': {  // BUILD: attributes of a state dictionary, which say nothing about tensors
-            pop();
-            VILA_CHECK(container(Kind::Dict).is_ordered,
+            stack_.pop();
+            VILA_CHECK(stack_.container(Kind::Dict).is_ordered,
                        "it sets attributes of a plain dictionary");
             return;
         }
         default:
             throw Error(str("operation 0x", std::hex, std::setw(2), std::setfill('0'),
-                            static_cast<int>(opcode), std::dec, " at byte ", at_ - 1,
-                            " is none of those that describe tensors"));
+                            static_cast<int>(opcode), " is none of those that describe tensors"));
     }
 }
 
@@ -293,7 +203,8 @@ void Interpreter::push_global() {
     for (const GlobalName& known : kGlobals) {
         const bool is_module = known.module == module ||
                                (known.global == Global::Storage && module == "torch.storage");
-        if (is_module && known.name == name) return push({.kind = Kind::Global, .global = &known});
+        if (is_module && known.name == name)
+            return stack_.push({.kind = Kind::Global, .global = &known});
     }
     throw Error(str("global ", json_quoted(module.substr(0, kMaxShown)), " ",
                     json_quoted(name.substr(0, kMaxShown)),
@@ -301,43 +212,44 @@ void Interpreter::push_global() {
 }
 
 void Interpreter::push_storage() {
-    const Value& id = values_[pop()];
+    const Value& id = stack_.value(stack_.pop());
     VILA_CHECK(id.kind == Kind::Tuple && id.items.size() == 5,
                "a storage is described by a tuple of five");
-    VILA_CHECK(item(id, 0, Kind::Text, "storage").text == "storage", "a storage of another kind");
-    const GlobalName* global = item(id, 1, Kind::Global, "class of a storage").global;
+    VILA_CHECK(stack_.item(id, 0, Kind::Text, "storage").text == "storage",
+               "a storage of another kind");
+    const GlobalName* global = stack_.item(id, 1, Kind::Global, "class of a storage").global;
     VILA_CHECK(global->global == Global::Storage, "a storage of class ", global->name);
     Value storage = {.kind = Kind::Storage, .global = global};
-    storage.text = item(id, 2, Kind::Text, "key of a storage").text;
-    item(id, 3, Kind::Text, "place of a storage");
-    storage.number = item(id, 4, Kind::Int, "elements of a storage").number;
+    storage.text = stack_.item(id, 2, Kind::Text, "key of a storage").text;
+    stack_.item(id, 3, Kind::Text, "place of a storage");
+    storage.number = stack_.item(id, 4, Kind::Int, "elements of a storage").number;
     VILA_CHECK(storage.number >= 0, "a storage of ", storage.number, " elements");
-    push(std::move(storage));
+    stack_.push(std::move(storage));
 }
 
 void Interpreter::call() {
-    const size_t arguments_index = pop();
-    const size_t function_index = pop();
-    const Value& arguments = values_[arguments_index];
-    const Value& function = values_[function_index];
+    const size_t arguments_index = stack_.pop();
+    const size_t function_index = stack_.pop();
+    const Value& arguments = stack_.value(arguments_index);
+    const Value& function = stack_.value(function_index);
     VILA_CHECK(function.kind == Kind::Global && arguments.kind == Kind::Tuple, "it calls ",
                kind_text(function.kind));
     const size_t count = arguments.items.size();
     switch (function.global->global) {
         case Global::OrderedDict:
             VILA_CHECK(count == 0, "an OrderedDict made of arguments");
-            return push({.kind = Kind::Dict, .is_ordered = true});
+            return stack_.push({.kind = Kind::Dict, .is_ordered = true});
         case Global::Size:
             VILA_CHECK(count == 1, "a torch.Size of ", count, " arguments");
-            item(arguments, 0, Kind::Tuple, "torch.Size");
-            stack_.push_back(arguments.items[0]);
+            stack_.item(arguments, 0, Kind::Tuple, "torch.Size");
+            stack_.push_again(arguments.items[0]);
             return;
         case Global::RebuildTensor:
             return push_tensor(arguments);
         case Global::RebuildParameter:
             VILA_CHECK(count == 3, "a parameter of ", count, " arguments");
-            item(arguments, 0, Kind::Tensor, "parameter");
-            stack_.push_back(arguments.items[0]);
+            stack_.item(arguments, 0, Kind::Tensor, "parameter");
+            stack_.push_again(arguments.items[0]);
             return;
         case Global::Storage:
         case Global::DTypeName:
@@ -348,23 +260,25 @@ void Interpreter::call() {
 
 void Interpreter::add_items(const std::vector<size_t>& items) {
     VILA_CHECK(items.size() % 2 == 0, "a key without a value");
-    Value& dict = container(Kind::Dict);
+    Value& dict = stack_.container(Kind::Dict);
     dict.items.insert(dict.items.end(), items.begin(), items.end());
 }
 
 void Interpreter::push_tensor(const Value& arguments) {
     const size_t count = arguments.items.size();
     VILA_CHECK(count == 6 || count == 7, "a tensor of ", count, " arguments");
-    const Value& storage = item(arguments, 0, Kind::Storage, "storage of a tensor");
+    const Value& storage = stack_.item(arguments, 0, Kind::Storage, "storage of a tensor");
     PickledTensor tensor;
     tensor.storage = storage.text;
     tensor.dtype = storage.global->dtype;
     tensor.storage_numel = storage.number;
-    tensor.offset = item(arguments, 1, Kind::Int, "offset of a tensor").number;
-    tensor.shape = numbers(item(arguments, 2, Kind::Tuple, "shape of a tensor"), "shape");
-    tensor.strides = numbers(item(arguments, 3, Kind::Tuple, "strides of a tensor"), "strides");
+    tensor.offset = stack_.item(arguments, 1, Kind::Int, "offset of a tensor").number;
+    tensor.shape =
+        stack_.numbers(stack_.item(arguments, 2, Kind::Tuple, "shape of a tensor"), "shape");
+    tensor.strides =
+        stack_.numbers(stack_.item(arguments, 3, Kind::Tuple, "strides of a tensor"), "strides");
     tensors_.push_back(std::move(tensor));
-    push({.kind = Kind::Tensor, .number = static_cast<int64_t>(tensors_.size()) - 1});
+    stack_.push({.kind = Kind::Tensor, .number = static_cast<int64_t>(tensors_.size()) - 1});
 }
 
 // Whether every element lies in the storage, and there are not more of them than it has.
@@ -397,9 +311,9 @@ std::vector<PickledTensor> Interpreter::entries(const Value& dict) const {
     std::vector<PickledTensor> tensors;
     std::set<std::string> names;
     for (size_t i = 0; i < dict.items.size(); i += 2) {
-        const std::string& name = item(dict, i, Kind::Text, "key of the dictionary").text;
+        const std::string& name = stack_.item(dict, i, Kind::Text, "key of the dictionary").text;
         check_tensor_name(name);
-        const Value& value = values_[dict.items[i + 1]];
+        const Value& value = stack_.value(dict.items[i + 1]);
         VILA_CHECK(value.kind == Kind::Tensor, "entry ", json_quoted(name), " is ",
                    kind_text(value.kind), ": expected a tensor");
         VILA_CHECK(names.insert(name).second, "tensor ", json_quoted(name), " twice");

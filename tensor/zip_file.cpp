@@ -4,7 +4,7 @@
 #include <array>
 
 #include "tensor/check.h"
-#include "tensor/safetensors_header.h"
+#include "tensor/json_scanner.h"
 
 namespace vila {
 

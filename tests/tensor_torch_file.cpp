@@ -312,7 +312,7 @@ TEST_F(TorchFileTest, RefusesEveryOtherOperation) {
             << opcode << ": " << message;
     }
     // FRAME, STACK_GLOBAL, OBJ, INST, EXT1, NEWOBJ and friends by number.
-    expect_pickle_refused(pickle("\x93"), "operation 0x93 at byte 2");
+    expect_pickle_refused(pickle("\x93"), "operation 0x93 is none of those that describe tensors, at byte 2");
 }
 
 TEST_F(TorchFileTest, RefusesEveryOtherGlobal) {
@@ -343,7 +343,7 @@ TEST_F(TorchFileTest, RefusesEveryOtherGlobal) {
 TEST_F(TorchFileTest, RefusesPicklesThatAreNotStateDictionaries) {
     expect_pickle_refused("", "cut short");
     expect_pickle_refused("\x80\x03}.", "protocol 3");
-    expect_pickle_refused("}\x80\x02.", "protocol 2 at byte 1");
+    expect_pickle_refused("}\x80\x02.", "protocol 2: expected 2 at the start, at byte 1");
     expect_pickle_refused(pickle("}") + "x", "bytes follow its end");
     expect_pickle_refused(pickle(""), "does not end with one value");
     expect_pickle_refused(pickle("}}"), "does not end with one value");
