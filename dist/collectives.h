@@ -7,14 +7,12 @@
 // error of the caller, which implementations report where they can see it (threads do, MPI cannot).
 // A Collectives object belongs to one thread at a time.
 //
-// Tensors may be in the host's memory or in a GPU's. Those of a GPU are moved where they are, by a
+// What is moved may be in the host's memory or in a GPU's. That of a GPU is moved where it is, by a
 // GpuLink, in the order of the GPU's kernels: the host waits for none of it. Implementations
-// without a link refuse them. Small things (counts, votes, texts) are the host's.
+// without a link refuse it. Small things (counts, votes, texts) are the host's.
 //
-// An implementation moves bytes and nothing else. What is added is added here, on the rank that
-// keeps the sum, in the order of the ranks: so the same job gives the same bits over threads and
-// over MPI, whatever algorithm the transport picks, and bf16 is rounded once however many ranks
-// add. Bytes and seconds are counted here too.
+// An implementation moves bytes and nothing else. Bytes and seconds are counted here; tensors, and
+// what is added, are the business of tensor_collectives.h.
 
 #include <cstdint>
 #include <functional>
@@ -24,7 +22,7 @@
 #include <string>
 #include <vector>
 
-#include "tensor/tensor.h"
+#include "tensor/device.h"
 
 namespace vila::dist {
 
@@ -141,24 +139,6 @@ class Collectives {
 
 // A job of one rank.
 std::unique_ptr<Collectives> one_process();
-
-// --- tensors: contiguous, all of a call on one device ---
-
-// input (ranks * n values), output (n values): output is the sum over the ranks of their slice
-// rank() of input. Sums are taken in f32, or in f64 where input is f64, and rounded once to the
-// dtype of output: f32, or that of input. What travels is input as it is. With `accumulate` the
-// sum goes on from what output holds: ((output + slice of rank 0) + slice of rank 1) + ...
-void reduce_scatter(Collectives& collectives, const Tensor& input, const Tensor& output,
-                    bool accumulate = false);
-// The same with `accumulate`, in the background: see Collectives::begin_all_to_all(). `parts` (of
-// the shape and dtype of input) is room for what the others send.
-void begin_reduce_scatter(Collectives& collectives, const Tensor& input, const Tensor& parts,
-                          const Tensor& output);
-// input (n values), output (ranks * n values), of one dtype: slice r of output is rank r's input.
-void all_gather(Collectives& collectives, const Tensor& input, const Tensor& output);
-// data (any number of values): becomes the sum over the ranks; the same bits on every rank.
-void all_reduce(Collectives& collectives, const Tensor& data);
-void broadcast(Collectives& collectives, const Tensor& data, int64_t root = 0);
 
 // --- small things: counts, norms, votes, texts ---
 

@@ -7,6 +7,7 @@
 #include <type_traits>
 #include <vector>
 
+#include "dist/tensor_collectives.h"
 #include "tensor/check.h"
 #include "tensor/cpu/cpu_device.h"
 #include "tensor/cpu/parallel.h"

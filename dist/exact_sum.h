@@ -9,6 +9,7 @@
 #include <span>
 
 #include "dist/collectives.h"
+#include "tensor/tensor.h"
 
 namespace vila::dist {
 

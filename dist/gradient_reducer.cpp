@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "dist/tensor_collectives.h"
 #include "tensor/check.h"
 
 namespace vila::dist {

@@ -1,7 +1,7 @@
 // What every implementation of Collectives must do: a process alone, threads, MPI when this program
 // is started by mpirun, NCCL with tensors on emulated GPUs. tools/test.sh does all of it.
 
-#include "dist/collectives.h"
+#include "dist/tensor_collectives.h"
 
 #include <gtest/gtest.h>
 

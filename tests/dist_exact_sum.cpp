@@ -9,6 +9,7 @@
 #include <random>
 
 #include "tensor/cpu/cpu_device.h"
+#include "tensor/tensor.h"
 #include "tests/dist_job.h"
 
 namespace vila::dist {

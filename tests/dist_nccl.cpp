@@ -17,6 +17,7 @@
 #include "autograd/ops.h"
 #include "cuda/cuda_device.h"
 #include "dist/gradient_reducer.h"
+#include "dist/tensor_collectives.h"
 #include "dist/thread_ranks.h"
 #include "tensor/cpu/cpu_device.h"
 #include "tensor/random.h"

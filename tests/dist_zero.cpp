@@ -9,6 +9,7 @@
 #include <random>
 
 #include "dist/sharded_adamw.h"
+#include "dist/tensor_collectives.h"
 #include "models/vila.h"
 #include "tensor/env.h"
 #include "tests/dist_job.h"

@@ -1,6 +1,7 @@
 #include "tools/contrastive_stage.h"
 
 #include "autograd/variable.h"
+#include "dist/tensor_collectives.h"
 #include "tools/flops.h"
 #include "tools/image_source.h"
 
