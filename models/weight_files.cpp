@@ -27,8 +27,8 @@ constexpr Candidate kCandidates[] = {
 // A shard's name comes from a file: it must not lead anywhere else.
 void check_plain_name(const std::string& name, const fs::path& index) {
     const bool plain = !name.empty() && name != "." && name != ".." &&
-                       name.find('/') == std::string::npos && name.find('\\') == std::string::npos &&
-                       name == one_line(name);
+                       name.find('/') == std::string::npos &&
+                       name.find('\\') == std::string::npos && name == one_line(name);
     VILA_CHECK(plain, index.string(), ": shard name ", json_quoted(name),
                " is not a plain file name");
 }

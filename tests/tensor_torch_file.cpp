@@ -312,7 +312,8 @@ TEST_F(TorchFileTest, RefusesEveryOtherOperation) {
             << opcode << ": " << message;
     }
     // FRAME, STACK_GLOBAL, OBJ, INST, EXT1, NEWOBJ and friends by number.
-    expect_pickle_refused(pickle("\x93"), "operation 0x93 is none of those that describe tensors, at byte 2");
+    expect_pickle_refused(pickle("\x93"),
+                          "operation 0x93 is none of those that describe tensors, at byte 2");
 }
 
 TEST_F(TorchFileTest, RefusesEveryOtherGlobal) {
