@@ -62,6 +62,8 @@ class GpuLink {
     virtual void broadcast(void* data, int64_t bytes, int64_t root) = 0;
     virtual void all_gather(const void* in, void* out, int64_t bytes) = 0;
     virtual void all_to_all(const void* in, void* out, int64_t bytes) = 0;
+    // As Collectives::broken().
+    virtual std::string broken() = 0;
 };
 
 class Collectives {
@@ -106,6 +108,10 @@ class Collectives {
     // its own: `gpu` goes on with something else. What they use must stay until finish().
     void begin_all_to_all(Device& gpu, const void* in, void* out, int64_t bytes,
                           const std::function<void(Device& line)>& then);
+
+    // What has broken behind transfers that therefore never end, in words; empty: nothing. Any
+    // thread may ask.
+    virtual std::string broken() { return {}; }
 
     const Traffic& traffic() const { return traffic_; }
     // Nobody is told at first. The observer must outlive its use.

@@ -15,6 +15,7 @@ namespace {
 // which brought ncclSend() and ncclRecv().
 constexpr int kLeastVersion = 2700;
 constexpr int kSuccess = 0;
+constexpr int kInProgress = 7;
 constexpr int kBytes = 1;  // ncclUint8
 struct UniqueId {
     char bytes[128];
@@ -33,6 +34,7 @@ class Library {
         load(init_rank, "ncclCommInitRank");
         load(destroy, "ncclCommDestroy");
         load(abort, "ncclCommAbort");
+        load(async_error, "ncclCommGetAsyncError");
         load(error_string, "ncclGetErrorString");
         load(broadcast, "ncclBroadcast");
         load(all_gather, "ncclAllGather");
@@ -59,6 +61,7 @@ class Library {
     int (*init_rank)(Communicator*, int, UniqueId, int) = nullptr;
     int (*destroy)(Communicator) = nullptr;
     int (*abort)(Communicator) = nullptr;
+    int (*async_error)(Communicator, int*) = nullptr;
     const char* (*error_string)(int) = nullptr;
     int (*broadcast)(const void*, void*, size_t, int, int, Communicator, Stream) = nullptr;
     int (*all_gather)(const void*, void*, size_t, int, Communicator, Stream) = nullptr;
@@ -142,6 +145,14 @@ class NcclLink final : public GpuLink {
         library_->check(library_->group_end(), "ncclGroupEnd");
     }
 
+    std::string broken() override {
+        int error = kSuccess;
+        const int asked = library_->async_error(communicator_, &error);
+        if (asked != kSuccess) error = asked;
+        if (error == kSuccess || error == kInProgress) return {};
+        return str("[nccl] ", library_->error_string(error));
+    }
+
   private:
     std::unique_ptr<Device> device_;
     void* stream_;
@@ -159,6 +170,7 @@ class NcclRanks final : public Collectives {
     int64_t rank() const override { return bootstrap_.rank(); }
     int64_t ranks() const override { return bootstrap_.ranks(); }
     std::string name() const override { return "nccl"; }
+    std::string broken() override { return link_.broken(); }
 
   private:
     GpuLink* gpu_link() override { return &link_; }

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cmath>
 #include <csignal>
 #include <cstdio>
 #include <cstring>
@@ -147,6 +148,11 @@ fs::path Watchdog::file_of(int64_t rank) const {
     return folder_ / str("rank-", rank);
 }
 
+void Watchdog::attend(Collectives* ranks) {
+    const std::lock_guard lock(mutex_);
+    attended_ = ranks;
+}
+
 void Watchdog::phase(const char* name, int64_t step, double limit) {
     const std::lock_guard lock(mutex_);
     set_text(place_.phase, name);
@@ -175,7 +181,9 @@ void Watchdog::watch() {
     while (!ends_) {
         write_place();
         const std::chrono::duration<double> taken = Clock::now() - since_;
-        if (limit_ > 0.0 && taken.count() > limit_ + patience) give_up();
+        if (limit_ > 0.0 && taken.count() > limit_ + patience) give_up(slow());
+        const std::string broken = attended_ != nullptr ? attended_->broken() : "";
+        if (!broken.empty()) give_up(str(broken, " (", describe(place_), ")"));
         changed_.wait_for(lock, kBeat, [this] { return ends_; });
     }
 }
@@ -201,12 +209,15 @@ std::vector<RankPlace> Watchdog::read_places() const {
     return places;
 }
 
-void Watchdog::give_up() {
-    std::fprintf(
-        stderr, "vila: rank %d: no progress in phase '%s' of step %d for %.0f s: %s\n",
-        static_cast<int>(rank_), place_.phase.data(), static_cast<int>(place_.step), limit_,
-        descriptor_ < 0 ? str("another rank has not come; this one: ", describe(place_)).c_str()
-                        : describe_hang(read_places(), now_nanoseconds()).c_str());
+std::string Watchdog::slow() const {
+    return str("no progress in phase '", place_.phase.data(), "' of step ", place_.step, " for ",
+               std::lround(limit_), " s: ",
+               descriptor_ < 0 ? "another rank has not come; this one: " + describe(place_)
+                               : describe_hang(read_places(), now_nanoseconds()));
+}
+
+void Watchdog::give_up(const std::string& why) const {
+    std::fprintf(stderr, "vila: rank %d: %s\n", static_cast<int>(rank_), why.c_str());
     std::fflush(stderr);
     ::_exit(kWatchdogExit);
 }

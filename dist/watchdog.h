@@ -8,7 +8,8 @@
 // ranks wrote last, print one line, and end the process with kWatchdogExit; the launcher then ends
 // the others. A rank that no longer writes is stopped or dead; one that is not in a collective
 // holds up the rest; one that is in another collective than most has left their way. Of collectives
-// it learns as their observer.
+// it learns as their observer. Transfers of GPUs can also break under a host that waits for nothing
+// else: it asks for that as often as it writes.
 
 #include <array>
 #include <atomic>
@@ -51,6 +52,8 @@ class Watchdog final : public CollectiveObserver {
     Watchdog(const Watchdog&) = delete;
     Watchdog& operator=(const Watchdog&) = delete;
 
+    // Asks `ranks`, from now on, whether they are broken; nullptr: nobody, as at first.
+    void attend(Collectives* ranks);
     // A phase of the run begins; it may take `limit` seconds.
     void phase(const char* name, int64_t step, double limit);
     void enter(const char* collective, int64_t bytes) override;
@@ -61,7 +64,8 @@ class Watchdog final : public CollectiveObserver {
     void watch();
     void write_place();
     std::vector<RankPlace> read_places() const;
-    [[noreturn]] void give_up();
+    std::string slow() const;
+    [[noreturn]] void give_up(const std::string& why) const;
     std::filesystem::path file_of(int64_t rank) const;
 
     std::filesystem::path folder_;
@@ -70,6 +74,7 @@ class Watchdog final : public CollectiveObserver {
     std::mutex mutex_;  // of what follows
     std::condition_variable changed_;
     RankPlace place_;
+    Collectives* attended_ = nullptr;
     Clock::time_point since_;
     double limit_ = 0.0;
     bool ends_ = false;

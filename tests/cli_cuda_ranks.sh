@@ -90,6 +90,8 @@ check "the line says what to do" grep -q "name its file with VILA_NCCL, or use -
 check "one line" [ "$(grep -c 'vila train:' output)" -eq 1 ]
 export VILA_NCCL=$tests/fake_nccl.so
 VILA_FAKE_NCCL_VERSION=2604 expect 1 "NCCL 2604: expected 2700 or later" 2 cuda lm.toml --out refused
+VILA_FAKE_NCCL_BREAK=9 expect 75 "rank 1: [nccl] remote process exited or there was a network error (step " \
+    2 cuda lm.toml --out broken
 VILA_EMULATED_GPUS=2 expect 1 "this machine has GPUs 0 to 1; each of the 3 ranks on this machine takes a GPU of its own" \
     3 cuda lm.toml --out refused
 check "the rank is named" grep -q "rank 2: --device cuda:2" output

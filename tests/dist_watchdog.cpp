@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <cstring>
 
 #include "tests/dist_job.h"
@@ -25,6 +26,27 @@ RankPlace place(int64_t collectives, bool inside, const char* collective = "all_
     std::strcpy(place.collective.data(), collective);
     return place;
 }
+
+// A job of one whose transfers break.
+class BrokenRanks final : public Collectives {
+  public:
+    std::atomic<bool> breaks = false;
+    std::atomic<int64_t> asked = 0;
+
+    int64_t rank() const override { return 0; }
+    int64_t ranks() const override { return 1; }
+    std::string name() const override { return "broken"; }
+    std::string broken() override {
+        ++asked;
+        return breaks ? "the cable is out" : "";
+    }
+
+  private:
+    void do_barrier() override {}
+    void do_broadcast(void*, int64_t, int64_t) override {}
+    void do_all_gather(const void*, void*, int64_t) override {}
+    void do_all_to_all(const void*, void*, int64_t) override {}
+};
 
 TEST(Watchdog, NamesTheRankThatDoesNotRun) {
     std::vector<RankPlace> places = {place(9, true), place(8, false), place(9, true)};
@@ -98,6 +120,34 @@ TEST(WatchdogDeathTest, APhaseThatTakesTooLongEndsTheProcess) {
         testing::ExitedWithCode(kWatchdogExit),
         "rank 1: no progress in phase 'start' .* another rank has not come; this one: .* in "
         "collective 1 .all_gather of 8 bytes");
+}
+
+TEST(WatchdogDeathTest, ABrokenTransferEndsTheProcess) {
+    if (process_job().ranks() > 1) GTEST_SKIP() << "forks, which MPI does not like";
+    GTEST_FLAG_SET(death_test_style, "threadsafe");
+    EXPECT_EXIT(
+        {
+            BrokenRanks ranks;
+            Watchdog watchdog(1, 2);
+            watchdog.attend(&ranks);
+            watchdog.phase("update", 4, 0.0);
+            watchdog.enter("all_to_all", 8);
+            ranks.breaks = true;
+            std::this_thread::sleep_for(std::chrono::seconds(20));
+        },
+        testing::ExitedWithCode(kWatchdogExit),
+        "vila: rank 1: the cable is out .step 4, update, in collective 1 .all_to_all of 8 bytes");
+}
+
+TEST(Watchdog, AsksNobodyThatItNoLongerAttends) {
+    BrokenRanks ranks;
+    Watchdog watchdog(0, 1);
+    watchdog.attend(&ranks);
+    watchdog.attend(nullptr);
+    ranks.breaks = true;
+    const int64_t asked = ranks.asked;
+    std::this_thread::sleep_for(std::chrono::milliseconds(1200));
+    EXPECT_EQ(ranks.asked, asked);
 }
 
 TEST(Watchdog, PhasesThatMoveOnAreLeftAlone) {

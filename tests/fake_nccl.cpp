@@ -3,7 +3,8 @@
 // machine. It looks closer than the real one: calls in which ranks disagree are an error on all of
 // them. Transfers run in the order of their stream where the GPU is emulated
 // (tests/cuda_emulation/stream.h), else at once. VILA_FAKE_NCCL_FAIL=N lets the N-th transfer of
-// rank 0 be a remote error; VILA_FAKE_NCCL_VERSION sets the version it claims.
+// rank 0 be a remote error; with VILA_FAKE_NCCL_BREAK=N it never ends, and the other ranks are told
+// when they ask. VILA_FAKE_NCCL_VERSION sets the version it claims.
 
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -36,7 +37,7 @@ struct Call {
 struct Shared {
     std::atomic<int> ranks;           // that have come
     std::atomic<int> waiting, round;  // of a barrier
-    std::atomic<bool> aborted;
+    std::atomic<bool> aborted, broken;
     Call calls[kMostRanks];
     unsigned char areas[kMostRanks][kAreaBytes];
 };
@@ -77,10 +78,19 @@ bool wait(const Communicator& communicator) {
 
 // All ranks say what they do; whether they do the same.
 int announce(Communicator& communicator, const Call& call) {
-    const char* fails = std::getenv("VILA_FAKE_NCCL_FAIL");
-    if (fails != nullptr && communicator.rank == 0 && ++communicator.transfers == std::atol(fails))
-        return kRemoteError;
     Shared& shared = *communicator.shared;
+    ++communicator.transfers;
+    const auto is_meant = [&](const char* setting) {
+        const char* number = std::getenv(setting);
+        return number != nullptr && communicator.rank == 0 &&
+               communicator.transfers == std::atol(number);
+    };
+    if (is_meant("VILA_FAKE_NCCL_FAIL")) return kRemoteError;
+    if (is_meant("VILA_FAKE_NCCL_BREAK")) {
+        shared.broken = true;
+        while (!shared.aborted) ::usleep(1000);
+        return kRemoteError;
+    }
     shared.calls[communicator.rank] = call;
     if (!wait(communicator)) return kRemoteError;
     bool same = true;
@@ -187,6 +197,12 @@ int ncclCommDestroy(Communicator* communicator) {
 int ncclCommAbort(Communicator* communicator) {
     communicator->shared->aborted = true;
     return ncclCommDestroy(communicator);
+}
+
+int ncclCommGetAsyncError(Communicator* communicator, int* error) {
+    const bool told = communicator->rank != 0 || communicator->ranks == 1;
+    *error = told && communicator->shared->broken ? kRemoteError : kSuccess;
+    return kSuccess;
 }
 
 int ncclBroadcast(const void* in, void* out, size_t bytes, int, int root,

@@ -225,18 +225,24 @@ std::string program_hash() {
 // Seconds in which all ranks must have read the recipe and come together.
 constexpr double kStartLimit = 600.0;
 
-// For as long as it lives, `observer` is told of the collectives.
+// For as long as it lives, the watchdog, if there is one, attends to the collectives.
 class Observed {
   public:
-    Observed(dist::Collectives& ranks, dist::CollectiveObserver* observer) : ranks_(ranks) {
-        ranks_.set_observer(observer);
+    Observed(dist::Collectives& ranks, dist::Watchdog* watchdog)
+        : ranks_(ranks), watchdog_(watchdog) {
+        ranks_.set_observer(watchdog_);
+        if (watchdog_ != nullptr) watchdog_->attend(&ranks_);
     }
-    ~Observed() { ranks_.set_observer(nullptr); }
+    ~Observed() {
+        ranks_.set_observer(nullptr);
+        if (watchdog_ != nullptr) watchdog_->attend(nullptr);
+    }
     Observed(const Observed&) = delete;
     Observed& operator=(const Observed&) = delete;
 
   private:
     dist::Collectives& ranks_;
+    dist::Watchdog* watchdog_;
 };
 
 int train_as_rank(const TrainOptions& options, dist::Collectives& bootstrap,
@@ -248,7 +254,7 @@ int train_as_rank(const TrainOptions& options, dist::Collectives& bootstrap,
         watchdog->phase("start", 0, kStartLimit);
     }
     dist::Watchdog* const watch = watchdog ? &*watchdog : nullptr;
-    std::optional<Observed> observed(std::in_place, bootstrap, watch);
+    std::optional<Observed> starting(std::in_place, bootstrap, watch);
     if (several) dist::check_same(bootstrap, "program (hash of its file)", program_hash());
     Recipe recipe;
     std::unique_ptr<Device> device;
@@ -270,8 +276,8 @@ int train_as_rank(const TrainOptions& options, dist::Collectives& bootstrap,
     const std::unique_ptr<dist::Collectives> by_gpu =
         connect_devices(bootstrap, options.common, *device);
     dist::Collectives& ranks = by_gpu ? *by_gpu : bootstrap;
-    observed.reset();  // one call is told once
-    observed.emplace(ranks, watch);
+    starting.reset();  // one call is told once
+    const Observed observed(ranks, watch);
     if (!dist::any_of(ranks, first && run->finished())) {
         const int code = train(recipe, *run, options, ranks, watch, *device, stop);
         if (code != 0) return code;
