@@ -77,10 +77,23 @@ void Collectives::all_to_all(const void* in, void* out, int64_t bytes) {
         [&] { counted("all_to_all", bytes, ranks() - 1, [&] { do_all_to_all(in, out, bytes); }); });
 }
 
+void Collectives::begin(std::function<void()> work) {
+    began_ = std::async(std::launch::async,
+                        [before = std::move(began_), work = std::move(work)]() mutable {
+                            if (before.valid()) before.get();
+                            work();
+                        });
+}
+
+void Collectives::begin_all_gather(const void* in, void* out, int64_t bytes) {
+    begin([this, in, out, bytes] {
+        counted("all_gather", bytes, ranks() - 1, [&] { do_all_gather(in, out, bytes); });
+    });
+}
+
 void Collectives::begin_all_to_all(const void* in, void* out, int64_t bytes,
                                    std::function<void()> then) {
-    finish();
-    began_ = std::async(std::launch::async, [this, in, out, bytes, then = std::move(then)] {
+    begin([this, in, out, bytes, then = std::move(then)] {
         counted("all_to_all", bytes, ranks() - 1, [&] { do_all_to_all(in, out, bytes); });
         then();
     });
@@ -104,16 +117,20 @@ GpuLink& Collectives::link_of(const Device& gpu) {
 }
 
 template <typename Move>
+void Collectives::line_up(const char* what, Device& gpu, int64_t bytes, int64_t blocks,
+                          const Move& move) {
+    GpuLink& link = link_of(gpu);
+    counted(what, bytes, blocks, [&] {
+        if (bytes == 0) return;
+        link.device().order_after(gpu);
+        move(link);
+    });
+}
+
+template <typename Move>
 void Collectives::on_gpu(const char* what, Device& gpu, int64_t bytes, int64_t blocks,
                          const Move& move) {
-    GpuLink& link = link_of(gpu);
-    exposed([&] {
-        counted(what, bytes, blocks, [&] {
-            if (bytes == 0) return;
-            link.device().order_after(gpu);
-            move(link);
-        });
-    });
+    exposed([&] { line_up(what, gpu, bytes, blocks, move); });
 }
 
 void Collectives::broadcast(Device& gpu, void* data, int64_t bytes, int64_t root) {
@@ -138,9 +155,16 @@ void Collectives::all_to_all(Device& gpu, const void* in, void* out, int64_t byt
     });
 }
 
+void Collectives::begin_all_gather(Device& gpu, const void* in, void* out, int64_t bytes) {
+    line_up("all_gather", gpu, bytes, ranks() - 1, [&](GpuLink& link) {
+        link.all_gather(in, out, bytes);
+        began_on_ = &gpu;
+    });
+}
+
 void Collectives::begin_all_to_all(Device& gpu, const void* in, void* out, int64_t bytes,
                                    const std::function<void(Device& line)>& then) {
-    on_gpu("all_to_all", gpu, bytes, ranks() - 1, [&](GpuLink& link) {
+    line_up("all_to_all", gpu, bytes, ranks() - 1, [&](GpuLink& link) {
         link.all_to_all(in, out, bytes);
         began_on_ = &gpu;
         then(link.device());

@@ -91,9 +91,10 @@ class Collectives {
     // rank r. The two must not overlap.
     void all_to_all(const void* in, void* out, int64_t bytes);
 
-    // all_to_all() and after it `then`, on a thread of their own; returns at once. What they use
-    // must stay as it is until finish(). Every other call waits for them first, and so does the
-    // next one of these: all ranks speak in the same order.
+    // all_gather(), or all_to_all() and after it `then`, on a thread of their own; return at once.
+    // What they use must stay as it is until finish(). Those that begin later come behind them, and
+    // every other call waits for them first: all ranks speak in the same order.
+    void begin_all_gather(const void* in, void* out, int64_t bytes);
     void begin_all_to_all(const void* in, void* out, int64_t bytes, std::function<void()> then);
     // Waits for what began, and throws what it threw. Whoever began something must call it before
     // this object ends. Of what began on a GPU, that GPU's later kernels wait instead of the host.
@@ -104,8 +105,10 @@ class Collectives {
     void broadcast(Device& gpu, void* data, int64_t bytes, int64_t root);
     void all_gather(Device& gpu, const void* in, void* out, int64_t bytes);
     void all_to_all(Device& gpu, const void* in, void* out, int64_t bytes);
-    // all_to_all() and after it what `then` launches on the device it is given, which has a line of
-    // its own: `gpu` goes on with something else. What they use must stay until finish().
+    // all_gather(), or all_to_all() and after it what `then` launches on the device it is given,
+    // which has a line of its own: `gpu` goes on with something else. What they use must stay until
+    // finish().
+    void begin_all_gather(Device& gpu, const void* in, void* out, int64_t bytes);
     void begin_all_to_all(Device& gpu, const void* in, void* out, int64_t bytes,
                           const std::function<void(Device& line)>& then);
 
@@ -131,7 +134,11 @@ class Collectives {
     void counted(const char* what, int64_t bytes, int64_t blocks, const Call& call);
     template <typename Call>
     void exposed(const Call& call);
-    // Puts `move` in line behind what was launched on `gpu`.
+    // Runs `work` behind what began before, on a thread of its own.
+    void begin(std::function<void()> work);
+    // Puts `move` in line behind what was launched on `gpu`; on_gpu() finishes what began first.
+    template <typename Move>
+    void line_up(const char* what, Device& gpu, int64_t bytes, int64_t blocks, const Move& move);
     template <typename Move>
     void on_gpu(const char* what, Device& gpu, int64_t bytes, int64_t blocks, const Move& move);
     GpuLink& link_of(const Device& gpu);

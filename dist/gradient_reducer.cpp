@@ -1,6 +1,8 @@
 #include "dist/gradient_reducer.h"
 
+#include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "dist/tensor_collectives.h"
 #include "tensor/check.h"
@@ -9,11 +11,11 @@ namespace vila::dist {
 
 GradientReducer::GradientReducer(Collectives& collectives, const BucketPlan& plan,
                                  std::vector<nn::Parameter*> parameters, Device& device,
-                                 Gather gather, bool overlap)
+                                 BlockWeights blocks, bool overlap)
     : collectives_(collectives),
       plan_(plan),
       parameters_(std::move(parameters)),
-      gather_(std::move(gather)),
+      blocks_(std::move(blocks)),
       overlap_(overlap && collectives.ranks() > 1) {
     VILA_ASSERT(plan_.ranks == collectives_.ranks() &&
                 plan_.bucket_of.size() == parameters_.size());
@@ -42,11 +44,18 @@ void GradientReducer::begin_step() {
 }
 
 void GradientReducer::make_list() {
-    const auto is_block = [&](size_t i) { return gather_ && !plan_.buckets[i].block.empty(); };
-    for (size_t i = plan_.buckets.size(); i-- > 0;)
-        if (is_block(i)) list_.push_back({true, i});
-    for (size_t i = 0; i < plan_.buckets.size(); ++i) {
-        if (is_block(i)) list_.push_back({true, i});
+    std::vector<size_t> blocks;  // as backward() goes through them
+    for (size_t i = 0; i < plan_.buckets.size() && blocks_.gather; ++i)
+        if (!plan_.buckets[i].block.empty()) blocks.push_back(i);
+    for (size_t i = blocks.size(); i-- > 0;) list_.push_back({true, blocks[i]});
+    size_t gathered = 0;
+    for (size_t i = 0, reached = 0; i < plan_.buckets.size(); ++i) {
+        // The block's own weights, and those of the next.
+        if (reached < blocks.size() && blocks[reached] == i) {
+            ++reached;
+            const size_t end = std::min(blocks.size(), reached + (overlap_ ? 1 : 0));
+            for (; gathered < end; ++gathered) list_.push_back({true, blocks[gathered]});
+        }
         list_.push_back({false, i});
     }
 }
@@ -57,15 +66,25 @@ void GradientReducer::complete(size_t parameter) {
 }
 
 void GradientReducer::need(size_t bucket) {
+    const auto place = [&](const Tensor& weights) {
+        blocks_.place(bucket, weights);
+        go_on(false);
+        gather_ahead();
+    };
+    if (ahead_.bucket) {
+        if (!ahead_.has_come) finish();
+        const Ahead ahead = std::exchange(ahead_, {});
+        if (*ahead.bucket == bucket) return place(ahead.gathering.weights);
+    }
     for (; next_ < list_.size(); ++next_) {
         const Entry& entry = list_[next_];
         if (entry.gathers && entry.bucket == bucket) {
-            gather(bucket, true);
             ++next_;
-            return go_on(false);
+            finish();  // it would wait anyway; so the memory of a sum goes first
+            return place(blocks_.gather(bucket, false).weights);
         }
         if (entry.gathers)
-            gather(entry.bucket, false);
+            gather_in_vain(entry.bucket);
         else
             reduce(entry.bucket);
     }
@@ -76,6 +95,7 @@ void GradientReducer::need(size_t bucket) {
 void GradientReducer::end_micro_batch() {
     go_on(true);
     finish();
+    ahead_ = {};
     next_ = 0;
     for (size_t i = 0; i < missing_.size(); ++i) missing_[i] = plan_.buckets[i].pieces.size();
 }
@@ -85,7 +105,7 @@ void GradientReducer::go_on(bool to_end) {
         const Entry& entry = list_[next_];
         if (entry.gathers) {
             if (!to_end) return;
-            gather(entry.bucket, false);
+            gather_in_vain(entry.bucket);
         } else {
             if (!to_end && missing_[entry.bucket] > 0) return;
             reduce(entry.bucket);
@@ -93,9 +113,15 @@ void GradientReducer::go_on(bool to_end) {
     }
 }
 
-void GradientReducer::gather(size_t bucket, bool wanted) {
-    finish();  // it would wait anyway; so the memory of a sum goes first
-    gather_(bucket, wanted);
+void GradientReducer::gather_in_vain(size_t bucket) {
+    finish();
+    blocks_.gather(bucket, false);
+}
+
+void GradientReducer::gather_ahead() {
+    if (!overlap_ || next_ == list_.size() || !list_[next_].gathers) return;
+    const size_t bucket = list_[next_++].bucket;
+    ahead_ = {bucket, blocks_.gather(bucket, true)};
 }
 
 void GradientReducer::reduce(size_t index) {
@@ -112,6 +138,7 @@ void GradientReducer::reduce(size_t index) {
 void GradientReducer::finish() {
     collectives_.finish();
     in_flight_ = {};
+    ahead_.has_come = true;
 }
 
 void GradientReducer::pack(const Bucket& bucket, const Tensor& values) {

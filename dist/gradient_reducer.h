@@ -18,10 +18,12 @@
 //
 // Where the weights of blocks are divided too (ZeRO 3), a micro-batch is this fixed list: gather
 // the weights of each block, first to last; from the last to the first, gather them again and sum
-// their gradients; sum the other gradients. A rank that has no use for an entry takes part all the
-// same.
+// their gradients; sum the other gradients. With `overlap` the weights of the block that comes next
+// are gathered while a block runs, in the list before that block's sum. A rank that has no use for
+// an entry takes part all the same.
 
 #include <functional>
+#include <optional>
 #include <vector>
 
 #include "dist/bucket_plan.h"
@@ -30,17 +32,26 @@
 
 namespace vila::dist {
 
+// The weights of blocks that are divided, by their bucket.
+struct BlockWeights {
+    // What goes out and what comes in: both must stay until it has come.
+    struct Gathering {
+        Tensor mine, weights;
+    };
+    // Has every rank get all of a bucket's weights, at once or in the background.
+    std::function<Gathering(size_t bucket, bool in_background)> gather;
+    // Makes `weights` the values of the parameters.
+    std::function<void(size_t bucket, const Tensor& weights)> place;
+};
+
 class GradientReducer {
   public:
-    // Gathers the weights of a bucket on all ranks; `wanted` is false where nobody will use them.
-    using Gather = std::function<void(size_t bucket, bool wanted)>;
-
     // Takes the gradients of `parameters` from now on: they are gone from the variables once
-    // summed. `plan` was made from the same list; all must outlive this object. With `gather`, the
+    // summed. `plan` was made from the same list; all must outlive this object. With `blocks`, the
     // plan has the blocks in buckets of their own, and need() is called before each use.
     GradientReducer(Collectives& collectives, const BucketPlan& plan,
-                    std::vector<nn::Parameter*> parameters, Device& device, Gather gather = nullptr,
-                    bool overlap = true);
+                    std::vector<nn::Parameter*> parameters, Device& device,
+                    BlockWeights blocks = {}, bool overlap = true);
     ~GradientReducer();
     GradientReducer(const GradientReducer&) = delete;
     GradientReducer& operator=(const GradientReducer&) = delete;
@@ -71,12 +82,15 @@ class GradientReducer {
     void complete(size_t parameter);
     // Goes on with the list as far as gradients are ready, or to its end.
     void go_on(bool to_end);
-    void gather(size_t bucket, bool wanted);
+    // The weights of a bucket that nobody will use.
+    void gather_in_vain(size_t bucket);
+    // Gathers what comes next in the list, in the background, if it is weights.
+    void gather_ahead();
     void reduce(size_t bucket);
     // This rank's gradients of a bucket in a row, zeros where nothing reached one; they leave the
     // variables.
     void pack(const Bucket& bucket, const Tensor& values);
-    // Waits for the sum that is being taken in the background.
+    // Waits for what is going on in the background.
     void finish();
 
     Collectives& collectives_;
@@ -84,11 +98,16 @@ class GradientReducer {
     std::vector<nn::Parameter*> parameters_;
     std::vector<Tensor> sums_;
     std::vector<size_t> missing_;  // gradients that a bucket waits for, in this micro-batch
-    Gather gather_;
+    BlockWeights blocks_;
     bool overlap_;
     struct {
         Tensor values, parts;  // what goes out and comes in
     } in_flight_;
+    struct Ahead {
+        std::optional<size_t> bucket;
+        BlockWeights::Gathering gathering;
+        bool has_come = false;
+    } ahead_;
     std::vector<Entry> list_;
     size_t next_ = 0;  // entry
 };

@@ -46,11 +46,13 @@ ShardedAdamw::ShardedAdamw(Collectives& collectives, const std::vector<ShardedGr
                        plan_.buckets[i].block, " has parameters of several dtypes");
         move_in(i);
     }
-    GradientReducer::Gather gather;
+    BlockWeights blocks;
     if (blocks_divided_)
-        gather = [this](size_t bucket, bool wanted) { gather_block(bucket, wanted); };
+        blocks = {
+            [this](size_t bucket, bool background) { return gather_block(bucket, background); },
+            [this](size_t bucket, const Tensor& weights) { place_values(bucket, weights); }};
     reducer_ =
-        std::make_unique<GradientReducer>(collectives_, plan_, parameters, device, gather, overlap);
+        std::make_unique<GradientReducer>(collectives_, plan_, parameters, device, blocks, overlap);
 }
 
 void ShardedAdamw::move_in(size_t index) {
@@ -96,12 +98,15 @@ void ShardedAdamw::leave(const std::string& block) {
     if (found != blocks_.end()) release_block(found->second);
 }
 
-void ShardedAdamw::gather_block(size_t index, bool wanted) {
+BlockWeights::Gathering ShardedAdamw::gather_block(size_t index, bool in_background) {
     const Bucket& bucket = plan_.buckets[index];
     const Tensor mine = shards_[index].master.to(bucket.dtype);
     const Tensor weights = Tensor::empty(mine.device(), {bucket.size}, bucket.dtype);
-    all_gather(collectives_, mine, weights);
-    if (wanted) place_values(index, weights);
+    if (in_background)
+        begin_all_gather(collectives_, mine, weights);
+    else
+        all_gather(collectives_, mine, weights);
+    return {mine, weights};
 }
 
 void ShardedAdamw::release_block(size_t index) {
@@ -109,7 +114,10 @@ void ShardedAdamw::release_block(size_t index) {
 }
 
 void ShardedAdamw::gather_blocks(bool wanted) {
-    for (const auto& [block, bucket] : blocks_) gather_block(bucket, wanted);
+    for (const auto& [block, bucket] : blocks_) {
+        const Tensor weights = gather_block(bucket, false).weights;
+        if (wanted) place_values(bucket, weights);
+    }
 }
 
 void ShardedAdamw::release_blocks() {

@@ -89,7 +89,7 @@ class ShardedAdamw final : public nn::BlockHook {
     bool is_divided_block(size_t bucket) const {
         return blocks_divided_ && !plan_.buckets[bucket].block.empty();
     }
-    void gather_block(size_t bucket, bool wanted);
+    BlockWeights::Gathering gather_block(size_t bucket, bool in_background);
     void release_block(size_t bucket);
     // Makes parts of `weights` (bucket.size) the values of the parameters; undefined: no values.
     void place_values(size_t bucket, const Tensor& weights);

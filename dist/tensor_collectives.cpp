@@ -134,6 +134,15 @@ void all_gather(Collectives& collectives, const Tensor& input, const Tensor& out
     if (input.raw() != output.raw()) output.copy_from(input.reshape(output.shape()));
 }
 
+void begin_all_gather(Collectives& collectives, const Tensor& input, const Tensor& output) {
+    const int64_t bytes = slice_size(collectives, input, output);
+    VILA_CHECK_EQ(input.dtype(), output.dtype(), "[all_gather] dtype of the output");
+    if (is_on_gpu(input))
+        collectives.begin_all_gather(input.device(), input.raw(), output.raw(), bytes);
+    else
+        collectives.begin_all_gather(input.raw(), output.raw(), bytes);
+}
+
 void all_reduce(Collectives& collectives, const Tensor& data) {
     check_plain(data);
     check_addable(data, data);

@@ -24,6 +24,8 @@ void begin_reduce_scatter(Collectives& collectives, const Tensor& input, const T
                           const Tensor& output);
 // input (n values), output (ranks * n values), of one dtype: slice r of output is rank r's input.
 void all_gather(Collectives& collectives, const Tensor& input, const Tensor& output);
+// The same in the background: see Collectives::begin_all_gather().
+void begin_all_gather(Collectives& collectives, const Tensor& input, const Tensor& output);
 // data (any number of values): becomes the sum over the ranks; the same bits on every rank.
 void all_reduce(Collectives& collectives, const Tensor& data);
 void broadcast(Collectives& collectives, const Tensor& data, int64_t root = 0);

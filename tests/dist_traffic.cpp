@@ -55,6 +55,7 @@ class Model {
     double rest() const { return rest_; }
     double all() const { return blocks_ + rest_; }
     Device& device() { return *device_; }
+    ShardedAdamw& optimizer() { return *optimizer_; }
 
   private:
     std::unique_ptr<Device> device_;
@@ -149,6 +150,56 @@ TEST(Traffic, WhatBeganIsFinishedBeforeTheNextCall) {
             }
         }
         EXPECT_EQ((job.traffic() - before).calls, 6);
+    });
+}
+
+TEST(Traffic, WhatBeginsLaterComesBehind) {
+    on_every_implementation([](Collectives& job) {
+        const auto ranks = static_cast<size_t>(job.ranks());
+        const int64_t mine = job.rank();
+        std::vector<int64_t> gathered(ranks, -1), exchanged(ranks, -1);
+        job.begin_all_gather(&mine, gathered.data(), sizeof mine);
+        // What the second sends is what the first brought.
+        job.begin_all_to_all(gathered.data(), exchanged.data(), sizeof mine, [] {});
+        job.finish();
+        EXPECT_EQ(exchanged, std::vector<int64_t>(ranks, job.rank()));
+    });
+}
+
+// Counts gathers that have begun.
+class Gathers final : public CollectiveObserver {
+  public:
+    void enter(const char* collective, int64_t) override {
+        if (std::string(collective) == "all_gather") ++count_;
+    }
+    void leave() override {}
+    // How many there are when there are `expected`, or after ten seconds.
+    int64_t wait_for(int64_t expected) const {
+        for (int tick = 0; tick < 1000 && count_ < expected; ++tick)
+            std::this_thread::sleep_for(std::chrono::milliseconds(10));
+        return count_;
+    }
+
+  private:
+    std::atomic<int64_t> count_ = 0;
+};
+
+TEST(Traffic, WeightsOfTheNextBlockComeWhileABlockRuns) {
+    run_job(2, [](Collectives& job) {
+        Model model(job, {2, 3, DType::F32});
+        ShardedAdamw& zero = model.optimizer();
+        zero.gradients().begin_step();
+        Gathers gathers;
+        job.set_observer(&gathers);
+        for (int block = 0; block < 3; ++block) {
+            zero.enter(str("model.layers.", block, "."));
+            // Behind the last comes the first of backward().
+            EXPECT_EQ(gathers.wait_for(block + 2), block + 2);
+            zero.leave(str("model.layers.", block, "."));
+        }
+        zero.gradients().end_micro_batch();
+        EXPECT_EQ(gathers.wait_for(6), 6);
+        job.set_observer(nullptr);
     });
 }
 
