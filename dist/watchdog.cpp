@@ -222,6 +222,17 @@ void Watchdog::give_up(const std::string& why) const {
     ::_exit(kWatchdogExit);
 }
 
+WatchedRanks::WatchedRanks(Collectives& ranks, Watchdog* watchdog)
+    : ranks_(ranks), watchdog_(watchdog) {
+    ranks_.set_observer(watchdog_);
+    if (watchdog_ != nullptr) watchdog_->attend(&ranks_);
+}
+
+WatchedRanks::~WatchedRanks() {
+    ranks_.set_observer(nullptr);
+    if (watchdog_ != nullptr) watchdog_->attend(nullptr);
+}
+
 void die_with_parent() {
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
 }

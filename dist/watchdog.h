@@ -81,6 +81,19 @@ class Watchdog final : public CollectiveObserver {
     std::thread thread_;
 };
 
+// For as long as it lives, `watchdog`, if there is one, observes `ranks` and attends to them.
+class WatchedRanks {
+  public:
+    WatchedRanks(Collectives& ranks, Watchdog* watchdog);
+    ~WatchedRanks();
+    WatchedRanks(const WatchedRanks&) = delete;
+    WatchedRanks& operator=(const WatchedRanks&) = delete;
+
+  private:
+    Collectives& ranks_;
+    Watchdog* watchdog_;
+};
+
 // Has the system kill this process when the one that started it dies: ranks do not outlive mpirun.
 void die_with_parent();
 

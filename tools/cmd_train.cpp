@@ -225,26 +225,6 @@ std::string program_hash() {
 // Seconds in which all ranks must have read the recipe and come together.
 constexpr double kStartLimit = 600.0;
 
-// For as long as it lives, the watchdog, if there is one, attends to the collectives.
-class Observed {
-  public:
-    Observed(dist::Collectives& ranks, dist::Watchdog* watchdog)
-        : ranks_(ranks), watchdog_(watchdog) {
-        ranks_.set_observer(watchdog_);
-        if (watchdog_ != nullptr) watchdog_->attend(&ranks_);
-    }
-    ~Observed() {
-        ranks_.set_observer(nullptr);
-        if (watchdog_ != nullptr) watchdog_->attend(nullptr);
-    }
-    Observed(const Observed&) = delete;
-    Observed& operator=(const Observed&) = delete;
-
-  private:
-    dist::Collectives& ranks_;
-    dist::Watchdog* watchdog_;
-};
-
 int train_as_rank(const TrainOptions& options, dist::Collectives& bootstrap,
                   const StopSignals& stop) {
     const bool first = bootstrap.rank() == 0, several = bootstrap.ranks() > 1;
@@ -254,7 +234,7 @@ int train_as_rank(const TrainOptions& options, dist::Collectives& bootstrap,
         watchdog->phase("start", 0, kStartLimit);
     }
     dist::Watchdog* const watch = watchdog ? &*watchdog : nullptr;
-    std::optional<Observed> starting(std::in_place, bootstrap, watch);
+    std::optional<dist::WatchedRanks> starting(std::in_place, bootstrap, watch);
     if (several) dist::check_same(bootstrap, "program (hash of its file)", program_hash());
     Recipe recipe;
     std::unique_ptr<Device> device;
@@ -277,7 +257,7 @@ int train_as_rank(const TrainOptions& options, dist::Collectives& bootstrap,
         connect_devices(bootstrap, options.common, *device);
     dist::Collectives& ranks = by_gpu ? *by_gpu : bootstrap;
     starting.reset();  // one call is told once
-    const Observed observed(ranks, watch);
+    const dist::WatchedRanks watched(ranks, watch);
     if (!dist::any_of(ranks, first && run->finished())) {
         const int code = train(recipe, *run, options, ranks, watch, *device, stop);
         if (code != 0) return code;
