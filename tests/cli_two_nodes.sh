@@ -68,15 +68,16 @@ check "threads of a host" grep -q "each cpu, $((($(nproc) + 1) / 2)) thread" out
 # What the cable costs: a model of 5 million parameters, 20 MB of gradients a micro-batch.
 wide=(model.llm_config.hidden_size=256 model.llm_config.intermediate_size=768
     model.llm_config.num_hidden_layers=6 train.steps=3)
-for overlap in true false; do
-    nodes "$binary" train lm.toml --out "wide-$overlap" train.zero=2 "train.overlap=$overlap" "${wide[@]}"
+for job in 2-true 2-false 3-true 3-false; do
+    zero=${job%-*} overlap=${job#*-}
+    nodes "$binary" train lm.toml --out "wide-$job" "train.zero=$zero" "train.overlap=$overlap" "${wide[@]}"
     check "the wide model finishes" grep -q finished output
-    line=$(tail -n 1 "wide-$overlap/log.jsonl")
+    line=$(tail -n 1 "wide-$job/log.jsonl")
     seconds=$(sed -E 's/.*"seconds":([0-9.e-]+),"losses.*/\1/' <<<"$line")
     exposed=$(sed -E 's/.*"exposed_seconds":([0-9.e-]+).*/\1/' <<<"$line")
     check "exposed communication is logged: $line" \
         awk "BEGIN { exit !($exposed > 0 && $exposed <= $seconds) }"
-    echo "$mbit Mbit/s, overlap $overlap: $exposed of $seconds s a step wait for the cable"
+    echo "$mbit Mbit/s, stage $zero, overlap $overlap: $exposed of $seconds s a step wait for the cable"
+    check "the same bytes" cmp wide-2-true/model/llm/model.safetensors "wide-$job/model/llm/model.safetensors"
 done
-check "the same bytes" cmp wide-true/model/llm/model.safetensors wide-false/model/llm/model.safetensors
 finish
