@@ -22,6 +22,7 @@ struct GlobalName {
     Global global;
     std::string_view dtype = {};
 };
+
 enum class Kind { None, Bool, Int, Float, Text, Tuple, List, Dict, Global, Storage, Tensor };
 
 const char* kind_text(Kind kind);

@@ -103,61 +103,26 @@ VILA_ALWAYS_INLINE void score_keys(Tile q, const T* k, int64_t k_step, int64_t c
                                   Tile{scores.data + key, scores.step});
 }
 
-// What the values of some keys are weighted with and added to, for a few rows of one head.
-struct WeightedSum {
-    const float* p;  // of the first row and key
-    int64_t p_step;
-    const float* factor;  // of what was summed before; none for 1
-    float* out;
-    int64_t out_step;
-};
-
-// out = factor * out + sum of p[key] * value of the key, for columns [d, d + kVecs * kLanes).
-template <int kLanes, int kRows, int kVecs, typename T>
-VILA_ALWAYS_INLINE void add_columns(const WeightedSum& sum, const T* v, int64_t v_step,
-                                    int64_t keys, int64_t d) {
-    Vec<kLanes> sums[kRows][kVecs];
-#pragma GCC unroll 4
-    for (int row = 0; row < kRows; ++row) {
-        const Vec<kLanes> factor =
-            broadcast<kLanes>(sum.factor != nullptr ? sum.factor[row] : 1.0F);
-#pragma GCC unroll 8
-        for (int i = 0; i < kVecs; ++i)
-            sums[row][i] = factor * load<kLanes>(sum.out + row * sum.out_step + d + i * kLanes);
-    }
-    for (int64_t key = 0; key < keys; ++key) {
-        Vec<kLanes> values[kVecs];
-#pragma GCC unroll 8
-        for (int i = 0; i < kVecs; ++i) values[i] = load<kLanes>(v + key * v_step + d + i * kLanes);
-#pragma GCC unroll 4
-        for (int row = 0; row < kRows; ++row) {
-            const Vec<kLanes> p = broadcast<kLanes>(sum.p[row * sum.p_step + key]);
-#pragma GCC unroll 8
-            for (int i = 0; i < kVecs; ++i) sums[row][i] += p * values[i];
-        }
-    }
-#pragma GCC unroll 4
-    for (int row = 0; row < kRows; ++row)
-#pragma GCC unroll 8
-        for (int i = 0; i < kVecs; ++i)
-            store<kLanes>(sum.out + row * sum.out_step + d + i * kLanes, sums[row][i]);
-}
-
-// The same for all D columns. A tile of sums fills half of the registers.
+// out = factor * out (no factor: 1) + p . values, for kRows rows of one head and all D columns: p
+// of row and key, values of key and column. A tile of sums fills half of the registers.
 template <int kLanes, int kRows, typename T>
-VILA_ALWAYS_INLINE void add_values(const WeightedSum& sum, const T* v, int64_t v_step, int64_t keys,
-                                   int64_t D) {
+VILA_ALWAYS_INLINE void add_values(Tile p, const T* v, int64_t v_step, int64_t keys, int64_t D,
+                                   const float* factor, Tile out) {
     constexpr int kVecs = (kLanes == 16 ? 16 : 8) / (kRows == 1 ? 2 : kRows);
+    const Start start = {.zero = false, .factor = factor};
     int64_t d = 0;
     for (; d + kVecs * kLanes <= D; d += kVecs * kLanes)
-        add_columns<kLanes, kRows, kVecs>(sum, v, v_step, keys, d);
-    for (; d + kLanes <= D; d += kLanes) add_columns<kLanes, kRows, 1>(sum, v, v_step, keys, d);
+        multiply_block<kLanes, kRows, kVecs>(as_is(p), v + d, v_step, keys, start, out.data + d,
+                                             out.step);
+    for (; d + kLanes <= D; d += kLanes)
+        multiply_block<kLanes, kRows, 1>(as_is(p), v + d, v_step, keys, start, out.data + d,
+                                         out.step);
     for (; d < D; ++d)
         for (int row = 0; row < kRows; ++row) {
-            float& out = sum.out[row * sum.out_step + d];
-            if (sum.factor != nullptr) out *= sum.factor[row];
+            float& sum = out.row(row)[d];
+            if (factor != nullptr) sum *= factor[row];
             for (int64_t key = 0; key < keys; ++key)
-                out += sum.p[row * sum.p_step + key] * static_cast<float>(v[key * v_step + d]);
+                sum += p.row(row)[key] * static_cast<float>(v[key * v_step + d]);
         }
 }
 
@@ -205,14 +170,15 @@ struct Item {
         for_each_block<kValueRows>(
             v, first, keys, [&](int64_t key, int64_t count, const T* head, int64_t row) {
                 const int64_t end = row + rows_per_head;
-                const auto sum = [&] {
-                    return WeightedSum{space.scores.row(row) + key, space.scores.step,
-                                       key == 0 ? space.factor + row : nullptr, space.out.row(row),
-                                       space.out.step};
+                const auto add_rows = [&](auto count_rows) {
+                    add_values<kLanes, count_rows>(
+                        Tile{space.scores.row(row) + key, space.scores.step}, head, v.row_step,
+                        count, D, key == 0 ? space.factor + row : nullptr,
+                        Tile{space.out.row(row), space.out.step});
+                    row += count_rows;
                 };
-                for (; row + kTileRows <= end; row += kTileRows)
-                    add_values<kLanes, kTileRows>(sum(), head, v.row_step, count, D);
-                for (; row < end; ++row) add_values<kLanes, 1>(sum(), head, v.row_step, count, D);
+                while (row + kTileRows <= end) add_rows(std::integral_constant<int, kTileRows>{});
+                while (row < end) add_rows(std::integral_constant<int, 1>{});
             });
     }
 };

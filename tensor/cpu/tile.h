@@ -86,28 +86,29 @@ struct Start {
     const float* factor = nullptr;
 };
 
-// kRows x (kVecs * kLanes) elements of c, held in registers along the whole depth.
-template <int kLanes, int kRows, int kVecs>
-VILA_ALWAYS_INLINE void multiply_block(LeftOperand a, const float* b, int64_t b_step, int64_t depth,
+// kRows x (kVecs * kLanes) elements of c, held in registers along the whole depth. b is f32 or
+// bf16.
+template <int kLanes, int kRows, int kVecs, typename T>
+VILA_ALWAYS_INLINE void multiply_block(LeftOperand a, const T* b, int64_t b_step, int64_t depth,
                                        Start start, float* c, int64_t c_step) {
     Vec<kLanes> sum[kRows][kVecs];
 #pragma GCC unroll 8
     for (int r = 0; r < kRows; ++r) {
         const Vec<kLanes> factor =
             broadcast<kLanes>(start.factor != nullptr ? start.factor[r] : 1.0F);
-#pragma GCC unroll 4
+#pragma GCC unroll 8
         for (int v = 0; v < kVecs; ++v)
             sum[r][v] =
                 start.zero ? Vec<kLanes>{} : load<kLanes>(c + r * c_step + v * kLanes) * factor;
     }
     for (int64_t k = 0; k < depth; ++k) {
         Vec<kLanes> right[kVecs];
-#pragma GCC unroll 4
+#pragma GCC unroll 8
         for (int v = 0; v < kVecs; ++v) right[v] = load<kLanes>(b + v * kLanes);
 #pragma GCC unroll 8
         for (int r = 0; r < kRows; ++r) {
             const Vec<kLanes> left = broadcast<kLanes>(a.data[r * a.row_step]);
-#pragma GCC unroll 4
+#pragma GCC unroll 8
             for (int v = 0; v < kVecs; ++v) sum[r][v] += left * right[v];
         }
         a.data += a.depth_step;
@@ -115,7 +116,7 @@ VILA_ALWAYS_INLINE void multiply_block(LeftOperand a, const float* b, int64_t b_
     }
 #pragma GCC unroll 8
     for (int r = 0; r < kRows; ++r) {
-#pragma GCC unroll 4
+#pragma GCC unroll 8
         for (int v = 0; v < kVecs; ++v) store<kLanes>(c + r * c_step + v * kLanes, sum[r][v]);
     }
 }
