@@ -49,6 +49,27 @@ std::unique_ptr<models::VilaModel> load_in_memory(const std::filesystem::path& d
     return models::load_model(directory, device, dtype, models::WeightMemory::Mapped);
 }
 
+// Mapped weights come from the disk in the order in which a prompt needs them, while it is
+// computed. More than this machine has memory for would push out what was read before.
+std::unique_ptr<ReadAhead> read_ahead(const models::VilaModel& model) {
+    std::vector<ReadAhead::Range> ranges;
+    int64_t bytes = 0;
+    const auto add = [&](const nn::ParameterTable& table) {
+        for (const nn::Parameter& parameter : table) {
+            const Tensor& value = parameter.variable.value();
+            ranges.push_back({value.raw(), value.bytes()});
+            bytes += value.bytes();
+        }
+    };
+    if (model.has_vision()) {
+        add(model.vision_table());
+        add(model.projector_table());
+    }
+    add(model.llm_table());
+    if (model.device().kind() != DeviceKind::Cpu || bytes > physical_memory()) return nullptr;
+    return std::make_unique<ReadAhead>(std::move(ranges));
+}
+
 }  // namespace
 
 void check_memory(const std::filesystem::path& directory, DType dtype, int64_t needed,
@@ -84,6 +105,7 @@ int64_t Prompt::length(int64_t tokens_per_image) const {
 LoadedModel::LoadedModel(const std::filesystem::path& directory, const CommonOptions& options)
     : device_(options.make_device()),
       model_(load_in_memory(directory, *device_, options.dtype_or(DType::F32))),
+      read_ahead_(read_ahead(*model_)),
       tokenizer_(data::load_tokenizer(models::llm_directory(directory))),
       chat_template_(data::ChatTemplate::named(model_->config().chat_template)) {
     if (model_->has_vision())

@@ -16,6 +16,7 @@
 #include "data/tokenizer.h"
 #include "models/generate.h"
 #include "models/vila.h"
+#include "tensor/read_ahead.h"
 #include "tools/args.h"
 
 namespace vila::tools {
@@ -93,6 +94,7 @@ class LoadedModel {
 
     std::unique_ptr<Device> device_;
     std::unique_ptr<models::VilaModel> model_;
+    std::unique_ptr<ReadAhead> read_ahead_;  // of the mapped weights of model_
     std::unique_ptr<data::Tokenizer> tokenizer_;
     data::ChatTemplate chat_template_;
     std::optional<data::ImageProcessor> image_processor_;

@@ -1,0 +1,37 @@
+#include "tensor/read_ahead.h"
+
+#include <sys/mman.h>
+
+#include <algorithm>
+
+namespace vila {
+
+namespace {
+
+// Small enough to stop soon, large enough for whole huge pages.
+constexpr uintptr_t kPiece = uintptr_t{8} << 20;
+constexpr uintptr_t kPage = 4096;
+
+// Whether the kernel read it: before 5.14 none does.
+bool populate(uintptr_t begin, uintptr_t end) {
+    return ::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_POPULATE_READ) == 0;
+}
+
+}  // namespace
+
+ReadAhead::ReadAhead(std::vector<Range> ranges)
+    : thread_([ranges = std::move(ranges)](const std::stop_token& stop) {
+          for (const Range& range : ranges) {
+              const auto first = reinterpret_cast<uintptr_t>(range.begin);
+              const uintptr_t end = first + static_cast<uintptr_t>(range.bytes);
+              for (uintptr_t begin = first / kPage * kPage; begin < end; begin += kPiece)
+                  if (stop.stop_requested() || !populate(begin, std::min(begin + kPiece, end)))
+                      return;
+          }
+      }) {}
+
+void ReadAhead::wait() {
+    thread_.join();
+}
+
+}  // namespace vila
