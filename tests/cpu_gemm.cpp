@@ -33,6 +33,7 @@ std::vector<Pieces> all_pieces() {
     if (detect_isa() >= Isa::Avx512) pieces.push_back({"avx512", gemm_kernels_avx512()});
     if (detect_isa() >= Isa::Avx512Bf16)
         pieces.push_back({"avx512_bf16", gemm_kernels_avx512_bf16()});
+    if (detect_isa() >= Isa::Amx) pieces.push_back({"amx", gemm_kernels_amx()});
 #endif
     return pieces;
 }

@@ -76,7 +76,7 @@ bool GuardedDevice::damaged() const {
 
 std::vector<Isa> GuardedDevice::levels() {
     std::vector<Isa> levels;
-    for (const Isa isa : {Isa::Baseline, Isa::Avx2, Isa::Avx512, Isa::Avx512Bf16})
+    for (const Isa isa : {Isa::Baseline, Isa::Avx2, Isa::Avx512, Isa::Avx512Bf16, Isa::Amx})
         if (isa <= detect_isa()) levels.push_back(isa);
     return levels;
 }

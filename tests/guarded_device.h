@@ -20,7 +20,7 @@ namespace vila::testing {
 
 class GuardedDevice {
   public:
-    explicit GuardedDevice(int threads = 1, Isa isa = Isa::Avx512Bf16);
+    explicit GuardedDevice(int threads = 1, Isa isa = Isa::Amx);
     ~GuardedDevice();
     GuardedDevice(const GuardedDevice&) = delete;
     GuardedDevice& operator=(const GuardedDevice&) = delete;

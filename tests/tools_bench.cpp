@@ -24,10 +24,11 @@ TEST(Bench, MedianIsTheMiddle) {
 }
 
 TEST(Bench, LimitsArePositive) {
-    for (const Isa isa : {Isa::Baseline, Isa::Avx2, Isa::Avx512, Isa::Avx512Bf16}) {
+    for (const Isa isa : {Isa::Baseline, Isa::Avx2, Isa::Avx512, Isa::Avx512Bf16, Isa::Amx}) {
         const auto device = make_cpu_device(2, isa);
         EXPECT_GT(multiply_add_rate(*device), 0.0);
         EXPECT_EQ(bf16_dot_rate(*device) > 0.0, device->isa() >= Isa::Avx512Bf16);
+        EXPECT_EQ(tile_product_rate(*device) > 0.0, device->isa() >= Isa::Amx);
         EXPECT_GT(StreamRead(*device, 1 << 16).rate(), 0.0);
     }
 }

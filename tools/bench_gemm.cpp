@@ -65,17 +65,19 @@ GemmMeasurement measure(CpuDevice& device, DType dtype, const GemmShape& shape, 
     const Operands x(device, shape, dtype);
     const double flop = 2.0 * double(shape.m) * double(shape.n) * double(shape.k);
     const auto inner = int64_t(std::clamp(kFlopPerSample / flop, 1.0, kMostRepeats));
-    std::vector<double> rates, limit_shares, dot_shares;
+    std::vector<double> rates, limit_shares, dot_shares, tile_shares;
     x.multiply(shape);
     check_result(shape, x);
     for (int repetition = 0; repetition < repetitions; ++repetition) {
-        const double limit = multiply_add_rate(device), dot = bf16_dot_rate(device);
+        const double limit = multiply_add_rate(device), dot = bf16_dot_rate(device),
+                     tile = tile_product_rate(device);
         const double seconds = seconds_of([&] {
             for (int64_t i = 0; i < inner; ++i) x.multiply(shape);
         });
         rates.push_back(flop * double(inner) / seconds);
         limit_shares.push_back(rates.back() / limit);
         dot_shares.push_back(dot > 0.0 ? rates.back() / dot : 0.0);
+        tile_shares.push_back(tile > 0.0 ? rates.back() / tile : 0.0);
     }
     const auto bytes = double(x.a.bytes() + x.b.bytes() + x.c.bytes());
     return {.shape = shape,
@@ -84,6 +86,7 @@ GemmMeasurement measure(CpuDevice& device, DType dtype, const GemmShape& shape, 
             .gflops = median(rates) * 1e-9,
             .limit_share = median(limit_shares),
             .dot_share = median(dot_shares),
+            .tile_share = median(tile_shares),
             .gigabytes = bytes * median(rates) / flop * 1e-9};
 }
 
@@ -118,14 +121,15 @@ std::vector<GemmMeasurement> bench_gemm(CpuDevice& device, DType dtype,
 std::string gemm_table(const CpuDevice& device, const std::vector<GemmMeasurement>& measurements) {
     std::string table = device.name() +
                         "\n  m x n x k                 dtype    GF/s   of FMA  "
-                        "of dpbf16   GB/s\n";
+                        "of dpbf16   of AMX   GB/s\n";
     for (const GemmMeasurement& x : measurements) {
         const std::string shape =
             str(x.shape.m, " x ", x.shape.n, " x ", x.shape.k, " ", transposes(x.shape));
         char line[128];
-        std::snprintf(line, sizeof(line), "  %-25s %-5s %8.1f  %6.1f %%  %7.1f %%  %6.1f\n",
-                      shape.c_str(), dtype_name(x.dtype), x.gflops, 100.0 * x.limit_share,
-                      100.0 * x.dot_share, x.gigabytes);
+        std::snprintf(line, sizeof(line),
+                      "  %-25s %-5s %8.1f  %6.1f %%  %7.1f %%  %5.1f %%  %6.1f\n", shape.c_str(),
+                      dtype_name(x.dtype), x.gflops, 100.0 * x.limit_share, 100.0 * x.dot_share,
+                      100.0 * x.tile_share, x.gigabytes);
         table += line;
     }
     return table;
@@ -144,6 +148,7 @@ nlohmann::json gemm_json(const CpuDevice& device,
                         {"gflops", x.gflops},
                         {"share_of_multiply_add", x.limit_share},
                         {"share_of_bf16_dot", x.dot_share},
+                        {"share_of_tile_product", x.tile_share},
                         {"gigabytes_per_second", x.gigabytes}});
     return {{"device", device.name()}, {"gemm", rows}};
 }

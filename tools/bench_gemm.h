@@ -26,6 +26,7 @@ struct GemmMeasurement {
     double gflops;       // median
     double limit_share;  // median of the pairwise shares of the multiply-add loop
     double dot_share;    // of the bf16 dot product loop; 0 where there is none
+    double tile_share;   // of products of tile registers; 0 where there are none
     double gigabytes;    // per second, of a, b and c: what counts for few rows
 };
 

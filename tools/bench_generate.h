@@ -32,7 +32,8 @@ struct GenerateMeasurement {
     double load_seconds;         // opening the model
     double first_token_seconds;  // from the open model to the first token: pictures, tower, prompt
     double prompt_flops;         // of tower, projector and language model on the way there
-    double prompt_share;         // of the faster of the two loops, multiply-adds or bf16 products
+    double prompt_share;         // of the faster vector loop: multiply-adds or bf16 dot products
+    double prompt_tile_share;    // of products of tile registers; 0 where there are none
     double token_seconds;        // of each later one, median
     double weights_share;        // median of its shares of a plain read of the same weights
     double limit_share;          // median of its shares of the stream read of a buffer

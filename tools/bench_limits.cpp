@@ -53,6 +53,42 @@ VILA_TARGET_AVX512_BF16 Work bf16_dot_avx512(int64_t iterations) {
     return {_mm512_reduce_add_ps(total), 4.0 * kChains * kLanes};
 }
 
+// 16 x 16 f32 sums, four times, of 32 bf16 each: two registers of a by two of b.
+VILA_TARGET_AMX Work tile_product_amx(int64_t iterations) {
+    constexpr int kRows = 16, kRowBytes = 64;
+    alignas(64) struct {
+        uint8_t palette = 1, start_row = 0, reserved[14] = {};
+        uint16_t row_bytes[16] = {};
+        uint8_t rows[16] = {};
+    } config;
+    for (int tile = 0; tile < 8; ++tile) {
+        config.row_bytes[tile] = kRowBytes;
+        config.rows[tile] = kRows;
+    }
+    alignas(64) uint16_t halves[kRows * kRowBytes / 2];
+    std::fill(std::begin(halves), std::end(halves), uint16_t{0x3f00});  // 0.5
+    alignas(64) float sums[kRows * kRowBytes / 4];
+    __asm__ volatile("" ::"r"(halves), "r"(&config) : "memory");  // the intrinsics do not say so
+    _tile_loadconfig(&config);
+    _tile_zero(0);
+    _tile_zero(1);
+    _tile_zero(2);
+    _tile_zero(3);
+    _tile_loadd(4, halves, kRowBytes);
+    _tile_loadd(5, halves, kRowBytes);
+    _tile_loadd(6, halves, kRowBytes);
+    _tile_loadd(7, halves, kRowBytes);
+    for (int64_t i = 0; i < iterations; ++i) {
+        _tile_dpbf16ps(0, 4, 6);
+        _tile_dpbf16ps(1, 4, 7);
+        _tile_dpbf16ps(2, 5, 6);
+        _tile_dpbf16ps(3, 5, 7);
+    }
+    _tile_stored(3, sums, kRowBytes);
+    _tile_release();
+    return {sums[0], 4.0 * 2.0 * 16 * 16 * 32};
+}
+
 VILA_TARGET_AVX2 Work multiply_add_avx2(int64_t iterations) {
     constexpr int kChains = 12, kLanes = 8;
     __m256 sums[kChains];
@@ -145,6 +181,13 @@ double multiply_add_peak(const CpuDevice& device) {
 double bf16_dot_rate([[maybe_unused]] const CpuDevice& device) {
 #if defined(__x86_64__)
     if (device.isa() >= Isa::Avx512Bf16) return rate_of(device, bf16_dot_avx512);
+#endif
+    return 0.0;
+}
+
+double tile_product_rate([[maybe_unused]] const CpuDevice& device) {
+#if defined(__x86_64__)
+    if (device.isa() >= Isa::Amx) return rate_of(device, tile_product_amx);
 #endif
     return 0.0;
 }

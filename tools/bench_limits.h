@@ -20,6 +20,9 @@ double multiply_add_peak(const CpuDevice& device);
 // multiply_add_rate() for the bf16 dot product of pairs; 0 where the device has none.
 double bf16_dot_rate(const CpuDevice& device);
 
+// The same for products of bf16 matrices in tile registers (AMX); 0 where the device has none.
+double tile_product_rate(const CpuDevice& device);
+
 // Bytes per second at which memory can be read: one stream a thread.
 class StreamRead {
   public:

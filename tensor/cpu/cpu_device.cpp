@@ -3,6 +3,11 @@
 #include <omp.h>
 #if defined(__linux__)
 #include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+#if defined(__x86_64__)
+#include <cpuid.h>
 #endif
 
 #include <algorithm>
@@ -44,11 +49,29 @@ struct CpuDevice::Cache {
 };
 
 const char* isa_name(Isa isa) {
-    constexpr const char* kNames[] = {"baseline", "avx2", "avx512", "avx512_bf16"};
+    constexpr const char* kNames[] = {"baseline", "avx2", "avx512", "avx512_bf16", "amx_bf16"};
     return kNames[static_cast<int>(isa)];
 }
 
-Isa detect_isa() {
+namespace {
+
+#if defined(__x86_64__) && defined(__linux__)
+// Whether the processor has the tile registers and the system lets this process use them: it must
+// be asked, for their eight kilobytes a thread.
+bool may_use_amx() {
+    constexpr unsigned kTile = 1U << 24, kBf16 = 1U << 22;
+    constexpr long kRequestPermission = 0x1023, kTileData = 18;
+    unsigned a = 0, b = 0, c = 0, d = 0;
+    return __get_cpuid_count(7, 0, &a, &b, &c, &d) != 0 && (d & kTile) != 0 && (d & kBf16) != 0 &&
+           ::syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+}
+#else
+bool may_use_amx() {
+    return false;
+}
+#endif
+
+Isa best_isa() {
 #if defined(__x86_64__)
     __builtin_cpu_init();
     if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma")) return Isa::Baseline;
@@ -57,10 +80,17 @@ Isa detect_isa() {
         return Isa::Avx2;
     if (!__builtin_cpu_supports("avx512bf16") || !__builtin_cpu_supports("avx512vnni"))
         return Isa::Avx512;
-    return Isa::Avx512Bf16;
+    return may_use_amx() ? Isa::Amx : Isa::Avx512Bf16;
 #else
     return Isa::Baseline;
 #endif
+}
+
+}  // namespace
+
+Isa detect_isa() {
+    static const Isa best = best_isa();
+    return best;
 }
 
 CpuDevice::CpuDevice(const Kernels& kernels, int threads, Isa isa)

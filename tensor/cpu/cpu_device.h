@@ -17,6 +17,7 @@ enum class Isa {
     Avx2,        // AVX2 + FMA
     Avx512,      // AVX-512 F, BW, DQ, VL
     Avx512Bf16,  // + BF16 dot products and VNNI
+    Amx,         // + products of bf16 matrices in tile registers
 };
 const char* isa_name(Isa isa);
 // The best level of this processor.
@@ -56,7 +57,7 @@ class CpuDevice : public Device {
 
 // A CPU device with the kernel table of tensor/cpu/. threads 0 means all cores this process may
 // use; `isa` above what the processor has is lowered to it.
-std::unique_ptr<CpuDevice> make_cpu_device(int threads = 0, Isa isa = Isa::Avx512Bf16);
+std::unique_ptr<CpuDevice> make_cpu_device(int threads = 0, Isa isa = Isa::Amx);
 
 // The device of a CPU tensor, as such.
 inline CpuDevice& cpu(const Tensor& tensor) {

@@ -191,6 +191,12 @@ class Part {
     Rows pack_a(Range steps, Range rows) {
         const MatrixView& a = problem_.a;
         const int64_t count = rows.end - rows.begin, k = steps.end - steps.begin;
+        if (a.row == 1 && a.column != 1 && kernels_.rows_of_pairs != nullptr) {
+            kernels_.rows_of_pairs(
+                static_cast<const BFloat16*>(a.data) + 2 * steps.begin * a.column + rows.begin,
+                a.column, count, k, packed_a_, plan_.a_row);
+            return {packed_a_, plan_.a_row, 1, kernels_.rows * plan_.a_row};
+        }
         if (a.row == 1 && a.column != 1) {
             if (!plan_.pack_a) {
                 const float* source =
@@ -288,6 +294,7 @@ GemmKernels gemm_kernels([[maybe_unused]] Isa isa, [[maybe_unused]] const GemmPr
     // on Intel (Sapphire and Emerald Rapids) half of it: one in two cycles.
     const bool pairs =
         problem.a.dtype == DType::BF16 && problem.b.dtype == DType::BF16 && problem.k % 2 == 0;
+    if (isa >= Isa::Amx && pairs) return gemm_kernels_amx();
     if (isa >= Isa::Avx512Bf16 && __builtin_cpu_is("amd") && pairs)
         return gemm_kernels_avx512_bf16();
     if (isa >= Isa::Avx512) return gemm_kernels_avx512();
@@ -341,6 +348,7 @@ void gemm_part(const GemmKernels& kernels, const GemmProblem& problem, const Gem
     Part(kernels, problem, plan, workspace)
         .run(part_range(row_part, plan.row_parts, problem.m, kernels.rows),
              part_range(column_part, plan.column_parts, problem.n, kernels.columns));
+    if (kernels.release != nullptr) kernels.release();
 }
 
 }  // namespace vila::cpu_kernels

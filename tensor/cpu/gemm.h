@@ -4,8 +4,8 @@
 // pieces (one per instruction set) that the machine-neutral driver in gemm.cpp puts together.
 //
 // Reading order: gemm.cpp (the blocking, with its reasons), gemm_avx512.cpp (the inner loop),
-// gemm_pack.h (copies into the layout the inner loop wants), gemv.cpp (few rows), gemm_run.cpp
-// (threads and workspace).
+// gemm_amx.cpp (the same with a processor's matrix instructions), gemm_pack.h (copies into the
+// layout the inner loop wants), gemv.cpp (few rows), gemm_run.cpp (threads and workspace).
 
 #include <algorithm>
 #include <cstdint>
@@ -105,6 +105,14 @@ struct GemmKernels {
     // strips[r - 1] computes r rows, 1 to kStripRows; the second ones read b in bf16. Empty where
     // nothing is faster than packing and tiles.
     std::span<void (*const)(const GemmStrip&)> strips, strips_bf16;
+
+    // For tiles that take a along k alone (a_step == 1), else null: makes rows of pairs of a matrix
+    // whose rows run across k. out[i * out_row + p] becomes elements (2 p, i) and (2 p + 1, i) of
+    // `source`, for i < count and p < steps.
+    void (*rows_of_pairs)(const BFloat16* source, int64_t row, int64_t count, int64_t steps,
+                          float* out, int64_t out_row) = nullptr;
+    // What a thread does after its last tile or strip; or null.
+    void (*release)() = nullptr;
 };
 
 GemmKernels gemm_kernels_portable();
@@ -112,9 +120,10 @@ GemmKernels gemm_kernels_portable();
 GemmKernels gemm_kernels_avx2();
 GemmKernels gemm_kernels_avx512();
 GemmKernels gemm_kernels_avx512_bf16();
+GemmKernels gemm_kernels_amx();
 #endif
-// The best pieces for a problem: AVX512-BF16 for bf16 where the processor's dot product of pairs is
-// faster than its f32 multiply-add and k is even, else the widest vectors of `isa`.
+// The best pieces for a problem: for bf16 and an even k AMX, or AVX512-BF16 where the processor's
+// dot product of pairs is faster than its f32 multiply-add; else the widest vectors of `isa`.
 GemmKernels gemm_kernels(Isa isa, const GemmProblem& problem);
 
 // How one problem is cut up; see gemm.cpp.

@@ -91,35 +91,6 @@ VILA_ALWAYS_INLINE __mmask16 lanes_below(int64_t count) {
     return count >= kLanes ? __mmask16{0xffff} : static_cast<__mmask16>((1 << count) - 1);
 }
 
-// 16 x 16 in registers: pairs, then quadruples inside each 128-bit lane, then lanes.
-VILA_TARGET_AVX512 VILA_ALWAYS_INLINE void transpose_square(__m512 (&rows)[kLanes]) {
-    __m512 quads[kLanes];  // quads[4 g + c]: column 4 lane + c of rows 4 g to 4 g + 3
-#pragma GCC unroll 4
-    for (int g = 0; g < 4; ++g) {
-        const __m512* r = rows + 4 * g;
-        const __m512d low_01 = _mm512_castps_pd(_mm512_unpacklo_ps(r[0], r[1]));
-        const __m512d high_01 = _mm512_castps_pd(_mm512_unpackhi_ps(r[0], r[1]));
-        const __m512d low_23 = _mm512_castps_pd(_mm512_unpacklo_ps(r[2], r[3]));
-        const __m512d high_23 = _mm512_castps_pd(_mm512_unpackhi_ps(r[2], r[3]));
-        quads[4 * g + 0] = _mm512_castpd_ps(_mm512_unpacklo_pd(low_01, low_23));
-        quads[4 * g + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(low_01, low_23));
-        quads[4 * g + 2] = _mm512_castpd_ps(_mm512_unpacklo_pd(high_01, high_23));
-        quads[4 * g + 3] = _mm512_castpd_ps(_mm512_unpackhi_pd(high_01, high_23));
-    }
-    constexpr int kEven = 0x88, kOdd = 0xdd;  // lanes 0 and 2, lanes 1 and 3, of both operands
-#pragma GCC unroll 4
-    for (int c = 0; c < 4; ++c) {
-        const __m512 top_even = _mm512_shuffle_f32x4(quads[c], quads[4 + c], kEven);
-        const __m512 top_odd = _mm512_shuffle_f32x4(quads[c], quads[4 + c], kOdd);
-        const __m512 bottom_even = _mm512_shuffle_f32x4(quads[8 + c], quads[12 + c], kEven);
-        const __m512 bottom_odd = _mm512_shuffle_f32x4(quads[8 + c], quads[12 + c], kOdd);
-        rows[c] = _mm512_shuffle_f32x4(top_even, bottom_even, kEven);
-        rows[4 + c] = _mm512_shuffle_f32x4(top_odd, bottom_odd, kEven);
-        rows[8 + c] = _mm512_shuffle_f32x4(top_even, bottom_even, kOdd);
-        rows[12 + c] = _mm512_shuffle_f32x4(top_odd, bottom_odd, kOdd);
-    }
-}
-
 template <typename T>
 VILA_TARGET_AVX512 void transpose(const void* source, int64_t row_bytes, int64_t count, int64_t k,
                                   float* panel) {
@@ -146,7 +117,43 @@ VILA_TARGET_AVX512 void transpose(const void* source, int64_t row_bytes, int64_t
     }
 }
 
+// 16 steps of 16 columns of a matrix whose rows run across k: rows of pairs.
+VILA_TARGET_AVX512 void transpose_pairs(const BFloat16* source, int64_t row, int64_t steps,
+                                        __mmask16 columns, int64_t rows, float* out,
+                                        int64_t out_row) {
+    __m512 square[kLanes];
+#pragma GCC unroll 16
+    for (int p = 0; p < kLanes; ++p) {
+        square[p] = _mm512_setzero_ps();
+        if (p >= steps) continue;
+        const BFloat16* const even = source + 2 * p * row;
+        const __m512i low = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(columns, even));
+        const __m512i high = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(columns, even + row));
+        square[p] = _mm512_castsi512_ps(_mm512_or_si512(low, _mm512_slli_epi32(high, 16)));
+    }
+    transpose_square(square);
+    const auto mask = static_cast<__mmask16>((1 << std::min<int64_t>(steps, kLanes)) - 1);
+#pragma GCC unroll 16
+    for (int i = 0; i < kLanes; ++i)
+        if (i < rows) _mm512_mask_storeu_ps(out + i * out_row, mask, square[i]);
+}
+
 }  // namespace
+
+namespace avx512 {
+
+VILA_TARGET_AVX512 void rows_of_pairs(const BFloat16* source, int64_t row, int64_t count,
+                                      int64_t steps, float* out, int64_t out_row) {
+    for (int64_t p = 0; p < steps; p += kLanes)
+        for (int64_t i = 0; i < count; i += kLanes) {
+            const int64_t rows = std::min<int64_t>(count - i, kLanes);
+            transpose_pairs(source + 2 * p * row + i, row, steps - p,
+                            static_cast<__mmask16>((1 << rows) - 1), rows, out + i * out_row + p,
+                            out_row);
+        }
+}
+
+}  // namespace avx512
 
 GemmKernels gemm_kernels_avx512() {
     return {.isa = Isa::Avx512,

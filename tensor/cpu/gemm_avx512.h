@@ -1,8 +1,8 @@
 #pragma once
 
 // What the AVX-512 tiles and strips of gemm share, whether they multiply f32 (gemm_avx512.cpp) or
-// pairs of bf16 (gemm_avx512_bf16.cpp): the shape of a tile, its last step, and how a strip reads
-// b.
+// pairs of bf16 (gemm_avx512_bf16.cpp, gemm_amx.cpp): the shape of a tile, its last step, and how a
+// strip reads b.
 
 #include <algorithm>
 
@@ -37,6 +37,35 @@ VILA_TARGET_AVX512 VILA_ALWAYS_INLINE void store_tile(const GemmTile& t,
             if (t.add) y = _mm512_add_ps(y, _mm512_loadu_ps(c_i + v * kLanes));
             _mm512_storeu_ps(c_i + v * kLanes, y);
         }
+    }
+}
+
+// 16 x 16 in registers: pairs, then quadruples inside each 128-bit lane, then lanes.
+VILA_TARGET_AVX512 VILA_ALWAYS_INLINE void transpose_square(__m512 (&rows)[kLanes]) {
+    __m512 quads[kLanes];  // quads[4 g + c]: column 4 lane + c of rows 4 g to 4 g + 3
+#pragma GCC unroll 4
+    for (int g = 0; g < 4; ++g) {
+        const __m512* r = rows + 4 * g;
+        const __m512d low_01 = _mm512_castps_pd(_mm512_unpacklo_ps(r[0], r[1]));
+        const __m512d high_01 = _mm512_castps_pd(_mm512_unpackhi_ps(r[0], r[1]));
+        const __m512d low_23 = _mm512_castps_pd(_mm512_unpacklo_ps(r[2], r[3]));
+        const __m512d high_23 = _mm512_castps_pd(_mm512_unpackhi_ps(r[2], r[3]));
+        quads[4 * g + 0] = _mm512_castpd_ps(_mm512_unpacklo_pd(low_01, low_23));
+        quads[4 * g + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(low_01, low_23));
+        quads[4 * g + 2] = _mm512_castpd_ps(_mm512_unpacklo_pd(high_01, high_23));
+        quads[4 * g + 3] = _mm512_castpd_ps(_mm512_unpackhi_pd(high_01, high_23));
+    }
+    constexpr int kEven = 0x88, kOdd = 0xdd;  // lanes 0 and 2, lanes 1 and 3, of both operands
+#pragma GCC unroll 4
+    for (int c = 0; c < 4; ++c) {
+        const __m512 top_even = _mm512_shuffle_f32x4(quads[c], quads[4 + c], kEven);
+        const __m512 top_odd = _mm512_shuffle_f32x4(quads[c], quads[4 + c], kOdd);
+        const __m512 bottom_even = _mm512_shuffle_f32x4(quads[8 + c], quads[12 + c], kEven);
+        const __m512 bottom_odd = _mm512_shuffle_f32x4(quads[8 + c], quads[12 + c], kOdd);
+        rows[c] = _mm512_shuffle_f32x4(top_even, bottom_even, kEven);
+        rows[4 + c] = _mm512_shuffle_f32x4(top_odd, bottom_odd, kEven);
+        rows[8 + c] = _mm512_shuffle_f32x4(top_even, bottom_even, kOdd);
+        rows[12 + c] = _mm512_shuffle_f32x4(top_odd, bottom_odd, kOdd);
     }
 }
 
@@ -129,7 +158,9 @@ VILA_TARGET_AVX512 VILA_ALWAYS_INLINE void load_words(const GemmStrip& s, int64_
     }
 }
 
-// gemm_avx512_strips.cpp: see GemmKernels.
+// See GemmKernels. The strips are in gemm_avx512_strips.cpp.
+void rows_of_pairs(const BFloat16* source, int64_t row, int64_t count, int64_t steps, float* out,
+                   int64_t out_row);
 std::span<void (*const)(const GemmStrip&)> strips_f32();
 std::span<void (*const)(const GemmStrip&)> strips_bf16();
 

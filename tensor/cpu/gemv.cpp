@@ -99,6 +99,7 @@ void gemv_columns(const GemmKernels& kernels, const GemmProblem& problem, const 
         strip.compute(plan, a, a_row);
         strip.store();
     }
+    if (kernels.release != nullptr) kernels.release();
 }
 
 }  // namespace vila::cpu_kernels

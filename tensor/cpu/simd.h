@@ -19,6 +19,8 @@
 #define VILA_TARGET_AVX512 __attribute__((target("avx2,fma,avx512f,avx512bw,avx512dq,avx512vl")))
 #define VILA_TARGET_AVX512_BF16 \
     __attribute__((target("avx2,fma,avx512f,avx512bw,avx512dq,avx512vl,avx512bf16")))
+#define VILA_TARGET_AMX \
+    __attribute__((target("avx2,fma,avx512f,avx512bw,avx512dq,avx512vl,amx-tile,amx-bf16")))
 #endif
 
 namespace vila::cpu_kernels {
