@@ -232,6 +232,7 @@ TEST(CpuGemm, TileEdges) {
 
 TEST(CpuGemm, StepBlockEdges) {
     for (const int64_t k : {383, 384, 385, 386, 768, 770, 1154}) check_size(15, 33, k);
+    for (const int64_t k : {2048, 2050, 4100}) check_size(2, 33, k);
 }
 
 TEST(CpuGemm, RowAndColumnBlockEdges) {
@@ -311,6 +312,7 @@ TEST(CpuGemm, FewRows) {
             }
         }
     }
+    check_few_rows({3, 35, 4100, false, true, BF16, BF16, F32, true, true, 0.25F});
 }
 
 // The tiles of every height sum alike: the first rows of c have the same bits whatever follows.

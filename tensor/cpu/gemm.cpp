@@ -3,13 +3,15 @@
 //
 //   loop              over                 so that
 //   parts             rows, columns of c   threads work alone: no barrier, no shared buffer
-//   column blocks     kColumnBlock of n    the packed block of b is bounded: 6 MiB, third level
-//   step blocks       kStepBlock of k      a panel of b, kStepBlock x 32 f32 = 48 KiB, stays in or
-//                                          near the first level while the rows of a go past it
-//   row blocks        kRowBlock of m       the block of a, 448 x 384 f32 = 672 KiB, stays in the
+//   column blocks     kPackedSize of b     the packed block of b is bounded: 6 MiB, third level
+//   step blocks       384 of k             a panel of b, 384 x 32 f32 = 48 KiB, stays in or near
+//                                          the first level while the rows of a go past it
+//   row blocks        448 of m             the block of a, 448 x 384 f32 = 672 KiB, stays in the
 //                                          second level while the panels of b go past it
 //   panels            32 columns           one panel of b
 //   tiles             14 rows              14 x 32 sums in registers: gemm_avx512.cpp
+//
+// (Tile registers sum so fast that c is what they wait for: 1024 steps and 224 rows there.)
 //
 // b is always packed into panels, each step's 32 elements side by side. a is read where it lies if
 // its rows run along k; it is copied when the inner loop could not read it well (a transposed,
@@ -38,10 +40,8 @@ namespace vila::cpu_kernels {
 
 namespace {
 
-constexpr int64_t kStepBlock = 384;
-constexpr int64_t kStepMultiple = 32;  // bf16 in a cache line: strips read whole ones
-constexpr int64_t kRowBlock = 448;
-constexpr int64_t kColumnBlock = 4096;
+constexpr int64_t kStepMultiple = 32;        // bf16 in a cache line: strips read whole ones
+constexpr int64_t kPackedSize = 4096 * 384;  // floats of b
 // Where sums are kept beside a bf16 c, fewer rows and columns: 1344 x 768 f32 = 4 MiB.
 constexpr int64_t kSumRows = 1344;
 constexpr int64_t kSumColumns = 768;
@@ -306,7 +306,7 @@ GemmKernels gemm_kernels([[maybe_unused]] Isa isa, [[maybe_unused]] const GemmPr
 GemmPlan plan_gemm(const GemmKernels& kernels, const GemmProblem& problem, int64_t threads) {
     GemmPlan plan = {};
     plan.steps = kernels.pairs ? problem.k / 2 : problem.k;
-    const int64_t blocks = ceil_div(plan.steps, kStepBlock);
+    const int64_t blocks = ceil_div(plan.steps, kernels.step_block);
     plan.step_block = std::min(round_up(ceil_div(plan.steps, blocks), kStepMultiple), plan.steps);
 
     const bool narrow = problem.a.dtype == DType::BF16 && !kernels.pairs;
@@ -323,9 +323,9 @@ GemmPlan plan_gemm(const GemmKernels& kernels, const GemmProblem& problem, int64
     plan.part_rows = plan.keep_sums ? kSumRows : problem.m;
     const int64_t rows = std::min(
         plan.part_rows, ceil_div(ceil_div(problem.m, kernels.rows), plan.row_parts) * kernels.rows);
-    plan.row_block = round_up(ceil_div(rows, ceil_div(rows, kRowBlock)), kernels.rows);
-    plan.column_block =
-        std::min(plan.keep_sums ? kSumColumns : kColumnBlock, round_up(problem.n, kernels.columns));
+    plan.row_block = round_up(ceil_div(rows, ceil_div(rows, kernels.row_block)), kernels.rows);
+    plan.column_block = std::min(plan.keep_sums ? kSumColumns : kPackedSize / kernels.step_block,
+                                 round_up(problem.n, kernels.columns));
     plan.a_row = plan.step_block + kRowPadding;
     const int64_t row_tiles = plan.row_block / kernels.rows;
     const int64_t a_panels = row_tiles * panel_size(plan.step_block, kernels.rows);

@@ -88,9 +88,13 @@ void strip_by_blocks(const GemmStrip& strip) {
     }
 }
 
+// For tiles of vector registers.
+constexpr int64_t kStepBlock = 384, kRowBlock = 448;
+
 struct GemmKernels {
     Isa isa;
     int64_t rows, columns;                            // of the largest tile
+    int64_t step_block, row_block;                    // that caches hold: see gemm.cpp
     bool pairs;                                       // multiplies pairs of bf16, not f32
     std::span<void (*const)(const GemmTile&)> tiles;  // tiles[r - 1] computes r rows
 

@@ -157,7 +157,13 @@ VILA_TARGET_AMX void tile(const GemmTile& t) {
     const float* next_b = t.next_b;
     const float* const next_b_end = t.next_b + t.next_b_lines * kLanes;
     const int64_t whole = t.k / kTileSteps * kTileSteps;
+    const float* c = t.c;
+    const float* const c_end = t.c + kCount * t.c_row;
     for (int64_t p = 0; p < whole; p += kTileSteps) {
+        for (int row = 0; row < 2 && c < c_end; ++row, c += t.c_row) {
+            _mm_prefetch(c, _MM_HINT_T0);
+            _mm_prefetch(c + kLanes, _MM_HINT_T0);
+        }
         for (int line = 0; line < 2 && next_b < next_b_end; ++line, next_b += kLanes)
             _mm_prefetch(next_b, _MM_HINT_T1);
         add_steps<kTwoHalves>(t.a + p, t.a_row, t.b + p * kColumns);
@@ -279,6 +285,8 @@ constexpr std::array<void (*)(const GemmStrip&), kStripRows> kStrips = {strip<1>
 GemmKernels gemm_kernels_amx() {
     GemmKernels kernels = gemm_kernels_avx512();
     kernels.rows = kLargestRows;
+    kernels.step_block = 1024;
+    kernels.row_block = 224;
     kernels.pairs = true;
     kernels.tiles = kTiles;
     kernels.strips = kStrips;

@@ -206,6 +206,8 @@ GemmKernels gemm_kernels_avx2() {
     return {.isa = Isa::Avx2,
             .rows = kRows,
             .columns = kColumns,
+            .step_block = kStepBlock,
+            .row_block = kRowBlock,
             .pairs = false,
             .tiles = kTiles,
             .transpose = transpose<float>,

@@ -159,6 +159,8 @@ GemmKernels gemm_kernels_avx512() {
     return {.isa = Isa::Avx512,
             .rows = kRows,
             .columns = kColumns,
+            .step_block = kStepBlock,
+            .row_block = kRowBlock,
             .pairs = false,
             .tiles = kTiles,
             .transpose = transpose<float>,

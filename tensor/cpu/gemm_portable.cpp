@@ -81,6 +81,8 @@ GemmKernels gemm_kernels_portable() {
     return {.isa = Isa::Baseline,
             .rows = kRows,
             .columns = kColumns,
+            .step_block = kStepBlock,
+            .row_block = kRowBlock,
             .pairs = false,
             .tiles = kTiles,
             .transpose = transpose<float>,
