@@ -312,7 +312,8 @@ TEST(CpuGemm, FewRows) {
             }
         }
     }
-    check_few_rows({3, 35, 4100, false, true, BF16, BF16, F32, true, true, 0.25F});
+    for (const bool add : {false, true})
+        check_few_rows({3, 35, 4100, false, true, BF16, BF16, F32, add, true, 0.25F});
 }
 
 // The tiles of every height sum alike: the first rows of c have the same bits whatever follows.
