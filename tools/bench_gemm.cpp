@@ -77,7 +77,7 @@ GemmMeasurement measure(CpuDevice& device, DType dtype, const GemmShape& shape, 
         rates.push_back(flop * double(inner) / seconds);
         limit_shares.push_back(rates.back() / limit);
         dot_shares.push_back(dot > 0.0 ? rates.back() / dot : 0.0);
-        tile_shares.push_back(tile > 0.0 ? rates.back() / tile : 0.0);
+        tile_shares.push_back(tile > 0.0 && dtype == DType::BF16 ? rates.back() / tile : 0.0);
     }
     const auto bytes = double(x.a.bytes() + x.b.bytes() + x.c.bytes());
     return {.shape = shape,
