@@ -60,7 +60,8 @@ struct GemmTile {
 // A tile of a few rows whose b is read where it lies, once: `columns` of b, each running along k.
 // Sums exactly as a GemmTile for each block of k does, so that the same row of c has the same bits
 // either way.
-constexpr int64_t kStripRows = 4;
+constexpr int64_t kStripRows = 4;       // of vector registers
+constexpr int64_t kMostStripRows = 16;  // of any
 struct GemmStrip {
     GemmTile tile;       // all of k, without b and next_b; c has room for GemmKernels::columns
     int64_t step_block;  // steps of k that are summed before alpha, bias and c
@@ -106,9 +107,11 @@ struct GemmKernels {
     void (*transpose_bf16)(const void* source, int64_t row_bytes, int64_t count, int64_t k,
                            float* panel);
 
-    // strips[r - 1] computes r rows, 1 to kStripRows; the second ones read b in bf16. Empty where
-    // nothing is faster than packing and tiles.
+    // strips[r - 1] computes r rows, as many as there are; the second ones read b in bf16. Empty
+    // where nothing is faster than packing and tiles.
     std::span<void (*const)(const GemmStrip&)> strips, strips_bf16;
+    // Strips take the rows of a side by side, step after step; else one after the other.
+    bool strips_side_by_side = false;
 
     // For tiles that take a along k alone (a_step == 1), else null: makes rows of pairs of a matrix
     // whose rows run across k. out[i * out_row + p] becomes elements (2 p, i) and (2 p + 1, i) of
@@ -147,10 +150,18 @@ GemmPlan plan_gemm(const GemmKernels& kernels, const GemmProblem& problem, int64
 void gemm_part(const GemmKernels& kernels, const GemmProblem& problem, const GemmPlan& plan,
                int64_t part, float* workspace);
 
-// c for up to kStripRows rows of a and a transposed b (rows of weights, read once): columns
-// [begin, end). `a` holds the steps of a, rows a_row apart.
+// The steps of a few rows of a, as strips take them: element (i, p) at data + i * row + p * step.
+struct StripRows {
+    const float* data;
+    int64_t row, step;
+};
+// Copies a into out (problem.m * plan.steps).
+StripRows copy_strip_rows(const GemmKernels& kernels, const GemmProblem& problem,
+                          const GemmPlan& plan, float* out);
+// c for as many rows of a as there are strips and a transposed b (rows of weights, read once):
+// columns [begin, end).
 void gemv_columns(const GemmKernels& kernels, const GemmProblem& problem, const GemmPlan& plan,
-                  const float* a, int64_t a_row, int64_t begin, int64_t end);
+                  const StripRows& a, int64_t begin, int64_t end);
 
 // Computes problem(0) to problem(count - 1), which differ in addresses only (k > 0), on the threads
 // of the device.

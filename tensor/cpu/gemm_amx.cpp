@@ -9,8 +9,8 @@
 // chains of multiply-adds, adds the two, and adds that to c. Four registers of c, two of a and two
 // of b make the largest tile, 32 x 32: four products for four loads.
 //
-// A strip multiplies the other way round: its rows of weights are "a", where they lie, and a row of
-// x is "b", one column wide. Products commute and the chains are the same, so the bits are.
+// A strip multiplies the other way round: its rows of weights are "a", where they lie, and up to 16
+// rows of x are "b", side by side. Products commute and the chains are the same, so the bits are.
 
 #include "tensor/cpu/gemm_avx512.h"
 
@@ -60,13 +60,13 @@ TileConfig config_of_tile(int64_t rows) {
     return config;
 }
 
-// Registers 0 to 3 are columns of sums, one for each row of x; 4 is weights, 6 a row of x.
-TileConfig config_of_strip(int64_t weight_rows) {
-    constexpr int64_t kWordBytes = 4;
+// Register 0 is sums (weight row, row of x), 4 is weights, 6 steps of the rows of x.
+TileConfig config_of_strip(int64_t weight_rows, int64_t x_rows) {
+    const int64_t x_bytes = x_rows * static_cast<int64_t>(sizeof(float));
     TileConfig config;
-    for (int row = 0; row < kStripRows; ++row) config.set(row, weight_rows, kWordBytes);
+    config.set(0, weight_rows, x_bytes);
     config.set(4, weight_rows, kLineBytes);
-    config.set(6, kTileSteps, kWordBytes);
+    config.set(6, kTileSteps, x_bytes);
     return config;
 }
 
@@ -75,12 +75,17 @@ VILA_ALWAYS_INLINE void end_writes() {
     __asm__ volatile("" ::: "memory");
 }
 
-// The configuration that this thread's registers have: rows of a tile, minus rows of a strip, or 0.
-thread_local int64_t configured = 0;
+// The shape that this thread's registers have: of a tile, of a strip, or none.
+struct TileShape {
+    int64_t rows = 0, x_rows = 0;  // of weights and of x in a strip
+    bool operator==(const TileShape&) const = default;
+};
+thread_local TileShape configured;
 
-VILA_TARGET_AMX VILA_ALWAYS_INLINE void configure(int64_t wanted) {
+VILA_TARGET_AMX VILA_ALWAYS_INLINE void configure(const TileShape& wanted) {
     if (configured == wanted) return end_writes();
-    const TileConfig config = wanted > 0 ? config_of_tile(wanted) : config_of_strip(-wanted);
+    const TileConfig config = wanted.x_rows == 0 ? config_of_tile(wanted.rows)
+                                                 : config_of_strip(wanted.rows, wanted.x_rows);
     end_writes();
     _tile_loadconfig(&config);
     configured = wanted;
@@ -88,8 +93,8 @@ VILA_TARGET_AMX VILA_ALWAYS_INLINE void configure(int64_t wanted) {
 
 // Registers in use make every switch between threads dearer.
 VILA_TARGET_AMX void release() {
-    if (configured != 0) _tile_release();
-    configured = 0;
+    if (configured != TileShape{}) _tile_release();
+    configured = {};
 }
 
 // --- tiles ---
@@ -147,7 +152,7 @@ VILA_TARGET_AVX512 void store_rows(const GemmTile& t, const float* sums, int64_t
 template <int kCount>
 VILA_TARGET_AMX void tile(const GemmTile& t) {
     constexpr bool kTwoHalves = kCount > kTileRows;
-    configure(kCount);
+    configure({kCount, 0});
     _tile_zero(0);
     _tile_zero(1);
     if (kTwoHalves) {
@@ -192,63 +197,42 @@ constexpr auto kTiles = tiles_of(std::make_integer_sequence<int, kLargestRows>()
 
 // --- strips ---
 
-// 16 steps of a few rows of x more in the sums of the weights at `weights`.
+// 16 steps of x more in the sums of the weights at `weights`.
 template <int kCount>
-VILA_TARGET_AMX VILA_ALWAYS_INLINE void add_weights(const char* weights, size_t stride,
-                                                    const float* x, int64_t x_row) {
-    constexpr size_t kWord = sizeof(float);
-    _tile_loadd(4, weights, stride);
-    _tile_loadd(6, x, kWord);
+VILA_TARGET_AMX VILA_ALWAYS_INLINE void add_weights(const char* weights, int64_t stride,
+                                                    const float* x) {
+    _tile_loadd(4, weights, static_cast<size_t>(stride));
+    _tile_loadd(6, x, kCount * sizeof(float));
     _tile_dpbf16ps(0, 4, 6);
-    if (kCount > 1) {
-        _tile_loadd(6, x + x_row, kWord);
-        _tile_dpbf16ps(1, 4, 6);
-    }
-    if (kCount > 2) {
-        _tile_loadd(6, x + 2 * x_row, kWord);
-        _tile_dpbf16ps(2, 4, 6);
-    }
-    if (kCount > 3) {
-        _tile_loadd(6, x + 3 * x_row, kWord);
-        _tile_dpbf16ps(3, 4, 6);
-    }
 }
 
 // The same for fewer than 16 steps.
 template <int kCount>
 VILA_TARGET_AMX void add_last_weights(const char* weights, int64_t stride, int64_t rows,
-                                      const float* x, int64_t x_row, int64_t steps) {
+                                      const float* x, int64_t steps) {
     alignas(64) char square[kTileBytes] = {};
-    alignas(64) float last_x[kCount * kTileSteps] = {};
+    alignas(64) float last_x[kTileSteps * kCount] = {};
     const size_t bytes = static_cast<size_t>(steps) * sizeof(float);
     for (int64_t i = 0; i < rows; ++i)
         std::memcpy(square + i * kLineBytes, weights + i * stride, bytes);
-    for (int64_t r = 0; r < kCount; ++r) std::memcpy(last_x + r * kTileSteps, x + r * x_row, bytes);
+    std::memcpy(last_x, x, bytes * kCount);
     end_writes();
-    add_weights<kCount>(square, kLineBytes, last_x, kTileSteps);
-}
-
-VILA_TARGET_AMX VILA_ALWAYS_INLINE void zero_sums() {
-    _tile_zero(0);
-    _tile_zero(1);
-    _tile_zero(2);
-    _tile_zero(3);
+    add_weights<kCount>(square, kLineBytes, last_x);
 }
 
 // c = alpha * sums + bias [+ c] for 16 columns of a strip; the sums become zero.
 template <int kCount>
 VILA_TARGET_AMX void end_block(const GemmTile& t, int64_t at, bool first) {
-    alignas(64) float sums[kStripRows][kLanes] = {};
-    _tile_stored(0, sums[0], sizeof(float));
-    _tile_stored(1, sums[1], sizeof(float));
-    _tile_stored(2, sums[2], sizeof(float));
-    _tile_stored(3, sums[3], sizeof(float));
-    zero_sums();
+    float sums[kTileRows][kCount] = {};
+    _tile_stored(0, sums, kCount * sizeof(float));
+    _tile_zero(0);
     const __m512 bias =
         first && t.bias != nullptr ? _mm512_loadu_ps(t.bias + at) : _mm512_setzero_ps();
     for (int r = 0; r < kCount; ++r) {
+        alignas(64) float column[kTileRows];
+        for (int j = 0; j < kTileRows; ++j) column[j] = sums[j][r];
         float* const c = t.c + r * t.c_row + at;
-        __m512 y = _mm512_fmadd_ps(_mm512_set1_ps(t.alpha), _mm512_load_ps(sums[r]), bias);
+        __m512 y = _mm512_fmadd_ps(_mm512_set1_ps(t.alpha), _mm512_load_ps(column), bias);
         if (t.add || !first) y = _mm512_add_ps(y, _mm512_loadu_ps(c));
         _mm512_storeu_ps(c, y);
     }
@@ -256,29 +240,32 @@ VILA_TARGET_AMX void end_block(const GemmTile& t, int64_t at, bool first) {
 
 template <int kCount>
 VILA_TARGET_AMX void strip(const GemmStrip& s) {
+    constexpr int64_t kWord = sizeof(float);
     const GemmTile& t = s.tile;
     for (int64_t at = 0; at < s.columns; at += kTileRows) {
         const int64_t rows = std::min(s.columns - at, kTileRows);
-        configure(-rows);
-        zero_sums();
+        configure({rows, kCount});
+        _tile_zero(0);
         const char* const weights = static_cast<const char*>(s.b) + at * s.column_bytes;
         for (int64_t begin = 0; begin < t.k; begin += s.step_block) {
             const int64_t end = std::min(begin + s.step_block, t.k);
             const int64_t whole = begin + (end - begin) / kTileSteps * kTileSteps;
             // Sixteen streams: the processor fetches them ahead by itself, as fast as one alone.
             for (int64_t p = begin; p < whole; p += kTileSteps)
-                add_weights<kCount>(weights + p * static_cast<int64_t>(sizeof(float)),
-                                    static_cast<size_t>(s.column_bytes), t.a + p, t.a_row);
+                add_weights<kCount>(weights + p * kWord, s.column_bytes, t.a + p * kCount);
             if (whole < end)
-                add_last_weights<kCount>(weights + whole * static_cast<int64_t>(sizeof(float)),
-                                         s.column_bytes, rows, t.a + whole, t.a_row, end - whole);
+                add_last_weights<kCount>(weights + whole * kWord, s.column_bytes, rows,
+                                         t.a + whole * kCount, end - whole);
             end_block<kCount>(t, at, begin == 0);
         }
     }
 }
 
-constexpr std::array<void (*)(const GemmStrip&), kStripRows> kStrips = {strip<1>, strip<2>,
-                                                                        strip<3>, strip<4>};
+template <int... kCounts>
+constexpr auto strips_of(std::integer_sequence<int, kCounts...>) {
+    return std::array<void (*)(const GemmStrip&), sizeof...(kCounts)>{strip<kCounts + 1>...};
+}
+constexpr auto kStrips = strips_of(std::make_integer_sequence<int, kMostStripRows>());
 
 }  // namespace
 
@@ -290,6 +277,7 @@ GemmKernels gemm_kernels_amx() {
     kernels.pairs = true;
     kernels.tiles = kTiles;
     kernels.strips = kStrips;
+    kernels.strips_side_by_side = true;
     kernels.rows_of_pairs = rows_of_pairs;
     kernels.release = release;
     return kernels;

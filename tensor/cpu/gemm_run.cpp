@@ -26,23 +26,6 @@ void run_tasks(const CpuDevice& device, int64_t tasks, int64_t slots, const Body
     });
 }
 
-// The rows of a, whose columns may lie apart, as steps: f32, or pairs of bf16 as they are.
-void copy_steps(const GemmProblem& problem, bool pairs, float* out) {
-    const MatrixView& a = problem.a;
-    for (int64_t i = 0; i < problem.m; ++i) {
-        for (int64_t p = 0; p < problem.k; ++p) {
-            const int64_t from = i * a.row + p * a.column, to = i * problem.k + p;
-            if (a.dtype == DType::F32) {
-                out[to] = static_cast<const float*>(a.data)[from];
-            } else if (pairs) {
-                reinterpret_cast<BFloat16*>(out)[to] = static_cast<const BFloat16*>(a.data)[from];
-            } else {
-                out[to] = static_cast<float>(static_cast<const BFloat16*>(a.data)[from]);
-            }
-        }
-    }
-}
-
 void few_rows(CpuDevice& device, const GemmKernels& kernels, const GemmProblem& problem) {
     const int64_t bytes = problem.n * problem.k * problem.b.element_size();
     const int64_t threads = std::clamp<int64_t>(
@@ -54,17 +37,14 @@ void few_rows(CpuDevice& device, const GemmKernels& kernels, const GemmProblem& 
                                 : (kBytesPerItem + strip_bytes - 1) / strip_bytes * kernels.columns;
     const GemmPlan plan = plan_gemm(kernels, problem, 1);
     Tensor copy;
-    const auto* a = static_cast<const float*>(problem.a.data);
-    int64_t a_row = problem.a.row;
+    StripRows a = {static_cast<const float*>(problem.a.data), problem.a.row, 1};
     if (problem.a.dtype != DType::F32 || problem.a.column != 1) {
         copy = Tensor::empty(device, {problem.m * plan.steps}, DType::F32);
-        copy_steps(problem, kernels.pairs, copy.data<float>());
-        a = copy.data<float>();
-        a_row = plan.steps;
+        a = copy_strip_rows(kernels, problem, plan, copy.data<float>());
     }
     parallel_items(device, static_cast<int>(threads), (problem.n + columns - 1) / columns,
                    [&](int64_t item, int) {
-                       gemv_columns(kernels, problem, plan, a, a_row, item * columns,
+                       gemv_columns(kernels, problem, plan, a, item * columns,
                                     std::min((item + 1) * columns, problem.n));
                    });
 }
@@ -75,7 +55,7 @@ void gemm(CpuDevice& device, int64_t count, const std::function<GemmProblem(int6
     if (count == 0) return;
     const GemmProblem first = problem(0);
     const GemmKernels kernels = gemm_kernels(device.isa(), first);
-    if (first.m <= kStripRows && first.b.row == 1 && !kernels.strips.empty()) {
+    if (first.m <= std::ssize(kernels.strips) && first.b.row == 1) {
         for (int64_t i = 0; i < count; ++i) few_rows(device, kernels, problem(i));
         return;
     }

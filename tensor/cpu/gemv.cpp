@@ -9,6 +9,7 @@
 #include "tensor/cpu/gemm.h"
 
 #include <algorithm>
+#include <cstring>
 
 namespace vila::cpu_kernels {
 
@@ -34,7 +35,7 @@ class Strip {
         if (add_first()) for_each_sum([&](float& sum, int64_t at) { sum = wide()[at]; });
     }
 
-    void compute(const GemmPlan& plan, const float* a, int64_t a_row) {
+    void compute(const GemmPlan& plan, const StripRows& a) {
         const MatrixView& b = problem_.b;
         const bool narrow = b.dtype == DType::BF16 && !kernels_.pairs;
         const auto& strips = narrow ? kernels_.strips_bf16 : kernels_.strips;
@@ -48,9 +49,9 @@ class Strip {
                            .columns = columns_,
                            .next_b = first + columns_ * column_bytes};
         strip.tile.k = plan.steps;
-        strip.tile.a = a;
-        strip.tile.a_row = a_row;
-        strip.tile.a_step = 1;
+        strip.tile.a = a.data;
+        strip.tile.a_row = a.row;
+        strip.tile.a_step = a.step;
         strip.tile.c = sums_;
         strip.tile.c_row = kernels_.columns;
         strip.tile.alpha = problem_.alpha;
@@ -85,18 +86,39 @@ class Strip {
     const GemmKernels& kernels_;
     const GemmProblem& problem_;
     int64_t begin_, columns_;
-    float sums_[kStripRows * kMostColumns] = {};
+    float sums_[kMostStripRows * kMostColumns] = {};
     float bias_[kMostColumns] = {};
 };
 
 }  // namespace
 
+StripRows copy_strip_rows(const GemmKernels& kernels, const GemmProblem& problem,
+                          const GemmPlan& plan, float* out) {
+    const MatrixView& a = problem.a;
+    const StripRows rows =
+        kernels.strips_side_by_side ? StripRows{out, 1, problem.m} : StripRows{out, plan.steps, 1};
+    const auto from = [&](int64_t i, int64_t p) { return i * a.row + p * a.column; };
+    for (int64_t i = 0; i < problem.m; ++i) {
+        for (int64_t p = 0; p < plan.steps; ++p) {
+            float* const to = out + i * rows.row + p * rows.step;
+            if (kernels.pairs) {
+                const auto* const halves = static_cast<const BFloat16*>(a.data);
+                const BFloat16 pair[] = {halves[from(i, 2 * p)], halves[from(i, 2 * p + 1)]};
+                std::memcpy(to, pair, sizeof(pair));
+            } else {
+                *to = element(a.data, a.dtype, from(i, p));
+            }
+        }
+    }
+    return rows;
+}
+
 void gemv_columns(const GemmKernels& kernels, const GemmProblem& problem, const GemmPlan& plan,
-                  const float* a, int64_t a_row, int64_t begin, int64_t end) {
-    VILA_ASSERT(kernels.columns <= kMostColumns && problem.m <= kStripRows);
+                  const StripRows& a, int64_t begin, int64_t end) {
+    VILA_ASSERT(kernels.columns <= kMostColumns && problem.m <= kMostStripRows);
     for (int64_t j = begin; j < end; j += kernels.columns) {
         Strip strip(kernels, problem, j, std::min(j + kernels.columns, end));
-        strip.compute(plan, a, a_row);
+        strip.compute(plan, a);
         strip.store();
     }
     if (kernels.release != nullptr) kernels.release();
