@@ -106,7 +106,7 @@ std::vector<GemmShape> default_gemm_shapes() {
         shapes.push_back({m, n, k, false, true});
         shapes.push_back({m, n, k, true, false});
     }
-    shapes.push_back({1, 4096, 4096, false, true});
+    for (const int64_t rows : {1, 8}) shapes.push_back({rows, 4096, 4096, false, true});
     return shapes;
 }
 
