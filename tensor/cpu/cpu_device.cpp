@@ -55,19 +55,19 @@ const char* isa_name(Isa isa) {
 
 namespace {
 
-#if defined(__x86_64__) && defined(__linux__)
+#if defined(__x86_64__)
 // Whether the processor has the tile registers and the system lets this process use them: it must
 // be asked, for their eight kilobytes a thread.
 bool may_use_amx() {
+#if defined(__linux__)
     constexpr unsigned kTile = 1U << 24, kBf16 = 1U << 22;
     constexpr long kRequestPermission = 0x1023, kTileData = 18;
     unsigned a = 0, b = 0, c = 0, d = 0;
     return __get_cpuid_count(7, 0, &a, &b, &c, &d) != 0 && (d & kTile) != 0 && (d & kBf16) != 0 &&
            ::syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
-}
 #else
-bool may_use_amx() {
     return false;
+#endif
 }
 #endif
 
