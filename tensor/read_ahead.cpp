@@ -1,6 +1,7 @@
 #include "tensor/read_ahead.h"
 
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <algorithm>
 
@@ -10,7 +11,6 @@ namespace {
 
 // Small enough to stop soon, large enough for whole huge pages.
 constexpr uintptr_t kPiece = uintptr_t{8} << 20;
-constexpr uintptr_t kPage = 4096;
 
 // Whether the kernel read it: before 5.14 none does.
 bool populate(uintptr_t begin, uintptr_t end) {
@@ -21,10 +21,11 @@ bool populate(uintptr_t begin, uintptr_t end) {
 
 ReadAhead::ReadAhead(std::vector<Range> ranges)
     : thread_([ranges = std::move(ranges)](const std::stop_token& stop) {
+          const auto page = static_cast<uintptr_t>(::sysconf(_SC_PAGESIZE));
           for (const Range& range : ranges) {
               const auto first = reinterpret_cast<uintptr_t>(range.begin);
               const uintptr_t end = first + static_cast<uintptr_t>(range.bytes);
-              for (uintptr_t begin = first / kPage * kPage; begin < end; begin += kPiece)
+              for (uintptr_t begin = first / page * page; begin < end; begin += kPiece)
                   if (stop.stop_requested() || !populate(begin, std::min(begin + kPiece, end)))
                       return;
           }

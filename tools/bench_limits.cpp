@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "tensor/cpu/amx.h"
 #include "tensor/cpu/intrinsics.h"
 #include "tensor/cpu/simd.h"
 #include "tools/bench_timing.h"
@@ -56,19 +57,13 @@ VILA_TARGET_AVX512_BF16 Work bf16_dot_avx512(int64_t iterations) {
 // 16 x 16 f32 sums, four times, of 32 bf16 each: two registers of a by two of b.
 VILA_TARGET_AMX Work tile_product_amx(int64_t iterations) {
     constexpr int kRows = 16, kRowBytes = 64;
-    alignas(64) struct {
-        uint8_t palette = 1, start_row = 0, reserved[14] = {};
-        uint16_t row_bytes[16] = {};
-        uint8_t rows[16] = {};
-    } config;
-    for (int tile = 0; tile < 8; ++tile) {
-        config.row_bytes[tile] = kRowBytes;
-        config.rows[tile] = kRows;
-    }
+    cpu_kernels::TileConfig config;
+    for (int tile = 0; tile < 8; ++tile) config.set(tile, kRows, kRowBytes);
     alignas(64) uint16_t halves[kRows * kRowBytes / 2];
     std::fill(std::begin(halves), std::end(halves), uint16_t{0x3f00});  // 0.5
     alignas(64) float sums[kRows * kRowBytes / 4];
-    __asm__ volatile("" ::"r"(halves), "r"(&config) : "memory");  // the intrinsics do not say so
+    cpu_kernels::end_writes(halves);
+    cpu_kernels::end_writes(&config);
     _tile_loadconfig(&config);
     _tile_zero(0);
     _tile_zero(1);

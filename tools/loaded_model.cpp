@@ -52,6 +52,7 @@ std::unique_ptr<models::VilaModel> load_in_memory(const std::filesystem::path& d
 // Mapped weights come from the disk in the order in which a prompt needs them, while it is
 // computed. More than this machine has memory for would push out what was read before.
 std::unique_ptr<ReadAhead> read_ahead(const models::VilaModel& model) {
+    if (model.device().kind() != DeviceKind::Cpu) return nullptr;
     std::vector<ReadAhead::Range> ranges;
     int64_t bytes = 0;
     const auto add = [&](const nn::ParameterTable& table) {
@@ -66,7 +67,7 @@ std::unique_ptr<ReadAhead> read_ahead(const models::VilaModel& model) {
         add(model.projector_table());
     }
     add(model.llm_table());
-    if (model.device().kind() != DeviceKind::Cpu || bytes > physical_memory()) return nullptr;
+    if (bytes > physical_memory()) return nullptr;
     return std::make_unique<ReadAhead>(std::move(ranges));
 }
 

@@ -18,11 +18,11 @@
 // bf16, or rows 4 KiB apart, which all fall into the same sets of the first-level cache).
 //
 // An element of c is the sum over step blocks, in order, of one chain of multiply-adds over the
-// steps of a block. Parts cut rows and columns only, at tile edges, and step blocks depend on k
-// alone: any number of threads computes the same bits, and a row of c has the same bits whatever
-// the number of rows, few (gemv.cpp) or many. bf16 is widened to f32 while packing
-// (products of bf16 are exact in f32) unless the kernels multiply pairs; sums are f32 and rounded
-// once.
+// steps of a block (tile registers have an order of their own: gemm_amx.cpp). Parts cut rows and
+// columns only, at tile edges, and step blocks depend on k alone: any number of threads computes
+// the same bits, and a row of c has the same bits whatever the number of rows, few (gemv.cpp) or
+// many. bf16 is widened to f32 while packing (products of bf16 are exact in f32) unless the kernels
+// multiply pairs; sums are f32 and rounded once.
 //
 // Share of the multiply-add loop of the same process (Emerald Rapids, AVX-512, 178 GF; one thread,
 // its processor time, on a busy machine; f32, the lowest and highest of NN, NT and TN): 2048^3 0.91

@@ -12,6 +12,7 @@
 // A strip multiplies the other way round: its rows of weights are "a", where they lie, and up to 16
 // rows of x are "b", side by side. Products commute and the chains are the same, so the bits are.
 
+#include "tensor/cpu/amx.h"
 #include "tensor/cpu/gemm_avx512.h"
 
 #if defined(__x86_64__)
@@ -32,18 +33,6 @@ constexpr int64_t kLargestRows = 2 * kTileRows;
 constexpr int64_t kTileBytes = kTileRows * kLineBytes;
 
 // --- the shapes of the registers ---
-
-// As the processor reads it.
-struct alignas(64) TileConfig {
-    uint8_t palette = 1, start_row = 0, reserved[14] = {};
-    uint16_t row_bytes[16] = {};
-    uint8_t rows[16] = {};
-
-    void set(int tile, int64_t row_count, int64_t bytes) {
-        rows[tile] = static_cast<uint8_t>(row_count);
-        row_bytes[tile] = static_cast<uint16_t>(bytes);
-    }
-};
 
 // Registers 0 to 3 are c (row half, column half), 4 and 5 halves of a, 6 and 7 halves of b.
 TileConfig config_of_tile(int64_t rows) {
@@ -70,11 +59,6 @@ TileConfig config_of_strip(int64_t weight_rows, int64_t x_rows) {
     return config;
 }
 
-// What was written so far is in memory: compilers do not know that configuring and loading read it.
-VILA_ALWAYS_INLINE void end_writes() {
-    __asm__ volatile("" ::: "memory");
-}
-
 // The shape that this thread's registers have: of a tile, of a strip, or none.
 struct TileShape {
     int64_t rows = 0, x_rows = 0;  // of weights and of x in a strip
@@ -86,7 +70,7 @@ VILA_TARGET_AMX VILA_ALWAYS_INLINE void configure(const TileShape& wanted) {
     if (configured == wanted) return end_writes();
     const TileConfig config = wanted.x_rows == 0 ? config_of_tile(wanted.rows)
                                                  : config_of_strip(wanted.rows, wanted.x_rows);
-    end_writes();
+    end_writes(&config);
     _tile_loadconfig(&config);
     configured = wanted;
 }
@@ -175,7 +159,7 @@ VILA_TARGET_AMX void tile(const GemmTile& t) {
     }
     if (whole < t.k) {
         const LastSteps last(t, kCount, whole);
-        end_writes();
+        end_writes(&last);
         add_steps<kTwoHalves>(last.a, kTileSteps, last.b);
     }
     alignas(64) float sums[kCount * kColumns];
@@ -216,7 +200,8 @@ VILA_TARGET_AMX void add_last_weights(const char* weights, int64_t stride, int64
     for (int64_t i = 0; i < rows; ++i)
         std::memcpy(square + i * kLineBytes, weights + i * stride, bytes);
     std::memcpy(last_x, x, bytes * kCount);
-    end_writes();
+    end_writes(square);
+    end_writes(last_x);
     add_weights<kCount>(square, kLineBytes, last_x);
 }
 
