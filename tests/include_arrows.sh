@@ -1,50 +1,79 @@
 #!/bin/bash
-# Holds the include lines against the house plan: who may include whom, and no cycle among headers.
+# Checks the include lines against the plan of the house: who may include whom, between folders and
+# between the rooms of data/ and tools/, and that no headers include each other in a circle.
 set -u
 cd "$(dirname "$0")/.."
 
+# Each entry is a folder or a file; a folder stands for everything below it.
 declare -A may_include=(
     [tensor]="tensor"
     [autograd]="autograd tensor"
     [nn]="nn autograd tensor"
     [cuda]="cuda tensor"
-    [data]="data tensor"
     [models]="models nn autograd tensor"
     [dist]="dist cuda tensor nn/parameter.h nn/block_hook.h"
-    [tools]="tools models data dist cuda nn autograd tensor"
+    [data]="data/sample.h tensor"
+    [data/image]="data/image tensor"
+    [data/text]="data/text data/sample.h tensor"
+    [data/records]="data/records data/text data/sample.h tensor"
+    [data/loader]="data/loader data/records data/sample.h tensor"
+    [data/world]="data/world data/image tensor"
+    [tools]="tools/commands.h tools/base models data dist cuda nn autograd tensor"
+    [tools/base]="tools/base models data dist cuda nn autograd tensor"
+    [tools/run]="tools/run tools/commands.h tools/base models data dist cuda nn autograd tensor"
+    [tools/train]="tools/train tools/commands.h tools/base models data dist cuda nn autograd tensor"
+    [tools/eval]="tools/eval tools/run tools/commands.h tools/base models data dist cuda nn autograd tensor"
+    [tools/report]="tools/report tools/train tools/run tools/commands.h tools/base models data dist cuda nn autograd tensor"
+    [tools/bench]="tools/bench tools/run tools/commands.h tools/base models data dist cuda nn autograd tensor"
+    [tools/demo]="tools/demo tools/report tools/eval tools/commands.h tools/base models data dist cuda nn autograd tensor"
+    [tools/convert]="tools/convert tools/run tools/commands.h tools/base models data dist cuda nn autograd tensor"
     [tests]="tests tools models data dist cuda nn autograd tensor"
 )
 bad=0
 
+complain() {
+    echo "$1"
+    bad=1
+}
+
+# The room of a file: the longest listed folder that holds it.
+room_of() {
+    local folder=${1%/*}
+    while [ -z "${may_include[$folder]+listed}" ] && [[ $folder == */* ]]; do folder=${folder%/*}; done
+    echo "$folder"
+}
+
 while IFS=: read -r file _ line; do
-    folder=${file%%/*}
-    target=$(sed -nE 's/^#include "([^"]+)".*/\1/p' <<<"$line")
+    room=$(room_of "$file")
+    if [ -z "${may_include[$room]+listed}" ]; then
+        complain "$file: $room/ is not in the plan of tests/include_arrows.sh"
+        continue
+    fi
+    target=${line#*\"}
+    target=${target%%\"*}
     allowed=0
-    for arrow in ${may_include[$folder]}; do
+    for arrow in ${may_include[$room]}; do
         [[ $target == "$arrow" || $target == "$arrow"/* ]] && allowed=1
     done
-    if [ $allowed -eq 0 ]; then
-        echo "$file includes \"$target\": $folder/ may include only: ${may_include[$folder]}"
-        bad=1
-    fi
-    if [ ! -f "$target" ]; then
-        echo "$file includes \"$target\", which is not a path from the root"
-        bad=1
-    fi
+    [ $allowed -eq 1 ] || complain "$file includes \"$target\": $room/ may include only: ${may_include[$room]}"
+    [ -f "$target" ] || complain "$file includes \"$target\", which is not a path from the root"
 done < <(git grep -nE '^#include "' -- '*.h' '*.cpp' '*.cu' '*.cuh')
 
-# tensor/ knows the standard library and OpenMP only.
-if git grep -nE '^#include <(nlohmann|stb|CLI|toml|jpeglib|webp|gtest|utf8proc)' -- tensor; then
-    echo "tensor/ may include only the standard library and OpenMP"
-    bad=1
+# A room that is missing from the plan would be held to its parent's arrows.
+for folder in data tools; do
+    while read -r room; do
+        [ -n "${may_include[$room]+listed}" ] || complain "$room/ is not in the plan of tests/include_arrows.sh"
+    done < <(git ls-files "$folder/*.h" "$folder/*.cpp" | grep -v '/pch/' | sed 's#/[^/]*$##' | sort -u)
+done
+
+# tensor/ knows the standard library and OpenMP; json.h alone brings in the value type of JSON.
+if git grep -nE '^#include <(nlohmann|stb|CLI|toml|jpeglib|webp|gtest|utf8proc)' -- tensor ':!tensor/json.h'; then
+    complain "tensor/ may include only the standard library and OpenMP"
 fi
 
 # tsort names the members of every cycle on standard error.
 cycles=$(git grep -oE '^#include "[^"]+\.(h|cuh)"' -- '*.h' '*.cuh' |
     sed -E 's/^([^:]+):#include "([^"]+)"/\1 \2/' | tsort 2>&1 >/dev/null)
-if [ -n "$cycles" ]; then
-    echo "headers include each other in a circle:"
-    echo "$cycles"
-    bad=1
-fi
+[ -z "$cycles" ] || complain "headers include each other in a circle:
+$cycles"
 exit $bad

@@ -5,7 +5,7 @@
 // returns the exit code (0 success, 1 failure); it throws Error for failures with one line to say
 // and UsageError for mistakes in the command line.
 
-#include "tools/args.h"
+#include "tools/base/args.h"
 
 namespace vila::tools {
 

@@ -5,7 +5,7 @@ set -eu
 output=$1
 shift
 {
-    echo '#include "tools/demo_recipes.h"'
+    echo '#include "tools/demo/demo_recipes.h"'
     echo 'namespace vila::tools {'
     echo 'std::vector<DemoRecipe> demo_recipes() {'
     echo '    return {'

@@ -102,7 +102,7 @@ unit_tier() {
 
 cli_tier() {
     build build all || { fail "build"; return; }
-    for script in tests/cli_*.sh; do
+    for script in tests/cli/*.sh; do
         "$script" "$PWD/build/tools/vila" >"$logs/out" 2>&1 </dev/null
         case $? in
             0) pass ;;

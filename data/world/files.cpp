@@ -2,7 +2,7 @@
 
 #include <cstdio>
 
-#include "data/image_write.h"
+#include "data/image/image_write.h"
 #include "tensor/check.h"
 
 namespace vila::data {

@@ -4,7 +4,7 @@
 
 #include <string>
 
-#include "data/image.h"
+#include "data/image/image.h"
 #include "data/world/scene.h"
 
 namespace vila::data {

@@ -6,7 +6,7 @@
 // Blocks of k and the chain of multiply-adds inside them are those of gemm.cpp: a row of y has the
 // same bits here as among any number of rows there.
 
-#include "tensor/cpu/gemm.h"
+#include "tensor/cpu/gemm/gemm.h"
 
 #include <algorithm>
 #include <cstring>

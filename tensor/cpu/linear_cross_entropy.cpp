@@ -7,7 +7,7 @@
 #include <cmath>
 
 #include "tensor/cpu/dispatch.h"
-#include "tensor/cpu/gemm.h"
+#include "tensor/cpu/gemm/gemm.h"
 #include "tensor/cpu/kernels.h"
 #include "tensor/cpu/parallel.h"
 #include "tensor/cpu/vector_math.h"

@@ -4,7 +4,7 @@
 // (gemv.cpp).
 
 #include "tensor/cpu/dispatch.h"
-#include "tensor/cpu/gemm.h"
+#include "tensor/cpu/gemm/gemm.h"
 #include "tensor/cpu/kernels.h"
 #include "tensor/cpu/parallel.h"
 

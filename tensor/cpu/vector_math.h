@@ -14,7 +14,7 @@
 // NaN gives NaN. Selections are written as integer masks: compilers turn float conditionals on
 // constants into branches, and a loop with branches is not vectorised. The polynomials are minimax
 // fits (Remez exchange) of the expressions named beside them. The errors were measured over the
-// float range by tests/cpu_vector_math.cpp.
+// float range by tests/tensor/cpu_vector_math.cpp.
 
 #include <bit>
 #include <cmath>

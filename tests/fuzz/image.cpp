@@ -1,6 +1,6 @@
 // Any bytes as an image file of any format: refused with one line, or a whole picture.
 
-#include "data/image.h"
+#include "data/image/image.h"
 
 #include "tests/fuzz/fuzz_file.h"
 

@@ -7,7 +7,7 @@
 #include <cstdlib>
 #include <string>
 
-#include "data/tokenizer.h"
+#include "data/text/tokenizer.h"
 #include "tensor/check.h"
 
 namespace {

@@ -5,7 +5,7 @@ safetensors; the tests do not. Exits 1 where something differs.
 
     check_preprocess.py VILA [--count 200] [--seed 1]
 
-The orientation that a camera noted is applied on both sides (data/image.h says why).
+The orientation that a camera noted is applied on both sides (data/image/image.h says why).
 """
 
 import argparse

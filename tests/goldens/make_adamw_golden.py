@@ -1,6 +1,6 @@
 """Writes adamw.safetensors: ten steps of torch.optim.AdamW in f32. Needs torch and safetensors.
 
-The hyperparameters are repeated in tests/op_adamw.cpp. Step k's gradient is row k of "gradients".
+The hyperparameters are repeated in tests/autograd/op_adamw.cpp. Step k's gradient is row k of "gradients".
 """
 
 from pathlib import Path

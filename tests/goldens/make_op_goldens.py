@@ -1,7 +1,7 @@
 """Writes ops.safetensors: inputs, outputs and gradients of every operator, made by PyTorch in f64.
 
 Tensors are named CASE/OPERAND; CASE/y is the result, CASE/dy the gradient given for it, CASE/d.X the
-gradient of operand X. tests/op_goldens.cpp replays each case. Needs torch and safetensors.
+gradient of operand X. tests/autograd/op_goldens.cpp replays each case. Needs torch and safetensors.
 """
 
 from pathlib import Path

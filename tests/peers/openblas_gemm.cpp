@@ -1,7 +1,7 @@
 // Our matrix product beside OpenBLAS's and a loop of multiply-adds, in turns in one process. Not
 // part of the build; from the root, with libopenblas0-openmp and libopenblas-openmp-dev installed:
 //
-//   g++ -std=c++20 -O3 -fopenmp -I. tests/peers/openblas_gemm.cpp tools/bench_limits.cpp
+//   g++ -std=c++20 -O3 -fopenmp -I. tests/peers/openblas_gemm.cpp tools/base/machine_limits.cpp
 //       build/tensor/libvila_tensor.a -lopenblas -o build/openblas_gemm
 //   OPENBLAS_CORETYPE=SkylakeX build/openblas_gemm THREADS [f32|bf16]
 //
@@ -17,8 +17,8 @@
 #include "tensor/cpu/cpu_device.h"
 #include "tensor/kernels.h"
 #include "tensor/random.h"
-#include "tools/bench_limits.h"
-#include "tools/bench_timing.h"
+#include "tools/base/machine_limits.h"
+#include "tools/base/timing.h"
 
 extern "C" {
 void cblas_sgemm(int order, int transpose_a, int transpose_b, int m, int n, int k, float alpha,

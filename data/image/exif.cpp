@@ -1,0 +1,73 @@
+// The one EXIF field that changes what a picture shows: orientation (tag 0x0112 of the first
+// directory of a TIFF structure), and turning a picture by it.
+//
+// TIFF: "II" or "MM" for the byte order, 42, offset of the first directory; a directory is a count
+// and that many entries of 12 bytes: tag, type, count, value. Orientation is type 3 (16 bits).
+
+#include "data/image/image_formats.h"
+
+namespace vila::data {
+
+namespace {
+
+// Integers at an offset in either byte order; 0 beyond the end.
+struct TiffReader {
+    Bytes bytes;
+    bool big_endian;
+
+    uint32_t read(size_t offset, size_t width) const {
+        if (offset > bytes.size() || bytes.size() - offset < width) return 0;
+        uint32_t value = 0;
+        for (size_t i = 0; i < width; ++i)
+            value = value << 8 | bytes[offset + (big_endian ? i : width - 1 - i)];
+        return value;
+    }
+};
+
+}  // namespace
+
+int exif_orientation(Bytes tiff) {
+    constexpr uint32_t kOrientationTag = 0x0112;
+    constexpr uint32_t kShort = 3;
+    if (tiff.size() < 8 || tiff[0] != tiff[1] || (tiff[0] != 'I' && tiff[0] != 'M')) return 1;
+    const TiffReader reader{tiff, tiff[0] == 'M'};
+    if (reader.read(2, 2) != 42) return 1;
+    const size_t directory = reader.read(4, 4);
+    const size_t entries = reader.read(directory, 2);
+    for (size_t i = 0; i < entries; ++i) {
+        const size_t entry = directory + 2 + i * 12;
+        if (reader.read(entry, 2) != kOrientationTag) continue;
+        const uint32_t value = reader.read(entry + 8, 2);
+        const bool valid = reader.read(entry + 2, 2) == kShort && value >= 1 && value <= 8;
+        return valid ? static_cast<int>(value) : 1;
+    }
+    return 1;
+}
+
+// The eight orientations are the symmetries of a rectangle. Shown pixel (x, y) comes from the
+// stored pixel where (x, y) is first transposed, then mirrored along either axis:
+//
+//   1 as stored   2 mirrored left-right   3 turned by 180   4 mirrored top-bottom
+//   5 transposed  6 turned right by 90    7 anti-transposed 8 turned left by 90
+Image apply_orientation(Image image, int orientation) {
+    if (orientation == 1) return image;
+    const bool transpose = orientation >= 5;
+    const bool mirror_x =
+        orientation == 2 || orientation == 3 || orientation == 7 || orientation == 8;
+    const bool mirror_y =
+        orientation == 3 || orientation == 4 || orientation == 6 || orientation == 7;
+    Image upright(transpose ? image.height : image.width, transpose ? image.width : image.height);
+    for (int64_t y = 0; y < upright.height; ++y) {
+        for (int64_t x = 0; x < upright.width; ++x) {
+            const int64_t column = transpose ? y : x;
+            const int64_t row = transpose ? x : y;
+            const uint8_t* from = image.at(mirror_x ? image.width - 1 - column : column,
+                                           mirror_y ? image.height - 1 - row : row);
+            uint8_t* to = upright.at(x, y);
+            for (int c = 0; c < 3; ++c) to[c] = from[c];
+        }
+    }
+    return upright;
+}
+
+}  // namespace vila::data

@@ -1,0 +1,86 @@
+#pragma once
+
+// What data/image/image.cpp and the decoders (jpeg, png, gif, bmp, webp) share. Not for other callers.
+
+#include <array>
+#include <cstdint>
+#include <span>
+#include <string>
+
+#include "data/image/image.h"
+#include "tensor/check.h"
+
+namespace vila::data {
+
+using Bytes = std::span<const uint8_t>;
+
+// A picture as stored, and the EXIF orientation, 1 to 8, in which it is to be shown.
+struct Decoded {
+    Image image;
+    int orientation = 1;
+};
+
+Decoded decode_jpeg(Bytes bytes, const std::string& name);
+Decoded decode_png(Bytes bytes, const std::string& name);
+Decoded decode_gif(Bytes bytes, const std::string& name);
+Decoded decode_bmp(Bytes bytes, const std::string& name);
+Decoded decode_webp(Bytes bytes, const std::string& name);
+
+// Throws unless a picture of this size, stored in `file_bytes`, is within the limits of image.h.
+void check_image_size(int64_t width, int64_t height, int64_t file_bytes, const std::string& name);
+
+// Orientation from a TIFF structure as EXIF holds it; 1 where it is absent or damaged, because a
+// picture is still a picture with a damaged note attached.
+int exif_orientation(Bytes tiff);
+// Turns a picture stored with `orientation` upright.
+Image apply_orientation(Image image, int orientation);
+
+// Reads integers from bytes in order and throws, naming the file, at the end of them.
+class ByteReader {
+  public:
+    ByteReader(Bytes bytes, const std::string& name) : bytes_(bytes), name_(name) {}
+
+    int64_t position() const { return position_; }
+    int64_t left() const { return static_cast<int64_t>(bytes_.size()) - position_; }
+    void seek(int64_t position) {
+        VILA_CHECK(position >= 0 && position <= static_cast<int64_t>(bytes_.size()), name_,
+                   ": the image file is cut short or damaged: it points to byte ", position, " of ",
+                   bytes_.size());
+        position_ = position;
+    }
+    Bytes take(int64_t count) {
+        VILA_CHECK(count >= 0 && count <= left(), name_, ": the image file is cut short: byte ",
+                   position_, " needs ", count, " more, ", left(), " are left");
+        const Bytes part =
+            bytes_.subspan(static_cast<size_t>(position_), static_cast<size_t>(count));
+        position_ += count;
+        return part;
+    }
+    uint8_t u8() { return take(1)[0]; }
+    uint16_t u16_le() {
+        const Bytes b = take(2);
+        return static_cast<uint16_t>(b[0] | b[1] << 8);
+    }
+    uint32_t u32_le() {
+        const uint32_t low = u16_le();
+        return low | static_cast<uint32_t>(u16_le()) << 16;
+    }
+    uint16_t u16_be() {
+        const Bytes b = take(2);
+        return static_cast<uint16_t>(b[0] << 8 | b[1]);
+    }
+    uint32_t u32_be() {
+        const uint32_t high = u16_be();
+        return high << 16 | u16_be();
+    }
+
+  private:
+    Bytes bytes_;
+    const std::string& name_;
+    int64_t position_ = 0;
+};
+
+// A palette of 256 colours; entries a file does not give are black.
+using Palette = std::array<std::array<uint8_t, 3>, 256>;
+
+}  // namespace vila::data

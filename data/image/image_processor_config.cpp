@@ -1,0 +1,197 @@
+// preprocessor_config.json, as transformers writes it: reading what fifteen versions of it have
+// written, and writing what the present one reads.
+
+#include <nlohmann/json.hpp>
+
+#include "data/image/image_processor.h"
+#include "tensor/check.h"
+#include "tensor/file.h"
+
+namespace vila::data {
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr char kClip[] = "CLIPImageProcessor";
+constexpr char kSiglip[] = "SiglipImageProcessor";
+constexpr int64_t kMaxConfigBytes = int64_t{1} << 20;
+
+// Fields of one file, with errors that name it. What is absent, or null, has its default.
+class Fields {
+  public:
+    Fields(const Json& json, const std::string& name) : json_(json), name_(name) {}
+
+    bool has(const char* field) const { return json_.contains(field) && !json_[field].is_null(); }
+    const Json& at(const char* field) const { return json_[field]; }
+
+    [[noreturn]] void fail(const char* field, const std::string& expected) const {
+        throw Error(str(name_, ": field ", field, ": expected ", expected, ", got ",
+                        has(field) ? json_[field].dump().substr(0, 80) : "nothing"));
+    }
+    // A step that is null is switched off.
+    void read(const char* field, bool& value) const {
+        if (!has(field)) {
+            value = value && !json_.contains(field);
+            return;
+        }
+        if (!json_[field].is_boolean()) fail(field, "true or false");
+        value = json_[field].get<bool>();
+    }
+    void read(const char* field, double& value) const {
+        if (!has(field)) return;
+        if (!json_[field].is_number()) fail(field, "a number");
+        value = json_[field].get<double>();
+    }
+    void read(const char* field, std::array<double, 3>& values) const {
+        if (!has(field)) return;
+        const Json& list = json_[field];
+        const bool numbers = list.is_array() && list.size() == 3 && list[0].is_number() &&
+                             list[1].is_number() && list[2].is_number();
+        if (!numbers) fail(field, "three numbers");
+        for (size_t c = 0; c < 3; ++c) values[c] = list[c].get<double>();
+    }
+    // A side in pixels: json_[field], or json_[field][key].
+    int64_t side(const char* field, const char* key = nullptr) const {
+        const Json& value = key == nullptr ? json_[field] : json_[field][key];
+        if (!value.is_number_integer() || value.get<int64_t>() < 1 ||
+            value.get<int64_t>() > kMaxImageSide)
+            fail(field, str("sides of 1 to ", kMaxImageSide, " pixels"));
+        return value.get<int64_t>();
+    }
+    bool has_keys(const char* field, std::initializer_list<const char*> keys) const {
+        const Json& value = json_[field];
+        if (!value.is_object() || value.size() != keys.size()) return false;
+        for (const char* key : keys)
+            if (!value.contains(key)) return false;
+        return true;
+    }
+
+  private:
+    const Json& json_;
+    const std::string& name_;
+};
+
+// Class names have come with and without "Fast", and once were feature extractors.
+std::string read_type(const Fields& fields) {
+    const char* field =
+        fields.has("image_processor_type") ? "image_processor_type" : "feature_extractor_type";
+    if (!fields.has(field)) return kClip;
+    if (!fields.at(field).is_string()) fields.fail(field, "a class name");
+    const std::string type = fields.at(field).get<std::string>();
+    for (const char* clip : {"CLIPImageProcessor", "CLIPImageProcessorFast", "CLIPFeatureExtractor",
+                             "LlavaImageProcessor", "LlavaImageProcessorFast"})
+        if (type == clip) return kClip;
+    for (const char* siglip : {"SiglipImageProcessor", "SiglipImageProcessorFast"})
+        if (type == siglip) return kSiglip;
+    fields.fail(field, "CLIPImageProcessor or SiglipImageProcessor");
+}
+
+void read_size(const Fields& fields, ImageProcessorConfig& config) {
+    constexpr char kField[] = "size";
+    if (!fields.has(kField)) return;
+    config.shortest_edge = config.resize_width = config.resize_height = 0;
+    if (fields.at(kField).is_number()) {
+        // One number means the shorter edge to CLIP and both to SigLIP.
+        const int64_t side = fields.side(kField);
+        (config.type == kClip ? config.shortest_edge : config.resize_width) = side;
+        if (config.type != kClip) config.resize_height = side;
+    } else if (fields.has_keys(kField, {"shortest_edge"})) {
+        config.shortest_edge = fields.side(kField, "shortest_edge");
+    } else if (fields.has_keys(kField, {"height", "width"})) {
+        config.resize_height = fields.side(kField, "height");
+        config.resize_width = fields.side(kField, "width");
+    } else {
+        fields.fail(kField, "a number, {shortest_edge} or {height, width}");
+    }
+}
+
+void read_crop_size(const Fields& fields, ImageProcessorConfig& config) {
+    constexpr char kField[] = "crop_size";
+    if (!fields.has(kField)) return;
+    if (fields.at(kField).is_number()) {
+        config.crop_size = fields.side(kField);
+    } else if (fields.has_keys(kField, {"height", "width"})) {
+        config.crop_size = fields.side(kField, "height");
+        if (fields.side(kField, "width") != config.crop_size) fields.fail(kField, "a square");
+    } else {
+        fields.fail(kField, "a number or {height, width}");
+    }
+}
+
+}  // namespace
+
+ImageProcessorConfig ImageProcessorConfig::for_tower(int64_t size,
+                                                     const std::array<double, 3>& mean,
+                                                     const std::array<double, 3>& deviation,
+                                                     bool siglip) {
+    ImageProcessorConfig config;
+    config.type = siglip ? kSiglip : kClip;
+    config.shortest_edge = siglip ? 0 : size;
+    config.resize_width = config.resize_height = siglip ? size : 0;
+    config.do_center_crop = !siglip;
+    config.crop_size = size;
+    config.mean = mean;
+    config.deviation = deviation;
+    return config;
+}
+
+ImageProcessorConfig parse_image_processor_config(const std::string& text,
+                                                  const std::string& name) {
+    const Json json = Json::parse(text, nullptr, false);
+    VILA_CHECK(json.is_object(), name, ": not a JSON object");
+    const Fields fields(json, name);
+    const std::string type = read_type(fields);
+    ImageProcessorConfig config;
+    if (type == kSiglip)
+        config = ImageProcessorConfig::for_tower(224, {0.5, 0.5, 0.5}, {0.5, 0.5, 0.5}, true);
+    bool do_pad = false;  // LlavaImageProcessor's way of asking for ImageMode::Pad
+    fields.read("do_pad", do_pad);
+    if (do_pad) fields.fail("do_pad", "false; pictures are padded by image_mode = \"pad\"");
+    read_size(fields, config);
+    read_crop_size(fields, config);
+    fields.read("do_resize", config.do_resize);
+    fields.read("do_center_crop", config.do_center_crop);
+    fields.read("do_rescale", config.do_rescale);
+    fields.read("do_normalize", config.do_normalize);
+    fields.read("rescale_factor", config.rescale_factor);
+    fields.read("image_mean", config.mean);
+    fields.read("image_std", config.deviation);
+    for (const double deviation : config.deviation)
+        if (!(deviation > 0.0)) fields.fail("image_std", "numbers above 0");
+    if (fields.has("resample")) {
+        const Json& resample = fields.at("resample");
+        if (resample != 2 && resample != 3) fields.fail("resample", "2 (bilinear) or 3 (bicubic)");
+        config.filter = static_cast<Filter>(resample.get<int>());
+    }
+    return config;
+}
+
+ImageProcessorConfig read_image_processor_config(const std::filesystem::path& path) {
+    return parse_image_processor_config(read_file(path, kMaxConfigBytes), path.string());
+}
+
+void write_image_processor_config(const std::filesystem::path& path,
+                                  const ImageProcessorConfig& config) {
+    Json json;
+    json["image_processor_type"] = config.type;
+    json["do_convert_rgb"] = true;
+    json["do_resize"] = config.do_resize;
+    if (config.shortest_edge != 0) {
+        json["size"] = {{"shortest_edge", config.shortest_edge}};
+    } else {
+        json["size"] = {{"height", config.resize_height}, {"width", config.resize_width}};
+    }
+    json["resample"] = static_cast<int>(config.filter);
+    json["do_center_crop"] = config.do_center_crop;
+    if (config.do_center_crop)
+        json["crop_size"] = {{"height", config.crop_size}, {"width", config.crop_size}};
+    json["do_rescale"] = config.do_rescale;
+    json["rescale_factor"] = config.rescale_factor;
+    json["do_normalize"] = config.do_normalize;
+    json["image_mean"] = config.mean;
+    json["image_std"] = config.deviation;
+    write_file_atomic(path, json.dump(2) + "\n");
+}
+
+}  // namespace vila::data

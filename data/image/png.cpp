@@ -1,0 +1,263 @@
+// PNG (ISO/IEC 15948): chunks, checksums, filters, interlacing and all colour types; inflating is
+// stb_image's, into a buffer of exactly the size the header promises.
+//
+// A file is a signature and chunks: length, type, content, CRC-32 of type and content. IHDR comes
+// first, PLTE holds the colours of indexed pictures, the IDAT chunks together are one zlib stream
+// of rows, each a filter number and its bytes. Other chunks do not change a pixel we keep.
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+
+#include <stb_image.h>
+
+#include "data/image/image_formats.h"
+
+namespace vila::data {
+
+namespace {
+
+constexpr size_t kSignatureBytes = 8;
+
+constexpr uint32_t tag(const char (&name)[5]) {
+    uint32_t value = 0;
+    for (int i = 0; i < 4; ++i) value = value << 8 | static_cast<uint8_t>(name[i]);
+    return value;
+}
+
+constexpr std::array<uint32_t, 256> make_crc_table() {
+    std::array<uint32_t, 256> table{};
+    for (uint32_t byte = 0; byte < 256; ++byte) {
+        uint32_t crc = byte;
+        for (int bit = 0; bit < 8; ++bit) crc = (crc & 1) ? 0xedb88320U ^ (crc >> 1) : crc >> 1;
+        table[byte] = crc;
+    }
+    return table;
+}
+constexpr std::array<uint32_t, 256> kCrcTable = make_crc_table();
+
+uint32_t crc32(Bytes bytes) {
+    uint32_t crc = 0xffffffffU;
+    for (const uint8_t byte : bytes) crc = kCrcTable[(crc ^ byte) & 255] ^ (crc >> 8);
+    return ~crc;
+}
+
+enum ColorType : uint8_t { kGrey = 0, kRgb = 2, kIndexed = 3, kGreyAlpha = 4, kRgbAlpha = 6 };
+
+struct Header {
+    int64_t width = 0, height = 0;
+    int64_t depth = 0;  // bits per sample: 1, 2, 4, 8, 16
+    uint8_t color = kGrey;
+    bool interlaced = false;
+
+    int64_t channels() const {
+        switch (color) {
+            case kRgb:
+                return 3;
+            case kGreyAlpha:
+                return 2;
+            case kRgbAlpha:
+                return 4;
+            default:
+                return 1;
+        }
+    }
+    // Bytes of a row of `columns` pixels, without its filter number.
+    int64_t row_bytes(int64_t columns) const { return (columns * channels() * depth + 7) / 8; }
+};
+
+Header read_header(Bytes content, int64_t file_bytes, const std::string& name) {
+    ByteReader reader(content, name);
+    Header header;
+    header.width = reader.u32_be();
+    header.height = reader.u32_be();
+    check_image_size(header.width, header.height, file_bytes, name);
+    header.depth = reader.u8();
+    header.color = reader.u8();
+    const uint8_t compression = reader.u8(), filter = reader.u8(), interlace = reader.u8();
+    const int64_t depth = header.depth;
+    const bool deep = depth == 8 || depth == 16, shallow = depth == 1 || depth == 2 || depth == 4;
+    const bool legal =
+        header.color == kGrey      ? deep || shallow
+        : header.color == kIndexed ? shallow || depth == 8
+        : header.color == kRgb || header.color == kGreyAlpha || header.color == kRgbAlpha ? deep
+                                                                                          : false;
+    VILA_CHECK(legal && compression == 0 && filter == 0 && interlace <= 1, name,
+               ": the PNG file is damaged: colour type ", int{header.color}, ", depth ", depth,
+               ", compression ", int{compression}, ", filter ", int{filter}, ", interlace ",
+               int{interlace}, " do not exist together");
+    header.interlaced = interlace == 1;
+    return header;
+}
+
+// The pixels x0 + i * dx, y0 + j * dy: one of Adam7's seven passes, or the whole picture.
+struct Pass {
+    int64_t x0, y0, dx, dy;
+
+    int64_t columns(const Header& header) const { return (header.width - x0 + dx - 1) / dx; }
+    int64_t rows(const Header& header) const {
+        // A pass without columns has no rows either, not even their filter numbers.
+        return columns(header) > 0 ? (header.height - y0 + dy - 1) / dy : 0;
+    }
+};
+constexpr Pass kWhole[] = {{0, 0, 1, 1}};
+constexpr Pass kAdam7[] = {{0, 0, 8, 8}, {4, 0, 8, 8}, {0, 4, 4, 8}, {2, 0, 4, 4},
+                           {0, 2, 2, 4}, {1, 0, 2, 2}, {0, 1, 1, 2}};
+
+std::span<const Pass> passes(const Header& header) {
+    if (header.interlaced) return kAdam7;
+    return kWhole;
+}
+
+std::vector<uint8_t> inflate(const std::vector<uint8_t>& stream, const Header& header,
+                             const std::string& name) {
+    int64_t expected = 0;
+    for (const Pass& pass : passes(header))
+        expected += pass.rows(header) * (1 + header.row_bytes(pass.columns(header)));
+    std::vector<uint8_t> rows(static_cast<size_t>(expected));
+    const int got = stbi_zlib_decode_buffer(
+        reinterpret_cast<char*>(rows.data()), static_cast<int>(rows.size()),
+        reinterpret_cast<const char*>(stream.data()), static_cast<int>(stream.size()));
+    VILA_CHECK(got == expected, name,
+               ": the PNG file is damaged: its pixels do not inflate to the ", expected,
+               " bytes that its header promises");
+    return rows;
+}
+
+uint8_t paeth(int left, int up, int corner) {
+    const int estimate = left + up - corner;
+    const int to_left = std::abs(estimate - left), to_up = std::abs(estimate - up),
+              to_corner = std::abs(estimate - corner);
+    if (to_left <= to_up && to_left <= to_corner) return static_cast<uint8_t>(left);
+    return static_cast<uint8_t>(to_up <= to_corner ? up : corner);
+}
+
+// Undoes a row's filter in place. `previous` is the row above, of zeros for the first one; `step`
+// is the distance to the same sample of the pixel to the left.
+void unfilter(uint8_t filter, uint8_t* row, const uint8_t* previous, int64_t bytes, int64_t step,
+              const std::string& name) {
+    const auto left = [&](int64_t i) { return i < step ? 0 : int{row[i - step]}; };
+    const auto corner = [&](int64_t i) { return i < step ? 0 : int{previous[i - step]}; };
+    const auto add = [&](int64_t i, int value) { row[i] = static_cast<uint8_t>(row[i] + value); };
+    switch (filter) {
+        case 0:
+            return;
+        case 1:
+            for (int64_t i = 0; i < bytes; ++i) add(i, left(i));
+            return;
+        case 2:
+            for (int64_t i = 0; i < bytes; ++i) add(i, previous[i]);
+            return;
+        case 3:
+            for (int64_t i = 0; i < bytes; ++i) add(i, (left(i) + previous[i]) / 2);
+            return;
+        case 4:
+            for (int64_t i = 0; i < bytes; ++i) add(i, paeth(left(i), previous[i], corner(i)));
+            return;
+        default:
+            throw Error(
+                str(name, ": the PNG file is damaged: filter ", int{filter}, " does not exist"));
+    }
+}
+
+// Sample `index` of a row as stored, 16-bit ones cut to their upper byte.
+uint8_t sample(const uint8_t* row, int64_t index, int64_t depth) {
+    if (depth == 8) return row[index];
+    if (depth == 16) return row[index * 2];
+    const int64_t bit = index * depth;
+    const int64_t shift = 8 - depth - bit % 8;
+    return static_cast<uint8_t>((row[bit / 8] >> shift) & ((1 << depth) - 1));
+}
+
+// Grey as 8 bits. Pillow shows 16-bit grey without alpha by cutting every value above 255 to white.
+uint8_t grey_sample(const uint8_t* row, int64_t index, const Header& header) {
+    if (header.depth == 16 && header.color == kGrey)
+        return row[index * 2] != 0 ? uint8_t{255} : row[index * 2 + 1];
+    const uint8_t value = sample(row, index, header.depth);
+    if (header.depth >= 8) return value;
+    return static_cast<uint8_t>(value * 255 / ((1 << header.depth) - 1));
+}
+
+void put_row(const uint8_t* row, const Header& header, const Palette& palette, const Pass& pass,
+             int64_t y, Image& image) {
+    const int64_t channels = header.channels();
+    const bool color = header.color == kRgb || header.color == kRgbAlpha;
+    for (int64_t i = 0; i < pass.columns(header); ++i) {
+        uint8_t* rgb = image.at(pass.x0 + i * pass.dx, y);
+        if (header.color == kIndexed) {
+            std::copy_n(palette[sample(row, i, header.depth)].data(), 3, rgb);
+        } else if (color) {
+            for (int64_t c = 0; c < 3; ++c) rgb[c] = sample(row, i * channels + c, header.depth);
+        } else {
+            std::fill_n(rgb, 3, grey_sample(row, i * channels, header));
+        }
+    }
+}
+
+Image decode_rows(std::vector<uint8_t> rows, const Header& header, const Palette& palette,
+                  const std::string& name) {
+    Image image(header.width, header.height);
+    const int64_t step = std::max<int64_t>(1, header.channels() * header.depth / 8);
+    const std::vector<uint8_t> zeros(static_cast<size_t>(header.row_bytes(header.width)));
+    uint8_t* row = rows.data();
+    for (const Pass& pass : passes(header)) {
+        const int64_t bytes = header.row_bytes(pass.columns(header));
+        const uint8_t* previous = zeros.data();
+        for (int64_t j = 0; j < pass.rows(header); ++j) {
+            unfilter(row[0], row + 1, previous, bytes, step, name);
+            put_row(row + 1, header, palette, pass, pass.y0 + j * pass.dy, image);
+            previous = row + 1;
+            row += 1 + bytes;
+        }
+    }
+    return image;
+}
+
+// What the chunks of a file say.
+struct Contents {
+    Header header;
+    Palette palette{};
+    std::vector<uint8_t> stream;
+    int orientation = 1;
+};
+
+Contents read_chunks(Bytes bytes, const std::string& name) {
+    ByteReader reader(bytes, name);
+    reader.seek(kSignatureBytes);
+    Contents png;
+    // A file that ends after its last pixel, without IEND, is whole enough.
+    while (reader.left() > 0 || png.stream.empty()) {
+        const int64_t length = reader.u32_be();
+        const int64_t start = reader.position();
+        const uint32_t type = reader.u32_be();
+        const Bytes content = reader.take(length);
+        if (type == tag("IEND")) break;
+        const uint32_t checksum = reader.u32_be();
+        if (type == tag("eXIf")) png.orientation = exif_orientation(content);
+        if (type != tag("IHDR") && type != tag("PLTE") && type != tag("IDAT")) continue;
+        VILA_CHECK_EQ(checksum,
+                      crc32(bytes.subspan(static_cast<size_t>(start), 4 + content.size())), name,
+                      ": the PNG file is damaged: checksum of the chunk at byte ", start - 4);
+        VILA_CHECK((type == tag("IHDR")) == (png.header.width == 0), name,
+                   ": the PNG file is damaged: its header must come first, and once");
+        if (type == tag("IHDR"))
+            png.header = read_header(content, static_cast<int64_t>(bytes.size()), name);
+        if (type == tag("PLTE"))
+            std::memcpy(png.palette.data(), content.data(),
+                        std::min(content.size(), sizeof(Palette)));
+        if (type == tag("IDAT"))
+            png.stream.insert(png.stream.end(), content.begin(), content.end());
+    }
+    VILA_CHECK(!png.stream.empty(), name, ": the PNG file is damaged: it holds no pixels");
+    return png;
+}
+
+}  // namespace
+
+Decoded decode_png(Bytes bytes, const std::string& name) {
+    const Contents png = read_chunks(bytes, name);
+    return {decode_rows(inflate(png.stream, png.header, name), png.header, png.palette, name),
+            png.orientation};
+}
+
+}  // namespace vila::data

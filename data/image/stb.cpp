@@ -1,0 +1,20 @@
+// The one translation unit that holds stb's code: inflating for PNG, writing PNG, and decoding JPEG
+// where libjpeg-turbo is missing. The other parsers of stb_image are left out: the fewer that meet
+// untrusted bytes, the better.
+
+#include "data/image/image.h"
+
+#define STB_IMAGE_IMPLEMENTATION
+#define STBI_ONLY_PNG
+#ifndef VILA_HAVE_JPEG
+#define STBI_ONLY_JPEG
+#endif
+#define STBI_NO_STDIO
+#define STBI_MAX_DIMENSIONS 16384
+#include <stb_image.h>
+
+#define STB_IMAGE_WRITE_IMPLEMENTATION
+#define STBI_WRITE_NO_STDIO
+#include <stb_image_write.h>
+
+static_assert(STBI_MAX_DIMENSIONS == vila::data::kMaxImageSide);

@@ -1,0 +1,55 @@
+#pragma once
+
+// What a training step holds: the part of the loader that is a pure function of its options and of
+// the step. Threads and waiting are in loader.cpp.
+
+#include <cstdint>
+#include <vector>
+
+#include "data/loader/loader.h"
+#include "data/loader/mixture.h"
+#include "data/loader/task_pool.h"
+
+namespace vila::data {
+
+class StepBuilder {
+  public:
+    // Throws for options that cannot work.
+    StepBuilder(std::vector<const Dataset*> datasets, std::vector<double> weights,
+                const TemplateContext& context, ImageLoader load_image,
+                const LoaderOptions& options);
+
+    // Prepares one step on the threads of `pool`. Throws when a record cannot be replaced.
+    StepBatch build(int64_t step, TaskPool& pool) const;
+    int64_t steps_per_epoch() const;
+
+  private:
+    // A place of the global batch while it is being filled.
+    struct Place {
+        int64_t position = 0;  // in the mixture's stream
+        int64_t attempt = 0;   // how many records were tried before
+        bool truncated = false;
+        LoadedSample loaded;
+        std::vector<BadSample> bad;
+        std::exception_ptr error;
+    };
+    void check() const;
+    // Finds the first usable record from `place.attempt` on, cut to `limit` positions.
+    void draw(Place& place, int64_t limit) const;
+    // Loads the images of a drawn record; draws again while that fails.
+    void load(Place& place) const;
+    void note(Place& place, const std::string& where, const std::string& reason) const;
+    // Places of this rank's micro-batches, of those of the global batch.
+    std::vector<std::vector<int64_t>> share(const std::vector<Place>& places) const;
+    // Whether micro-batches are made to cost alike; one rank by itself keeps the order.
+    bool balances() const { return options_.ranks > 1 || options_.rank_invariant; }
+    std::vector<double> costs_of(const std::vector<Place>& places) const;
+
+    std::vector<const Dataset*> datasets_;
+    Mixture mixture_;
+    TemplateContext context_;
+    ImageLoader load_image_;
+    LoaderOptions options_;
+};
+
+}  // namespace vila::data

@@ -1,0 +1,54 @@
+#pragma once
+
+// Dataset: random access to the records of one source as Samples. Files stay on disk and are
+// mapped: opening one scans it for record boundaries, and a record is parsed when it is asked for.
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "data/sample.h"
+#include "data/text/chat_template.h"
+#include "data/text/tokenizer.h"
+
+namespace vila::data {
+
+// What turns a record into ids. Both must outlive their use.
+struct TemplateContext {
+    const Tokenizer& tokenizer;
+    const ChatTemplate& chat;
+};
+
+class Dataset {
+  public:
+    virtual ~Dataset() = default;
+
+    virtual int64_t size() const = 0;
+    // Record `index` as a checked Sample (source 0, index filled in), of any length. Throws an
+    // error that names the file and the record. Safe to call from many threads.
+    virtual Sample get(int64_t index, const TemplateContext& context) const = 0;
+    // "train.json, record 12" or "pairs.jsonl, line 7": for messages.
+    virtual std::string where(int64_t index) const = 0;
+};
+
+// One [[data.sources]] table.
+struct DatasetSource {
+    std::string format;            // one of dataset_formats()
+    std::filesystem::path path;    // a file, or a directory whose files are read in name order
+    std::filesystem::path images;  // root of relative image paths
+    int64_t max_images = 6;        // mmc4: images kept of a document, the first ones
+};
+
+// The names that `format` may have:
+//   llava              json array or jsonl: conversations with images (vila data: LLaVA,
+//   ShareGPT4V) pairs              jsonl of image and caption, or webdataset tar mmc4 jsonl of
+//   documents with interleaved images text-instructions  jsonl or json: question/answer,
+//   instruction/input/output, messages text               plain text, or jsonl with a "text" field
+std::vector<std::string> dataset_formats();
+
+// Throws when the format is unknown, the file cannot be read, or it holds no record.
+std::unique_ptr<Dataset> open_dataset(const DatasetSource& source);
+
+}  // namespace vila::data

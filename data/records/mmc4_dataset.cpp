@@ -1,0 +1,102 @@
+// Documents with images between their sentences (Zhu et al. 2023, Multimodal C4), as VILA reads
+// them: the first images of a document in stored order, each in front of its matched sentence;
+// sentences joined by one space, none beside an image; loss on all text and the end of sequence.
+// Neither the similarity of image and sentence nor the image's size is looked at.
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "data/records/dataset_formats.h"
+#include "data/records/json_record.h"
+#include "tensor/check.h"
+
+namespace vila::data {
+
+namespace {
+
+struct Placed {
+    int64_t sentence;
+    ImageRef image;
+};
+
+// Text and images in order, without spaces on either side of an image.
+struct Document {
+    std::vector<Segment> segments = {{Segment::Kind::Bos, "", false}};
+    std::vector<ImageRef> images;
+
+    void text(std::string_view piece) {
+        if (segments.back().kind == Segment::Kind::Image)
+            piece.remove_prefix(std::min(piece.find_first_not_of(' '), piece.size()));
+        if (!piece.empty()) segments.push_back({Segment::Kind::Text, std::string(piece), true});
+    }
+    void image(const ImageRef& ref) {
+        while (segments.back().kind == Segment::Kind::Text) {
+            std::string& before = segments.back().text;
+            before.erase(before.find_last_not_of(' ') + 1);
+            if (!before.empty()) break;
+            segments.pop_back();
+        }
+        segments.push_back({Segment::Kind::Image, "", false});
+        images.push_back(ref);
+    }
+    void end() { segments.push_back({Segment::Kind::Eos, "", true}); }
+};
+
+class Mmc4Dataset final : public JsonDataset {
+  public:
+    explicit Mmc4Dataset(const DatasetSource& source)
+        : JsonDataset(source), max_images_(source.max_images) {
+        VILA_CHECK(max_images_ >= 0, "max_images of an mmc4 source is ", max_images_,
+                   ": expected 0 or more");
+    }
+
+  protected:
+    Sample make(const nlohmann::json& record, const TemplateContext& context) const override {
+        const nlohmann::json& sentences = field(record, {"text_list"});
+        VILA_CHECK(sentences.is_array(), "the field \"text_list\" is ", sentences.type_name(),
+                   ": expected an array of sentences");
+        const auto count = static_cast<int64_t>(sentences.size());
+        const std::vector<Placed> placed = read_images(record, count);
+        Document document;
+        auto next = placed.begin();
+        for (int64_t i = 0; i < count; ++i) {
+            VILA_CHECK(sentences[i].is_string(), "the field \"text_list\" holds ",
+                       sentences[i].type_name(), ": expected sentences");
+            if (i > 0) document.text(" ");
+            for (; next != placed.end() && next->sentence == i; ++next) document.image(next->image);
+            document.text(without_placeholders(sentences[i]));
+        }
+        document.end();
+        return make_sample(document.segments, std::move(document.images), context);
+    }
+
+  private:
+    // The images that are kept, in the order of their sentences.
+    std::vector<Placed> read_images(const nlohmann::json& record, int64_t sentences) const {
+        std::vector<Placed> placed;
+        const nlohmann::json* infos = find_field(record, {"image_info"});
+        if (infos == nullptr) return placed;
+        VILA_CHECK(infos->is_array(), "the field \"image_info\" is ", infos->type_name(),
+                   ": expected an array");
+        for (const nlohmann::json& info : *infos) {
+            if (static_cast<int64_t>(placed.size()) == max_images_) break;
+            const nlohmann::json& index = field(info, {"matched_text_index"});
+            VILA_CHECK(index.is_number_integer() && index >= 0 && index < sentences,
+                       "an image is matched to sentence ", index.dump(), " of ", sentences);
+            placed.push_back({index, image_named(text_field(info, {"image_name"}))});
+        }
+        std::stable_sort(placed.begin(), placed.end(),
+                         [](const Placed& a, const Placed& b) { return a.sentence < b.sentence; });
+        return placed;
+    }
+
+    int64_t max_images_;
+};
+
+}  // namespace
+
+std::unique_ptr<Dataset> open_mmc4(const DatasetSource& source) {
+    return std::make_unique<Mmc4Dataset>(source);
+}
+
+}  // namespace vila::data

@@ -1,0 +1,64 @@
+// Plain text for language modelling: every document is one sequence with loss on all of it. A .txt
+// file holds documents separated by blank lines; without any blank line, each line is a document. A
+// .jsonl or .json file holds them under "text".
+
+#include <nlohmann/json.hpp>
+
+#include "data/records/dataset_formats.h"
+#include "data/records/json_record.h"
+
+namespace vila::data {
+
+namespace {
+
+Sample make_text_sample(const std::string& text, const TemplateContext& context) {
+    return make_sample({{Segment::Kind::Bos, "", false},
+                        {Segment::Kind::Text, text, true},
+                        {Segment::Kind::Eos, "", true}},
+                       {}, context);
+}
+
+class JsonTextDataset final : public JsonDataset {
+  public:
+    using JsonDataset::JsonDataset;
+
+  protected:
+    Sample make(const nlohmann::json& record, const TemplateContext& context) const override {
+        return make_text_sample(text_field(record, {"text"}), context);
+    }
+};
+
+class PlainTextDataset final : public Dataset {
+  public:
+    explicit PlainTextDataset(const DatasetSource& source)
+        : records_(source.path, RecordLayout::Paragraphs, {".txt"}) {}
+
+    int64_t size() const override { return records_.size(); }
+    std::string where(int64_t index) const override { return records_.where(index); }
+    Sample get(int64_t index, const TemplateContext& context) const override {
+        return at_record([&] { return where(index); },
+                         [&] {
+                             Sample sample = make_text_sample(records_.text(index), context);
+                             sample.index = index;
+                             return sample;
+                         });
+    }
+
+  private:
+    RecordFiles records_;
+};
+
+bool holds_json(const std::filesystem::path& path) {
+    const std::filesystem::path file = files_at(path, {".txt", ".json", ".jsonl"}).front();
+    const std::filesystem::path name = file.extension() == ".gz" ? file.stem() : file.filename();
+    return name.extension() == ".json" || name.extension() == ".jsonl";
+}
+
+}  // namespace
+
+std::unique_ptr<Dataset> open_text(const DatasetSource& source) {
+    if (holds_json(source.path)) return std::make_unique<JsonTextDataset>(source);
+    return std::make_unique<PlainTextDataset>(source);
+}
+
+}  // namespace vila::data

@@ -1,0 +1,237 @@
+#include "data/text/bpe_format.h"
+
+#include <algorithm>
+#include <array>
+#include <nlohmann/json.hpp>
+#include <string_view>
+
+#include "data/text/tokenizer_json.h"
+#include "data/text/unicode.h"
+#include "tensor/check.h"
+
+namespace vila::data {
+
+namespace {
+
+using OrderedJson = nlohmann::ordered_json;  // written: members stay in order
+
+constexpr bool is_printable(uint32_t byte) {
+    return (byte >= 0x21 && byte <= 0x7E) || (byte >= 0xA1 && byte <= 0xAC) ||
+           (byte >= 0xAE && byte <= 0xFF);
+}
+
+// The code of each byte's symbol, and back: -1 where a code stands for no byte.
+struct SymbolTable {
+    std::array<uint32_t, 256> code{};
+    std::array<int32_t, 256 + 68> byte{};
+};
+
+constexpr SymbolTable make_symbol_table() {
+    SymbolTable table;
+    table.byte.fill(-1);
+    uint32_t next = 0x100;
+    for (uint32_t byte = 0; byte < 256; ++byte) {
+        table.code[byte] = is_printable(byte) ? byte : next++;
+        table.byte[table.code[byte]] = static_cast<int32_t>(byte);
+    }
+    return table;
+}
+
+constexpr SymbolTable kSymbols = make_symbol_table();
+
+bool reads_nfc(const Json& normalizer, const std::string& where) {
+    bool composes = false;
+    for (const Json& part : parts_of(normalizer, "normalizers")) {
+        VILA_CHECK(type_of(part) == "NFC", where, ": tokenizer.json has normalizer ", type_of(part),
+                   ": expected NFC or none");
+        composes = true;
+    }
+    return composes;
+}
+
+SplitRule rule_of_pattern(const Json& split, const std::string& where) {
+    const Json& pattern = split.at("pattern");
+    const std::string regex = pattern.value("Regex", std::string());
+    for (const SplitRule rule : {SplitRule::Llama3, SplitRule::Qwen2, SplitRule::Gpt2})
+        if (regex == split_pattern(rule) && split.value("behavior", "") == "Isolated" &&
+            !split.value("invert", false))
+            return rule;
+    throw Error(str(where, ": tokenizer.json splits words with ", split.dump(),
+                    ": expected the pattern of Llama 3, Qwen2 or GPT-2"));
+}
+
+SplitRule reads_split(const Json& pre_tokenizer, const std::string& where) {
+    const std::vector<Json> parts = parts_of(pre_tokenizer, "pretokenizers");
+    VILA_CHECK(!parts.empty() && parts.size() <= 2 && type_of(parts.back()) == "ByteLevel", where,
+               ": tokenizer.json has pre_tokenizer ", pre_tokenizer.dump(),
+               ": expected ByteLevel, or Split and ByteLevel");
+    const Json& byte_level = parts.back();
+    VILA_CHECK(!byte_level.value("add_prefix_space", true), where,
+               ": tokenizer.json puts a space before each text (add_prefix_space): not supported");
+    const bool splits = byte_level.value("use_regex", true);
+    if (parts.size() == 1) {
+        VILA_CHECK(splits, where, ": tokenizer.json does not split words: expected a Split");
+        return SplitRule::Gpt2;
+    }
+    VILA_CHECK(!splits && type_of(parts[0]) == "Split", where,
+               ": tokenizer.json has pre_tokenizer ", pre_tokenizer.dump(),
+               ": expected Split and ByteLevel with use_regex false");
+    return rule_of_pattern(parts[0], where);
+}
+
+void read_model(const Json& model, const std::string& where, BpeDefinition& definition) {
+    VILA_CHECK(model.value("type", "BPE") == "BPE", where, ": tokenizer.json has a ",
+               type_of(model), " model: expected BPE");
+    VILA_CHECK(!model.value("byte_fallback", false), where,
+               ": tokenizer.json holds a SentencePiece vocabulary (byte_fallback): expected "
+               "byte-level BPE");
+    for (const char* affix : {"continuing_subword_prefix", "end_of_word_suffix"})
+        VILA_CHECK(!model.contains(affix) || model[affix].is_null() || model[affix] == "", where,
+                   ": tokenizer.json sets ", affix, ": not supported");
+    definition.ignore_merges = model.value("ignore_merges", false);
+    definition.vocabulary = read_vocabulary(model, where);
+    definition.merges = read_merges(model, where);
+}
+
+BpeDefinition read_definition(const Json& tokenizer, const Json& config, const std::string& where) {
+    BpeDefinition definition;
+    definition.composes = reads_nfc(tokenizer.value("normalizer", Json()), where);
+    definition.split = reads_split(tokenizer.value("pre_tokenizer", Json()), where);
+    read_model(tokenizer.at("model"), where, definition);
+    definition.added = read_added_tokens(tokenizer, config, where);
+    const SequenceTokens tokens = read_sequence_tokens(tokenizer, config);
+    definition.bos = tokens.bos;
+    definition.eos = tokens.eos;
+    definition.pad = tokens.pad;
+    definition.adds_bos = tokens.adds_bos;
+    return definition;
+}
+
+OrderedJson post_processor_for(const std::string& bos, int32_t id) {
+    const auto special = [&](int type) {
+        return OrderedJson{{"SpecialToken", {{"id", bos}, {"type_id", type}}}};
+    };
+    const auto sequence = [](const char* name, int type) {
+        return OrderedJson{{"Sequence", {{"id", name}, {"type_id", type}}}};
+    };
+    return {
+        {"type", "TemplateProcessing"},
+        {"single", OrderedJson::array({special(0), sequence("A", 0)})},
+        {"pair", OrderedJson::array({special(0), sequence("A", 0), special(1), sequence("B", 1)})},
+        {"special_tokens",
+         {{bos,
+           {{"id", bos},
+            {"ids", OrderedJson::array({id})},
+            {"tokens", OrderedJson::array({bos})}}}}}};
+}
+
+OrderedJson byte_level(bool use_regex) {
+    return {{"type", "ByteLevel"},
+            {"add_prefix_space", false},
+            {"trim_offsets", true},
+            {"use_regex", use_regex}};
+}
+
+OrderedJson pre_tokenizer_for(SplitRule rule) {
+    if (rule == SplitRule::Gpt2) return byte_level(true);
+    const OrderedJson split = {{"type", "Split"},
+                               {"pattern", {{"Regex", split_pattern(rule)}}},
+                               {"behavior", "Isolated"},
+                               {"invert", false}};
+    return {{"type", "Sequence"},
+            {"pretokenizers", OrderedJson::array({split, byte_level(false)})}};
+}
+
+OrderedJson model_for(const BpeDefinition& definition) {
+    // Appending does not look for a key that is already there, which would take quadratic time.
+    OrderedJson::object_t vocabulary;
+    for (size_t id = 0; id < definition.vocabulary.size(); ++id)
+        if (!definition.vocabulary[id].empty())
+            vocabulary.emplace_back(definition.vocabulary[id], id);
+    OrderedJson merges = OrderedJson::array();
+    for (const auto& [left, right] : definition.merges) merges.push_back(left + " " + right);
+    return {{"type", "BPE"},
+            {"dropout", nullptr},
+            {"unk_token", nullptr},
+            {"continuing_subword_prefix", nullptr},
+            {"end_of_word_suffix", nullptr},
+            {"fuse_unk", false},
+            {"byte_fallback", false},
+            {"ignore_merges", definition.ignore_merges},
+            {"vocab", std::move(vocabulary)},
+            {"merges", std::move(merges)}};
+}
+
+OrderedJson added_for(const AddedToken& token) {
+    return {
+        {"id", token.id},          {"content", token.content}, {"single_word", token.single_word},
+        {"lstrip", token.lstrip},  {"rstrip", token.rstrip},   {"normalized", token.normalized},
+        {"special", token.special}};
+}
+
+}  // namespace
+
+std::string byte_symbol(uint8_t byte) {
+    std::string symbol;
+    append_char(symbol, kSymbols.code[byte]);
+    return symbol;
+}
+
+bool bytes_of_spelling(std::string_view spelling, std::string& bytes) {
+    bytes.clear();
+    while (!spelling.empty()) {
+        const Utf8Char next = first_char(spelling);
+        if (next.code >= kSymbols.byte.size() || kSymbols.byte[next.code] < 0) return false;
+        bytes.push_back(static_cast<char>(kSymbols.byte[next.code]));
+        spelling.remove_prefix(next.bytes);
+    }
+    return true;
+}
+
+BpeDefinition read_bpe(const TokenizerFiles& files, const std::string& where) {
+    VILA_CHECK(files.contains("tokenizer.json"), where, " has no tokenizer.json");
+    const Json tokenizer = parse_json_file(files, "tokenizer.json", where);
+    const Json config = read_tokenizer_config(files, where);
+    try {
+        return read_definition(tokenizer, config, where);
+    } catch (const nlohmann::json::exception& error) {
+        throw Error(str(where, "/tokenizer.json: ", error.what()));
+    }
+}
+
+TokenizerFiles write_bpe(const BpeDefinition& definition) {
+    OrderedJson added = OrderedJson::array();
+    OrderedJson decoder = OrderedJson::object();
+    int32_t bos_id = 0;
+    for (const AddedToken& token : definition.added) {
+        added.push_back(added_for(token));
+        OrderedJson entry = added_for(token);
+        entry.erase("id");
+        decoder[std::to_string(token.id)] = std::move(entry);
+        if (token.content == definition.bos) bos_id = token.id;
+    }
+    const OrderedJson tokenizer = {
+        {"version", "1.0"},
+        {"truncation", nullptr},
+        {"padding", nullptr},
+        {"added_tokens", std::move(added)},
+        {"normalizer", definition.composes ? OrderedJson{{"type", "NFC"}} : OrderedJson()},
+        {"pre_tokenizer", pre_tokenizer_for(definition.split)},
+        {"post_processor",
+         definition.adds_bos ? post_processor_for(definition.bos, bos_id) : byte_level(true)},
+        {"decoder", byte_level(true)},
+        {"model", model_for(definition)}};
+    const auto name_or_null = [](const std::string& name) {
+        return name.empty() ? OrderedJson() : OrderedJson(name);
+    };
+    const OrderedJson config = {{"added_tokens_decoder", std::move(decoder)},
+                                {"bos_token", name_or_null(definition.bos)},
+                                {"eos_token", name_or_null(definition.eos)},
+                                {"pad_token", name_or_null(definition.pad)},
+                                {"clean_up_tokenization_spaces", false},
+                                {"tokenizer_class", "PreTrainedTokenizerFast"}};
+    return {{"tokenizer.json", tokenizer.dump() + "\n"},
+            {"tokenizer_config.json", config.dump(2) + "\n"}};
+}
+
+}  // namespace vila::data

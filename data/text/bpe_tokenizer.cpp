@@ -1,0 +1,157 @@
+#include "data/text/bpe_tokenizer.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "data/text/tokenizer_json.h"
+#include "data/text/unicode.h"
+#include "tensor/check.h"
+#include "tensor/file.h"
+
+namespace vila::data {
+
+BpeTokenizer::BpeTokenizer(TokenizerFiles files, const std::string& where)
+    : files_(std::move(files)), where_(where) {
+    const BpeDefinition definition = read_bpe(files_, where);
+    split_ = definition.split;
+    composes_ = definition.composes;
+    fill_tokens(definition);
+    fill_merges(definition);
+    fill_words(definition.ignore_merges);
+    const auto named = [&](const std::string& name) -> std::optional<int32_t> {
+        if (name.empty()) return std::nullopt;
+        const auto id = token_to_id(name);
+        VILA_CHECK(id.has_value(), where, " names the token \"", name,
+                   "\", which its vocabulary does not have");
+        return id;
+    };
+    bos_id_ = named(definition.bos);
+    eos_id_ = named(definition.eos);
+    pad_id_ = named(definition.pad);
+    adds_bos_ = definition.adds_bos;
+}
+
+void BpeTokenizer::fill_tokens(const BpeDefinition& definition) {
+    tokens_.resize(definition.vocabulary.size());
+    for (size_t id = 0; id < tokens_.size(); ++id) {
+        Token& token = tokens_[id];
+        token.spelling = definition.vocabulary[id];
+        token.is_plain = !token.spelling.empty() && bytes_of_spelling(token.spelling, token.bytes);
+        if (!token.is_plain) token.bytes = token.spelling;
+    }
+    for (const AddedToken& added : definition.added) {
+        check_added_token(added, static_cast<int64_t>(definition.vocabulary.size()), where_);
+        if (added.id >= static_cast<int32_t>(tokens_.size())) tokens_.resize(added.id + 1);
+        Token& token = tokens_[added.id];
+        token = {added.content, "", added.special, false};
+        // Decoded as any token is, and as the normalizer left it: "\u0120" is a space here too.
+        const std::string looked_for =
+            added.normalized && composes_ ? nfc(added.content) : added.content;
+        if (!bytes_of_spelling(looked_for, token.bytes)) token.bytes = looked_for;
+        (added.normalized ? normalized_tokens_ : raw_tokens_).add(added);
+    }
+    byte_symbols_.assign(256, -1);
+    for (size_t id = 0; id < tokens_.size(); ++id) {
+        const Token& token = tokens_[id];
+        if (!token.spelling.empty()) ids_.emplace(token.spelling, static_cast<int32_t>(id));
+        if (token.is_plain && token.bytes.size() == 1)
+            byte_symbols_[static_cast<uint8_t>(token.bytes[0])] = static_cast<int32_t>(id);
+    }
+    const auto missing = std::find(byte_symbols_.begin(), byte_symbols_.end(), -1);
+    VILA_CHECK(missing == byte_symbols_.end(), where_, "/tokenizer.json has no token for the byte ",
+               missing - byte_symbols_.begin(), ": byte-level BPE needs all 256");
+}
+
+void BpeTokenizer::fill_merges(const BpeDefinition& definition) {
+    merges_ = BpeMerges(static_cast<int64_t>(definition.merges.size()));
+    int32_t rank = 0;
+    for (const auto& [left, right] : definition.merges) {
+        const auto left_id = token_to_id(left), right_id = token_to_id(right);
+        const auto merged_id = token_to_id(left + right);
+        VILA_CHECK(left_id && right_id && merged_id, where_, "/tokenizer.json merges \"", left,
+                   "\" and \"", right, "\", which with their sum are not all in the vocabulary");
+        merges_.add(*left_id, *right_id, {rank++, *merged_id});
+    }
+}
+
+void BpeTokenizer::fill_words(bool ignore_merges) {
+    words_ = WordTable(vocab_size());
+    std::vector<int32_t> symbols;
+    for (int32_t id = 0; id < vocab_size(); ++id) {
+        const Token& token = tokens_[id];
+        if (!token.is_plain) continue;
+        symbols.clear();
+        for (const char byte : token.bytes)
+            symbols.push_back(byte_symbols_[static_cast<uint8_t>(byte)]);
+        if (!ignore_merges) merges_.apply(symbols);
+        if (ignore_merges || (symbols.size() == 1 && symbols[0] == id)) words_.add(token.bytes, id);
+    }
+}
+
+std::vector<int32_t> BpeTokenizer::encode(std::string_view text,
+                                          const EncodeOptions& options) const {
+    std::vector<int32_t> ids;
+    ids.reserve(text.size() / 3 + 1);
+    if (!options.parse_added_tokens) {
+        encode_text(composes_ ? nfc(text) : text, ids);
+        return ids;
+    }
+    const auto on_token = [&](int32_t id) { ids.push_back(id); };
+    raw_tokens_.split(
+        text,
+        [&](std::string_view part) {
+            const std::string composed = composes_ ? nfc(part) : std::string(part);
+            normalized_tokens_.split(
+                composed, [&](std::string_view piece) { encode_text(piece, ids); }, on_token);
+        },
+        on_token);
+    return ids;
+}
+
+void BpeTokenizer::encode_text(std::string_view text, std::vector<int32_t>& ids) const {
+    std::vector<int32_t> symbols;
+    while (!text.empty()) {
+        const int64_t length = next_word(split_, text);
+        encode_word(text.substr(0, length), symbols, ids);
+        text.remove_prefix(length);
+    }
+}
+
+void BpeTokenizer::encode_word(std::string_view word, std::vector<int32_t>& symbols,
+                               std::vector<int32_t>& ids) const {
+    const int32_t whole = words_.find(word);
+    if (whole >= 0) return ids.push_back(whole);
+    symbols.clear();
+    for (const char byte : word) symbols.push_back(byte_symbols_[static_cast<uint8_t>(byte)]);
+    merges_.apply(symbols);
+    ids.insert(ids.end(), symbols.begin(), symbols.end());
+}
+
+const BpeTokenizer::Token& BpeTokenizer::at(int32_t id) const {
+    VILA_CHECK(id >= 0 && id < vocab_size(), "token id ", id, " is outside the vocabulary of ",
+               vocab_size(), " tokens");
+    return tokens_[id];
+}
+
+std::string BpeTokenizer::token_bytes(int32_t id) const {
+    return at(id).bytes;
+}
+std::string BpeTokenizer::token(int32_t id) const {
+    return at(id).spelling;
+}
+bool BpeTokenizer::is_special(int32_t id) const {
+    return at(id).is_special;
+}
+
+std::optional<int32_t> BpeTokenizer::token_to_id(std::string_view token) const {
+    const auto found = ids_.find(std::string(token));
+    if (found == ids_.end()) return std::nullopt;
+    return found->second;
+}
+
+void BpeTokenizer::save(const std::filesystem::path& directory) const {
+    std::filesystem::create_directories(directory);
+    for (const auto& [name, content] : files_) write_file_atomic(directory / name, content);
+}
+
+}  // namespace vila::data

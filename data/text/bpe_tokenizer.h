@@ -1,0 +1,67 @@
+#pragma once
+
+// The byte-level BPE tokenizer of Llama 3, Qwen2 and GPT-2.
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "data/text/added_tokens.h"
+#include "data/text/bpe_format.h"
+#include "data/text/bpe_merges.h"
+#include "data/text/tokenizer.h"
+#include "data/text/word_table.h"
+
+namespace vila::data {
+
+class BpeTokenizer final : public Tokenizer {
+  public:
+    // The files are kept to be saved again as they are; `where` names their directory in errors.
+    // Throws as read_bpe() does.
+    BpeTokenizer(TokenizerFiles files, const std::string& where);
+
+    std::vector<int32_t> encode(std::string_view text, const EncodeOptions& options) const override;
+    int64_t vocab_size() const override { return static_cast<int64_t>(tokens_.size()); }
+    std::string token_bytes(int32_t id) const override;
+    std::string token(int32_t id) const override;
+    std::optional<int32_t> token_to_id(std::string_view token) const override;
+    bool is_special(int32_t id) const override;
+    std::optional<int32_t> bos_id() const override { return bos_id_; }
+    std::optional<int32_t> eos_id() const override { return eos_id_; }
+    std::optional<int32_t> pad_id() const override { return pad_id_; }
+    bool adds_bos() const override { return adds_bos_; }
+    void save(const std::filesystem::path& directory) const override;
+
+  private:
+    struct Token {
+        std::string spelling;     // as in the file
+        std::string bytes;        // what it stands for
+        bool is_special = false;  // left out when decoding without special tokens
+        bool is_plain = false;    // text leads to it: no added token
+    };
+
+    void fill_tokens(const BpeDefinition& definition);
+    void fill_merges(const BpeDefinition& definition);
+    void fill_words(bool ignore_merges);
+    const Token& at(int32_t id) const;
+    void encode_text(std::string_view text, std::vector<int32_t>& ids) const;
+    void encode_word(std::string_view word, std::vector<int32_t>& symbols,
+                     std::vector<int32_t>& ids) const;
+
+    TokenizerFiles files_;
+    std::string where_;
+    SplitRule split_ = SplitRule::Gpt2;
+    bool composes_ = false;  // normalizes to NFC
+    std::vector<Token> tokens_;
+    std::unordered_map<std::string, int32_t> ids_;  // by spelling
+    std::vector<int32_t> byte_symbols_;             // (256) id of each single byte
+    WordTable words_;                               // words that are a token and need no merging
+    BpeMerges merges_;
+    AddedTokenFinder raw_tokens_, normalized_tokens_;
+    std::optional<int32_t> bos_id_, eos_id_, pad_id_;
+    bool adds_bos_ = false;
+};
+
+}  // namespace vila::data

@@ -1,0 +1,86 @@
+#pragma once
+
+// The tokenizer of Llama 1 and 2, Vicuna and Yi: BPE over characters with spaces among them, and
+// bytes for characters that are not in the vocabulary (Sennrich et al. 2016; Kudo and Richardson
+// 2018). From tokenizer.model with the ids of the SentencePiece library, from tokenizer.json with
+// those of the Hugging Face package.
+
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "data/text/bpe_merges.h"
+#include "data/text/piece_format.h"
+#include "data/text/prefix_trie.h"
+#include "data/text/text_pairs.h"
+#include "data/text/tokenizer.h"
+#include "data/text/word_table.h"
+
+namespace vila::data {
+
+class PieceTokenizer final : public Tokenizer {
+  public:
+    // The files are kept to be saved again as they are; `where` names their directory in errors.
+    PieceTokenizer(PieceDefinition definition, TokenizerFiles files, const std::string& where);
+
+    std::vector<int32_t> encode(std::string_view text, const EncodeOptions& options) const override;
+    int64_t vocab_size() const override { return static_cast<int64_t>(pieces_.size()); }
+    std::string token_bytes(int32_t id) const override;
+    bool sheds_first_space(int32_t id) const override;
+    bool sheds_all_first_spaces() const override { return sheds_all_spaces_; }
+    Broken broken_bytes() const override { return broken_; }
+    std::string token(int32_t id) const override;
+    std::optional<int32_t> token_to_id(std::string_view token) const override;
+    bool is_special(int32_t id) const override;
+    std::optional<int32_t> bos_id() const override { return bos_id_; }
+    std::optional<int32_t> eos_id() const override { return eos_id_; }
+    std::optional<int32_t> pad_id() const override { return pad_id_; }
+    bool adds_bos() const override { return adds_bos_; }
+    void save(const std::filesystem::path& directory) const override;
+
+  private:
+    using Ids = std::vector<int32_t>;
+    using Kind = PieceDefinition::Kind;
+
+    void add_tokens(const PieceDefinition& definition, const std::string& where);
+    void fill_symbols(const PieceDefinition& definition);
+    void fill_words(const PieceDefinition& definition);
+    const PieceDefinition::Piece& at(int32_t id) const;
+
+    void encode_parsed(std::string_view text, TextPlace place, Ids& ids) const;
+    void encode_text(std::string_view text, TextPlace place, Ids& ids) const;
+    void encode_plain(std::string_view plain, Ids& ids) const;
+    void encode_words(std::string_view plain, Ids& ids) const;
+    void encode_word(std::string_view word, Ids& symbols, Ids& ids) const;
+    void encode_chunk(std::string_view chunk, Ids& symbols, Ids& ids) const;
+    void encode_unused(std::string_view plain, Ids& ids) const;
+    void append_symbols(std::string_view text, Ids& symbols) const;
+    void append_bytes(std::string_view text, Ids& ids) const;
+    void append_result(const Ids& symbols, Ids& ids) const;
+
+    TokenizerFiles files_;
+    TextRules rules_;
+    std::vector<PieceDefinition::Piece> pieces_;  // added tokens too
+    int32_t first_loose_ = 0;                     // symbols from here on are loose characters
+    std::vector<std::string> loose_;
+    std::unordered_map<std::string, int32_t> ids_;  // by spelling
+    std::vector<int32_t> ascii_symbols_;            // (128), -1: none
+    WordTable characters_;                          // other single characters to symbols
+    WordTable words_;                               // plain texts to the piece they become
+    WordTable all_words_;                           // to the piece they are, for ignore_merges
+    TextPairs pairs_;
+    BpeMerges merges_;
+    PrefixTrie user_defined_;
+    AddedTokenFinder raw_tokens_, normalized_tokens_;
+    std::vector<int32_t> byte_ids_;  // (256), empty without byte fallback
+    int32_t unknown_id_ = -1;
+    bool fuses_unknown_ = false, ignore_merges_ = false, splits_at_spaces_ = false;
+    bool has_unused_ = false, sheds_all_spaces_ = false, marks_are_spaces_ = false,
+         lone_prefix_ = false;
+    Broken broken_ = Broken::Sequence;
+    std::optional<int32_t> bos_id_, eos_id_, pad_id_;
+    bool adds_bos_ = false;
+};
+
+}  // namespace vila::data

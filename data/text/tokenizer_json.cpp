@@ -1,0 +1,164 @@
+#include "data/text/tokenizer_json.h"
+
+#include <algorithm>
+#include <charconv>
+#include <limits>
+
+#include "tensor/check.h"
+
+namespace vila::data {
+
+namespace {
+
+// The token that the post-processor puts in front of a sequence; empty if none.
+std::string token_in_front(const Json& post_processor) {
+    for (const Json& part : parts_of(post_processor, "processors")) {
+        if (type_of(part) != "TemplateProcessing" || part.at("single").empty()) continue;
+        const Json& first = part.at("single")[0];
+        if (first.contains("SpecialToken")) return first["SpecialToken"].at("id");
+    }
+    return "";
+}
+
+std::pair<std::string, std::string> read_merge(const Json& merge, const std::string& where) {
+    if (merge.is_array() && merge.size() == 2) return {merge[0], merge[1]};
+    const std::string text = merge.get<std::string>();
+    const size_t space = text.find(' ');
+    VILA_CHECK(space != std::string::npos && text.find(' ', space + 1) == std::string::npos, where,
+               ": tokenizer.json has merge \"", text, "\": expected two tokens");
+    return {text.substr(0, space), text.substr(space + 1)};
+}
+
+}  // namespace
+
+Json parse_json_file(const TokenizerFiles& files, const char* name, const std::string& where) {
+    const auto file = files.find(name);
+    if (file == files.end()) return Json::object();
+    try {
+        Json json = Json::parse(file->second);
+        VILA_CHECK(json.is_object(), where, "/", name, ": expected a JSON object");
+        return json;
+    } catch (const Json::exception& error) {
+        throw Error(str(where, "/", name, ": not valid JSON: ", error.what()));
+    }
+}
+
+Json read_tokenizer_config(const TokenizerFiles& files, const std::string& where) {
+    Json config = parse_json_file(files, "tokenizer_config.json", where);
+    // Older directories name the special tokens in a file of their own.
+    const Json map = parse_json_file(files, "special_tokens_map.json", where);
+    for (const char* key :
+         {"bos_token", "eos_token", "pad_token", "unk_token", "additional_special_tokens"})
+        if (!config.contains(key) && map.contains(key)) config[key] = map[key];
+    return config;
+}
+
+std::string type_of(const Json& part) {
+    return part.is_object() ? part.value("type", std::string("?")) : std::string("?");
+}
+
+std::vector<Json> parts_of(const Json& part, const char* list) {
+    if (part.is_null()) return {};
+    if (type_of(part) == "Sequence") return part.at(list).get<std::vector<Json>>();
+    return {part};
+}
+
+int32_t read_id(const Json& value, const std::string& where) {
+    constexpr auto kMost = std::numeric_limits<int32_t>::max();
+    const bool is_id = value.is_number_integer() && value >= 0 && value <= kMost;
+    VILA_CHECK(is_id, where, ": a token has the id ", value.dump(),
+               ": expected a whole number from 0 to ", kMost);
+    return value.get<int32_t>();
+}
+
+std::vector<std::string> read_vocabulary(const Json& model, const std::string& where) {
+    std::vector<std::string> tokens;
+    const Json& vocabulary = model.at("vocab");
+    VILA_CHECK(vocabulary.is_object(), where, ": tokenizer.json has a vocab that is no object");
+    for (const auto& [spelling, id] : vocabulary.items()) {
+        const int64_t index = read_id(id, where + ": tokenizer.json");
+        // A sparse vocabulary is legal, a wild id would allocate without bound.
+        VILA_CHECK(index < 16 * static_cast<int64_t>(vocabulary.size()) + 65536, where,
+                   ": tokenizer.json gives \"", spelling, "\" the id ", index);
+        if (index >= static_cast<int64_t>(tokens.size())) tokens.resize(index + 1);
+        VILA_CHECK(tokens[index].empty(), where, ": tokenizer.json gives \"", tokens[index],
+                   "\" and \"", spelling, "\" the same id ", index);
+        tokens[index] = spelling;
+    }
+    return tokens;
+}
+
+std::vector<std::pair<std::string, std::string>> read_merges(const Json& model,
+                                                             const std::string& where) {
+    std::vector<std::pair<std::string, std::string>> merges;
+    const Json& list = model.at("merges");
+    merges.reserve(list.size());
+    for (const Json& merge : list) merges.push_back(read_merge(merge, where));
+    return merges;
+}
+
+AddedToken read_added_token(const Json& entry, int32_t id) {
+    AddedToken token;
+    token.id = id;
+    token.content = entry.at("content").get<std::string>();
+    token.single_word = entry.value("single_word", false);
+    token.lstrip = entry.value("lstrip", false);
+    token.rstrip = entry.value("rstrip", false);
+    token.special = entry.value("special", false);
+    token.normalized = entry.value("normalized", !token.special);
+    return token;
+}
+
+std::vector<AddedToken> read_added_tokens_decoder(const Json& config, const std::string& where) {
+    std::vector<AddedToken> tokens;
+    if (!config.contains("added_tokens_decoder")) return tokens;
+    for (const auto& [key, entry] : config["added_tokens_decoder"].items()) {
+        int32_t id = -1;
+        const auto parsed = std::from_chars(key.data(), key.data() + key.size(), id);
+        VILA_CHECK(parsed.ec == std::errc() && parsed.ptr == key.data() + key.size(), where,
+                   ": added_tokens_decoder has the key \"", key, "\": expected an id");
+        tokens.push_back(read_added_token(entry, id));
+    }
+    return tokens;
+}
+
+std::vector<AddedToken> read_added_tokens(const Json& tokenizer, const Json& config,
+                                          const std::string& where) {
+    std::vector<AddedToken> tokens;
+    const Json listed = tokenizer.value("added_tokens", Json::array());
+    for (const Json& entry : listed)
+        tokens.push_back(
+            read_added_token(entry, read_id(entry.at("id"), where + ": tokenizer.json")));
+    for (const AddedToken& token : read_added_tokens_decoder(config, where)) {
+        const bool known = std::any_of(tokens.begin(), tokens.end(), [&](const AddedToken& other) {
+            return other.content == token.content;
+        });
+        if (!known) tokens.push_back(token);
+    }
+    return tokens;
+}
+
+void check_added_token(const AddedToken& token, int64_t vocabulary, const std::string& where) {
+    // A wild id would allocate without bound.
+    VILA_CHECK(token.id >= 0 && token.id < 16 * vocabulary + 65536, where,
+               " gives the added token \"", token.content, "\" the id ", token.id);
+}
+
+std::string token_named(const Json& config, const char* key) {
+    if (!config.contains(key)) return "";
+    const Json& value = config[key];
+    if (value.is_string()) return value.get<std::string>();
+    return value.is_object() ? value.value("content", std::string()) : std::string();
+}
+
+SequenceTokens read_sequence_tokens(const Json& tokenizer, const Json& config) {
+    SequenceTokens tokens{token_named(config, "bos_token"), token_named(config, "eos_token"),
+                          token_named(config, "pad_token"), false};
+    const std::string front = token_in_front(tokenizer.value("post_processor", Json()));
+    if (!front.empty()) tokens.bos = front;
+    tokens.adds_bos = !front.empty() || (config.contains("add_bos_token") &&
+                                         config["add_bos_token"] == true && !tokens.bos.empty());
+    return tokens;
+}
+
+}  // namespace vila::data

@@ -1,0 +1,64 @@
+#pragma once
+
+// What the tests of add and mul share: an operator of two operands with numpy broadcasting, and the
+// patterns of shapes it is tried on.
+
+#include "tests/support/driver.h"
+
+namespace vila::testing {
+
+// The element of `x` that numpy's rule pairs with element `i` of a result of shape `full`.
+inline double broadcast_element(const Array& x, const Shape& full, int64_t i) {
+    int64_t offset = 0, stride = 1;
+    for (int back = 1; back <= full.rank(); ++back) {
+        const int64_t position = i % full[-back];
+        i /= full[-back];
+        if (back > x.shape.rank()) continue;
+        if (x.shape[-back] != 1) offset += position * stride;
+        stride *= x.shape[-back];
+    }
+    return x[offset];
+}
+
+struct BroadcastShapes {
+    Shape a, b, y;
+};
+inline std::vector<BroadcastShapes> broadcast_shapes() {
+    return {
+        {{0, 3}, {0, 3}, {0, 3}},                 // nothing
+        {{5, 17}, {5, 17}, {5, 17}},              // one long run
+        {{1}, {1}, {1}},                          // one element
+        {{7, 33}, {33}, {7, 33}},                 // a row for all rows: bias
+        {{33}, {7, 33}, {7, 33}},                 // the same from the left
+        {{7, 33}, {7, 1}, {7, 33}},               // a column for all columns
+        {{7, 1}, {1, 33}, {7, 33}},               // outer
+        {{1}, {131, 5}, {131, 5}},                // a scalar
+        {{3, 4, 5}, {4, 5}, {3, 4, 5}},           // positions for a batch
+        {{3, 4, 5}, {4, 1}, {3, 4, 5}},           // in the middle
+        {{2, 1, 3, 1}, {5, 1, 7}, {2, 5, 3, 7}},  // both, alternating
+        {{0, 3}, {3}, {0, 3}},                    // a row for no rows
+    };
+}
+
+class BroadcastOp : public OpTest {
+  public:
+    explicit BroadcastOp(const BroadcastShapes& shapes) : shapes_(shapes) {}
+    std::vector<Sizes> sizes() const override { return {{}, {}}; }
+    bool checks_rank(const std::string&) const override { return false; }
+    std::vector<Operand> operands(const Sizes&) const override {
+        return {normal("a", shapes_.a), normal("b", shapes_.b)};
+    }
+    Array reference(const Sizes&, const Arrays& in) const override {
+        Array y = Array::of(shapes_.y);
+        for (int64_t i = 0; i < shapes_.y.numel(); ++i)
+            y[i] = combine(broadcast_element(in.at("a"), shapes_.y, i),
+                           broadcast_element(in.at("b"), shapes_.y, i));
+        return y;
+    }
+
+  private:
+    virtual double combine(double a, double b) const = 0;
+    BroadcastShapes shapes_;
+};
+
+}  // namespace vila::testing

@@ -1,0 +1,170 @@
+#!/bin/bash
+# Using a trained model from the outside: generate, chat, score, eval, tokenize, preprocess, inspect,
+# data, report; what they print, and one clear line for every kind of bad input.
+#   tests/cli/use.sh BINARY
+set -u
+tests=$(cd "$(dirname "$0")/.." && pwd)
+binary=$(realpath "$1")
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+"$tests/support/tiny_training_data.sh" "$folder" || exit 1
+cd "$folder" || exit 1
+. "$tests/support/shell_checks.sh"
+
+for stage in lm align sft; do
+    run_expect 0 "finished" train $stage.toml --out $stage --threads 1
+done
+model=sft/model
+expect() { run_expect "$@"; }
+fails() {  # TEXT arguments...: exit code 1 and a single line
+    expect 1 "$@"
+    check "one line: ${*:2}" [ "$(wc -l <output)" -eq 1 ]
+}
+output_is() { check "output '$(cat output)' instead of '$1'" [ "$(cat output)" = "$1" ]; }
+
+# --- generate ---
+ask=(generate --model $model --max-tokens 8)
+expect 0 "" "${ask[@]}" --image images/red.bmp --prompt "what colour is it?" --threads 1
+answer=$(cat output)
+expect 0 "" "${ask[@]}" --image images/red.bmp --prompt "what colour is it?" --threads 2
+output_is "$answer"
+expect 0 '"ids":[' "${ask[@]}" --image images/red.bmp --prompt "what colour is it?" --json
+expect 0 '"prompt_positions":' "${ask[@]}" --prompt "<image> and <image>" --image images/red.bmp --image images/blue.bmp --raw --json
+expect 0 "" "${ask[@]}" --prompt hi --temperature 1 --seed 5
+sampled=$(cat output)
+expect 0 "" "${ask[@]}" --prompt hi --temperature 1 --seed 5
+output_is "$sampled"
+long=$("$binary" "${ask[@]}" --prompt hi --min-tokens 8 2>&1)
+first=${long:0:2}
+expect 0 "" "${ask[@]}" --prompt hi --min-tokens 8 --stop "${long:2:2}"
+output_is "$first"
+expect 2 "--repetition-penalty" "${ask[@]}" --prompt hi --repetition-penalty -1
+printf 'hello\n/image images/red.bmp\nwhat colour is it?\n/reset\n/exit\n' |
+    "$binary" chat --model $model --max-tokens 4 >output 2>&1
+check "chat leaves with exit code 0" [ $? -eq 0 ]
+
+expect 0 '"prompt_positions":' "${ask[@]}" --video images --frames 3 --prompt "which colours?" --json
+three=$(sed -E 's/.*"prompt_positions":([0-9]+).*/\1/' output)
+expect 0 "" "${ask[@]}" --video images --frames 2 --prompt "which colours?" --json
+check "a frame takes the tokens of an image and a line break" [ $((three - $(sed -E 's/.*"prompt_positions":([0-9]+).*/\1/' output))) -eq 5 ]
+fails "no such video file or folder of frames" "${ask[@]}" --video absent.mp4 --prompt hi
+fails "the prompt has 2 <image> placeholder(s) but 1 image(s) were given" "${ask[@]}" --image images/red.bmp --prompt "<image><image>?"
+fails "not an image that can be read" "${ask[@]}" --image text.txt --prompt hi
+fails "absent.png" "${ask[@]}" --image absent.png --prompt hi
+: >empty.png
+fails "empty.png" "${ask[@]}" --image empty.png --prompt hi
+head -c 100 images/red.bmp >cut.bmp
+fails "cut.bmp" "${ask[@]}" --image cut.bmp --prompt hi
+fails "the model has 256" "${ask[@]}" --prompt "$(yes hello | head -n 300 | tr '\n' ' ')"
+fails "lower --max-tokens" generate --model $model --prompt hi --max-tokens 100000
+fails "no vision tower" generate --model lm/model --prompt hi --image images/red.bmp
+fails "absent: not a model directory" generate --model absent --prompt hi
+expect 2 "--prompt is required" generate --model $model
+expect 2 "did you mean --prompt" generate --model $model --promt hi
+
+# --- several at a time ---
+cat >many.jsonl <<'END'
+{"id": "a", "messages": [{"role": "user", "content": "what colour is it?"}], "images": ["images/red.bmp"]}
+{"id": 2, "prompt": "hello, <image> and <image>: what colours are there?", "images": ["images/red.bmp", "images/blue.bmp"]}
+{"id": "c", "prompt": "hi"}
+END
+many=(generate --model $model --input many.jsonl --max-tokens 24 --temperature 1 --seed 4)
+expect 0 '"id":"a"' "${many[@]}" --batch 3
+cp output together
+check "an answer a request, in order" [ "$(grep -o '"id":"[^"]*"' together | tr -d '\n')" = '"id":"a""id":"2""id":"c"' ]
+expect 0 "" "${many[@]}" --batch 1
+check "answers do not depend on those beside them" cmp -s output together
+expect 0 "" generate --model $model --max-tokens 24 --temperature 1 --seed 4 --image images/red.bmp --prompt "what colour is it?" --json
+check "as with --prompt" [ "$(grep -o '"ids":[^]]*' output)" = "$(head -n 1 together | grep -o '"ids":[^]]*')" ]
+expect 2 "--prompt is required, or --input, and not both" "${many[@]}" --prompt hi
+expect 2 "said in each request" "${many[@]}" --image images/red.bmp
+echo '{"id": 1}' >many.bad
+fails "many.bad line 1" generate --model $model --input many.bad
+
+# --- damaged and unfitting models ---
+cp -r $model cut
+head -c 3000 $model/llm/model.safetensors >cut/llm/model.safetensors
+fails "cut/llm/model.safetensors" generate --model cut --prompt hi
+cp -r $model misfit
+sed -i -E 's/"intermediate_size": *48/"intermediate_size": 64/' misfit/llm/config.json
+fails "expected (64, 32), got (48, 32)" generate --model misfit --prompt hi
+cp -r $model parts
+sed -i -E 's/"hidden_size": *32/"hidden_size": 64/' parts/llm/config.json
+fails "the parts do not fit" generate --model parts --prompt hi
+cp -r $model headless
+echo '{' >headless/llm/config.json
+fails "headless/llm/config.json" generate --model headless --prompt hi
+
+# --- score ---
+echo '{"id": "a", "prompt": "<image>hi", "images": ["images/red.bmp"], "target": "red"}' >requests.jsonl
+expect 0 "" score --model $model --input requests.jsonl --output answers.jsonl --dump dump.safetensors
+expect 0 "" score --model $model --input requests.jsonl --output answers.jsonl --dump dump.safetensors --dtype bf16
+expect 0 "" score --model $model --input requests.jsonl --output answers.jsonl --dump dump.safetensors
+check "an image is -200" grep -q '"input_ids":\[0,-200,' answers.jsonl
+check "a target has a log probability" grep -q '"target_logprob":-[0-9]' answers.jsonl
+expect 0 "a.image_features" inspect dump.safetensors
+check "logits of every position" grep -qE 'a\.logits +F32 +\([0-9]+, 320\)' output
+cp requests.jsonl bad.jsonl
+echo '{"id": "b"' >>bad.jsonl
+fails "bad.jsonl line 2" score --model $model --input bad.jsonl --output bad.out
+check "a refused score leaves no file" [ ! -e bad.out ]
+
+# --- eval ---
+shot='{"image": "blue.bmp", "text": "what colour is it?", "answer": "it is blue"}'
+echo '{"question_id": "q", "image": "red.bmp", "text": "what colour is it?", "answer": "it is red",' \
+    "\"choices\": [\"it is red\", \"it is blue\"], \"shots\": [$shot]}" >questions.jsonl
+for task in exact choice vqa caption; do
+    expect 0 "over 1 questions" eval $task --model $model --data questions.jsonl --images images --shots 1
+done
+expect 0 "accuracy" eval exact --model $model --data questions.jsonl --images images --blind
+echo '{"question_id": "q", "text": "It is red."}' >predictions.jsonl
+expect 0 "accuracy 1.0000 over 1 questions" eval exact --predictions predictions.jsonl --annotations questions.jsonl
+fails "has 1 shots" eval exact --model $model --data questions.jsonl --images images --shots 2
+fails "text.txt line 1" eval exact --model $model --data text.txt
+: >none.jsonl
+fails "none.jsonl" eval exact --model $model --data none.jsonl
+expect 2 "did you mean exact?" eval exat --model $model --data questions.jsonl --images images
+
+# --- bench generate ---
+expect 0 "of the stream read" bench generate --model $model --image images/red.bmp --max-tokens 2
+expect 0 '"prompt_positions":' bench generate --model $model --max-tokens 1 --json
+expect 2 "bench generate: --model DIR is required" bench generate
+
+# --- tokenize, preprocess ---
+echo "the red square" | "$binary" tokenize --model $model >ids 2>&1
+"$binary" tokenize --decode --model $model <ids >output 2>&1
+output_is '"the red square"'
+echo '"the red\nsquare"' | "$binary" tokenize --json --model $model >ids 2>&1
+"$binary" tokenize --decode --model $model <ids >output 2>&1
+output_is '"the red\nsquare"'
+echo 'the red square' | "$binary" tokenize --json --model $model >output 2>&1
+output_is 'vila tokenize: standard input line 1: expected a JSON string'
+expect 0 "" preprocess images/red.bmp images/blue.bmp --model $model --output pixels.safetensors
+expect 0 "(2, 3, 8, 8)" inspect pixels.safetensors
+fails "text.txt" preprocess text.txt --model $model --output none.safetensors
+check "a refused preprocess leaves no file" [ ! -e none.safetensors ]
+
+# --- inspect, data ---
+expect 0 "mlp2x_gelu, 4 features -> 4 tokens" inspect $model
+expect 0 "every byte agrees with its hash" inspect sft/checkpoints/step-* --verify
+cp -r sft/checkpoints/step-* torn
+printf x | dd of=torn/rank-00000.safetensors bs=1 seek=9000 conv=notrunc 2>dd.log
+fails "torn" inspect torn --verify
+expect 0 "image   images/white.bmp" inspect llava.json --format llava --images images --model $model --index 3
+check "targets are marked" grep -q "target .*white and black" output
+fails "--index 99 is out of range" inspect llava.json --format llava --images images --model $model --index 99
+expect 0 "18 samples" data stats llava.json --format llava --images images --model $model
+expect 2 "--out is required" data make-world
+
+# --- report ---
+expect 0 "sft/report.html" report sft --threads 1
+check "loss curves" grep -q "<svg" sft/report.html
+check "the training data with the model's answers" grep -q "Training data of llava" sft/report.html
+check "pictures" grep -q "data:image/png;base64" sft/report.html
+check "nothing from elsewhere" [ "$(grep -cE '<script|src="http|href="http' sft/report.html)" -eq 0 ]
+mv llava.json moved.json
+expect 0 "no samples: " report sft
+check "the reason is told" grep -q "llava.json" output
+fails "holds neither log.jsonl nor" report images
+
+finish

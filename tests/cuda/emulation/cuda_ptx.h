@@ -1,0 +1,63 @@
+#pragma once
+
+// The functions of cuda/ptx.h as plain C++: same layouts, stricter rules. Asynchronous copies
+// happen when they are waited for, and not before; until then their target is poisoned. An
+// operation of a warp needs all its lanes.
+
+#include <cstdint>
+#include <cstring>
+
+#include "tests/cuda/emulation/launch.h"
+#include "tests/cuda/emulation/warp.h"
+
+namespace vila::cuda::ptx {
+
+namespace model {
+
+// What one lane gives to, and receives from, an operation of its warp.
+struct Matrices {
+    uint32_t* registers;
+    const void* row;
+};
+struct Product {
+    float* c;
+    const uint32_t* a;
+    uint32_t b[2];
+};
+
+// In ptx.cpp: for the 32 lanes of a warp at once.
+void load_matrices(void* const* lanes);
+void load_matrices_transposed(void* const* lanes);
+void multiply_add(void* const* lanes);
+
+}  // namespace model
+
+void begin_copy(void* shared, const void* global, bool real);
+void close_copy_group();
+void finish_copies(int groups);
+template <int groups>
+void wait_for_copies() {
+    finish_copies(groups);
+}
+
+inline void load_matrices(uint32_t (&registers)[4], const void* row, int line = __builtin_LINE(),
+                          const char* file = __builtin_FILE()) {
+    model::Matrices lane = {registers, row};
+    emulation::with_warp(model::load_matrices, &lane, file, line);
+}
+inline void load_matrices_transposed(uint32_t (&registers)[4], const void* row,
+                                     int line = __builtin_LINE(),
+                                     const char* file = __builtin_FILE()) {
+    model::Matrices lane = {registers, row};
+    emulation::with_warp(model::load_matrices_transposed, &lane, file, line);
+}
+
+inline void multiply_add(float (&c)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1,
+                         int line = __builtin_LINE(), const char* file = __builtin_FILE()) {
+    model::Product lane = {c, a, {b0, b1}};
+    emulation::with_warp(model::multiply_add, &lane, file, line);
+}
+
+uint32_t pack_bf16(float low, float high);
+
+}  // namespace vila::cuda::ptx

@@ -1,0 +1,253 @@
+// Matrix products of the CUDA device: by the library (emulated) and by our own kernel.
+
+#include <gtest/gtest.h>
+
+#include "cuda/gemm.h"
+#include "cuda/gemm_cublas.h"
+#include "cuda/kernels.h"
+#include "cuda/launch.h"
+#include "tests/cuda/emulation/cublas_lt.h"
+#include "tests/support/driver.h"
+#include "tests/support/guarded_device.h"
+
+namespace vila::testing {
+
+namespace {
+
+using cuda::CudaDevice;
+using cuda::GemmProblem;
+
+// The emulated library, put right again at the end of a test.
+class CudaGemm : public ::testing::Test {
+  protected:
+    CudaGemm() : before_(emulation::blas()) {}
+    ~CudaGemm() override { emulation::blas() = before_; }
+
+    emulation::Blas& blas() { return emulation::blas(); }
+
+  private:
+    emulation::Blas before_;
+};
+
+// c (2, 3, m, n) = 0.75 op(a) op(b) [+ c] + bias on operands that are windows of larger ones.
+struct Case {
+    int64_t m, n, k;
+    DType a, b, c;
+    bool transpose_a, transpose_b, accumulate, bias;
+    bool odd = false;  // the first element of every operand at an odd place
+};
+
+struct Operands {
+    Tensor a, b, c, bias;
+    Operands(Device& device, const Case& x) {
+        const int64_t skip = x.odd ? 1 : 0;
+        const auto window = [&](const char* name, int64_t rows, int64_t columns, DType dtype) {
+            const Shape whole = {3, 2, rows + 1, columns + 8};
+            return make_tensor(device, {whole, draw_normal(name, whole.numel())}, dtype)
+                .transpose(0, 1)
+                .slice(2, 1, rows + 1)
+                .slice(3, skip, skip + columns);
+        };
+        a = x.transpose_a ? window("a", x.k, x.m, x.a) : window("a", x.m, x.k, x.a);
+        b = x.transpose_b ? window("b", x.n, x.k, x.b) : window("b", x.k, x.n, x.b);
+        c = window("c", x.m, x.n, x.c);
+        if (x.bias) bias = make_tensor(device, {{x.n}, draw_normal("bias", x.n)}, x.b);
+    }
+
+    MatmulArgs args(const Case& x) const {
+        return {.a = a,
+                .b = b,
+                .c = c,
+                .transpose_a = x.transpose_a,
+                .transpose_b = x.transpose_b,
+                .accumulate = x.accumulate,
+                .alpha = 0.75,
+                .bias = bias};
+    }
+};
+
+// "" when both ways agree.
+std::string compare(const Case& x, int order) {
+    GuardedDevice device(order);
+    const Operands ours(device, x), library(device, x);
+    cuda::gemm_tiled(cuda::device_of(ours.c), cuda::gemm_problem(ours.args(x)));
+    const int64_t products = emulation::blas().products;
+    cuda::matmul(library.args(x));
+    if (x.a == x.b && x.k > 0 && emulation::blas().products == products)
+        return "the library was not asked";
+    const Array expected = to_array(ours.c.contiguous()), got = to_array(library.c.contiguous());
+    for (int64_t i = 0; i < expected.shape.numel(); ++i)
+        if (!is_close(got[i], expected[i], tolerance(x.c), 10.0))
+            return str("element ", i, ": ours ", expected[i], ", the library's ", got[i]);
+    return device.damaged() ? "memory outside c was written" : "";
+}
+
+std::string describe(const Case& x) {
+    return str(x.m, " x ", x.n, " x ", x.k, ", ", x.a, " ", x.b, " ", x.c,
+               x.transpose_a ? " T" : " N", x.transpose_b ? "T" : "N", x.accumulate ? " +=" : "",
+               x.bias ? " bias" : "", x.odd ? " odd" : "");
+}
+
+GemmProblem small_problem(const Tensor& a, const Tensor& b, const Tensor& c) {
+    return cuda::gemm_problem({.a = a, .b = b, .c = c});
+}
+
+}  // namespace
+
+TEST_F(CudaGemm, LibraryAndOwnKernelAgree) {
+    constexpr DType kF32 = DType::F32, kBf16 = DType::BF16;
+    const DType dtypes[][3] = {{kF32, kF32, kF32}, {kBf16, kBf16, kBf16}, {kBf16, kBf16, kF32}};
+    int64_t cases = 0;
+    for (const auto& [m, n, k] :
+         {std::array<int64_t, 3>{1, 1, 1}, {1, 40, 33}, {33, 1, 17}, {37, 35, 32}})
+        for (const auto& [a, b, c] : dtypes)
+            for (const bool transpose_a : {false, true})
+                for (const bool transpose_b : {false, true}) {
+                    // Every pair of the three switches in some case.
+                    const bool first = cases % 2 == 0, second = cases / 2 % 2 == 0;
+                    const Case x = {
+                        m, n, k, a, b, c, transpose_a, transpose_b, first, second, first == second};
+                    EXPECT_EQ(compare(x, static_cast<int>(cases++ % 3) + 1), "") << describe(x);
+                }
+    EXPECT_EQ(compare({5, 7, 0, kF32, kF32, kF32, false, false, true, true}, 1), "");
+    EXPECT_EQ(compare({34, 33, 35, kF32, kBf16, kBf16, true, false, true, false}, 3), "");
+}
+
+TEST_F(CudaGemm, PlansAProductOnceAndAllocatesNothingWhenWarm) {
+    CudaDevice device(0);
+    const Tensor a = Tensor::full(device, {8, 16}, DType::BF16, 1.0);
+    const Tensor b = Tensor::full(device, {16, 24}, DType::BF16, 0.5);
+    const Tensor c = Tensor::empty(device, {8, 24}, DType::BF16);
+    const Tensor bias = Tensor::full(device, {24}, DType::BF16, 2.0);
+    const auto multiply = [&] { cuda::matmul({.a = a, .b = b, .c = c, .bias = bias}); };
+    multiply();
+    const int64_t choices = blas().choices, allocations = emulation::machine().allocations;
+    for (int i = 0; i < 5; ++i) multiply();
+    EXPECT_EQ(blas().choices, choices);
+    EXPECT_EQ(emulation::machine().allocations, allocations);
+    EXPECT_EQ(device.cublas()->plans(), 1);
+    EXPECT_EQ(c.to_vector<float>(), std::vector<float>(8 * 24, 10.0F));
+    // Another start in memory is another product to the library.
+    cuda::matmul({.a = a, .b = b.slice(1, 1, 9), .c = c.slice(1, 1, 9)});
+    EXPECT_EQ(device.cublas()->plans(), 2);
+}
+
+TEST_F(CudaGemm, TheLibraryComputesWhatFollowsAProduct) {
+    GuardedDevice guarded;
+    Device& device = guarded;
+    const auto matrix = [&](const char* name, int64_t rows, int64_t columns, DType dtype) {
+        return make_tensor(device, {{rows, columns}, draw_normal(name, rows * columns)}, dtype);
+    };
+    struct Follow {
+        int64_t n;
+        DType dtype;
+        bool addend;
+        std::optional<GeluKind> gelu;
+        bool keeps;
+        int64_t added, gelus;  // by the library
+    };
+    const Follow cases[] = {
+        {24, DType::F32, true, {}, false, 1, 0},
+        {23, DType::BF16, true, {}, false, 1, 0},
+        {24, DType::BF16, false, GeluKind::Tanh, true, 0, 1},
+        {24, DType::BF16, true, GeluKind::Tanh, true, 1, 1},
+        {23, DType::BF16, false, GeluKind::Tanh, false, 0, 1},
+        {23, DType::BF16, false, GeluKind::Tanh, true, 0, 0},  // rows no multiple of 8
+        {24, DType::BF16, false, GeluKind::Erf, true, 0, 0},   // not the library's form
+        {24, DType::F32, false, GeluKind::Tanh, true, 0, 0},   // not in the library's digits
+    };
+    for (const Follow& x : cases) {
+        const Tensor a = matrix("a", 5, 16, x.dtype), b = matrix("b", x.n, 16, x.dtype);
+        const Tensor addend = matrix("addend", 5, x.n, x.dtype);
+        const Tensor bias = matrix("bias", 1, x.n, x.dtype).reshape({x.n});
+        const Tensor c = Tensor::empty(device, {5, x.n}, x.dtype);
+        const Tensor before = Tensor::empty(device, {5, x.n}, x.dtype);
+        const emulation::Blas start = blas();
+        cuda::matmul({.a = a,
+                      .b = b,
+                      .c = c,
+                      .transpose_b = true,
+                      .bias = bias,
+                      .addend = x.addend ? addend : Tensor(),
+                      .gelu = x.gelu,
+                      .before_gelu = x.keeps ? before : Tensor()});
+        const std::string what = str(x.n, " ", x.dtype, x.addend ? " addend" : "",
+                                     x.gelu ? " gelu" : "", x.keeps ? " kept" : "");
+        EXPECT_EQ(blas().added - start.added, x.added) << what;
+        EXPECT_EQ(blas().gelus - start.gelus, x.gelus) << what;
+        EXPECT_EQ(blas().products - start.products, 1) << what;
+        // In f32 throughout.
+        const Tensor exact = Tensor::empty(device, {5, x.n}, DType::F32);
+        cuda::gemm_tiled(cuda::device_of(a), cuda::gemm_problem({.a = a.to(DType::F32),
+                                                                 .b = b.to(DType::F32),
+                                                                 .c = exact,
+                                                                 .transpose_b = true,
+                                                                 .bias = bias.to(DType::F32)}));
+        if (x.addend) cuda::add({.a = exact, .b = addend.to(DType::F32), .y = exact});
+        const auto expect_near = [&](const Tensor& got) {
+            const Array expected = to_array(exact), values = to_array(got);
+            // In bf16 without an epilogue the sum is rounded before what follows.
+            const Tolerance allowed =
+                x.dtype == DType::BF16 ? Tolerance{0x1p-7, 0x1p-8} : tolerance(x.dtype);
+            for (int64_t i = 0; i < expected.shape.numel(); ++i)
+                EXPECT_TRUE(is_close(values[i], expected[i], allowed, scale_of(expected.values)))
+                    << what << ", element " << i << ": " << values[i] << ", " << expected[i];
+        };
+        if (x.keeps) expect_near(before);
+        if (x.gelu) cuda::gelu_forward({.x = exact, .kind = *x.gelu, .y = exact});
+        expect_near(c);
+    }
+    EXPECT_FALSE(guarded.damaged());
+}
+
+TEST_F(CudaGemm, RoundsNothingToTf32UnlessAsked) {
+    CudaDevice device(0);
+    const Tensor a = Tensor::full(device, {8, 16}, DType::F32, 1.0);
+    const Tensor c = Tensor::empty(device, {8, 8}, DType::F32);
+    const auto multiply = [&] { cuda::matmul({.a = a, .b = a, .c = c, .transpose_b = true}); };
+    multiply();
+    EXPECT_EQ(blas().tf32_products, 0);
+    device.uses_tf32 = true;
+    multiply();
+    EXPECT_EQ(blas().tf32_products, 1);
+}
+
+TEST_F(CudaGemm, SaysOnceThatThereIsNoLibrary) {
+    blas().installed = false;
+    CudaDevice device(0);
+    std::vector<std::string> said;
+    device.say = [&](const std::string& line) { said.push_back(line); };
+    const Tensor a = Tensor::full(device, {3, 4}, DType::F32, 1.0);
+    const Tensor c = Tensor::empty(device, {3, 3}, DType::F32);
+    EXPECT_EQ(device.name(), "cuda:0 emulated GPU");
+    for (int i = 0; i < 3; ++i) {
+        cuda::matmul({.a = a, .b = a, .c = c, .transpose_b = true});
+        EXPECT_EQ(c.to_vector<float>(), std::vector<float>(9, 4.0F));
+    }
+    ASSERT_EQ(said.size(), 1U);
+    EXPECT_EQ(said[0],
+              "cuda:0 emulated GPU: cuBLASLt was not found (looked for nothing); matrix products "
+              "run on a plain kernel, many times slower");
+    EXPECT_EQ(device.name(), "cuda:0 emulated GPU without cuBLASLt");
+}
+
+TEST_F(CudaGemm, SaysOnceThatTheLibraryHasNoAlgorithm) {
+    blas().has_algorithms = false;
+    CudaDevice device(0);
+    std::vector<std::string> said;
+    device.say = [&](const std::string& line) { said.push_back(line); };
+    const Tensor a = Tensor::full(device, {3, 4}, DType::F32, 1.0);
+    const Tensor b = Tensor::full(device, {4, 2}, DType::F32, 1.0);
+    const Tensor c = Tensor::empty(device, {3, 2}, DType::F32);
+    for (int i = 0; i < 3; ++i) {
+        cuda::gemm(device, small_problem(a, b, c));
+        EXPECT_EQ(c.to_vector<float>(), std::vector<float>(6, 4.0F));
+    }
+    ASSERT_EQ(said.size(), 1U);
+    EXPECT_EQ(
+        said[0],
+        "cuda:0 emulated GPU: [matmul] cuBLASLt has no algorithm for (3, 4) x (4, 2) in f32; a "
+        "plain kernel computes it, many times slower");
+}
+
+}  // namespace vila::testing

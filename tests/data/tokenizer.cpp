@@ -1,0 +1,291 @@
+// The goldens were made by the Hugging Face tokenizers package; see make_tokenizer_goldens.py.
+
+#include "data/text/tokenizer.h"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <random>
+#include <string>
+
+#include "data/text/bpe_tokenizer.h"
+#include "data/text/pretokenizer.h"
+#include "tests/support/text_helpers.h"
+
+namespace vila::data {
+namespace {
+
+using namespace std::string_literals;
+using nlohmann::json;
+using Ids = std::vector<int32_t>;
+
+constexpr EncodeOptions kParse{.parse_added_tokens = true};
+
+struct Rule {
+    const char* name;
+    SplitRule split;
+};
+constexpr Rule kRules[] = {
+    {"llama3", SplitRule::Llama3}, {"qwen2", SplitRule::Qwen2}, {"gpt2", SplitRule::Gpt2}};
+
+std::filesystem::path goldens() {
+    return VILA_SOURCE_DIR "/tests/goldens";
+}
+
+std::filesystem::path folder(const std::string& name) {
+    return goldens() / ("tokenizer_" + name);
+}
+
+json cases() {
+    return json::parse(read_file(goldens() / "tokenizer_cases.json"));
+}
+
+TEST(Pretokenizer, SplitsAsTheRegularExpressionsDo) {
+    const json golden = cases();
+    for (const Rule& rule : kRules) {
+        for (size_t i = 0; i < golden["texts"].size(); ++i) {
+            const std::string text = golden["texts"][i];
+            std::vector<int64_t> lengths;
+            for (std::string_view rest = text; !rest.empty();) {
+                lengths.push_back(next_word(rule.split, rest));
+                ASSERT_GT(lengths.back(), 0);
+                rest.remove_prefix(lengths.back());
+            }
+            EXPECT_EQ(json(lengths), golden[rule.name]["words"][i])
+                << rule.name << " " << golden["texts"][i];
+        }
+    }
+}
+
+TEST(Tokenizer, IdsAreThoseOfTheTokenizersPackage) {
+    const json golden = cases();
+    for (const Rule& rule : kRules) {
+        const auto tokenizer = load_tokenizer(folder(rule.name));
+        for (size_t i = 0; i < golden["texts"].size(); ++i) {
+            const std::string text = golden["texts"][i];
+            EXPECT_EQ(json(tokenizer->encode(text)), golden[rule.name]["plain"][i])
+                << rule.name << " " << golden["texts"][i];
+            EXPECT_EQ(json(tokenizer->encode(text, kParse)), golden[rule.name]["parsed"][i])
+                << rule.name << " parsed " << golden["texts"][i];
+        }
+    }
+}
+
+TEST(Tokenizer, TextIsThatOfTheTokenizersPackage) {
+    const json golden = cases();
+    for (const Rule& rule : kRules) {
+        const auto tokenizer = load_tokenizer(folder(rule.name));
+        for (const json& entry : golden["decode"][rule.name]) {
+            const Ids ids = entry[0];
+            EXPECT_EQ(tokenizer->decode(ids), entry[1].get<std::string>());
+            EXPECT_EQ(tokenizer->decode(ids, true), entry[2].get<std::string>());
+        }
+    }
+}
+
+TEST(Tokenizer, AnyBytesComeBack) {
+    std::mt19937 source(11);
+    for (const char* name : {"llama3", "gpt2"}) {
+        const auto tokenizer = load_tokenizer(folder(name));
+        for (int round = 0; round < 200; ++round) {
+            std::string bytes(source() % 60, '\0');
+            for (char& byte : bytes)
+                byte = static_cast<char>(source() % (round % 2 ? 256 : 8) * (round % 2 ? 1 : 37));
+            EXPECT_EQ(tokenizer->decode_bytes(tokenizer->encode(bytes)), bytes);
+        }
+    }
+    const auto composing = load_tokenizer(folder("qwen2"));
+    const std::string broken = "caf\xC3 \xF0\x9F\x98 \xFF\xFE\x00 ok"s;
+    EXPECT_EQ(composing->decode_bytes(composing->encode(broken)), broken);
+}
+
+TEST(Tokenizer, StreamedPiecesAreTheDecodedText) {
+    std::mt19937 source(5);
+    for (const Rule& rule : kRules) {
+        const auto tokenizer = load_tokenizer(folder(rule.name));
+        for (int round = 0; round < 300; ++round) {
+            Ids ids(source() % 20);
+            const int32_t limit = round % 2 ? 300 : static_cast<int32_t>(tokenizer->vocab_size());
+            for (int32_t& id : ids) id = static_cast<int32_t>(source() % limit);
+            StreamingDecoder stream(*tokenizer, round % 3 == 0);
+            std::string joined;
+            for (const int32_t id : ids) joined += stream.push(id);
+            joined += stream.finish();
+            EXPECT_EQ(joined, tokenizer->decode(ids, round % 3 == 0));
+        }
+    }
+}
+
+TEST(Tokenizer, StreamHoldsBackAnUnfinishedCharacter) {
+    const auto tokenizer = load_tokenizer(folder("gpt2"));
+    const Ids ids = tokenizer->encode("\U0001F9FF");
+    ASSERT_GT(ids.size(), 1u) << "the character is to be spread over several tokens";
+    StreamingDecoder stream(*tokenizer);
+    for (size_t i = 0; i + 1 < ids.size(); ++i) EXPECT_EQ(stream.push(ids[i]), "");
+    EXPECT_EQ(stream.push(ids.back()), "\U0001F9FF");
+    EXPECT_EQ(stream.finish(), "");
+    EXPECT_EQ(stream.push(ids[0]), "");
+    EXPECT_EQ(stream.finish(), "\uFFFD");
+}
+
+// Merging by looking at every pair again and again: what BPE means.
+Ids merged_plainly(const BpeMerges& merges, Ids symbols) {
+    while (true) {
+        int32_t best_rank = INT32_MAX, best_id = 0;
+        size_t best = 0;
+        for (size_t i = 0; i + 1 < symbols.size(); ++i) {
+            const auto merge = merges.find(symbols[i], symbols[i + 1]);
+            if (!merge || merge->rank >= best_rank) continue;
+            best_rank = merge->rank;
+            best_id = merge->id;
+            best = i;
+        }
+        if (best_rank == INT32_MAX) return symbols;
+        symbols[best] = best_id;
+        symbols.erase(symbols.begin() + static_cast<int64_t>(best) + 1);
+    }
+}
+
+TEST(BpeMerges, AgreeWithThePlainAlgorithmAtEveryLength) {
+    std::mt19937 source(3);
+    BpeMerges merges;
+    for (int32_t rank = 0; rank < 60; ++rank) {
+        const auto below = static_cast<uint32_t>(3 + rank);
+        merges.add(static_cast<int32_t>(source() % below), static_cast<int32_t>(source() % below),
+                   {rank, 3 + rank});
+    }
+    for (size_t length = 0; length < 70; ++length) {
+        for (int round = 0; round < 20; ++round) {
+            Ids symbols(length);
+            for (int32_t& symbol : symbols) symbol = static_cast<int32_t>(source() % 3);
+            const Ids expected = merged_plainly(merges, symbols);
+            merges.apply(symbols);
+            EXPECT_EQ(symbols, expected) << "length " << length;
+        }
+    }
+}
+
+TEST(Tokenizer, AHundredThousandCharactersOfOneWordComeBack) {
+    for (const Rule& rule : kRules) {
+        const auto tokenizer = load_tokenizer(folder(rule.name));
+        for (const std::string& unit :
+             {"a"s, " "s, "\n"s, "!"s, "1"s, "\u4e2d"s, "\xFF"s, "ab"s, "\u0301"s, "<"s, "'"s}) {
+            std::string text;
+            while (text.size() < 100000) text += unit;
+            const Ids ids = tokenizer->encode(text, kParse);
+            EXPECT_EQ(tokenizer->decode_bytes(ids), text) << rule.name << " " << unit;
+        }
+    }
+}
+
+TEST(Tokenizer, SpecialTokens) {
+    const auto llama = load_tokenizer(folder("llama3"));
+    EXPECT_EQ(llama->vocab_size(), 701);
+    EXPECT_EQ(llama->bos_id(), 0);
+    EXPECT_EQ(llama->eos_id(), 1);
+    EXPECT_EQ(llama->pad_id(), std::nullopt);
+    EXPECT_TRUE(llama->adds_bos());
+    EXPECT_EQ(llama->token_to_id("<|eot_id|>"), 4);
+    EXPECT_EQ(llama->token(4), "<|eot_id|>");
+    EXPECT_TRUE(llama->is_special(4));
+    EXPECT_FALSE(llama->is_special(5));
+    EXPECT_EQ(llama->token_to_id("no such token"), std::nullopt);
+    const auto qwen = load_tokenizer(folder("qwen2"));
+    EXPECT_EQ(qwen->vocab_size(), 646) << "added tokens count";
+    EXPECT_EQ(qwen->bos_id(), std::nullopt);
+    EXPECT_EQ(qwen->eos_id(), 2);
+    EXPECT_EQ(qwen->pad_id(), 0);
+    EXPECT_FALSE(qwen->adds_bos());
+    EXPECT_EQ(qwen->token_bytes(*qwen->token_to_id("caf\u00e9 tok")), "caf\u00e9 tok");
+    EXPECT_FALSE(qwen->is_special(*qwen->token_to_id("<mask>")));
+}
+
+TEST(Tokenizer, SavesTheFilesItWasLoadedFrom) {
+    const ScratchFolder scratch;
+    for (const Rule& rule : kRules) {
+        const auto target = scratch.path() / rule.name;
+        load_tokenizer(folder(rule.name))->save(target);
+        for (const char* file : {"tokenizer.json", "tokenizer_config.json"})
+            EXPECT_EQ(read_file(target / file), read_file(folder(rule.name) / file));
+    }
+}
+
+TEST(Tokenizer, ErrorsSayWhatWasExpected) {
+    const auto tokenizer = load_tokenizer(folder("gpt2"));
+    EXPECT_EQ(message_of([&] { tokenizer->decode(Ids{600}); }),
+              "token id 600 is outside the vocabulary of 600 tokens");
+    EXPECT_EQ(message_of([&] { tokenizer->decode(Ids{-200}); }),
+              "token id -200 is outside the vocabulary of 600 tokens");
+    EXPECT_NE(message_of([] {
+                  load_tokenizer("/no/such/place");
+              }).find("/no/such/place is not a directory"),
+              std::string::npos);
+    EXPECT_NE(message_of([] { load_tokenizer(goldens()); }).find("has no tokenizer.json"),
+              std::string::npos);
+}
+
+// Each change to a good file, and the words its refusal must have.
+TEST(Tokenizer, RefusesWhatWouldChangeIds) {
+    const json good = json::parse(read_file(folder("llama3") / "tokenizer.json"));
+    struct Change {
+        const char* at;
+        json value;
+        const char* message;
+    };
+    const Change changes[] = {
+        {"/model/type", "Unigram", "a Unigram model: expected BPE"},
+        {"/model/byte_fallback", true, "SentencePiece vocabulary"},
+        {"/model/end_of_word_suffix", "</w>", "end_of_word_suffix: not supported"},
+        {"/normalizer", {{"type", "Lowercase"}}, "normalizer Lowercase: expected NFC or none"},
+        {"/pre_tokenizer", nullptr, "expected ByteLevel, or Split and ByteLevel"},
+        {"/pre_tokenizer/pretokenizers/0/pattern/Regex", "\\w+",
+         "expected the pattern of Llama 3, Qwen2 or GPT-2"},
+        {"/pre_tokenizer/pretokenizers/0/behavior", "Removed", "expected the pattern of"},
+        {"/pre_tokenizer/pretokenizers/1/add_prefix_space", true, "add_prefix_space"},
+        {"/model/merges/0", "one two three", "merge \"one two three\": expected two tokens"},
+        {"/model/merges/0", {"zz", "qq"}, "not all in the vocabulary"},
+        {"/model/vocab/a", 9000000000, "the id 9000000000"},
+        {"/model/vocab/a", "x", "tokenizer.json: "},
+        {"/added_tokens/0/id", -3, "the id -3"},
+        {"/added_tokens/0/id", 1.5, "the id 1.5"},
+    };
+    for (const Change& change : changes) {
+        json bad = good;
+        bad[json::json_pointer(change.at)] = change.value;
+        const std::string message = message_of([&] {
+            BpeTokenizer({{"tokenizer.json", bad.dump()}}, "DIR");
+        });
+        EXPECT_NE(message.find(change.message), std::string::npos) << change.at << ": " << message;
+        EXPECT_EQ(message.substr(0, 3), "DIR") << message;
+    }
+    json without_byte = good;
+    without_byte["model"]["vocab"].erase("!");
+    EXPECT_NE(message_of([&] {
+                  BpeTokenizer({{"tokenizer.json", without_byte.dump()}}, "DIR");
+              }).find("no token for the byte 33"),
+              std::string::npos);
+    EXPECT_NE(message_of([&] {
+                  BpeTokenizer({{"tokenizer.json", "{"}}, "DIR");
+              }).find("DIR/tokenizer.json: not valid JSON"),
+              std::string::npos);
+    EXPECT_NE(message_of([&] {
+                  BpeTokenizer({{"tokenizer.json", good.dump()},
+                                {"tokenizer_config.json", R"({"eos_token": "<none>"})"}},
+                               "DIR");
+              }).find("names the token \"<none>\""),
+              std::string::npos);
+}
+
+TEST(Tokenizer, ReadsMergesAsPairsAndAsText) {
+    json file = json::parse(read_file(folder("gpt2") / "tokenizer.json"));
+    for (json& merge : file["model"]["merges"])
+        merge = merge[0].get<std::string>() + " " + merge[1].get<std::string>();
+    const BpeTokenizer spelled({{"tokenizer.json", file.dump()}}, "DIR");
+    const auto tokenizer = load_tokenizer(folder("gpt2"));
+    const std::string text = "A small red circle, and three   spaces.";
+    EXPECT_EQ(spelled.encode(text, {}), tokenizer->encode(text));
+}
+
+}  // namespace
+}  // namespace vila::data

@@ -1,0 +1,158 @@
+// A save and a load in which the i-th call into the system fails, for every i: the save throws or
+// succeeds, the load throws or returns a whole state, what was saved before stays, and the next
+// start finds no debris. VILA_TEST_FAULTS is the step from one i to the next (1: all of them).
+
+#include <gtest/gtest.h>
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <functional>
+
+#include "dist/thread_ranks.h"
+#include "tensor/cpu/cpu_device.h"
+#include "tensor/env.h"
+#include "tests/faults/checkpoint_cases.h"
+#include "tests/faults/system_calls.h"
+#include "tests/support/temporary_directory.h"
+
+namespace vila::tools {
+namespace {
+
+namespace fs = std::filesystem;
+
+int64_t stride() {
+    return environment_int("VILA_TEST_FAULTS");
+}
+
+// Steps 1 and 2 are saved; a save of step 3 meets the failure.
+class Disk {
+  public:
+    Disk() {
+        save_step(folder(), 1, {});
+        save_step(folder(), 2, {});
+        fs::copy(folder(), kept(), fs::copy_options::recursive);
+    }
+    fs::path folder() const { return directory_.path() / "checkpoints"; }
+    fs::path kept() const { return directory_.path() / "kept"; }
+    // As it was before the save.
+    void reset() {
+        fs::remove_all(folder());
+        fs::copy(kept(), folder(), fs::copy_options::recursive);
+    }
+
+  private:
+    TemporaryDirectory directory_;
+};
+
+// What the next start finds: step 2 or 3, whole, and nothing else; and it can go on.
+void expect_good_start(const fs::path& folder, bool must_be_new, const std::string& what) {
+    const int64_t step = start_step(folder);
+    EXPECT_TRUE(step == 3 || (step == 2 && !must_be_new)) << what << ": found step " << step;
+    for (const auto& entry : fs::directory_iterator(folder)) {
+        const std::string name = entry.path().filename().string();
+        EXPECT_TRUE(name == "latest" || (name.starts_with("step-") && name.size() == 13))
+            << what << ": left " << name;
+    }
+    save_step(folder, 4, {});
+    EXPECT_EQ(start_step(folder), 4) << what;
+}
+
+// What became of something in which a call failed.
+enum class End { Succeeded, Threw, Died, NotReached };
+
+// Does it in this process, or in one of its own.
+End attempt(CallKind kind, const fs::path& folder, int64_t at, int error,
+            const std::function<void()>& body) {
+    const FailingCall failing(kind, folder, at, error);
+    End end = End::Succeeded;
+    try {
+        body();
+    } catch (const std::exception&) {
+        end = End::Threw;
+    }
+    return failing.calls() < at ? End::NotReached : end;
+}
+End attempt_apart(CallKind kind, const fs::path& folder, int64_t at,
+                  const std::function<void()>& body) {
+    const pid_t child = ::fork();
+    if (child == 0) {
+        std::freopen("/dev/null", "w", stderr);
+        ::_exit(static_cast<int>(attempt(kind, folder, at, 0, body)));
+    }
+    int status = 0;
+    ::waitpid(child, &status, 0);
+    return WIFEXITED(status) ? static_cast<End>(WEXITSTATUS(status)) : End::Died;
+}
+
+constexpr SaveWay kWays[] = {{1, false}, {1, true}, {3, false}, {3, true}};
+
+TEST(CheckpointFaults, AnyWriteOfASaveMayFail) {
+    const int errors[] = {ENOSPC, EIO, EDQUOT, EROFS};
+    for (const SaveWay& way : kWays) {
+        Disk disk;
+        const fs::path folder = disk.folder();
+        End end = End::Succeeded;
+        for (int64_t i = 1; end != End::NotReached; ++i) {
+            disk.reset();
+            end = attempt(CallKind::Write, folder, i, errors[i % 4],
+                          [&] { save_step(folder, 3, way); });
+            const bool saved = end == End::Succeeded || end == End::NotReached;
+            expect_good_start(folder, saved,
+                              str("call ", i, ", ", way.ranks, " ranks, async ", way.async));
+            EXPECT_TRUE(end != End::NotReached || i > 20) << "calls are not seen";
+        }
+    }
+}
+
+// The JSON library cannot destroy a value without memory: that ends the process, which is no worse
+// than a kill.
+TEST(CheckpointFaults, AnyAllocationOfASaveMayFail) {
+    for (const SaveWay& way : {kWays[0], kWays[1]}) {
+        Disk disk;
+        const fs::path folder = disk.folder();
+        End end = End::Succeeded;
+        int64_t tries = 0, deaths = 0;
+        for (int64_t i = 1; end != End::NotReached; i += stride(), ++tries) {
+            disk.reset();
+            end = attempt_apart(CallKind::Allocate, folder, i, [&] { save_step(folder, 3, way); });
+            deaths += end == End::Died ? 1 : 0;
+            const bool saved = end == End::Succeeded || end == End::NotReached;
+            expect_good_start(folder, saved, str("allocation ", i, ", async ", way.async));
+            EXPECT_TRUE(end != End::NotReached || i > 500) << "allocations are not seen";
+        }
+        EXPECT_LT(deaths, tries / 3);
+    }
+}
+
+// A load that met a failure of the system throws or returns a whole state; nothing it found is put
+// aside, for it may be good.
+void fail_loads(CallKind kind, int64_t every, int64_t least) {
+    Disk disk;
+    const fs::path folder = disk.folder();
+    End end = End::Succeeded;
+    for (int64_t i = 1; end != End::NotReached; i += every) {
+        const auto load = [&] {
+            const int64_t step = start_step(folder);
+            if (step != 1 && step != 2) std::abort();
+        };
+        end = kind == CallKind::Allocate
+                  ? attempt_apart(kind, folder, i, load)
+                  : attempt(kind, folder, i, i % 2 == 0 ? EIO : EMFILE, load);
+        EXPECT_EQ(start_step(folder), 2) << "after call " << i;
+        EXPECT_TRUE(end != End::NotReached || i > least) << "calls are not seen";
+    }
+}
+
+TEST(CheckpointFaults, AnyReadOfALoadMayFail) {
+    fail_loads(CallKind::Read, 1, 6);
+}
+
+TEST(CheckpointFaults, AnyAllocationOfALoadMayFail) {
+    fail_loads(CallKind::Allocate, stride(), 300);
+}
+
+}  // namespace
+}  // namespace vila::tools

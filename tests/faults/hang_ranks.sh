@@ -1,0 +1,132 @@
+#!/bin/bash
+# Lets one rank of a job of three hang or die in many ways; the job must end by itself soon after
+# its limit, name the rank, and leave no process behind.
+#   tests/faults/hang_ranks.sh BINARY LIBRARY [CLASS...]
+# LIBRARY is io_faults.so. Some jobs run at a time; without CLASS all of them:
+#   stopped0 stopped2 stopped_two save async_save log loader setup skipped   hang
+#   exit killed crashed launcher                                             die
+#   slow                                                                     must go on
+set -u
+[ $# -ge 2 ] || { echo "usage: $0 BINARY LIBRARY [CLASS...]"; exit 2; }
+binary=$(realpath "$1")
+library=$(realpath "$2")
+classes=("${@:3}")
+[ ${#classes[@]} -gt 0 ] || classes=(stopped0 stopped2 stopped_two save async_save log loader setup
+    skipped exit killed crashed launcher slow)
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+"$(dirname "$0")/../support/tiny_training_data.sh" "$folder" || exit 1
+cd "$folder" || exit 1
+export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_mpi_yield_when_idle=1
+limit=4
+
+# Rank $STUCK, if any, with one system call that does not do what it should.
+cat >stuck.sh <<SCRIPT
+#!/bin/bash
+if [ "\$OMPI_COMM_WORLD_RANK" = "\$STUCK" ]; then
+    export LD_PRELOAD=$library
+fi
+exec "$binary" "\$@"
+SCRIPT
+chmod +x stuck.sh
+
+start() {  # run [key=value...]: three ranks in the background, their mpirun in $pid
+    mpirun --oversubscribe -n 3 ./stuck.sh train lm.toml --threads 1 --out "$folder/$1" \
+        train.steps=100000 train.step_limit=$limit train.save_limit=$limit \
+        train.setup_limit=60 train.save_every=20 train.rank_invariant=true "${@:2}" >"$1.log" 2>&1 &
+    pid=$!
+}
+fault() {  # rank path at what [reads]
+    export STUCK=$1 VILA_FAULT_PATH=$2 VILA_FAULT_AT=$3 VILA_FAULT_ERRNO=$4 VILA_FAULT_CALLS=${5:-}
+}
+wait_for_steps() { for _ in $(seq 600); do [ -s "$1/log.jsonl" ] && break; sleep 0.05; done; }
+ranks_of() { mapfile -t processes < <(pgrep -P "$1"); }
+
+# Until mpirun is gone; says how long it took since this was called.
+wait_for_end() {  # run seconds
+    local begin=$SECONDS
+    while kill -0 $pid 2>/dev/null && [ $((SECONDS - begin)) -lt "$2" ]; do sleep 0.1; done
+    taken=$((SECONDS - begin))
+    if kill -9 $pid 2>/dev/null; then echo "$1: FAILED: still there after $taken s"; fi
+    wait $pid 2>/dev/null
+    for _ in $(seq 40); do pgrep -f "out $folder/$1 " >/dev/null || break; sleep 0.1; done
+    if pgrep -f "out $folder/$1 " >/dev/null; then echo "$1: FAILED: processes are left"; fi
+}
+expect_said() {  # run pattern
+    if grep -qE "$2" "$1.log"; then
+        echo "$1: ended after $taken s: $(grep -m1 -oE "no progress.*|$2.*" "$1.log")"
+    else
+        echo "$1: FAILED: expected '$2' in:"
+        grep -v '^step' "$1.log" | head -n 8
+    fi
+}
+# A job that hangs from now on, or soon.
+expect_hang() {  # run pattern
+    wait_for_end "$1" 60
+    expect_said "$1" "no progress.*$2"
+}
+stop_ranks() {  # run ranks...
+    start "$1"
+    wait_for_steps "$1"
+    ranks_of $pid
+    for rank in "${@:2}"; do kill -STOP "${processes[$rank]}"; done
+}
+# Dead at once: a limit of its own, and mpirun says who it was.
+expect_death() {  # run signal pattern
+    start "$1"
+    wait_for_steps "$1"
+    ranks_of $pid
+    kill "$2" "${processes[1]}"
+    wait_for_end "$1" $((limit + 5))
+    expect_said "$1" "$3"
+}
+
+try() {  # class
+    fault none none 1 none
+    case $1 in
+        stopped0) stop_ranks "$1" 0 && expect_hang "$1" "rank 0 does not run" ;;
+        stopped2) stop_ranks "$1" 2 && expect_hang "$1" "rank 2 does not run" ;;
+        stopped_two) stop_ranks "$1" 1 2 &&
+            expect_hang "$1" "rank 1 does not run.*rank 2 does not run" ;;
+        save) fault 1 checkpoints 1 hang && start "$1" &&
+            expect_hang "$1" "rank 1 holds up the others.*save" ;;
+        async_save) fault 1 checkpoints 1 hang && start "$1" train.async_save=true &&
+            expect_hang "$1" "rank 1 holds up the others.*save" ;;
+        log) fault 0 log.jsonl 30 hang && start "$1" && expect_hang "$1" "rank 0 holds up the others" ;;
+        loader) fault 2 text.txt 40 hang reads && start "$1" &&
+            expect_hang "$1" "rank 2 holds up the others.*data" ;;
+        setup) fault 1 text.txt 1 hang reads && start "$1" train.setup_limit=$limit &&
+            expect_hang "$1" "rank 1 holds up the others.*set-up" ;;
+        skipped) fault 1 MPI_Allgather 60 skip && start "$1" &&
+            expect_hang "$1" "rank 1 is in another collective than the others" ;;
+        exit) fault 2 checkpoints 5 exit && start "$1" && wait_for_end "$1" 60 &&
+            expect_said "$1" "\[[0-9]+,1\],2\]|rank 2" ;;
+        killed) expect_death "$1" -KILL "rank 1 with PID.*signal 9" ;;
+        crashed) expect_death "$1" -SEGV "rank 1 with PID.*signal 11" ;;
+        launcher)
+            start "$1"
+            wait_for_steps "$1"
+            kill -9 $pid
+            wait_for_end "$1" 5
+            echo "$1: ended after $taken s" ;;
+        slow)  # a pause below the limit is no hang
+            start "$1" train.steps=400
+            wait_for_steps "$1"
+            ranks_of $pid
+            kill -STOP "${processes[1]}"
+            sleep $((limit - 2))
+            kill -CONT "${processes[1]}"
+            wait_for_end "$1" 60
+            expect_said "$1" "finished" ;;
+        *) echo "$1: FAILED: no such class" ;;
+    esac
+}
+
+# Three at a time: most of them wait.
+for class in "${classes[@]}"; do
+    while [ "$(jobs -rp | wc -l)" -ge 3 ]; do wait -n; done
+    try "$class" >"$class.out" 2>&1 &
+done
+wait
+cat ./*.out
+! grep -q FAILED ./*.out

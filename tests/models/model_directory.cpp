@@ -1,0 +1,311 @@
+// Model directories: round trips, sharded weights, and every way in which one can be wrong.
+
+#include "models/model_directory.h"
+
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "models/weight_files.h"
+#include "tensor/safetensors.h"
+#include "tests/support/model_goldens.h"
+#include "tests/support/temporary_directory.h"
+
+namespace vila::models {
+namespace {
+
+namespace fs = std::filesystem;
+
+class ModelDirectoryTest : public JoinedTest {
+  protected:
+    ModelDirectoryTest() : path(directory.path() / "model") {
+        fs::copy(model_goldens() / "joined", path, fs::copy_options::recursive);
+    }
+
+    std::string refusal() {
+        try {
+            load_model(path, *device, DType::F32);
+        } catch (const Error& error) {
+            return error.what();
+        }
+        return "";
+    }
+
+    // Loads the tensors of a part, lets `change` edit them, and writes them back.
+    void edit(const std::string& part, const std::function<void(NamedTensors&)>& change) {
+        NamedTensors tensors;
+        const fs::path file = path / part / "model.safetensors";
+        {
+            const SafetensorsFile old(file);
+            for (const std::string& name : old.names())
+                tensors.emplace_back(name, old.load(name, *device));
+        }
+        change(tensors);
+        write_safetensors(file, tensors);
+    }
+
+    void edit_config(const std::string& file, const Json& change) {
+        Json json = read_json_file(path / file);
+        json.update(change);
+        write_file_atomic(path / file, json.dump());
+    }
+
+    TemporaryDirectory directory;
+    fs::path path;
+};
+
+TEST_F(ModelDirectoryTest, WhatIsSavedLoadsTheSame) {
+    const auto model = load_model(path, *device, DType::F32);
+    model->config().chat_template = "vicuna_v1";
+    const fs::path saved = directory.path() / "saved";
+    save_model(*model, saved, DType::F32, {{"llm/tokenizer.json", "{}"}});
+    EXPECT_EQ(read_file(saved / "llm/tokenizer.json"), "{}");
+    const auto again = load_model(saved, *device, DType::F32);
+    EXPECT_EQ(again->config().chat_template, "vicuna_v1");
+    EXPECT_EQ(again->config().image_mode, "resize");
+    const Batch all = batch(*model, {0, 1, 2});
+    EXPECT_EQ(again->logits(all).to_vector<float>(), model->logits(all).to_vector<float>());
+    // Saving over it replaces it whole.
+    save_model(*again, saved, DType::BF16);
+    EXPECT_FALSE(fs::exists(saved / "llm/tokenizer.json"));
+    EXPECT_EQ(SafetensorsFile(saved / "llm/model.safetensors").info("model.norm.weight").dtype,
+              "BF16");
+}
+
+TEST_F(ModelDirectoryTest, PartsLoadAlone) {
+    const auto llm = load_model(path / "llm", *device, DType::F32);
+    EXPECT_FALSE(llm->has_vision());
+    EXPECT_EQ(llm->config().tokens_per_image(), 0);
+    EXPECT_EQ(read_vision_config(path / "vision_tower").hidden_size, 12);
+    EXPECT_EQ(read_vision_config(path).hidden_size, 12);
+    EXPECT_EQ(read_llm_config(path).hidden_size, 16);
+
+    // A language model alone is written in the joined layout too.
+    const fs::path saved = directory.path() / "saved";
+    save_model(*llm, saved, DType::F32);
+    EXPECT_FALSE(fs::exists(saved / "vision_tower"));
+    const auto again = load_model(saved, *device, DType::F32);
+    const Batch text = batch(*llm, {0});
+    EXPECT_EQ(again->logits(text).to_vector<float>(), llm->logits(text).to_vector<float>());
+
+    nn::ParameterTable table;
+    const VisionConfig config = read_vision_config(path);
+    const Vit vit(config, table);
+    load_vision_weights(path, table, *device, DType::F32);
+    const fs::path tower = directory.path() / "tower";
+    save_vision_tower(config, table, tower, DType::F32);
+    nn::ParameterTable table_again;
+    const Vit vit_again(read_vision_config(tower), table_again);
+    load_vision_weights(tower, table_again, *device, DType::F32);
+    const Tensor pixels = golden("joined", "pixels.1");
+    EXPECT_EQ(vit_again.hidden_state(pixels, -1, false).value().to_vector<float>(),
+              vit.hidden_state(pixels, -1, false).value().to_vector<float>());
+}
+
+TEST_F(ModelDirectoryTest, ReadsShards) {
+    const Batch all = batch(*load_model(path, *device, DType::F32), {0, 1, 2});
+    const auto expected = load_model(path, *device, DType::F32)->logits(all).to_vector<float>();
+    NamedTensors first, second;
+    Json map;
+    {
+        const SafetensorsFile whole(path / "llm/model.safetensors");
+        for (const std::string& name : whole.names()) {
+            const bool early = map.size() < 5;
+            (early ? first : second).emplace_back(name, whole.load(name, *device));
+            map[name] = early ? "a-1.safetensors" : "a-2.safetensors";
+        }
+    }
+    fs::remove(path / "llm/model.safetensors");
+    write_safetensors(path / "llm/a-1.safetensors", first);
+    write_safetensors(path / "llm/a-2.safetensors", second);
+    const auto write_index = [&](const Json& weight_map) {
+        write_file_atomic(
+            path / "llm/model.safetensors.index.json",
+            Json{{"metadata", {{"total_size", 1.5}}}, {"weight_map", weight_map}}.dump());
+    };
+    write_index(map);
+    EXPECT_EQ(load_model(path, *device, DType::F32)->logits(all).to_vector<float>(), expected);
+
+    Json wrong = map;
+    wrong["model.norm.weight"] = "../a-2.safetensors";
+    write_index(wrong);
+    EXPECT_NE(refusal().find("is not a plain file name"), std::string::npos) << refusal();
+    wrong["model.norm.weight"] = std::string("a-2.safetensors\0", 16);
+    write_index(wrong);
+    EXPECT_NE(refusal().find(R"("a-2.safetensors\u0000" is not a plain file name)"),
+              std::string::npos)
+        << refusal();
+    wrong = map;
+    wrong["two\nlines"] = "a-2.safetensors";
+    write_index(wrong);
+    EXPECT_NE(refusal().find(R"(tensor two\nlines is not in a-2.safetensors)"), std::string::npos)
+        << refusal();
+    wrong = map;
+    wrong[first[0].first] = "a-2.safetensors";
+    write_index(wrong);
+    EXPECT_NE(refusal().find("is not in a-2.safetensors"), std::string::npos) << refusal();
+    wrong = map;
+    wrong.erase(second[0].first);
+    write_index(wrong);
+    EXPECT_NE(refusal().find("weight_map lacks tensor"), std::string::npos) << refusal();
+    write_index(map);
+    second.push_back(first[0]);
+    write_safetensors(path / "llm/a-2.safetensors", second);
+    EXPECT_NE(refusal().find("is also in"), std::string::npos) << refusal();
+}
+
+// A directory holds one set of weights in up to four forms; the first in the usual order is read.
+TEST_F(ModelDirectoryTest, ReadsTheFirstFormOfTheWeights) {
+    const fs::path form = directory.path() / "form";
+    fs::create_directories(form);
+    EXPECT_FALSE(WeightFiles::present(form));
+    const fs::path torch = fs::path(VILA_SOURCE_DIR) / "tests/goldens/torch_weights.bin";
+    fs::copy(torch, form / "a.bin");
+    Json map;
+    const WeightFiles whole(torch);
+    for (const std::string& name : whole.names()) map[name] = "a.bin";
+    const auto first_name = [&] {
+        EXPECT_TRUE(WeightFiles::present(form));
+        return WeightFiles(form).file_of("matrix").filename().string();
+    };
+    write_file_atomic(form / "pytorch_model.bin.index.json", Json{{"weight_map", map}}.dump());
+    EXPECT_EQ(first_name(), "a.bin");
+    fs::copy(torch, form / "pytorch_model.bin");
+    EXPECT_EQ(first_name(), "pytorch_model.bin");
+    const NamedTensors one = {{"matrix", Tensor::zeros(*device, {1}, DType::F32)}};
+    write_safetensors(form / "b.safetensors", one);
+    write_file_atomic(form / "model.safetensors.index.json",
+                      R"({"weight_map": {"matrix": "b.safetensors"}})");
+    EXPECT_EQ(first_name(), "b.safetensors");
+    write_safetensors(form / "model.safetensors", one);
+    EXPECT_EQ(first_name(), "model.safetensors");
+}
+
+TEST_F(ModelDirectoryTest, ShardNamesStayInTheDirectory) {
+    const fs::path form = directory.path() / "form";
+    fs::create_directories(form);
+    for (const char* name : {"../a.bin", "/etc/passwd", "a/b.bin", "a\\b.bin", ".", "..", ""}) {
+        write_file_atomic(form / "model.safetensors.index.json",
+                          Json{{"weight_map", {{"w", name}}}}.dump());
+        EXPECT_THROW(
+            {
+                try {
+                    WeightFiles files(form);
+                } catch (const Error& error) {
+                    EXPECT_NE(std::string(error.what()).find("not a plain file name"),
+                              std::string::npos)
+                        << error.what();
+                    throw;
+                }
+            },
+            Error);
+    }
+}
+
+TEST_F(ModelDirectoryTest, JsonIsReadOnceAndShallow) {
+    const auto refused = [&](const std::string& text) {
+        write_file_atomic(path / "x.json", text);
+        try {
+            read_json_file(path / "x.json");
+        } catch (const Error& error) {
+            return std::string(error.what());
+        }
+        return std::string();
+    };
+    EXPECT_EQ(refused(R"({"a": {"b": 1}, "b": [{"b": 2}, {"b": 3}]})"), "");
+    EXPECT_EQ(refused(R"({"a": 1, "b": 2, "a": 1})"),
+              (path / "x.json").string() + ": key \"a\" twice");
+    EXPECT_NE(refused(R"({"weight_map": {"w": "x", "\u0077": "y"}})").find("key \"w\" twice"),
+              std::string::npos);
+    EXPECT_NE(refused(std::string(1'000'000, '[')).find("levels of nesting"), std::string::npos);
+}
+
+TEST_F(ModelDirectoryTest, EveryTensorIsUsedOrNamed) {
+    const std::string file = (path / "llm/model.safetensors").string();
+    edit("llm", [&](NamedTensors& tensors) {
+        tensors.emplace_back("model.layers.9.mlp.up_proj.weight", tensors[0].second);
+    });
+    EXPECT_EQ(refusal(), file +
+                             ": tensor model.layers.9.mlp.up_proj.weight has no place in this "
+                             "model; the nearest weight is model.layers.0.mlp.up_proj.weight");
+    edit("llm", [&](NamedTensors& tensors) {
+        tensors.pop_back();
+        std::erase_if(tensors, [](const auto& one) {
+            return one.first == "model.layers.9.mlp.up_proj.weight" ||
+                   one.first == "model.norm.weight";
+        });
+    });
+    EXPECT_NE(refusal().find("is missing"), std::string::npos) << refusal();
+}
+
+TEST_F(ModelDirectoryTest, ShapesAndTypesAreChecked) {
+    const std::string file = (path / "mm_projector/model.safetensors").string();
+    edit("mm_projector", [&](NamedTensors& tensors) {
+        for (auto& [name, tensor] : tensors)
+            if (name == "layers.0.weight") tensor = Tensor::zeros(*device, {16, 11}, DType::F32);
+    });
+    EXPECT_EQ(refusal(), file +
+                             ": shape of tensor layers.0.weight, by the configuration "
+                             "(outputs, inputs): expected (16, 12), got (16, 11)");
+    edit("mm_projector", [&](NamedTensors& tensors) {
+        for (auto& [name, tensor] : tensors)
+            if (name == "layers.0.weight") tensor = Tensor::zeros(*device, {16, 12}, DType::I32);
+    });
+    EXPECT_EQ(refusal(), file + ": tensor layers.0.weight has dtype i32: expected a floating one");
+}
+
+TEST_F(ModelDirectoryTest, HarmlessExtrasAreIgnored) {
+    const Batch all = batch(*load_model(path, *device, DType::F32), {0, 1, 2});
+    const auto expected = load_model(path, *device, DType::F32)->logits(all).to_vector<float>();
+    const Tensor one = Tensor::zeros(*device, {1}, DType::I64);
+    edit("llm", [&](NamedTensors& tensors) {
+        tensors.emplace_back("model.layers.0.self_attn.rotary_emb.inv_freq", one);
+        tensors.emplace_back("lm_head.weight", one);  // tied
+    });
+    edit("vision_tower", [&](NamedTensors& tensors) {
+        // As in a full CLIP file, under the older names.
+        for (auto& [name, tensor] : tensors) name = "vision_model." + name;
+        tensors.emplace_back("vision_model.embeddings.position_ids", one);
+        tensors.emplace_back("text_model.final_layer_norm.weight", one);
+        tensors.emplace_back("logit_scale", one);
+    });
+    EXPECT_EQ(load_model(path, *device, DType::F32)->logits(all).to_vector<float>(), expected);
+    edit("vision_tower",
+         [&](NamedTensors& tensors) { tensors.emplace_back("post_layernorm.weight", one); });
+    EXPECT_NE(refusal().find("are both weight vision_model.post_layernorm.weight"),
+              std::string::npos)
+        << refusal();
+}
+
+TEST_F(ModelDirectoryTest, MissingPiecesAreNamed) {
+    fs::remove(path / "mm_projector/model.safetensors");
+    EXPECT_EQ(refusal(), (path / "mm_projector").string() +
+                             ": holds no weights; expected one of model.safetensors, "
+                             "model.safetensors.index.json, pytorch_model.bin, "
+                             "pytorch_model.bin.index.json");
+    edit_config("llm/config.json", {{"hidden_size", 24}, {"head_dim", 4}});
+    EXPECT_NE(refusal().find("by the configuration"), std::string::npos) << refusal();
+    fs::remove(path / "config.json");
+    EXPECT_EQ(refusal(), path.string() + ": not a model directory: it holds no config.json");
+    path = directory.path() / "nothing";
+    EXPECT_EQ(refusal(), path.string() + ": not a model directory: it holds no config.json");
+}
+
+TEST_F(ModelDirectoryTest, LostPartsAreNoticed) {
+    const auto model = load_model(path, *device, DType::F32);
+    path = directory.path() / "saved";
+    save_model(*model, path, DType::F32);
+    fs::remove_all(path / "vision_tower");
+    EXPECT_EQ(refusal(), (path / "vision_tower").string() +
+                             ": not a model directory: it holds no config.json");
+}
+
+TEST_F(ModelDirectoryTest, BrokenJsonIsOneLine) {
+    write_file_atomic(path / "llm/config.json", "{\n\"a\": ]");
+    EXPECT_NE(refusal().find((path / "llm/config.json").string() + ": not valid JSON: parse error"),
+              std::string::npos)
+        << refusal();
+    EXPECT_EQ(refusal().find('\n'), std::string::npos) << refusal();
+}
+
+}  // namespace
+}  // namespace vila::models

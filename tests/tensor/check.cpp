@@ -1,0 +1,23 @@
+// What every message holds to: one line, whatever it quotes.
+
+#include "tensor/check.h"
+
+#include <gtest/gtest.h>
+
+#include "tests/support/driver.h"
+
+namespace vila::testing {
+
+TEST(TensorCheck, AnErrorIsOneLine) {
+    const std::string name("a\nb\r\tc\x1b[2J\x7f\0", 12);
+    EXPECT_STREQ(Error(str("tensor ", name, ": missing")).what(),
+                 R"(tensor a\nb\x0d\tc\x1b[2J\x7f\x00: missing)");
+    EXPECT_STREQ(UsageError("two\nlines").what(), R"(two\nlines)");
+}
+
+TEST(TensorCheck, OtherTextStaysAsItIs) {
+    const std::string text = "naïve 漢字 \\n C:\\ \xff";
+    EXPECT_EQ(one_line(text), text);
+}
+
+}  // namespace vila::testing

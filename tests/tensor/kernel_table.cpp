@@ -1,0 +1,31 @@
+// The CPU table has every entry, and call() tells when a device lacks one.
+
+#include <gtest/gtest.h>
+
+#include <array>
+#include <bit>
+
+#include "tensor/kernels.h"
+#include "tests/support/driver.h"
+#include "tests/support/guarded_device.h"
+
+namespace vila::testing {
+
+TEST(KernelTable, TheCpuHasEveryKernel) {
+    // The table is nothing but function pointers.
+    constexpr size_t kEntries = sizeof(Kernels) / sizeof(void (*)());
+    const auto entries = std::bit_cast<std::array<void (*)(), kEntries>>(cpu_kernels::table());
+    for (size_t i = 0; i < kEntries; ++i)
+        EXPECT_NE(entries[i], nullptr) << "entry " << i << " of struct Kernels";
+}
+
+TEST(KernelTable, AMissingKernelIsNamed) {
+    const Kernels empty;
+    CpuDevice device(empty, 1, Isa::Baseline);
+    EXPECT_EQ(
+        expect_error("[exp] is not supported on cpu, 1 thread, baseline",
+                     [&] { call(device, "exp", &Kernels::exp, {.x = Tensor(), .y = Tensor()}); }),
+        "");
+}
+
+}  // namespace vila::testing

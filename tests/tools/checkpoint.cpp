@@ -1,0 +1,227 @@
+// Checkpoints under everything that can happen to them: damage, leftovers, a full disk, retention.
+
+#include "tools/train/checkpoint.h"
+
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <fstream>
+
+#include <gtest/gtest.h>
+
+#include "tensor/cpu/cpu_device.h"
+#include "tensor/file.h"
+#include "tools/base/hash64.h"
+
+namespace vila::tools {
+namespace {
+
+namespace fs = std::filesystem;
+
+class CheckpointTest : public ::testing::Test {
+  protected:
+    CheckpointTest()
+        : device_(make_cpu_device(1)),
+          folder_(fs::temp_directory_path() /
+                  str("vila_checkpoint_", ::getpid(), "_",
+                      ::testing::UnitTest::GetInstance()->current_test_info()->name())),
+          store_(folder_, 2, [this](const std::string& line) { warnings_.push_back(line); }) {
+        fs::remove_all(folder_);
+    }
+    ~CheckpointTest() override { fs::remove_all(folder_); }
+
+    NamedTensors state(float value) {
+        return {{"master/a", Tensor::from_values(*device_, {3}, std::vector<float>{value, 2, 3})},
+                {"master/empty", Tensor::from_values(*device_, {0}, std::vector<float>{})},
+                {"b", Tensor::from_values(*device_, {2, 2}, std::vector<float>{1, 2, 3, value})}};
+    }
+    void save(int64_t step) {
+        store_.save(step, state(static_cast<float>(step)), {{"note", step}});
+    }
+    // The newest that verifies, as its step and the value its tensor must hold.
+    int64_t newest() {
+        const std::optional<Checkpoint> loaded = store_.load_newest(*device_);
+        if (!loaded) return -1;
+        EXPECT_EQ(loaded->info.at("note"), loaded->step);
+        EXPECT_EQ(loaded->tensor("master/a").to_vector<float>()[0],
+                  static_cast<float>(loaded->step));
+        EXPECT_EQ(loaded->tensor("master/empty").numel(), 0);
+        return loaded->step;
+    }
+    void flip_byte(const fs::path& file, int64_t from_end) {
+        std::fstream stream(file, std::ios::in | std::ios::out | std::ios::binary);
+        stream.seekg(-from_end, std::ios::end);
+        const char byte = static_cast<char>(stream.get() ^ 1);
+        stream.seekp(-from_end, std::ios::end);
+        stream.put(byte);
+    }
+
+    std::unique_ptr<CpuDevice> device_;
+    fs::path folder_;
+    std::vector<std::string> warnings_;
+    CheckpointStore store_;
+};
+
+TEST_F(CheckpointTest, NewestComesBackAndOldOnesGo) {
+    EXPECT_EQ(newest(), -1);
+    for (const int64_t step : {1, 20, 300}) save(step);
+    EXPECT_EQ(newest(), 300);
+    EXPECT_EQ(store_.steps(), (std::vector<int64_t>{20, 300}));
+    EXPECT_EQ(read_file(folder_ / "latest"), "step-00000300\n");
+    EXPECT_TRUE(warnings_.empty());
+}
+
+TEST_F(CheckpointTest, AnyFlippedByteFallsBackToTheOlder) {
+    save(1);
+    save(2);
+    const fs::path payload = store_.path_of(2) / "rank-00000.safetensors";
+    flip_byte(payload, 1);
+    EXPECT_EQ(newest(), 1);
+    ASSERT_EQ(warnings_.size(), 1u);
+    EXPECT_NE(warnings_[0].find("step-00000002 is damaged"), std::string::npos) << warnings_[0];
+    EXPECT_NE(warnings_[0].find("hash does not agree"), std::string::npos) << warnings_[0];
+    EXPECT_TRUE(fs::exists(folder_ / "step-00000002.damaged"));
+    EXPECT_EQ(store_.steps(), (std::vector<int64_t>{1}));
+    save(2);
+    EXPECT_EQ(newest(), 2);
+}
+
+TEST_F(CheckpointTest, EveryByteOfTheManifestIsCovered) {
+    save(1);
+    save(2);
+    const fs::path manifest = store_.path_of(2) / "manifest.json";
+    const std::string good = read_file(manifest);
+    for (size_t i = 0; i < good.size(); i += 7) {
+        std::string bad = good;
+        bad[i] = static_cast<char>(bad[i] ^ 1);
+        fs::create_directories(store_.path_of(2));
+        std::ofstream(manifest, std::ios::binary) << bad;
+        EXPECT_EQ(newest(), 1) << "byte " << i;
+        fs::rename(folder_ / "step-00000002.damaged", store_.path_of(2));
+    }
+    std::ofstream(manifest, std::ios::binary) << good;
+    EXPECT_EQ(newest(), 2);
+}
+
+TEST_F(CheckpointTest, TruncatedMissingAndForeignDirectoriesAreNotTrusted) {
+    save(1);
+    save(2);
+    fs::resize_file(store_.path_of(2) / "rank-00000.safetensors", 100);
+    fs::create_directory(folder_ / "step-00000009");
+    fs::create_directory(folder_ / "step-7");
+    fs::create_directory(folder_ / "123");
+    EXPECT_EQ(newest(), 1);
+    EXPECT_EQ(warnings_.size(), 2u);
+    fs::remove(store_.path_of(1) / "manifest.json");
+    EXPECT_THROW(
+        {
+            try {
+                newest();
+            } catch (const Error& error) {
+                EXPECT_NE(std::string(error.what()).find("remove that folder to start again"),
+                          std::string::npos);
+                throw;
+            }
+        },
+        Error);
+}
+
+TEST_F(CheckpointTest, LeftoversOfAKilledSaveAreRemoved) {
+    save(1);
+    fs::create_directory(folder_ / "step-00000002.tmp-0123");
+    std::ofstream(folder_ / "step-00000002.tmp-0123" / "rank-00000.safetensors") << "half";
+    store_.remove_leftovers();
+    EXPECT_FALSE(fs::exists(folder_ / "step-00000002.tmp-0123"));
+    EXPECT_EQ(warnings_.size(), 1u);
+    EXPECT_EQ(newest(), 1);
+}
+
+TEST_F(CheckpointTest, FullDiskLeavesTheOlderOneAndNoDebris) {
+    save(1);
+    // A file-size limit stands in for the full disk: write() fails in the same way.
+    const auto ignored = std::signal(SIGXFSZ, SIG_IGN);
+    rlimit before = {};
+    getrlimit(RLIMIT_FSIZE, &before);
+    rlimit small = before;
+    small.rlim_cur = 64;
+    setrlimit(RLIMIT_FSIZE, &small);
+    EXPECT_THROW(save(2), Error);
+    setrlimit(RLIMIT_FSIZE, &before);
+    std::signal(SIGXFSZ, ignored);
+    EXPECT_EQ(newest(), 1);
+    int64_t entries = 0;
+    for (const auto& entry : fs::directory_iterator(folder_)) {
+        EXPECT_EQ(entry.path().filename().string().find(".tmp-"), std::string::npos);
+        ++entries;
+    }
+    EXPECT_EQ(entries, 2) << "step-00000001 and latest";
+}
+
+// Version 1 had one file, whole tensors, and their hashes in the table itself.
+TEST_F(CheckpointTest, TheFirstVersionOfTheFormatIsRead) {
+    const fs::path place = store_.path_of(7);
+    fs::create_directories(place);
+    write_safetensors(place / "rank-00000.safetensors", state(7));
+    Json manifest = {{"format", "vila checkpoint"},
+                     {"version", 1},
+                     {"step", 7},
+                     {"ranks", 1},
+                     {"files",
+                      {{{"name", "rank-00000.safetensors"},
+                        {"bytes", fs::file_size(place / "rank-00000.safetensors")}}}},
+                     {"tensors", Json::array()},
+                     {"info", {{"note", 7}}}};
+    for (const auto& [name, tensor] : state(7))
+        manifest["tensors"].push_back(
+            {{"name", name},
+             {"file", "rank-00000.safetensors"},
+             {"dtype", dtype_name(tensor.dtype())},
+             {"shape", std::vector<int64_t>(tensor.shape().begin(), tensor.shape().end())},
+             {"hash", hash_text(hash64(tensor))}});
+    const std::string body = manifest.dump();
+    manifest["hash"] = hash_text(hash64(body.data(), static_cast<int64_t>(body.size())));
+    std::ofstream(place / "manifest.json", std::ios::binary) << manifest.dump(1);
+    EXPECT_EQ(newest(), 7);
+    // Part of a tensor, as a rank of many asks for it.
+    const Tensor part = Tensor::zeros(*device_, {2}, DType::F32);
+    store_.load_newest(*device_)->read({"b", {2, 2}, 2, part});
+    EXPECT_EQ(part.to_vector<float>(), (std::vector<float>{3, 7}));
+    EXPECT_TRUE(warnings_.empty()) << warnings_[0];
+    flip_byte(place / "rank-00000.safetensors", 1);
+    EXPECT_THROW(newest(), Error);
+}
+
+TEST_F(CheckpointTest, FreeSpaceIsAskedForWithTheFigure) {
+    fs::create_directories(folder_);
+    EXPECT_NO_THROW(check_free_space(folder_, 1000, 3));
+    try {
+        check_free_space(folder_, int64_t{1} << 60, 3);
+        FAIL() << "expected an error";
+    } catch (const Error& error) {
+        EXPECT_NE(std::string(error.what()).find("MB are free"), std::string::npos);
+    }
+}
+
+TEST(Hash64, SeesEveryBitLengthAndOrder) {
+    std::vector<unsigned char> bytes(101);
+    for (size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<unsigned char>(i * 37);
+    const auto hash = [&](size_t count) {
+        return hash64(bytes.data(), static_cast<int64_t>(count));
+    };
+    for (size_t count = 1; count <= bytes.size(); ++count) {
+        const uint64_t whole = hash(count);
+        EXPECT_NE(whole, hash(count - 1));
+        for (size_t bit = 0; bit < 8 * count; ++bit) {
+            bytes[bit / 8] = static_cast<unsigned char>(bytes[bit / 8] ^ (1U << (bit % 8)));
+            EXPECT_NE(hash(count), whole) << "bit " << bit << " of " << count << " bytes";
+            bytes[bit / 8] = static_cast<unsigned char>(bytes[bit / 8] ^ (1U << (bit % 8)));
+        }
+    }
+    const std::vector<unsigned char> zeros(64);
+    EXPECT_NE(hash64(zeros.data(), 32), hash64(zeros.data(), 64));
+    EXPECT_EQ(hash_text(0x0123456789abcdefULL), "0123456789abcdef");
+}
+
+}  // namespace
+}  // namespace vila::tools

@@ -1,0 +1,125 @@
+// The feature cache gives back what went in, bit for bit, from memory and from disk, and never
+// what it should not.
+
+#include "tools/train/feature_cache.h"
+
+#include <unistd.h>
+
+#include <cmath>
+#include <fstream>
+
+#include <gtest/gtest.h>
+
+#include "tensor/check.h"
+
+namespace vila::tools {
+namespace {
+
+namespace fs = std::filesystem;
+
+class FeatureCacheTest : public ::testing::TestWithParam<DType> {
+  protected:
+    static constexpr int64_t kValues = 6;
+
+    FeatureCacheTest()
+        : folder_(fs::temp_directory_path() / str("vila_features_", ::getpid())),
+          file_(folder_ / "cache" / "features.bin") {
+        fs::remove_all(folder_);
+    }
+    ~FeatureCacheTest() override { fs::remove_all(folder_); }
+
+    FeatureCacheOptions options(int64_t images_in_memory, uint64_t fingerprint = 1) {
+        return {.values = kValues,
+                .dtype = GetParam(),
+                .memory_bytes = images_in_memory * kValues * dtype_size(GetParam()),
+                .file = file_,
+                .fingerprint = fingerprint,
+                .warn = [this](const std::string& line) { warnings_.push_back(line); }};
+    }
+    static data::ImageRef image(int i) { return {.path = "tar", .offset = 512 * i, .bytes = 100}; }
+    // Values that both dtypes hold exactly.
+    static std::vector<float> features(int i) {
+        return {static_cast<float>(i), -0.0f, 1.5f, INFINITY, -2.0f, 0.25f};
+    }
+    void expect(const FeatureCache& cache, int i) {
+        std::vector<float> got(kValues);
+        ASSERT_TRUE(cache.contains(image(i))) << i;
+        ASSERT_TRUE(cache.read(image(i), got)) << i;
+        EXPECT_EQ(got, features(i));
+        EXPECT_TRUE(std::signbit(got[1]));
+    }
+
+    fs::path folder_, file_;
+    std::vector<std::string> warnings_;
+};
+
+TEST_P(FeatureCacheTest, MemoryFirstThenDisk) {
+    FeatureCache cache(options(2));
+    EXPECT_FALSE(cache.contains(image(0)));
+    for (int i = 0; i < 5; ++i) cache.store(image(i), features(i));
+    cache.store(image(1), features(1));
+    EXPECT_EQ(cache.images_in_memory(), 2);
+    EXPECT_EQ(cache.images_on_disk(), 3);
+    for (int i = 0; i < 5; ++i) expect(cache, i);
+    EXPECT_FALSE(cache.contains(image(5)));
+    EXPECT_FALSE(cache.contains({.path = "tar", .offset = 0, .bytes = 101}));
+    EXPECT_TRUE(warnings_.empty());
+}
+
+TEST_P(FeatureCacheTest, FileIsFoundAgainUnlessTheTowerIsAnother) {
+    {
+        FeatureCache cache(options(0));
+        for (int i = 0; i < 3; ++i) cache.store(image(i), features(i));
+    }
+    {
+        FeatureCache again(options(0));
+        EXPECT_EQ(again.images_on_disk(), 3);
+        for (int i = 0; i < 3; ++i) expect(again, i);
+    }
+    FeatureCache other(options(0, 2));
+    EXPECT_EQ(other.images_on_disk(), 0);
+    EXPECT_FALSE(other.contains(image(0)));
+}
+
+TEST_P(FeatureCacheTest, DamagedAndCutEntriesAreNotUsed) {
+    {
+        FeatureCache cache(options(0));
+        for (int i = 0; i < 3; ++i) cache.store(image(i), features(i));
+    }
+    const int64_t entry = 24 + kValues * dtype_size(GetParam());
+    {
+        std::fstream file(file_, std::ios::in | std::ios::out | std::ios::binary);
+        file.seekp(64 + entry + 24);
+        file.put('\x55');
+    }
+    fs::resize_file(file_, static_cast<uintmax_t>(64 + 3 * entry - 1));
+    FeatureCache cache(options(0));
+    std::vector<float> got(kValues);
+    expect(cache, 0);
+    EXPECT_TRUE(cache.contains(image(1)));
+    EXPECT_FALSE(cache.read(image(1), got)) << "its hash does not agree";
+    EXPECT_FALSE(cache.contains(image(2))) << "it was cut";
+    for (int i = 1; i < 3; ++i) cache.store(image(i), features(i));
+    for (int i = 0; i < 3; ++i) expect(cache, i);
+}
+
+TEST_P(FeatureCacheTest, UnwritableFileOnlyCostsTime) {
+    fs::create_directories(folder_);
+    std::ofstream(folder_ / "cache") << "a file where the folder should be";
+    FeatureCache cache(options(1));
+    for (int i = 0; i < 3; ++i) cache.store(image(i), features(i));
+    expect(cache, 0);
+    EXPECT_FALSE(cache.contains(image(1)));
+    EXPECT_EQ(warnings_.size(), 1u);
+}
+
+TEST_P(FeatureCacheTest, WrongCountIsRefused) {
+    FeatureCache cache(options(1));
+    EXPECT_THROW(cache.store(image(0), std::vector<float>(5)), Error);
+}
+
+INSTANTIATE_TEST_SUITE_P(DTypes, FeatureCacheTest, ::testing::Values(DType::F32, DType::BF16),
+                         [](const auto& info) { return std::string(dtype_name(info.param)); });
+
+}  // namespace
+}  // namespace vila::tools

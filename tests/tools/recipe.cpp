@@ -1,0 +1,212 @@
+// Recipes: what is read, what is refused and with which words, and that the copy written into a run
+// directory says the same.
+
+#include "tools/train/recipe.h"
+
+#include <filesystem>
+#include <fstream>
+
+#include <gtest/gtest.h>
+
+#include "tensor/check.h"
+
+namespace vila::tools {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kSft = R"(stage = "sft"
+[model]
+init = "runs/pretrain/model"
+[[data.sources]]
+format = "llava"
+path = "train.json"
+images = "/data/images"
+[[data.sources]]
+format = "text"
+path = "more/train.json"
+weight = 3
+[optimizer]
+lr = 2e-5
+[train]
+epochs = 2
+)";
+
+class RecipeTest : public ::testing::Test {
+  protected:
+    void SetUp() override {
+        folder_ =
+            fs::temp_directory_path() /
+            ("vila_recipe_" + std::to_string(::testing::UnitTest::GetInstance()->random_seed()) +
+             ::testing::UnitTest::GetInstance()->current_test_info()->name());
+        fs::create_directories(folder_);
+    }
+    void TearDown() override { fs::remove_all(folder_); }
+
+    std::string write(const std::string& text, const std::string& name = "r.toml") const {
+        const std::string file = (folder_ / name).string();
+        std::ofstream(file) << text;
+        return file;
+    }
+    std::string error(const std::string& text, const std::vector<std::string>& overrides = {}) {
+        try {
+            load_recipe(write(text), overrides);
+        } catch (const Error& error) {
+            const std::string message = error.what();
+            const size_t start = message.find(folder_.string());
+            return start == 0 ? message.substr(folder_.string().size() + 1) : message;
+        }
+        return "no error";
+    }
+    fs::path folder_;
+};
+
+TEST_F(RecipeTest, ReadsValuesDefaultsAndPaths) {
+    const Recipe recipe = load_recipe(write(kSft), {});
+    EXPECT_EQ(recipe.stage, "sft");
+    EXPECT_EQ(recipe.model.init, (folder_ / "runs/pretrain/model").string());
+    ASSERT_EQ(recipe.data.sources.size(), 2u);
+    EXPECT_EQ(recipe.data.sources[0].images, "/data/images");
+    EXPECT_EQ(recipe.data.sources[0].weight, 1.0);
+    EXPECT_EQ(recipe.data.sources[1].weight, 3.0);
+    EXPECT_EQ(recipe.data.sources[0].name, "train");
+    EXPECT_EQ(recipe.data.sources[1].name, "train-2") << "names in the log must differ";
+    EXPECT_EQ(recipe.optimizer.lr, 2e-5);
+    EXPECT_EQ(recipe.optimizer.betas[1], 0.999);
+    EXPECT_EQ(recipe.train.epochs, 2.0);
+    EXPECT_FALSE(recipe.train.steps.has_value());
+    EXPECT_TRUE(*recipe.trainable.llm);
+    EXPECT_TRUE(*recipe.trainable.projector);
+    EXPECT_FALSE(*recipe.trainable.vision_tower);
+}
+
+TEST_F(RecipeTest, OverridesAreTyped) {
+    const Recipe recipe = load_recipe(
+        write(kSft),
+        {"optimizer.lr=1e-3", "optimizer.betas[1]=0.95", "data.sources[0].weight=2",
+         "data.sources.1.path=other.txt", "train.steps=7", "data.pack=false", "data.template=plain",
+         "data.sources[0].name=2024", "stage=\"pretrain\"", "model.llm_config.hidden_size=64",
+         "model.llm_config.rope_scaling.type=linear"});
+    EXPECT_EQ(recipe.optimizer.lr, 1e-3);
+    EXPECT_EQ(recipe.optimizer.betas, (std::array<double, 2>{0.9, 0.95}));
+    EXPECT_EQ(recipe.data.sources[0].weight, 2.0);
+    EXPECT_EQ(recipe.data.sources[1].path, (folder_ / "other.txt").string());
+    EXPECT_EQ(recipe.train.steps, 7);
+    EXPECT_FALSE(recipe.train.epochs.has_value()) << "steps given on top replace epochs";
+    EXPECT_FALSE(recipe.data.pack);
+    EXPECT_EQ(recipe.data.chat_template, "plain");
+    EXPECT_EQ(recipe.data.sources[0].name, "2024");
+    EXPECT_EQ(recipe.stage, "pretrain");
+    EXPECT_EQ(recipe.model.llm_config["hidden_size"], 64);
+    EXPECT_EQ(recipe.model.llm_config["rope_scaling"]["type"], "linear");
+}
+
+TEST_F(RecipeTest, RefusesUnknownKeysWithPlaceAndNearestName) {
+    EXPECT_EQ(error(std::string(kSft) + "[schedule]\nwarmup_ration = 0.1\n"),
+              "r.toml:17: unknown key 'schedule.warmup_ration'; did you mean "
+              "'schedule.warmup_ratio'?");
+    EXPECT_EQ(error("lr = 1\n" + std::string(kSft)),
+              "r.toml:1: unknown key 'lr'; did you mean 'optimizer.lr'?");
+    EXPECT_EQ(error(std::string(kSft) + "[optimiser]\nlr = 1\n"),
+              "r.toml:16: unknown key 'optimiser'; did you mean 'optimizer'?");
+    EXPECT_EQ(error(kSft, {"data.sources[0].wieght=2"}),
+              "override data.sources[0].wieght=2: unknown key 'data.sources[0].wieght'; did you "
+              "mean 'weight'?");
+}
+
+TEST_F(RecipeTest, RefusesWrongValues) {
+    EXPECT_EQ(error(kSft, {"optimizer.lr=fast"}),
+              "override optimizer.lr=fast: optimizer.lr: expected a number above 0 to 10, got "
+              "\"fast\"");
+    EXPECT_EQ(error(kSft, {"optimizer.lr=0"}),
+              "override optimizer.lr=0: optimizer.lr: expected a number above 0 to 10, got 0");
+    EXPECT_EQ(error(kSft, {"optimizer.lr=nan"}),
+              "override optimizer.lr=nan: optimizer.lr: expected a number above 0 to 10, got nan");
+    EXPECT_EQ(error(std::string(kSft) + "steps = 2.5\n"),
+              "r.toml:16: train.steps: expected an integer >= 1, got 2.5");
+    EXPECT_EQ(error(std::string(kSft) + "keep = 1\n"),
+              "r.toml:16: train.keep: expected an integer >= 2, got 1");
+    EXPECT_EQ(error("stage = \"sfft\"\n"),
+              "r.toml:1: stage: expected \"lm\", \"clip\", \"align\", \"pretrain\" or \"sft\", got "
+              "\"sfft\"");
+    EXPECT_EQ(error(kSft, {"data.pack=1"}),
+              "override data.pack=1: data.pack: expected true or false, got 1");
+    EXPECT_EQ(error(kSft, {"optimizer.betas=[0.9]"}),
+              "override optimizer.betas=[0.9]: optimizer.betas: expected two numbers from 0 to 1, "
+              "got [0.9]");
+    EXPECT_EQ(error(kSft, {"train=1"}), "override train=1: train: expected a table [train], got 1");
+    EXPECT_EQ(error(kSft, {"data.sources[2].weight=1"}),
+              "override data.sources[2].weight=1: data.sources has elements 0 to 1, not '2'");
+}
+
+TEST_F(RecipeTest, RefusesWhatIsMissingOrTwice) {
+    EXPECT_EQ(error("stage = \"lm\"\n"),
+              "r.toml: no data; add a [[data.sources]] table with format "
+              "and path");
+    EXPECT_EQ(error("[[data.sources]]\nformat = \"text\"\npath = \"a\"\n"),
+              "r.toml: stage is missing: lm, clip, align, pretrain or sft");
+    EXPECT_EQ(error("stage = \"lm\"\n[[data.sources]]\nformat = \"text\"\n"),
+              "r.toml:2: data.sources[0].path is missing");
+    EXPECT_EQ(error(std::string(kSft) + "steps = 5\n"),
+              "r.toml:16: train.steps and train.epochs are both given; keep one");
+    EXPECT_NE(error("stage = \n").find("r.toml:1: "), std::string::npos);
+    EXPECT_EQ(error("stage = \"lm\"\nwhen = 2024-01-01\n"),
+              "r.toml:2: when: dates and times are not used here; write a string");
+    EXPECT_THROW(load_recipe((folder_ / "absent.toml").string(), {}), Error);
+    EXPECT_THROW(load_recipe(write(kSft), {"nonsense"}), UsageError);
+}
+
+TEST_F(RecipeTest, ResolvedCopyIsTheSameRecipe) {
+    const Recipe recipe = load_recipe(
+        write(kSft),
+        {"model.projector=mlp2x_gelu", "model.tokenizer_config.vocab_size=512",
+         "model.llm_config={hidden_size=64, rope_scaling={type=\"linear\", factor=2.5},"
+         " torch_dtype=\"bf16\"}",
+         "optimizer.lr=0.1", "optimizer.eps=1e-9", "data.sources[1].name=\"a \\\"b\\\"\""});
+    const std::string text = recipe_text(recipe);
+    fs::create_directories(folder_ / "elsewhere");
+    const Recipe again = load_recipe(write(text, "elsewhere/recipe.toml"), {});
+    EXPECT_EQ(recipe_text(again), text);
+    EXPECT_EQ(recipe_differences(recipe, again), std::vector<std::string>{});
+    EXPECT_EQ(again.data.sources[1].name, "a \"b\"");
+    EXPECT_EQ(again.model.llm_config["rope_scaling"]["factor"], 2.5);
+}
+
+TEST_F(RecipeTest, DifferencesNameTheKeyUnlessItIsHarmless) {
+    const Recipe before = load_recipe(write(kSft), {});
+    const Recipe now = load_recipe(
+        write(kSft), {"optimizer.lr=1e-3", "train.save_every=3", "train.keep=5", "train.steps=9"});
+    EXPECT_EQ(recipe_differences(before, now),
+              (std::vector<std::string>{"optimizer.lr was 2e-05 and is 0.001",
+                                        "train.epochs was 2.0 and is not set",
+                                        "train.steps was not set and is 9"}));
+    Recipe shorter = before;
+    shorter.data.sources.pop_back();
+    EXPECT_EQ(recipe_differences(before, shorter).front(),
+              "data.sources[1].format was \"text\" and is not set");
+}
+
+TEST(RecipeHelp, ListsEveryKeyWithItsDefault) {
+    const std::string help = recipe_help();
+    for (const char* key : {"optimizer.lr", "model.llm_config", "data.sources[].weight",
+                            "train.max_bad_steps", "schedule.decay"})
+        EXPECT_NE(help.find(key), std::string::npos) << key;
+    EXPECT_NE(help.find("train.keep  an integer >= 2  [2]"), std::string::npos);
+}
+
+TEST(DemoRecipes, AreWhole) {
+    const std::filesystem::path folder =
+        std::filesystem::path(VILA_SOURCE_DIR) / "tools" / "recipes" / "demo";
+    int recipes = 0;
+    for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+        if (entry.path().extension() != ".toml") continue;
+        const Recipe recipe = load_recipe(entry.path().string(), {});
+        EXPECT_FALSE(recipe.data.sources.empty()) << entry.path();
+        EXPECT_EQ(recipe.train.dtype, "f32") << entry.path();
+        ++recipes;
+    }
+    EXPECT_EQ(recipes, 6);
+}
+
+}  // namespace
+}  // namespace vila::tools

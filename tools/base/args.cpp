@@ -1,0 +1,66 @@
+#include "tools/base/args.h"
+
+#include <algorithm>
+
+#include "cuda/cuda_device.h"
+#include "tensor/cpu/cpu_device.h"
+#include "tensor/nearest_name.h"
+
+namespace vila::tools {
+
+Args::Args(const std::string& command, const std::string& description,
+           std::vector<std::string> arguments)
+    : command_(command), arguments_(std::move(arguments)), app_(description, "vila " + command) {
+    app_.allow_extras();
+}
+
+void Args::parse() {
+    std::string problem;
+    try {
+        app_.parse(std::vector<std::string>(arguments_.rbegin(), arguments_.rend()));
+    } catch (const CLI::CallForHelp&) {
+        throw HelpRequested{app_.help()};
+    } catch (const CLI::ParseError& error) {
+        problem = error.what();
+    }
+    // A misspelt option first: it may be why a required one seems to be missing.
+    refuse_unknown(app_.remaining());
+    if (!problem.empty()) throw UsageError(problem);
+}
+
+void Args::refuse_unknown(const std::vector<std::string>& unknown) const {
+    if (unknown.empty()) return;
+    const std::string& first = unknown.front();
+    if (first.empty() || first[0] != '-')
+        throw UsageError(str("unexpected argument '", first, "'"));
+    std::vector<std::string> names;
+    for (const CLI::Option* option : app_.get_options())
+        if (!option->get_lnames().empty()) names.push_back("--" + option->get_lnames().front());
+    const std::string given = first.substr(0, first.find('='));
+    throw UsageError(
+        str("unknown option ", given, "; did you mean ", nearest_name(given, names), "?"));
+}
+
+void CommonOptions::declare(Args& args) {
+    args.option("--device", device, "where to compute: cpu, cuda or cuda:N");
+    args.option("--dtype", dtype, "dtype of weights and activations: f32 or bf16")
+        ->check(CLI::IsMember({"f32", "bf16"}));
+    args.option("--threads", threads, "CPU threads; 0 takes all cores")->check(CLI::Range(0, 4096));
+    args.option("--seed", seed, "seed of everything random");
+}
+
+std::unique_ptr<Device> CommonOptions::make_device() const {
+    if (device == "cpu") return make_cpu_device(threads);
+    const bool cuda = device == "cuda" ||
+                      (device.starts_with("cuda:") && device.size() > 5 && device.size() < 9 &&
+                       std::all_of(device.begin() + 5, device.end(),
+                                   [](char c) { return c >= '0' && c <= '9'; }));
+    if (!cuda) throw UsageError(str("--device ", device, ": expected cpu, cuda or cuda:N"));
+    return make_cuda_device(device == "cuda" ? 0 : std::stoi(device.substr(5)));
+}
+
+DType CommonOptions::dtype_or(DType fallback) const {
+    return dtype ? dtype_from_name(*dtype) : fallback;
+}
+
+}  // namespace vila::tools

@@ -1,0 +1,187 @@
+#include "tools/base/toml_document.h"
+
+#include <charconv>
+#include <cmath>
+#include <vector>
+
+#include <toml++/toml.h>
+
+#include "tensor/check.h"
+
+namespace vila::tools {
+
+namespace {
+
+std::string child_path(const std::string& path, std::string_view key) {
+    return path.empty() ? std::string(key) : path + "." + std::string(key);
+}
+
+// Copies a TOML tree into JSON and notes the line of every value.
+class Converter {
+  public:
+    explicit Converter(TomlDocument& document) : document_(document) {}
+
+    Json convert(const toml::node& node, const std::string& path) {
+        const auto line = node.source().begin.line;
+        if (line > 0) document_.places[path] = str(document_.file, ":", line);
+        if (const toml::table* table = node.as_table()) return convert_table(*table, path);
+        if (const toml::array* array = node.as_array()) {
+            Json values = Json::array();
+            for (const toml::node& element : *array)
+                values.push_back(convert(element, str(path, "[", values.size(), "]")));
+            return values;
+        }
+        if (const auto* text = node.as_string()) return text->get();
+        if (const auto* integer = node.as_integer()) return integer->get();
+        if (const auto* number = node.as_floating_point()) return number->get();
+        if (const auto* boolean = node.as_boolean()) return boolean->get();
+        throw Error(str(document_.place(path), ": ", path,
+                        ": dates and times are not used here; write a string"));
+    }
+
+    Json convert_table(const toml::table& table, const std::string& path) {
+        Json values = Json::object();
+        for (const auto& [key, value] : table) {
+            const std::string child = child_path(path, key.str());
+            values[std::string(key.str())] = convert(value, child);
+            if (key.source().begin.line > 0)
+                document_.places[child] = str(document_.file, ":", key.source().begin.line);
+        }
+        return values;
+    }
+
+  private:
+    TomlDocument& document_;
+};
+
+// "data.sources[0].weight" and "data.sources.0.weight" -> data, sources, 0, weight.
+std::vector<std::string> split_path(const std::string& path) {
+    std::vector<std::string> parts(1);
+    for (const char c : path) {
+        if (c == '.' || c == '[')
+            parts.emplace_back();
+        else if (c != ']')
+            parts.back() += c;
+    }
+    return parts;
+}
+
+size_t array_index(const Json& array, const std::string& part, const std::string& path,
+                   const std::string& assignment) {
+    size_t index = 0;
+    const auto [end, error] = std::from_chars(part.data(), part.data() + part.size(), index);
+    VILA_CHECK(error == std::errc() && end == part.data() + part.size() && index < array.size(),
+               "override ", assignment, ": ", path, " has elements 0 to ",
+               static_cast<int64_t>(array.size()) - 1, ", not '", part, "'");
+    return index;
+}
+
+Json override_value(const std::string& text) {
+    try {
+        TomlDocument parsed = parse_toml("value = " + text + "\n", "override");
+        if (parsed.root.size() == 1) return parsed.root["value"];
+    } catch (const Error&) {
+    }
+    return text;
+}
+
+std::string number_text(double value) {
+    if (std::isnan(value)) return "nan";
+    if (std::isinf(value)) return value > 0 ? "inf" : "-inf";
+    char buffer[64];
+    const auto result = std::to_chars(buffer, buffer + sizeof(buffer), value);
+    std::string text(buffer, result.ptr);
+    // TOML tells a float from an integer by its point or exponent.
+    if (text.find_first_of(".e") == std::string::npos) text += ".0";
+    return text;
+}
+
+std::string key_text(const std::string& key) {
+    constexpr std::string_view kBare =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-";
+    const bool bare = !key.empty() && key.find_first_not_of(kBare) == std::string::npos;
+    return bare ? key : Json(key).dump();
+}
+
+}  // namespace
+
+std::string TomlDocument::place(const std::string& path) const {
+    std::string known = path;
+    while (true) {
+        const auto found = places.find(known);
+        if (found != places.end()) return found->second;
+        const size_t cut = known.find_last_of(".[");
+        if (cut == std::string::npos) return file;
+        known.resize(cut);
+    }
+}
+
+TomlDocument read_toml(const std::string& file) {
+    std::ifstream in(file, std::ios::binary);
+    VILA_CHECK(in.good(), file, ": cannot be read");
+    std::ostringstream text;
+    text << in.rdbuf();
+    return parse_toml(text.str(), file);
+}
+
+TomlDocument parse_toml(const std::string& text, const std::string& name) {
+    TomlDocument document;
+    document.file = name;
+    try {
+        const toml::table table = toml::parse(text, name);
+        document.root = Converter(document).convert_table(table, "");
+    } catch (const toml::parse_error& error) {
+        throw Error(str(name, ":", error.source().begin.line, ": ", error.description()));
+    }
+    return document;
+}
+
+std::string apply_override(TomlDocument& document, const std::string& assignment,
+                           const std::function<Json(const std::string& path)>& missing) {
+    const size_t equals = assignment.find('=');
+    if (equals == std::string::npos || equals == 0)
+        throw UsageError(str("'", assignment, "' is not an override: expected key=value"));
+    const std::vector<std::string> parts = split_path(assignment.substr(0, equals));
+    Json* node = &document.root;
+    std::string path;
+    for (const std::string& part : parts) {
+        // `part.[0]` and a trailing dot leave empty names behind.
+        if (part.empty()) throw UsageError(str("'", assignment, "': an empty name in the key"));
+        if (node->is_null()) *node = missing(path);
+        if (node->is_array()) {
+            const size_t index = array_index(*node, part, path, assignment);
+            node = &(*node)[index];
+            path += str("[", index, "]");
+            continue;
+        }
+        if (node->is_null()) *node = Json::object();
+        VILA_CHECK(node->is_object(), "override ", assignment, ": ", path, " has no parts");
+        node = &(*node)[part];
+        path = child_path(path, part);
+    }
+    const std::string text = assignment.substr(equals + 1);
+    *node = override_value(text);
+    document.override_texts[path] = text;
+    document.places[path] = "override " + assignment;
+    return path;
+}
+
+std::string toml_text(const Json& value) {
+    if (value.is_number_float()) return number_text(value.get<double>());
+    if (value.is_array()) {
+        std::string text = "[";
+        for (const Json& element : value)
+            text += (text.size() > 1 ? ", " : "") + toml_text(element);
+        return text + "]";
+    }
+    if (value.is_object()) {
+        std::string text = "{";
+        for (const auto& [key, element] : value.items())
+            text += (text.size() > 1 ? ", " : " ") + key_text(key) + " = " + toml_text(element);
+        return text + (text.size() > 1 ? " }" : "}");
+    }
+    VILA_CHECK(!value.is_null(), "a TOML value cannot be null");
+    return value.dump();  // strings, integers and booleans are written alike in both
+}
+
+}  // namespace vila::tools

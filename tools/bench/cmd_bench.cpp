@@ -1,0 +1,198 @@
+// vila bench [WHAT]: hot paths beside the limits of this machine, measured in the same process.
+
+#include <algorithm>
+#include <cstdio>
+#include <filesystem>
+#include <optional>
+
+#include "data/text/bpe_trainer.h"
+#include "models/model_directory.h"
+#include "tensor/file.h"
+#include "tensor/nearest_name.h"
+#include "tools/bench/bench_attention.h"
+#include "tools/bench/bench_gemm.h"
+#include "tools/bench/bench_generate.h"
+#include "tools/bench/bench_gpu.h"
+#include "tools/bench/bench_preprocess.h"
+#include "tools/bench/bench_tokenize.h"
+#include "tools/bench/bench_train_step.h"
+#include "tools/commands.h"
+
+namespace vila::tools {
+
+namespace {
+
+struct BenchOptions {
+    bool as_json = false, small = false;
+    int repetitions = 9;
+    DType dtype = DType::F32;
+    std::vector<std::string> images;
+    GenerateBenchOptions generate;
+    CommonOptions common;
+    std::filesystem::path text;
+};
+
+void print(const BenchOptions& options, const nlohmann::json& json, const std::string& table) {
+    std::printf("%s\n", options.as_json ? json.dump().c_str() : table.c_str());
+    std::fflush(stdout);
+}
+
+void run_gemm(CpuDevice& device, const BenchOptions& options) {
+    const auto measurements =
+        bench_gemm(device, options.dtype, default_gemm_shapes(), options.repetitions);
+    print(options, gemm_json(device, measurements), gemm_table(device, measurements));
+}
+
+void run_attention(CpuDevice& device, const BenchOptions& options) {
+    const auto measurements =
+        bench_attention(device, options.dtype, default_attention_shapes(), options.repetitions);
+    print(options, attention_json(device, measurements), attention_table(device, measurements));
+}
+
+void run_decode(CpuDevice& device, const BenchOptions& options) {
+    const auto measurements =
+        bench_decode(device, options.dtype, default_decode_shapes(), options.repetitions);
+    print(options, attention_json(device, measurements), attention_table(device, measurements));
+}
+
+void run_train_step(CpuDevice& device, const BenchOptions& options) {
+    const TrainStepMeasurement measurement =
+        bench_train_step(device, options.dtype, small_vlm_step(), options.repetitions);
+    print(options, train_step_json(device, measurement), train_step_table(device, measurement));
+}
+
+void run_preprocess(CpuDevice&, const BenchOptions& options) {
+    std::vector<EncodedPicture> pictures;
+    for (const std::string& path : options.images) {
+        const std::string bytes = read_file(path, data::kMaxImageFileBytes);
+        pictures.push_back({path, {bytes.begin(), bytes.end()}});
+    }
+    if (pictures.empty()) pictures = default_pictures();
+    const auto measurements = bench_preprocess(pictures, default_pipelines(), options.repetitions);
+    print(options, preprocess_json(measurements), preprocess_table(measurements));
+}
+
+// Opens the model on a device of its own.
+void run_generate(CpuDevice&, const BenchOptions& options) {
+    if (options.generate.model.empty()) throw UsageError("bench generate: --model DIR is required");
+    GenerateBenchOptions generate = options.generate;
+    generate.images = options.images;
+    const GenerateMeasurement measurement = bench_generate(options.common, generate);
+    print(options, generate_json(measurement), generate_table(measurement));
+}
+
+void run_tokenize(CpuDevice&, const BenchOptions& options) {
+    constexpr int64_t kWorldBytes = 4 << 20, kTrainingDocuments = 200;
+    const auto documents =
+        documents_of(options.text.empty() ? world_text(kWorldBytes) : read_file(options.text));
+    VILA_CHECK(!documents.empty(), options.text.string(), " is empty: expected text");
+    const std::filesystem::path& model = options.generate.model;
+    std::string name = model.string();
+    std::unique_ptr<data::Tokenizer> tokenizer;
+    if (model.empty()) {
+        const auto count = std::min<size_t>(documents.size(), kTrainingDocuments);
+        tokenizer = data::train_bpe(std::span(documents).first(count), {});
+        name = "a byte-level vocabulary of the text itself";
+    } else {
+        tokenizer = data::load_tokenizer(models::llm_directory(model));
+    }
+    const TokenizeMeasurement measurement =
+        bench_tokenize(*tokenizer, documents, options.repetitions);
+    print(options, tokenize_json(name, measurement), tokenize_table(name, measurement));
+}
+
+struct Bench {
+    const char* name;
+    void (*on_cpu)(CpuDevice& device, const BenchOptions& options);
+    std::vector<GpuMeasurement> (GpuBench::*on_gpu)() const = nullptr;
+    bool is_asked_for = false;  // runs by its name alone, not among all
+};
+
+constexpr Bench kBenches[] = {
+    {"gemm", run_gemm, &GpuBench::gemm},
+    {"attention", run_attention, &GpuBench::attention},
+    {"norms", nullptr, &GpuBench::norms},
+    {"train-step", run_train_step, &GpuBench::train_step},
+    {"decode", run_decode, &GpuBench::decode},
+    {"preprocess", run_preprocess},
+    {"tokenize", run_tokenize},
+    {"generate", run_generate, nullptr, true},
+};
+
+// Runs `what`, or all that the kind of device has when that is empty.
+template <typename Run>
+void run_benches(const std::string& what, const char* wanted, const Run& run) {
+    for (const Bench& bench : kBenches) {
+        if (what.empty() ? bench.is_asked_for : what != bench.name) continue;
+        const bool ran = run(bench);
+        VILA_CHECK(ran || what.empty(), "bench ", what, " measures the ", wanted);
+    }
+}
+
+void run_on_gpu(Device& device, const std::string& what, const BenchOptions& options) {
+    std::optional<GpuBench> benches;  // made for the first that runs
+    run_benches(what, "CPU: use --device cpu", [&](const Bench& bench) {
+        if (bench.on_gpu == nullptr) return false;
+        if (!benches)
+            benches.emplace(device, options.dtype,
+                            options.small ? small_gpu_bench_sizes() : gpu_bench_sizes(),
+                            options.repetitions);
+        const auto rows = ((*benches).*bench.on_gpu)();
+        print(options, benches->json(bench.name, rows), benches->table(rows));
+        return true;
+    });
+}
+
+void run_on_cpu(CpuDevice& device, const std::string& what, const BenchOptions& options) {
+    run_benches(what, "GPU: use --device cuda", [&](const Bench& bench) {
+        if (bench.on_cpu == nullptr) return false;
+        bench.on_cpu(device, options);
+        return true;
+    });
+}
+
+}  // namespace
+
+int cmd_bench(Args& args) {
+    std::string what;
+    BenchOptions options;
+    CommonOptions& common = options.common;
+    args.optional_positional(
+        "WHAT", what,
+        "gemm, attention, train-step, decode, preprocess or tokenize; with --device cuda gemm, "
+        "attention, norms, train-step or decode; all of them when absent; or generate, which "
+        "needs --model");
+    args.option("--repetitions", options.repetitions, "medians are of that many")
+        ->check(CLI::PositiveNumber);
+    args.option(
+        "--image", options.images,
+        "preprocess: an image file instead of a made-up one; generate: an image of the prompt; "
+        "once for each image");
+    args.option("--model", options.generate.model,
+                "generate: model directory; tokenize: a directory with tokenizer files");
+    args.option("--text", options.text, "tokenize: a file with text");
+    args.option("--prompt", options.generate.prompt, "generate: what to say");
+    args.option("--max-tokens", options.generate.tokens, "generate: how many tokens to time")
+        ->check(CLI::PositiveNumber);
+    args.flag("--small", options.small, "with --device cuda: sizes that only show that it works");
+    args.flag("--json", options.as_json, "print JSON, one object a bench");
+    common.declare(args);
+    args.parse();
+
+    std::vector<std::string> names;
+    for (const Bench& bench : kBenches) names.push_back(bench.name);
+    if (!what.empty() && std::find(names.begin(), names.end(), what) == names.end())
+        throw UsageError(
+            str("unknown bench '", what, "'; did you mean '", nearest_name(what, names), "'?"));
+    const auto device = common.make_device();
+    const bool on_gpu = device->kind() == DeviceKind::Cuda;
+    options.dtype = common.dtype_or(on_gpu ? DType::BF16 : DType::F32);
+    if (on_gpu) {
+        run_on_gpu(*device, what, options);
+    } else {
+        run_on_cpu(static_cast<CpuDevice&>(*device), what, options);
+    }
+    return 0;
+}
+
+}  // namespace vila::tools

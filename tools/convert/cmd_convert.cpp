@@ -1,0 +1,66 @@
+// vila convert: a model in another of the layouts in which models are published.
+
+#include "data/text/tokenizer.h"
+#include "models/convert.h"
+#include "tools/commands.h"
+
+namespace vila::tools {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+// The id of "<image>" in the model's own tokenizer, if it has both.
+std::optional<int32_t> image_token_of(const models::Layout& layout) {
+    const fs::path directory = layout.files_of(models::Part::Llm);
+    for (const char* file : {"tokenizer.json", "tokenizer.model", "vocab.json"})
+        if (fs::exists(directory / file))
+            return data::load_tokenizer(directory)->token_to_id("<image>");
+    return std::nullopt;
+}
+
+void refuse_places_inside(const fs::path& destination, const fs::path& source) {
+    const std::string inner = fs::weakly_canonical(destination).string() + "/";
+    const std::string outer = fs::weakly_canonical(source).string() + "/";
+    VILA_CHECK(!inner.starts_with(outer), destination.string(), ": lies inside ", source.string(),
+               ", which is read; write elsewhere");
+}
+
+}  // namespace
+
+int cmd_convert(Args& args) {
+    fs::path source, destination;
+    models::ConvertOptions options;
+    models::LayoutOptions parts;
+    args.positional("SRC", source, "model directory, in any layout");
+    args.positional("DST", destination, "directory to make");
+    args.option("--to", options.layout, "vila, llava-hf or llava")
+        ->check(CLI::IsMember({"vila", "llava-hf", "llava"}));
+    args.option("--vision-tower", parts.vision_tower,
+                "directory of the vision tower that a llava model only names");
+    args.option("--base", parts.base,
+                "directory of the language model that a projector alone only names");
+    args.option("--image-token", options.image_token,
+                "llava-hf: id that stands for an image (default: the tokenizer's <image>)");
+    args.option("--image-size", options.image_size,
+                "make the tower for pictures of this many pixels a side (positions are "
+                "interpolated)");
+    std::optional<std::string> dtype;
+    args.option("--dtype", dtype, "f32, bf16 or f16 (default: every tensor keeps its own)")
+        ->check(CLI::IsMember({"f32", "bf16", "f16"}));
+    args.parse();
+
+    if (dtype) options.dtype = dtype_from_name(*dtype);
+    for (const fs::path& read : {source, parts.vision_tower, parts.base})
+        if (!read.empty()) refuse_places_inside(destination, read);
+    const auto layout = models::open_layout(source, parts);
+    if (options.layout == "llava-hf" && !options.image_token)
+        options.image_token = image_token_of(*layout);
+    const auto device = CommonOptions().make_device();
+    models::convert_model(*layout, destination, *device, options);
+    std::fprintf(stderr, "%s: %s model in layout %s\n", destination.string().c_str(),
+                 layout->name(), options.layout.c_str());
+    return 0;
+}
+
+}  // namespace vila::tools

@@ -1,0 +1,78 @@
+// vila data: make-world writes the miniature world; stats counts what a dataset holds.
+
+#include <cstdio>
+
+#include "data/records/dataset.h"
+#include "data/records/describe.h"
+#include "data/world/world.h"
+#include "models/model_directory.h"
+#include "tools/commands.h"
+
+namespace vila::tools {
+
+namespace {
+
+int make_world(std::vector<std::string> arguments) {
+    Args args("data make-world", "writes the miniature world in the published formats",
+              std::move(arguments));
+    std::filesystem::path out;
+    data::WorldOptions options;
+    double factor = 1.0;
+    args.option("--out", out, "new folder")->required();
+    args.option("--seed", options.seed, "everything in the world follows from it");
+    args.option("--scale", factor, "size of everything against the demo's")
+        ->check(CLI::PositiveNumber);
+    args.option("--word-images", options.word_images, "images of written words as well");
+    args.parse();
+    data::make_world(options.scaled(factor), out);
+    std::printf("%s\n", out.c_str());
+    return 0;
+}
+
+int print_stats(std::vector<std::string> arguments) {
+    Args args("data stats", "counts samples, images, tokens and targets of a dataset",
+              std::move(arguments));
+    data::DatasetSource source;
+    std::filesystem::path model_path;
+    int64_t max_length = 2048, limit = 0;
+    args.positional("PATH", source.path, "the dataset");
+    args.option("--format", source.format, "llava, pairs, mmc4, text-instructions or text")
+        ->required();
+    args.option("--images", source.images, "folder of its images (default: beside it)");
+    args.option("--model", model_path, "the model whose tokenizer and template read it")
+        ->required();
+    args.option("--max-length", max_length, "positions after which a sample is cut")
+        ->check(CLI::PositiveNumber);
+    args.option("--limit", limit, "look at that many records only, evenly spread; 0: all");
+    args.parse();
+    if (source.images.empty()) source.images = source.path.parent_path();
+    const models::VilaConfig config = models::read_model_config(model_path);
+    const auto tokenizer = data::load_tokenizer(models::llm_directory(model_path));
+    const auto chat = data::ChatTemplate::named(config.chat_template);
+    const auto dataset = data::open_dataset(source);
+    const auto statistics =
+        data::collect_statistics(*dataset, {*tokenizer, chat},
+                                 config.vision ? config.tokens_per_image() : 1, max_length, limit);
+    std::fputs(data::describe_statistics(statistics).c_str(), stdout);
+    return 0;
+}
+
+}  // namespace
+
+int cmd_data(Args& args) {
+    const std::vector<std::string> words = args.raw();
+    const std::string action = words.empty() ? "--help" : words.front();
+    const std::vector<std::string> rest(words.begin() + (words.empty() ? 0 : 1), words.end());
+    if (action == "make-world") return make_world(rest);
+    if (action == "stats") return print_stats(rest);
+    if (action == "--help" || action == "-h") {
+        std::puts(
+            "usage: vila data make-world --out DIR [--seed S]\n"
+            "       vila data stats PATH --format FORMAT --model DIR\n"
+            "each takes --help");
+        return words.empty() ? 2 : 0;
+    }
+    throw UsageError(str("unknown action '", action, "': expected make-world or stats"));
+}
+
+}  // namespace vila::tools

@@ -1,0 +1,41 @@
+// vila preprocess: pictures as the vision tower of a model takes them.
+
+#include "data/image/image.h"
+#include "models/model_directory.h"
+#include "tensor/safetensors.h"
+#include "tools/commands.h"
+#include "tools/run/loaded_model.h"
+
+namespace vila::tools {
+
+int cmd_preprocess(Args& args) {
+    std::filesystem::path model_path, output;
+    std::vector<std::string> paths;
+    std::string mode;
+    args.option("--model", model_path, "model directory")->required();
+    args.positional("IMAGE", paths, "image files");
+    args.option("--output", output, "safetensors file for pixel_values (n, 3, H, W), f32")
+        ->required();
+    args.option("--image-mode", mode, "crop, pad or resize (default: as the model says)");
+    CommonOptions common;
+    common.declare(args);
+    args.parse();
+
+    const auto device = common.make_device();
+    if (mode.empty()) mode = models::read_model_config(model_path).image_mode;
+    const data::ImageProcessor processor = open_image_processor(model_path, mode);
+    Tensor all;
+    for (size_t i = 0; i < paths.size(); ++i) {
+        const Tensor pixels = processor.to_pixels(data::load_image(paths[i]), *device);
+        if (!all.defined())
+            all = Tensor::empty(
+                *device, {static_cast<int64_t>(paths.size()), 3, pixels.size(1), pixels.size(2)},
+                DType::F32);
+        const auto row = static_cast<int64_t>(i);
+        all.slice(0, row, row + 1).reshape(pixels.shape()).copy_from(pixels);
+    }
+    write_safetensors(output, {{"pixel_values", all}});
+    return 0;
+}
+
+}  // namespace vila::tools

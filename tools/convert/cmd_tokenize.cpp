@@ -1,0 +1,59 @@
+// vila tokenize: text lines to JSON arrays of ids and back.
+
+#include <algorithm>
+#include <iostream>
+#include <nlohmann/json.hpp>
+
+#include "data/text/tokenizer.h"
+#include "models/model_directory.h"
+#include "tools/commands.h"
+
+namespace vila::tools {
+
+namespace {
+
+std::vector<int32_t> parse_ids(const std::string& line, int64_t number) {
+    const auto array = nlohmann::json::parse(line, nullptr, false);
+    const bool integers = array.is_array() && std::all_of(array.begin(), array.end(), [](auto& id) {
+                              return id.is_number_integer();
+                          });
+    VILA_CHECK(integers, "standard input line ", number, ": expected a JSON array of token ids");
+    return array.get<std::vector<int32_t>>();
+}
+
+std::string parse_text(const std::string& line, int64_t number) {
+    const auto text = nlohmann::json::parse(line, nullptr, false);
+    VILA_CHECK(text.is_string(), "standard input line ", number, ": expected a JSON string");
+    return text.get<std::string>();
+}
+
+}  // namespace
+
+int cmd_tokenize(Args& args) {
+    std::filesystem::path model_path;
+    bool decode = false, parse_special = false, json = false;
+    args.option("--model", model_path, "model directory, or a directory with tokenizer files")
+        ->required();
+    args.flag("--decode", decode, "the other way: arrays of ids in, text out");
+    args.flag("--special", parse_special, "find special tokens such as </s> in the text");
+    args.flag("--json", json, "each line of text is a JSON string: for text with line ends in it");
+    args.footer(
+        "Reads lines from standard input. With --decode the text comes out as JSON strings.");
+    args.parse();
+
+    const auto tokenizer = data::load_tokenizer(models::llm_directory(model_path));
+    std::ios::sync_with_stdio(false);
+    std::string line;
+    for (int64_t number = 1; std::getline(std::cin, line); ++number) {
+        if (decode) {
+            std::cout << nlohmann::json(tokenizer->decode(parse_ids(line, number))).dump() << '\n';
+        } else {
+            const std::string text = json ? parse_text(line, number) : line;
+            const auto ids = tokenizer->encode(text, {.parse_added_tokens = parse_special});
+            std::cout << nlohmann::json(ids).dump() << '\n';
+        }
+    }
+    return 0;
+}
+
+}  // namespace vila::tools

@@ -1,0 +1,73 @@
+// vila inspect: what is in a model directory, a safetensors file, a checkpoint, or one record of a
+// dataset as the model would read it.
+
+#include <cstdio>
+
+#include "data/records/dataset.h"
+#include "data/records/describe.h"
+#include "models/model_directory.h"
+#include "tools/commands.h"
+#include "tools/report/inspect.h"
+
+namespace vila::tools {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+// Tokens, labels and image spans of record `index`, by the tokenizer and template of a model.
+std::string describe_record(const data::DatasetSource& source, const fs::path& model_path,
+                            const std::string& template_name, int64_t index) {
+    const models::VilaConfig config = models::read_model_config(model_path);
+    const auto tokenizer = data::load_tokenizer(models::llm_directory(model_path));
+    const auto chat =
+        data::ChatTemplate::named(template_name.empty() ? config.chat_template : template_name);
+    const auto dataset = data::open_dataset(source);
+    VILA_CHECK(index >= 0 && index < dataset->size(), source.path.string(), ": has ",
+               dataset->size(), " records, --index ", index, " is out of range");
+    const data::Sample sample = dataset->get(index, {*tokenizer, chat});
+    const int64_t image_tokens = config.vision ? config.tokens_per_image() : 1;
+    return dataset->where(index) + "\n" + data::describe_sample(sample, *tokenizer, image_tokens);
+}
+
+std::string describe_path(const fs::path& path, bool verify) {
+    VILA_CHECK(fs::exists(path), path.string(), ": does not exist");
+    if (fs::exists(path / "manifest.json")) return describe_checkpoint(path, verify);
+    if (fs::exists(path / "config.json")) return describe_model(path);
+    if (fs::is_directory(path / "model")) return describe_model(path / "model");
+    VILA_CHECK(path.extension() == ".safetensors", path.string(),
+               ": expected a model directory, a checkpoint, a .safetensors file, or a dataset with "
+               "--format and --model");
+    return describe_safetensors(path);
+}
+
+}  // namespace
+
+int cmd_inspect(Args& args) {
+    fs::path path, model_path;
+    data::DatasetSource source;
+    std::string template_name;
+    int64_t index = 0;
+    bool verify = false;
+    args.positional("PATH", path, "model directory, safetensors file, checkpoint or dataset");
+    args.flag("--verify", verify, "checkpoint: read every byte and compare it with its hash");
+    args.option("--format", source.format,
+                "dataset: llava, pairs, mmc4, text-instructions or text");
+    args.option("--images", source.images, "dataset: folder of its images");
+    args.option("--model", model_path, "dataset: the model whose tokenizer reads it");
+    args.option("--template", template_name, "dataset: chat template (default: the model's)");
+    args.option("--index", index, "dataset: which record, from 0");
+    args.parse();
+
+    if (source.format.empty()) {
+        std::fputs(describe_path(path, verify).c_str(), stdout);
+        return 0;
+    }
+    if (model_path.empty()) throw UsageError("a dataset is read by a tokenizer: give --model");
+    source.path = path;
+    if (source.images.empty()) source.images = path.parent_path();
+    std::fputs(describe_record(source, model_path, template_name, index).c_str(), stdout);
+    return 0;
+}
+
+}  // namespace vila::tools

@@ -1,0 +1,113 @@
+#include "tools/report/inspect.h"
+
+#include <cstdio>
+
+#include "models/model_directory.h"
+#include "tensor/cpu/cpu_device.h"
+#include "tensor/safetensors.h"
+#include "tools/train/checkpoint.h"
+
+namespace vila::tools {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string count_text(double count) {
+    char text[32];
+    if (count >= 1e9) {
+        std::snprintf(text, sizeof text, "%.2f G", count / 1e9);
+    } else if (count >= 1e6) {
+        std::snprintf(text, sizeof text, "%.2f M", count / 1e6);
+    } else {
+        std::snprintf(text, sizeof text, "%.0f", count);
+    }
+    return text;
+}
+
+std::string line(const char* label, const std::string& value) {
+    char text[32];
+    std::snprintf(text, sizeof text, "%-18s", label);
+    return std::string(text) + value + "\n";
+}
+
+std::string describe_llm(const models::LlamaConfig& llm) {
+    return line(
+        "language model",
+        str(llm.architecture, ": ", llm.num_hidden_layers, " layers, width ", llm.hidden_size, ", ",
+            llm.num_attention_heads, " query and ", llm.num_key_value_heads, " key heads of ",
+            llm.head_dim, ", FFN ", llm.intermediate_size, ", vocabulary ", llm.vocab_size, ", ",
+            llm.max_position_embeddings, " positions"));
+}
+
+std::string describe_vision(const models::VilaConfig& config) {
+    const models::VisionConfig& vision = *config.vision;
+    const bool clip = vision.kind == models::VisionConfig::Kind::Clip;
+    return line("vision tower",
+                str(clip ? "CLIPVisionModel" : "SiglipVisionModel", ": ", vision.num_hidden_layers,
+                    " layers, width ", vision.hidden_size, ", images ", vision.image_size,
+                    " px, patches ", vision.patch_size, " px, hidden state ", config.select_layer,
+                    config.select_class_token ? " with" : " without", " class token")) +
+           line("projector",
+                str(models::ProjectorConfig::kind_name(config.projector.kind), ", ",
+                    config.features_per_image(), " features -> ", config.tokens_per_image(),
+                    " tokens an image, token order ",
+                    models::ProjectorConfig::order_name(config.projector.token_order)));
+}
+
+}  // namespace
+
+std::string describe_safetensors(const fs::path& path) {
+    const SafetensorsFile file(path);
+    std::string text;
+    double values = 0, bytes = 0;
+    for (const std::string& name : file.names()) {
+        const TensorInfo& info = file.info(name);
+        char row[512];
+        std::snprintf(row, sizeof row, "%-64s %-8s %-20s %12lld bytes\n", name.c_str(),
+                      info.dtype.c_str(), str(info.shape).c_str(),
+                      static_cast<long long>(info.end - info.begin));
+        text += row;
+        values += static_cast<double>(info.shape.numel());
+        bytes += static_cast<double>(info.end - info.begin);
+    }
+    text += str(file.names().size(), " tensors, ", count_text(values), " values, ",
+                count_text(bytes), "B\n");
+    for (const auto& [key, value] : file.metadata())
+        text += str("metadata ", key, ": ", value, "\n");
+    return text;
+}
+
+std::string describe_model(const fs::path& directory) {
+    const auto device = make_cpu_device();
+    const auto model = models::load_model(directory, *device, DType::F32);
+    const models::VilaConfig& config = model->config();
+    std::string text = describe_llm(config.llm);
+    if (model->has_vision())
+        text += describe_vision(config) + line("image mode", config.image_mode);
+    text += line("chat template", config.chat_template);
+    const auto count = [](const nn::ParameterTable& table) {
+        return count_text(static_cast<double>(table.count()));
+    };
+    text += line("parameters", str("llm ", count(model->llm_table()), ", projector ",
+                                   count(model->projector_table()), ", vision tower ",
+                                   count(model->vision_table())));
+    return text;
+}
+
+std::string describe_checkpoint(const fs::path& directory, bool verify) {
+    const Json manifest = models::read_json_file((directory / "manifest.json").string());
+    std::string text;
+    for (const auto& [key, value] : manifest.items())
+        if (key != "tensors") text += line(key.c_str(), value.dump());
+    if (manifest.contains("tensors"))
+        text += line("tensors", std::to_string(manifest["tensors"].size()));
+    if (verify) {
+        const auto device = make_cpu_device();
+        load_checkpoint(directory, *device);
+        text += line("verified", "every byte agrees with its hash");
+    }
+    return text;
+}
+
+}  // namespace vila::tools

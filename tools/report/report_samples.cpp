@@ -1,0 +1,111 @@
+#include "tools/report/report_samples.h"
+
+#include <algorithm>
+#include <span>
+
+#include "data/image/image_write.h"
+#include "data/records/dataset.h"
+#include "tools/base/image_source.h"
+#include "tools/run/loaded_model.h"
+#include "tools/train/recipe.h"
+#include "tools/train/recipe_model.h"
+
+namespace vila::tools {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr int64_t kLongestAnswer = 128;
+// A text whose first target comes earlier than this asks nothing: its first half is the question.
+constexpr size_t kShortestQuestion = 3;
+
+// Where the answer begins and ends in a sample's ids.
+struct AnswerSpan {
+    size_t begin, end;
+};
+
+AnswerSpan answer_span(const data::Sample& sample) {
+    const auto is_target = [&](size_t i) { return sample.labels[i] != data::kIgnoreLabel; };
+    const auto image = std::find(sample.ids.begin(), sample.ids.end(), data::kImageToken);
+    // In an interleaved document the text before the first image is not about it.
+    size_t begin =
+        image == sample.ids.end() ? 0 : static_cast<size_t>(image - sample.ids.begin()) + 1;
+    while (begin < sample.ids.size() && !is_target(begin)) ++begin;
+    if (begin < kShortestQuestion && sample.images.empty()) begin = (sample.ids.size() + 1) / 2;
+    size_t end = begin;
+    while (end < sample.ids.size() && is_target(end)) ++end;
+    return {begin, end};
+}
+
+std::string trimmed(const std::string& text) {
+    const size_t first = text.find_first_not_of(" \n\t");
+    if (first == std::string::npos) return "";
+    return text.substr(first, text.find_last_not_of(" \n\t") - first + 1);
+}
+
+// Text of ids without the images' placeholders and without special tokens.
+std::string text_of(std::span<const int32_t> ids, const data::Tokenizer& tokenizer) {
+    std::vector<int32_t> words;
+    for (const int32_t id : ids)
+        if (id != data::kImageToken) words.push_back(id);
+    return trimmed(tokenizer.decode(words, true));
+}
+
+AnswerCard answer(const LoadedModel& loaded, const data::Sample& sample) {
+    const auto [begin, end] = answer_span(sample);
+    const std::span<const int32_t> ids(sample.ids);
+    const auto shown =
+        std::count(ids.begin(), ids.begin() + static_cast<int64_t>(begin), data::kImageToken);
+    const std::vector<data::ImageRef> images(sample.images.begin(), sample.images.begin() + shown);
+    AnswerCard card;
+    for (const data::ImageRef& image : images)
+        card.images.push_back(data::png_data_uri(read_image(image)));
+    card.question = text_of(ids.first(begin), loaded.tokenizer());
+    card.truth = text_of(ids.subspan(begin, end - begin), loaded.tokenizer());
+
+    const Prompt prompt =
+        loaded.record_prompt({ids.begin(), ids.begin() + static_cast<int64_t>(begin)}, images);
+    models::GenerateOptions options;
+    options.stop_ids = loaded.stop_ids();
+    options.max_tokens = std::min<int64_t>(static_cast<int64_t>(end - begin), kLongestAnswer);
+    card.answer = trimmed(loaded.text_of(models::generate(loaded.model(), prompt.view(), options)));
+    card.correct = card.answer == card.truth;
+    return card;
+}
+
+SourceSamples answer_source(const LoadedModel& loaded, const Recipe& recipe,
+                            const SourceRecipe& source, int64_t count) {
+    const auto dataset = data::open_dataset({.format = source.format,
+                                             .path = source.path,
+                                             .images = source.images,
+                                             .max_images = source.max_images});
+    const auto chat = data::ChatTemplate::named(chat_template_name(recipe));
+    SourceSamples samples{source.name, {}};
+    const int64_t kept = std::min(count, dataset->size());
+    for (int64_t i = 0; i < kept; ++i) {
+        data::Sample sample = dataset->get(i * dataset->size() / kept, {loaded.tokenizer(), chat});
+        data::truncate_sample(sample, recipe.data.max_length,
+                              std::max<int64_t>(loaded.tokens_per_image(), 1));
+        samples.cards.push_back(answer(loaded, sample));
+    }
+    return samples;
+}
+
+}  // namespace
+
+std::vector<SourceSamples> run_samples(const fs::path& run, int64_t count,
+                                       const CommonOptions& options) {
+    const Recipe recipe = load_recipe(run / "recipe.toml", {});
+    VILA_CHECK(recipe.stage != "clip", "a vision tower alone answers nothing");
+    VILA_CHECK(fs::exists(run / "model"), (run / "model").string(),
+               ": is not there yet; the run has not finished");
+    const LoadedModel loaded(run / "model", options);
+    const auto sources = static_cast<int64_t>(recipe.data.sources.size());
+    std::vector<SourceSamples> samples;
+    for (const SourceRecipe& source : recipe.data.sources)
+        samples.push_back(answer_source(loaded, recipe, source, (count + sources - 1) / sources));
+    return samples;
+}
+
+}  // namespace vila::tools

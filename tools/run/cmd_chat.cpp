@@ -1,0 +1,97 @@
+// vila chat: a conversation in the terminal. /image FILE shows the next message a picture, /reset
+// starts over, /exit or end of input leaves.
+
+#include <cstdio>
+#include <iostream>
+
+#include "tools/commands.h"
+#include "tools/run/answer_stream.h"
+#include "tools/run/loaded_model.h"
+#include "tools/run/sampling_options.h"
+
+namespace vila::tools {
+
+namespace {
+
+struct Conversation {
+    std::vector<data::Message> messages;
+    std::vector<std::string> images;
+    std::string pending;  // placeholders of images that the next message is shown
+};
+
+void show_image(Conversation& conversation, const std::string& path) {
+    conversation.images.push_back(path);
+    conversation.pending += std::string(data::kImagePlaceholder) + "\n";
+}
+
+// Asks, streams the answer to stdout and keeps it in the history.
+void take_turn(const LoadedModel& loaded, const SamplingOptions& sampling, uint64_t seed,
+               Conversation& conversation, const std::string& line) {
+    std::vector<data::Message> messages = conversation.messages;
+    messages.push_back({data::Role::User, conversation.pending + line});
+    const Prompt prompt = loaded.chat_prompt(messages, conversation.images);
+    loaded.check_fits(prompt, sampling.max_tokens);
+
+    AnswerStream answer(loaded.tokenizer(), sampling.stops, [&](const std::string& piece) {
+        std::fputs(piece.c_str(), stdout);
+        std::fflush(stdout);
+    });
+    models::GenerateOptions options = sampling.to_options(seed);
+    options.stop_ids = loaded.stop_ids();
+    options.on_token = [&](int32_t id) { return answer.push(id); };
+    models::generate(loaded.model(), prompt.view(), options);
+    answer.finish();
+    std::fputc('\n', stdout);
+    const std::string& text = answer.text();
+    const size_t begin = std::min(text.find_first_not_of(' '), text.size());
+    messages.push_back({data::Role::Assistant, text.substr(begin)});
+    conversation.messages = std::move(messages);
+    conversation.pending.clear();
+}
+
+}  // namespace
+
+int cmd_chat(Args& args) {
+    std::filesystem::path model_path;
+    std::vector<std::string> images;
+    SamplingOptions sampling;
+    CommonOptions common;
+    args.option("--model", model_path, "model directory")->required();
+    args.option("--image", images, "an image for the first message; once for each image");
+    sampling.declare(args);
+    common.declare(args);
+    args.footer("In the conversation: /image FILE   /reset   /exit");
+    args.parse();
+
+    const LoadedModel loaded(model_path, common);
+    Conversation conversation;
+    for (const std::string& path : images) show_image(conversation, path);
+    std::string line;
+    while (std::fputs("> ", stderr), std::getline(std::cin, line)) {
+        if (line.empty()) continue;
+        if (line == "/exit") break;
+        try {
+            if (line == "/reset") {
+                conversation = {};
+            } else if (line.starts_with("/image ")) {
+                show_image(conversation, line.substr(7));
+            } else if (line.starts_with("/")) {
+                throw UsageError("unknown command: expected /image FILE, /reset or /exit");
+            } else {
+                take_turn(loaded, sampling, common.seed.value_or(0), conversation, line);
+            }
+        } catch (const Error& error) {
+            // A mistake in one message (a bad picture, a prompt that is too long) ends that
+            // message.
+            std::fprintf(stderr, "%s\n", error.what());
+            if (!conversation.images.empty() && !conversation.pending.empty()) {
+                conversation.images.pop_back();
+                conversation.pending.resize(conversation.pending.size() -
+                                            data::kImagePlaceholder.size() - 1);
+            }
+        }
+    }
+    return 0;
+}
+
+}  // namespace vila::tools

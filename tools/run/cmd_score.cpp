@@ -1,0 +1,68 @@
+// vila score: log probabilities of targets and the best next tokens, one JSON line a request.
+
+#include <cstdio>
+
+#include "tensor/file.h"
+#include "tensor/safetensors.h"
+#include "tools/base/json_lines.h"
+#include "tools/commands.h"
+#include "tools/run/requests.h"
+#include "tools/run/score.h"
+
+namespace vila::tools {
+
+namespace {
+
+using nlohmann::json;
+
+json answer_line(const std::string& id, const Prompt& prompt, const Score& score) {
+    json top = json::array();
+    for (const auto& [token, logprob] : score.top) top.push_back({token, logprob});
+    return {{"id", id},
+            {"input_ids", prompt.ids},
+            {"target_logprob", score.target_logprob},
+            {"num_target_tokens", score.num_target_tokens},
+            {"top", top}};
+}
+
+}  // namespace
+
+int cmd_score(Args& args) {
+    std::filesystem::path model_path, input, output, dump;
+    CommonOptions common;
+    args.option("--model", model_path, "model directory")->required();
+    args.option("--input", input, "requests, one JSON object a line")->required();
+    args.option("--output", output, "answers, one JSON object a line")->required();
+    args.option("--dump", dump, "also write logits and image features to this safetensors file");
+    common.declare(args);
+    args.footer(
+        "Request:  {\"id\": \"a\", \"prompt\": \"raw text with <image>\", \"images\": "
+        "[\"x.jpg\"],\n"
+        "           \"target\": \"optional continuation\"}\n"
+        "      or  {\"id\": \"a\", \"messages\": [{\"role\": \"user\", \"content\": \"...\"}], "
+        "\"images\": [...]}\n"
+        "Answer:   {\"id\", \"input_ids\" (an image is -200), \"target_logprob\", "
+        "\"num_target_tokens\",\n           \"top\": [[token id, log probability], 5 of them]}\n"
+        "Dump:     ID.logits (T, V) over the sequence with images expanded, ID.image_features (n, "
+        "N, C)");
+    args.parse();
+
+    const LoadedModel loaded(model_path, common);
+    std::string lines;
+    std::vector<std::pair<std::string, Tensor>> dumped;
+    for_each_json_line(input, [&](const json& request, const std::string& where) {
+        const std::string name = request_id(request);
+        const Prompt prompt = request_prompt(loaded, request, where, input.parent_path());
+        const Score score = score_prompt(loaded, prompt, !dump.empty());
+        lines += answer_line(name, prompt, score).dump() + "\n";
+        if (dump.empty()) return;
+        dumped.emplace_back(name + ".logits", score.logits);
+        if (score.image_features.defined())
+            dumped.emplace_back(name + ".image_features", score.image_features);
+    });
+    if (!dump.empty()) write_safetensors(dump, dumped);
+    write_file_atomic(output, lines);
+    return 0;
+}
+
+}  // namespace vila::tools

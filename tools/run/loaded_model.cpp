@@ -1,0 +1,230 @@
+#include "tools/run/loaded_model.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "models/model_directory.h"
+#include "tools/base/image_source.h"
+
+namespace vila::tools {
+
+namespace {
+
+constexpr int64_t kMaxFeatureBytes = int64_t{1} << 28;
+
+int64_t count_placeholders(const std::string& text) {
+    int64_t count = 0;
+    for (size_t at = text.find(data::kImagePlaceholder); at != std::string::npos;
+         at = text.find(data::kImagePlaceholder, at + data::kImagePlaceholder.size()))
+        ++count;
+    return count;
+}
+
+void check_image_count(int64_t placeholders, size_t images) {
+    VILA_CHECK(placeholders == static_cast<int64_t>(images), "the prompt has ", placeholders,
+               " <image> placeholder(s) but ", images,
+               " image(s) were given: give one --image for each placeholder");
+}
+
+std::vector<data::ImageRef> image_files(const std::vector<std::string>& paths) {
+    std::vector<data::ImageRef> files;
+    for (const std::string& path : paths) files.push_back({.path = path});
+    return files;
+}
+
+void append_unique(std::vector<int32_t>& ids, int32_t id) {
+    if (std::find(ids.begin(), ids.end(), id) == ids.end()) ids.push_back(id);
+}
+
+int64_t physical_memory() {
+    return int64_t{::sysconf(_SC_PHYS_PAGES)} * ::sysconf(_SC_PAGESIZE);
+}
+
+std::unique_ptr<models::VilaModel> load_in_memory(const std::filesystem::path& directory,
+                                                  Device& device, DType dtype) {
+    if (device.kind() == DeviceKind::Cpu)
+        check_memory(directory, dtype, models::converted_bytes(directory, dtype),
+                     physical_memory());
+    return models::load_model(directory, device, dtype, models::WeightMemory::Mapped);
+}
+
+// Mapped weights come from the disk in the order in which a prompt needs them, while it is
+// computed. More than this machine has memory for would push out what was read before.
+std::unique_ptr<ReadAhead> read_ahead(const models::VilaModel& model) {
+    if (model.device().kind() != DeviceKind::Cpu) return nullptr;
+    std::vector<ReadAhead::Range> ranges;
+    int64_t bytes = 0;
+    const auto add = [&](const nn::ParameterTable& table) {
+        for (const nn::Parameter& parameter : table) {
+            const Tensor& value = parameter.variable.value();
+            ranges.push_back({value.raw(), value.bytes()});
+            bytes += value.bytes();
+        }
+    };
+    if (model.has_vision()) {
+        add(model.vision_table());
+        add(model.projector_table());
+    }
+    add(model.llm_table());
+    if (bytes > physical_memory()) return nullptr;
+    return std::make_unique<ReadAhead>(std::move(ranges));
+}
+
+}  // namespace
+
+void check_memory(const std::filesystem::path& directory, DType dtype, int64_t needed,
+                  int64_t present) {
+    const auto gigabytes = [](int64_t bytes) {
+        return static_cast<double>(bytes / 100'000'000) / 10;
+    };
+    VILA_CHECK(needed <= present, directory.string(), ": its weights take ", gigabytes(needed),
+               " GB of memory as ", dtype, " and this machine has ", gigabytes(present),
+               " GB: use --dtype ", dtype == DType::BF16 ? "f32" : "bf16",
+               ", or files in the dtype that is asked for, which are used where they lie");
+}
+
+data::ImageProcessor open_image_processor(const std::filesystem::path& model_directory,
+                                          const std::string& image_mode) {
+    return data::ImageProcessor(
+        data::read_image_processor_config(models::vision_directory(model_directory) /
+                                          "preprocessor_config.json"),
+        data::image_mode_from_name(image_mode));
+}
+
+models::Sequence Prompt::view() const {
+    models::Sequence sequence{ids, labels, {}};
+    for (const auto& image : images) sequence.images.push_back({image->shape, image->values});
+    return sequence;
+}
+
+int64_t Prompt::length(int64_t tokens_per_image) const {
+    return static_cast<int64_t>(ids.size()) +
+           static_cast<int64_t>(images.size()) * (tokens_per_image - 1);
+}
+
+LoadedModel::LoadedModel(const std::filesystem::path& directory, const CommonOptions& options)
+    : device_(options.make_device()),
+      model_(load_in_memory(directory, *device_, options.dtype_or(DType::F32))),
+      read_ahead_(read_ahead(*model_)),
+      tokenizer_(data::load_tokenizer(models::llm_directory(directory))),
+      chat_template_(data::ChatTemplate::named(model_->config().chat_template)) {
+    if (model_->has_vision())
+        image_processor_ = open_image_processor(directory, model_->config().image_mode);
+}
+
+LoadedModel::Features LoadedModel::features_of(const data::ImageRef& image) const {
+    const std::string name = image_name(image);
+    const auto found = seen_.find(name);
+    if (found != seen_.end()) return found->second;
+    const autograd::NoGrad no_grad(*device_);
+    const Tensor pixels = image_processor_->to_pixels(read_image(image), *device_);
+    const Shape& side = pixels.shape();
+    const Tensor features =
+        model_->image_features(pixels.reshape({1, 3, side[1], side[2]})).value();
+    const auto kept = std::make_shared<const data::LoadedImage>(
+        data::LoadedImage{features.shape(), features.to_vector<float>()});
+    seen_bytes_ += features.numel() * dtype_size(DType::F32);
+    if (seen_bytes_ <= kMaxFeatureBytes) seen_[name] = kept;
+    return kept;
+}
+
+std::vector<LoadedModel::Features> LoadedModel::load_images(
+    const std::vector<data::ImageRef>& images) const {
+    VILA_CHECK(images.empty() || image_processor_.has_value(),
+               "this model has no vision tower and cannot be shown ", image_name(images.front()));
+    std::vector<Features> seen;
+    for (const data::ImageRef& image : images) {
+        Features features = features_of(image);
+        if (blind)
+            features = std::make_shared<const data::LoadedImage>(data::LoadedImage{
+                features->shape, std::vector<float>(features->values.size(), 0.0f)});
+        seen.push_back(std::move(features));
+    }
+    return seen;
+}
+
+void LoadedModel::place_images(std::vector<data::Message>& messages, size_t images) {
+    int64_t placeholders = 0;
+    for (const data::Message& message : messages) placeholders += count_placeholders(message.text);
+    if (placeholders == 0 && images > 0) {
+        const auto first_user =
+            std::find_if(messages.begin(), messages.end(),
+                         [](const auto& message) { return message.role == data::Role::User; });
+        VILA_CHECK(first_user != messages.end(), "images were given but no user message");
+        std::string front;
+        for (size_t i = 0; i < images; ++i) front += std::string(data::kImagePlaceholder) + "\n";
+        first_user->text = front + first_user->text;
+        return;
+    }
+    check_image_count(placeholders, images);
+}
+
+Prompt LoadedModel::raw_prompt(const std::string& text,
+                               const std::vector<std::string>& image_paths) const {
+    check_image_count(count_placeholders(text), image_paths.size());
+    return {data::encode_prompt(text, *tokenizer_).ids, {}, load_images(image_files(image_paths))};
+}
+
+Prompt LoadedModel::chat_prompt(std::vector<data::Message> messages,
+                                const std::vector<std::string>& image_paths) const {
+    place_images(messages, image_paths.size());
+    const auto segments = chat_template_.render(messages, true);
+    return {data::encode_segments(segments, *tokenizer_).ids,
+            {},
+            load_images(image_files(image_paths))};
+}
+
+Prompt LoadedModel::answered_prompt(std::vector<data::Message> messages,
+                                    const std::vector<std::string>& image_paths,
+                                    const std::string& answer) const {
+    place_images(messages, image_paths.size());
+    const auto asked = data::encode_segments(chat_template_.render(messages, true), *tokenizer_);
+    messages.push_back({data::Role::Assistant, answer});
+    data::TokenizedText whole = data::encode_segments(chat_template_.render(messages), *tokenizer_);
+    // Earlier answers (demonstrations) are targets in training but not what is scored here.
+    for (size_t i = 0; i < std::min(asked.ids.size(), whole.labels.size()); ++i)
+        whole.labels[i] = data::kIgnoreLabel;
+    return {std::move(whole.ids), std::move(whole.labels), load_images(image_files(image_paths))};
+}
+
+Prompt LoadedModel::record_prompt(std::vector<int32_t> ids,
+                                  const std::vector<data::ImageRef>& images) const {
+    check_image_count(std::count(ids.begin(), ids.end(), data::kImageToken), images.size());
+    return {std::move(ids), {}, load_images(images)};
+}
+
+Prompt LoadedModel::with_target(const Prompt& prompt, const std::string& target) const {
+    Prompt scored = prompt;
+    scored.labels.assign(prompt.ids.size(), data::kIgnoreLabel);
+    const auto ids = tokenizer_->encode(target, {.place = data::TextPlace::Continues});
+    VILA_CHECK(!ids.empty(), "the target to score is empty: give at least one character");
+    scored.ids.insert(scored.ids.end(), ids.begin(), ids.end());
+    scored.labels.insert(scored.labels.end(), ids.begin(), ids.end());
+    return scored;
+}
+
+void LoadedModel::check_fits(const Prompt& prompt, int64_t new_tokens) const {
+    const int64_t positions = model_->config().llm.max_position_embeddings;
+    const int64_t length = prompt.length(prompt.images.empty() ? 1 : tokens_per_image());
+    VILA_CHECK(length + new_tokens <= positions, "the prompt takes ", length,
+               " positions (images included) and ", new_tokens,
+               " more are asked for: the model has ", positions,
+               "; shorten the prompt or lower --max-tokens");
+}
+
+std::string LoadedModel::text_of(const std::vector<int32_t>& ids) const {
+    std::vector<int32_t> known;
+    for (const int32_t id : ids)
+        if (id < tokenizer_->vocab_size()) known.push_back(id);
+    return tokenizer_->decode(known, true);
+}
+
+std::vector<int32_t> LoadedModel::stop_ids() const {
+    std::vector<int32_t> ids = chat_template_.stop_ids(*tokenizer_);
+    if (const auto eos = tokenizer_->eos_id()) append_unique(ids, *eos);
+    for (const int32_t id : model_->config().llm.eos_token_ids) append_unique(ids, id);
+    return ids;
+}
+
+}  // namespace vila::tools

@@ -1,0 +1,116 @@
+#include "tools/run/video_frames.h"
+
+#include <algorithm>
+#include <cctype>
+#include <cstdlib>
+
+#include "tensor/check.h"
+#include "tools/base/subprocess.h"
+
+namespace vila::tools {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+bool is_picture(const fs::path& path) {
+    std::string extension = path.extension().string();
+    for (char& c : extension) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+    return extension == ".jpg" || extension == ".jpeg" || extension == ".png" ||
+           extension == ".bmp" || extension == ".webp" || extension == ".gif";
+}
+
+// "frame9" before "frame10": runs of digits compare as numbers.
+bool name_before(const std::string& a, const std::string& b) {
+    const auto digits_end = [](const std::string& text, size_t at) {
+        while (at < text.size() && std::isdigit(static_cast<unsigned char>(text[at]))) ++at;
+        return at;
+    };
+    size_t i = 0, j = 0;
+    while (i < a.size() && j < b.size()) {
+        const size_t i_end = digits_end(a, i), j_end = digits_end(b, j);
+        if (i_end > i && j_end > j) {
+            const size_t i_zeros = std::min(a.find_first_not_of('0', i), i_end);
+            const size_t j_zeros = std::min(b.find_first_not_of('0', j), j_end);
+            const std::string left = a.substr(i_zeros, i_end - i_zeros);
+            const std::string right = b.substr(j_zeros, j_end - j_zeros);
+            if (left.size() != right.size()) return left.size() < right.size();
+            if (left != right) return left < right;
+            i = i_end, j = j_end;
+        } else {
+            if (a[i] != b[j]) return a[i] < b[j];
+            ++i, ++j;
+        }
+    }
+    // Names that differ in leading zeros only still have an order.
+    return a.size() - i != b.size() - j ? a.size() - i < b.size() - j : a < b;
+}
+
+double seconds_of_video(const fs::path& video) {
+    const ProcessResult probe =
+        run_process({"ffprobe", "-v", "error", "-show_entries", "format=duration", "-of",
+                     "default=noprint_wrappers=1:nokey=1", video.string()});
+    VILA_CHECK(probe.found, video.string(),
+               ": reading a video file needs ffmpeg and ffprobe on the PATH; install ffmpeg, or "
+               "give a folder of frames");
+    const double seconds = std::atof(probe.output.c_str());
+    VILA_CHECK(probe.exit_code == 0 && seconds > 0.0, video.string(),
+               ": ffprobe finds no video with a duration in it");
+    return seconds;
+}
+
+}  // namespace
+
+std::vector<int64_t> even_positions(int64_t total, int64_t count) {
+    VILA_CHECK(total > 0 && count > 0, "expected at least one frame, got ", count, " of ", total);
+    std::vector<int64_t> positions;
+    const int64_t kept = std::min(total, count);
+    for (int64_t i = 0; i < kept; ++i)
+        positions.push_back(kept == 1 ? 0 : i * (total - 1) / (kept - 1));
+    return positions;
+}
+
+VideoFrames::VideoFrames(const fs::path& path, int64_t count) {
+    VILA_CHECK(fs::exists(path), path.string(), ": no such video file or folder of frames");
+    if (fs::is_directory(path)) {
+        read_folder(path, count);
+    } else {
+        read_video(path, count);
+    }
+}
+
+VideoFrames::Scratch::~Scratch() {
+    std::error_code ignored;
+    if (!path.empty()) fs::remove_all(path, ignored);
+}
+
+void VideoFrames::read_folder(const fs::path& folder, int64_t count) {
+    std::vector<std::string> names;
+    for (const auto& entry : fs::directory_iterator(folder))
+        if (entry.is_regular_file() && is_picture(entry.path()))
+            names.push_back(entry.path().filename().string());
+    VILA_CHECK(!names.empty(), folder.string(), ": expected a folder of frames, found no picture");
+    std::sort(names.begin(), names.end(), name_before);
+    for (const int64_t at : even_positions(static_cast<int64_t>(names.size()), count))
+        files_.push_back((folder / names[static_cast<size_t>(at)]).string());
+}
+
+void VideoFrames::read_video(const fs::path& video, int64_t count) {
+    const double seconds = seconds_of_video(video);
+    std::string pattern = (fs::temp_directory_path() / "vila-frames-XXXXXX").string();
+    VILA_CHECK(::mkdtemp(pattern.data()) != nullptr, "cannot make a folder in ",
+               fs::temp_directory_path().string());
+    scratch_.path = pattern;
+    for (int64_t i = 0; i < count; ++i) {
+        // The middle of each of `count` equal parts.
+        const double time = (static_cast<double>(i) + 0.5) * seconds / static_cast<double>(count);
+        const fs::path frame = scratch_.path / (std::to_string(i) + ".png");
+        run_process({"ffmpeg", "-v", "error", "-nostdin", "-ss", std::to_string(time), "-i",
+                     video.string(), "-frames:v", "1", frame.string()});
+        if (fs::exists(frame)) files_.push_back(frame.string());
+    }
+    VILA_CHECK(static_cast<int64_t>(files_.size()) == count, video.string(), ": ffmpeg gave ",
+               files_.size(), " of ", count, " frames; is the file whole?");
+}
+
+}  // namespace vila::tools

@@ -1,0 +1,64 @@
+// vila export CHECKPOINT DST: the model directory of a run as it was at one of its checkpoints,
+// from any number of ranks and any ZeRO stage.
+
+#include <cstdio>
+
+#include "tensor/cpu/cpu_device.h"
+#include "tools/base/hash64.h"
+#include "tools/commands.h"
+#include "tools/train/checkpoint.h"
+#include "tools/train/make_stage.h"
+#include "tools/train/recipe_model.h"
+#include "tools/train/run_directory.h"
+
+namespace vila::tools {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+// The run that a checkpoint is of: RUN/checkpoints/step-N.
+fs::path run_of(const fs::path& checkpoint) {
+    const fs::path run = fs::absolute(checkpoint).lexically_normal().parent_path().parent_path();
+    VILA_CHECK(fs::exists(run / "recipe.toml"), checkpoint.string(),
+               ": expected RUN/checkpoints/step-N of a run with its recipe.toml");
+    return run;
+}
+
+void restore_weights(const Checkpoint& checkpoint, const std::vector<ParameterGroup>& groups) {
+    for (const ParameterGroup& group : groups)
+        for (const nn::Parameter* parameter : group.parameters)
+            if (parameter->trainable())
+                parameter->variable.value().copy_from(
+                    checkpoint.tensor(group.name + "/master/" + parameter->name));
+}
+
+}  // namespace
+
+int cmd_export(Args& args) {
+    fs::path source, destination;
+    args.positional("CHECKPOINT", source, "RUN/checkpoints/step-N");
+    args.positional("DST", destination, "model directory to write");
+    args.parse();
+    while (source.filename().empty() && source.has_parent_path()) source = source.parent_path();
+    VILA_CHECK(!fs::exists(destination), destination.string(), ": exists already");
+
+    const auto device = make_cpu_device();
+    const RunDirectory run(run_of(source), false);
+    const Recipe recipe = load_recipe(run.recipe().string(), {});
+    const fs::path tokenizer = tokenizer_directory(recipe.model).value_or(run.tokenizer());
+    const auto alone = dist::one_process();
+    const auto stage =
+        make_stage(recipe, run.root(), tokenizer, *alone, *device,
+                   [](const std::string& line) { std::fprintf(stderr, "%s\n", line.c_str()); });
+    const Checkpoint checkpoint = load_checkpoint(source, *device);
+    VILA_CHECK(checkpoint.info.at("frozen_weights") == hash_text(stage->frozen_hash()),
+               "the frozen weights are not those the run began with; was model.init replaced?");
+    restore_weights(checkpoint, stage->groups());
+    stage->save(destination);
+    std::fprintf(stderr, "step %lld: %s\n", static_cast<long long>(checkpoint.step),
+                 destination.c_str());
+    return 0;
+}
+
+}  // namespace vila::tools

@@ -1,0 +1,53 @@
+#pragma once
+
+// Stage clip: a vision tower learns from images with captions, together with a small text tower
+// that is thrown away afterwards (models/clip.h). The loss looks at all pairs of the global batch
+// at once, so there is one micro-batch a step, or one on each rank; train.micro_batch and data.pack
+// do not apply.
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "models/clip.h"
+#include "tools/train/recipe_model.h"
+#include "tools/train/stage.h"
+
+namespace vila::tools {
+
+class ContrastiveStage final : public Stage {
+  public:
+    ContrastiveStage(const Recipe& recipe, const std::filesystem::path& run,
+                     const std::filesystem::path& tokenizer_directory, dist::Collectives& ranks,
+                     Device& device);
+
+    std::vector<ParameterGroup> groups() override;
+    StepResult accumulate(const data::StepBatch& batch, const StepShare& share) override;
+    void after_update() override { model_->cap_temperature(); }
+    void save(const std::filesystem::path& directory) override;
+    data::TemplateContext context() const override { return {*tokenizer_, chat_}; }
+    data::ImageLoader image_loader() override;
+    int64_t image_tokens() const override { return 1; }
+    double sample_cost(int64_t positions, int64_t) const override {
+        return static_cast<double>(positions);
+    }
+    bool needs_whole_batch() const override { return true; }
+    uint64_t frozen_hash() override { return 0; }
+
+  private:
+    // Backward through the loss of the pairs of all ranks; returns it. Every rank computes all of
+    // the loss from everybody's embeddings, and goes back through its own.
+    double backward_over_ranks(const models::ClipBatch& pairs);
+    double step_flops(int64_t pairs, int64_t text_rows) const;
+
+    Recipe recipe_;
+    std::filesystem::path run_;
+    dist::Collectives& ranks_;
+    std::unique_ptr<data::Tokenizer> tokenizer_;
+    data::ChatTemplate chat_;
+    std::unique_ptr<models::ClipModel> model_;
+    data::ImageProcessor processor_;
+};
+
+}  // namespace vila::tools

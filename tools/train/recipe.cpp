@@ -1,0 +1,311 @@
+// The keys of a recipe, declared once, and what is done with the list: read, check, print, compare.
+
+#include "tools/train/recipe.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <set>
+
+#include "tools/train/recipe_fields.h"
+
+namespace vila::tools {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+FieldList source_fields(SourceRecipe& source, const fs::path& base) {
+    FieldList list;
+    list.choice("format", source.format, {"llava", "pairs", "mmc4", "text-instructions", "text"},
+                "what the file holds");
+    list.path("path", source.path, "the data file (jsonl, json, tar or text by format)", base);
+    list.path("images", source.images, "folder the image names are relative to", base);
+    list.number("weight", source.weight, {.min = 0.0, .above = true}, "share of samples");
+    list.integer("max_images", source.max_images, {.min = 1},
+                 "mmc4: images kept of a document, the first ones");
+    list.text("name", source.name, "name in logs; the stem of path when not given");
+    return list;
+}
+
+void model_fields(FieldList& list, ModelRecipe& model, const fs::path& base) {
+    list.path("model.init", model.init, "model directory to start from", base);
+    list.path("model.llm", model.llm, "language model directory, in place of init's", base);
+    list.path("model.vision_tower", model.vision_tower,
+              "vision tower directory, in place of init's", base);
+    list.text("model.projector", model.projector,
+              "projector directory (with a '/'), or the kind of a new one: linear, mlp2x_gelu, "
+              "mlp_downsample, ...");
+    list.path("model.tokenizer", model.tokenizer,
+              "tokenizer directory for a new language model; trained from the text sources of "
+              "stage lm when absent",
+              base);
+    list.table("model.llm_config", model.llm_config,
+               "a new language model: fields of its Hugging Face config.json");
+    list.table("model.vision_config", model.vision_config,
+               "a new vision tower: fields of its Hugging Face config.json");
+    list.table("model.preprocessor_config", model.preprocessor_config,
+               "image preprocessing of a new vision tower: fields of its Hugging Face "
+               "preprocessor_config.json; sizes follow from the tower");
+    list.table("model.tokenizer_config", model.tokenizer_config,
+               "a tokenizer to train: vocab_size, split");
+    list.integer("model.select_layer", model.select_layer, {-1000, 1000},
+                 "hidden state of the vision tower that the projector reads (-2: last but one)");
+    list.choice("model.select_feature", model.select_feature, {"patch", "cls_patch"},
+                "drop the class token (patch) or keep every token (cls_patch)");
+    list.choice("model.token_order", model.token_order, {"row", "column"},
+                "order of merged image tokens, projector mlp_downsample");
+}
+
+void trainable_fields(FieldList& list, TrainableRecipe& trainable) {
+    list.boolean("trainable.llm", trainable.llm,
+                 "train the language model (default: stages lm, pretrain, sft)");
+    list.boolean("trainable.projector", trainable.projector,
+                 "train the projector (default: stages align, pretrain, sft)");
+    list.boolean("trainable.vision_tower", trainable.vision_tower,
+                 "train the vision tower (default: stage clip)");
+}
+
+void data_fields(FieldList& list, DataRecipe& data) {
+    list.integer("data.max_length", data.max_length, {.min = 4},
+                 "positions (text and image) of one sample; longer ones are cut");
+    list.boolean("data.pack", data.pack,
+                 "lay samples end to end up to micro_batch * max_length positions a forward pass");
+    list.choice("data.image_mode", data.image_mode, {"crop", "pad", "resize"},
+                "how an image is made square (default: the model's, else pad)");
+    list.number("data.random_crop", data.random_crop, {0.05, 1.0},
+                "least share of an image's sides that a random crop keeps; 1: whole images");
+    list.text("data.template", data.chat_template,
+              "chat template (default: the model's, else vicuna_v1)");
+}
+
+void optimizer_fields(FieldList& list, OptimizerRecipe& optimizer, ScheduleRecipe& schedule) {
+    list.number("optimizer.lr", optimizer.lr, {0.0, 10.0, true}, "learning rate after warmup");
+    list.number("optimizer.projector_lr", optimizer.projector_lr, {0.0, 10.0, true},
+                "learning rate of the projector, when it differs");
+    list.number("optimizer.vision_tower_lr", optimizer.vision_tower_lr, {0.0, 10.0, true},
+                "learning rate of the vision tower, when it differs");
+    list.number("optimizer.weight_decay", optimizer.weight_decay, {0.0, 10.0},
+                "AdamW's decay of matrices");
+    list.pair("optimizer.betas", optimizer.betas, {0.0, 0.9999999}, "AdamW's decay of moments");
+    list.number("optimizer.eps", optimizer.eps, {0.0, 1.0, true}, "AdamW's epsilon");
+    list.number("optimizer.clip_norm", optimizer.clip_norm, {.min = 0.0},
+                "largest global norm of the gradient; 0 switches clipping off");
+    list.number("schedule.warmup_ratio", schedule.warmup_ratio, {0.0, 1.0},
+                "share of the steps in which the learning rate rises from 0");
+    list.choice("schedule.decay", schedule.decay, {"cosine", "constant"}, "what follows warmup");
+}
+
+void train_fields(FieldList& list, TrainRecipe& train) {
+    list.number("train.epochs", train.epochs, {.min = 0.0, .above = true},
+                "passes over the data (default 1); or steps");
+    list.integer("train.steps", train.steps, {.min = 1}, "optimizer steps, in place of epochs");
+    list.integer("train.global_batch", train.global_batch, {.min = 1},
+                 "samples a step, over all ranks and accumulation");
+    list.integer("train.micro_batch", train.micro_batch, {.min = 1},
+                 "samples a forward pass; with data.pack, budget in units of max_length");
+    list.choice("train.dtype", train.dtype, {"f32", "bf16"}, "of weights and activations");
+    list.boolean("train.activation_checkpointing", train.activation_checkpointing,
+                 "recompute blocks in the backward pass instead of keeping their activations");
+    list.integer("train.zero", train.zero, {0, 3}, "ZeRO stage over data-parallel ranks").harmless =
+        true;
+    list.boolean("train.rank_invariant", train.rank_invariant,
+                 "the same micro-batches, and the same weights byte for byte, for any number of "
+                 "ranks, one included");
+    list.boolean("train.overlap", train.overlap,
+                 "several ranks: sum gradients while the backward pass makes the next ones; the "
+                 "bytes are the same")
+        .harmless = true;
+    list.integer("train.save_every", train.save_every, {.min = 1}, "steps between checkpoints")
+        .harmless = true;
+    list.integer("train.keep", train.keep, {.min = 2}, "checkpoints kept").harmless = true;
+    list.boolean("train.async_save", train.async_save,
+                 "write checkpoints while training goes on, from a copy in memory (12 bytes a "
+                 "parameter that learns)")
+        .harmless = true;
+    list.number("train.setup_limit", train.setup_limit, {.min = 0.0},
+                "several ranks: seconds the setting up and the first step may take before the job "
+                "ends; 0: no limit")
+        .harmless = true;
+    list.number("train.step_limit", train.step_limit, {.min = 0.0},
+                "several ranks: seconds a step may take; 0: 20 times the median, at least 60")
+        .harmless = true;
+    list.number("train.save_limit", train.save_limit, {.min = 0.0},
+                "several ranks: seconds a save may take; 0: no limit")
+        .harmless = true;
+    list.integer("train.seed", train.seed, {0, 9e15}, "seed of weights and sample order");
+    list.integer("train.max_bad_steps", train.max_bad_steps, {.min = 1},
+                 "consecutive steps with a loss or gradient that is not finite after which the "
+                 "run stops")
+        .harmless = true;
+    list.boolean("train.cache_features", train.cache_features,
+                 "keep what a frozen vision tower saw in each image")
+        .harmless = true;
+    list.number("train.feature_cache_gb", train.feature_cache_gb, {.min = 0.0},
+                "memory for the features of a frozen vision tower, in 1e9 bytes; more goes to "
+                "RUN/cache on disk")
+        .harmless = true;
+}
+
+// Everything but data.sources.
+FieldList recipe_fields(Recipe& recipe, const fs::path& base) {
+    FieldList list;
+    list.choice("stage", recipe.stage, {"lm", "clip", "align", "pretrain", "sft"},
+                "what the run trains");
+    model_fields(list, recipe.model, base);
+    trainable_fields(list, recipe.trainable);
+    data_fields(list, recipe.data);
+    optimizer_fields(list, recipe.optimizer, recipe.schedule);
+    train_fields(list, recipe.train);
+    return list;
+}
+
+void read_sources(const TomlDocument& document, const fs::path& base,
+                  std::vector<SourceRecipe>& sources) {
+    const auto data = document.root.find("data");
+    if (data == document.root.end() || !data->contains("sources")) return;
+    const Json& tables = (*data)["sources"];
+    VILA_CHECK(tables.is_array(), document.place("data.sources"),
+               ": data.sources: expected tables [[data.sources]]");
+    std::set<std::string> names;
+    for (size_t i = 0; i < tables.size(); ++i) {
+        const std::string path = str("data.sources[", i, "]");
+        VILA_CHECK(tables[i].is_object(), document.place(path), ": ", path, ": expected a table");
+        SourceRecipe source;
+        source_fields(source, base).read(document, tables[i], path, "", {});
+        for (const char* key : {"format", "path"})
+            VILA_CHECK(tables[i].contains(key), document.place(path), ": ", path, ".", key,
+                       " is missing");
+        if (source.name.empty()) source.name = fs::path(source.path).stem().string();
+        // Two files of one name are told apart by number.
+        const std::string stem = source.name;
+        for (int copy = 2; !names.insert(source.name).second; ++copy)
+            source.name = str(stem, "-", copy);
+        sources.push_back(std::move(source));
+    }
+}
+
+void apply_defaults(Recipe& recipe, const fs::path& base) {
+    const std::string& stage = recipe.stage;
+    const bool multimodal = stage == "align" || stage == "pretrain" || stage == "sft";
+    TrainableRecipe& trainable = recipe.trainable;
+    if (!trainable.llm) trainable.llm = stage == "lm" || stage == "pretrain" || stage == "sft";
+    if (!trainable.projector) trainable.projector = multimodal;
+    if (!trainable.vision_tower) trainable.vision_tower = stage == "clip";
+    if (!recipe.train.steps && !recipe.train.epochs) recipe.train.epochs = 1.0;
+    std::string& projector = recipe.model.projector;
+    if (projector.find('/') != std::string::npos)
+        projector = (base / projector).lexically_normal().string();
+}
+
+void check_recipe(const TomlDocument& document, const Recipe& recipe) {
+    VILA_CHECK(!recipe.stage.empty(), document.file,
+               ": stage is missing: lm, clip, align, pretrain or sft");
+    VILA_CHECK(!(recipe.train.steps && recipe.train.epochs), document.place("train.steps"),
+               ": train.steps and train.epochs are both given; keep one");
+    VILA_CHECK(!recipe.data.sources.empty(), document.file,
+               ": no data; add a [[data.sources]] table with format and path");
+}
+
+// All keys with their values, sources included, in the order of declaration.
+struct KeyValue {
+    std::string key;
+    Json value;
+    bool harmless;
+};
+std::vector<KeyValue> key_values(Recipe recipe) {
+    std::vector<KeyValue> values;
+    const auto append = [&](const std::string& prefix, const FieldList& list) {
+        for (const RecipeField& field : list.fields())
+            values.push_back({prefix + field.key, field.value(), field.harmless});
+    };
+    append("", recipe_fields(recipe, {}));
+    for (size_t i = 0; i < recipe.data.sources.size(); ++i)
+        append(str("data.sources[", i, "]."), source_fields(recipe.data.sources[i], {}));
+    return values;
+}
+
+std::string shown(const Json& value) {
+    return value.is_null() ? "not set" : toml_text(value);
+}
+
+}  // namespace
+
+Recipe load_recipe(const std::string& file, const std::vector<std::string>& overrides) {
+    TomlDocument document = read_toml(file);
+    const auto default_value = [](const std::string& path) {
+        Recipe defaults;
+        const FieldList list = recipe_fields(defaults, {});
+        const RecipeField* field = list.find(path);
+        return field == nullptr ? Json() : field->value();
+    };
+    for (const std::string& assignment : overrides) {
+        const std::string key = apply_override(document, assignment, default_value);
+        // One of the two given on the command line stands in for the other in the file.
+        if (key == "train.steps") document.root["train"].erase("epochs");
+        if (key == "train.epochs") document.root["train"].erase("steps");
+    }
+    const fs::path base = fs::absolute(file).parent_path();
+    Recipe recipe;
+    recipe_fields(recipe, base).read(document, document.root, "", "", {"data.sources"});
+    read_sources(document, base, recipe.data.sources);
+    check_recipe(document, recipe);
+    apply_defaults(recipe, base);
+    return recipe;
+}
+
+std::string recipe_text(const Recipe& recipe) {
+    std::string text, section;
+    for (const KeyValue& entry : key_values(recipe)) {
+        if (entry.value.is_null()) continue;
+        const size_t dot = entry.key.find_last_of('.');
+        const std::string table = dot == std::string::npos ? "" : entry.key.substr(0, dot);
+        if (table != section) {
+            const bool source = table.starts_with("data.sources[");
+            text += source ? "\n[[data.sources]]\n" : "\n[" + table + "]\n";
+            section = table;
+        }
+        text += entry.key.substr(dot + 1) + " = " + toml_text(entry.value) + "\n";
+    }
+    return text;
+}
+
+std::string recipe_help() {
+    Recipe recipe;
+    std::string text = "Recipe keys (TOML; key, type, [default], meaning):\n";
+    const auto describe = [&](const std::string& prefix, const FieldList& list) {
+        for (const RecipeField& field : list.fields()) {
+            const Json value = field.value();
+            const bool set = !value.is_null() && value != Json("");
+            text += str("  ", prefix, field.key, "  ", field.type,
+                        set ? "  [" + toml_text(value) + "]" : "", "\n      ", field.help, "\n");
+        }
+    };
+    describe("", recipe_fields(recipe, {}));
+    SourceRecipe source;
+    describe("data.sources[].", source_fields(source, {}));
+    return text;
+}
+
+std::vector<std::string> recipe_differences(const Recipe& before, const Recipe& now) {
+    std::vector<std::string> differences;
+    const std::vector<KeyValue> old_values = key_values(before);
+    const std::vector<KeyValue> new_values = key_values(now);
+    const auto find = [](const std::vector<KeyValue>& values, const std::string& key) {
+        const auto found = std::find_if(values.begin(), values.end(),
+                                        [&](const KeyValue& entry) { return entry.key == key; });
+        return found == values.end() ? Json() : found->value;
+    };
+    for (const KeyValue& entry : new_values) {
+        const Json old_value = find(old_values, entry.key);
+        if (entry.harmless || old_value == entry.value) continue;
+        differences.push_back(
+            str(entry.key, " was ", shown(old_value), " and is ", shown(entry.value)));
+    }
+    for (const KeyValue& entry : old_values)
+        if (std::none_of(new_values.begin(), new_values.end(),
+                         [&](const KeyValue& other) { return other.key == entry.key; }))
+            differences.push_back(str(entry.key, " was ", shown(entry.value), " and is not set"));
+    return differences;
+}
+
+}  // namespace vila::tools

@@ -1,0 +1,138 @@
+#pragma once
+
+// The list of keys a recipe may have, bound to the members that hold them. A key is declared once,
+// with its type, range and help; reading, printing and --help walk the list.
+
+#include <algorithm>
+#include <array>
+#include <filesystem>
+#include <functional>
+#include <limits>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "tensor/check.h"
+#include "tools/base/toml_document.h"
+
+namespace vila::tools {
+
+struct RecipeField {
+    std::string key;   // "optimizer.lr"
+    std::string type;  // "a number > 0": for help and messages
+    std::string help;
+    bool harmless = false;  // whether it may change when a run is resumed
+    bool is_text = false;   // an override is taken as it stands: name=2024 is "2024"
+    std::function<void(const Json& value)> read;  // throws Error saying what was expected
+    std::function<Json()> value;                  // null: not set
+};
+
+// What numbers are allowed: [min, max], or (min, max] if `above`.
+struct Range {
+    double min = -std::numeric_limits<double>::infinity();
+    double max = std::numeric_limits<double>::infinity();
+    bool above = false;
+
+    bool holds(double value) const { return (above ? value > min : value >= min) && value <= max; }
+    // "> 0", ">= 1", "from 0 to 1"
+    std::string text() const;
+};
+
+// Reads a JSON value into a member, or into an optional one.
+template <typename T>
+void read_member(T& member, const Json& value) {
+    member = value.get<T>();
+}
+template <typename T>
+void read_member(std::optional<T>& member, const Json& value) {
+    member = value.get<T>();
+}
+template <typename T>
+Json member_value(const T& member) {
+    return member;
+}
+template <typename T>
+Json member_value(const std::optional<T>& member) {
+    return member ? Json(*member) : Json();
+}
+
+class FieldList {
+  public:
+    // Every function takes the member that holds the value: its type or std::optional of it.
+    template <typename Member>
+    RecipeField& text(const std::string& key, Member& member, const std::string& help) {
+        return as_text(
+            add(key, "a string", help, member, [](const Json& v) { return v.is_string(); }));
+    }
+    template <typename Member>
+    RecipeField& choice(const std::string& key, Member& member,
+                        const std::vector<std::string>& choices, const std::string& help) {
+        return as_text(add(key, one_of(choices), help, member, [choices](const Json& v) {
+            return v.is_string() && std::find(choices.begin(), choices.end(), v) != choices.end();
+        }));
+    }
+    // A path; made absolute with `base` in front when it is relative.
+    RecipeField& path(const std::string& key, std::string& member, const std::string& help,
+                      const std::filesystem::path& base);
+    template <typename Member>
+    RecipeField& integer(const std::string& key, Member& member, Range range,
+                         const std::string& help) {
+        return add(key, "an integer " + range.text(), help, member, [range](const Json& v) {
+            return v.is_number_integer() && range.holds(v.get<double>());
+        });
+    }
+    template <typename Member>
+    RecipeField& number(const std::string& key, Member& member, Range range,
+                        const std::string& help) {
+        return add(key, "a number " + range.text(), help, member, [range](const Json& v) {
+            return v.is_number() && range.holds(v.get<double>());
+        });
+    }
+    template <typename Member>
+    RecipeField& boolean(const std::string& key, Member& member, const std::string& help) {
+        return add(key, "true or false", help, member,
+                   [](const Json& v) { return v.is_boolean(); });
+    }
+    RecipeField& pair(const std::string& key, std::array<double, 2>& member, Range range,
+                      const std::string& help);
+    // A table whose keys are somebody else's.
+    RecipeField& table(const std::string& key, Json& member, const std::string& help);
+
+    const std::vector<RecipeField>& fields() const { return fields_; }
+    const RecipeField* find(const std::string& key) const;
+    // Whether some key starts with `section` and a dot.
+    bool has_section(const std::string& section) const;
+    // What to write instead of an unknown key: a key of that name elsewhere, else the nearest one
+    // in the same section.
+    std::string nearest(const std::string& key) const;
+
+    // Reads the table at `path` of the document: `section` is its name in this list ("" for the
+    // top). Keys in `others` are read by somebody else. Throws for keys that are not declared.
+    void read(const TomlDocument& document, const Json& table, const std::string& path,
+              const std::string& section, const std::vector<std::string>& others) const;
+
+  private:
+    static std::string one_of(const std::vector<std::string>& choices);
+    // An empty string stands for one that is not set.
+    static RecipeField& as_text(RecipeField& field);
+
+    template <typename Member>
+    RecipeField& add(const std::string& key, const std::string& type, const std::string& help,
+                     Member& member, std::function<bool(const Json&)> accepts) {
+        RecipeField field;
+        field.key = key;
+        field.type = type;
+        field.help = help;
+        field.read = [&member, type, accepts = std::move(accepts)](const Json& value) {
+            VILA_CHECK(accepts(value), "expected ", type, ", got ", toml_text(value));
+            read_member(member, value);
+        };
+        field.value = [&member] { return member_value(member); };
+        fields_.push_back(std::move(field));
+        return fields_.back();
+    }
+
+    std::vector<RecipeField> fields_;
+};
+
+}  // namespace vila::tools

@@ -1,0 +1,251 @@
+#include "tools/train/recipe_model.h"
+
+#include <algorithm>
+
+#include "dist/launcher.h"
+#include "tensor/file.h"
+
+namespace vila::tools {
+
+namespace fs = std::filesystem;
+using models::LlamaConfig;
+using models::ProjectorConfig;
+using models::VilaConfig;
+using models::VisionConfig;
+
+namespace {
+
+constexpr const char* kTokenizerFiles[] = {
+    "tokenizer.json",
+    "tokenizer.model",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.json",
+    "merges.txt",
+    "chat_template.jinja",
+    "generation_config.json",
+};
+
+constexpr std::array<double, 3> kHalf = {0.5, 0.5, 0.5};
+
+bool is_directory_name(const std::string& projector) {
+    return projector.find('/') != std::string::npos;
+}
+
+// What a new language model's table may leave out because it follows from the recipe.
+LlamaConfig new_llm_config(const Recipe& recipe, const data::Tokenizer* tokenizer) {
+    Json json = recipe.model.llm_config;
+    const auto supply = [&](const char* field, const Json& value) {
+        if (!json.contains(field)) json[field] = value;
+    };
+    if (!json.contains("model_type")) supply("architectures", Json::array({"LlamaForCausalLM"}));
+    supply("max_position_embeddings", recipe.data.max_length);
+    if (tokenizer == nullptr) {
+        const Json& to_train = recipe.model.tokenizer_config;
+        if (to_train.contains("vocab_size")) supply("vocab_size", to_train.at("vocab_size"));
+        return LlamaConfig::from_json(json, "[model.llm_config]");
+    }
+    supply("vocab_size", tokenizer->vocab_size());
+    if (tokenizer->bos_id()) supply("bos_token_id", *tokenizer->bos_id());
+    if (tokenizer->eos_id()) supply("eos_token_id", *tokenizer->eos_id());
+    if (tokenizer->pad_id()) supply("pad_token_id", *tokenizer->pad_id());
+    return LlamaConfig::from_json(json, "[model.llm_config]");
+}
+
+data::ImageProcessorConfig family_preprocessing(const VisionConfig& vision) {
+    const data::ImageProcessorConfig clip;
+    const bool siglip = vision.kind == VisionConfig::Kind::Siglip;
+    return data::ImageProcessorConfig::for_tower(vision.image_size, siglip ? kHalf : clip.mean,
+                                                 siglip ? kHalf : clip.deviation, siglip);
+}
+
+// The recipe's own fields; sizes follow from the tower when they are left out.
+data::ImageProcessorConfig new_preprocessing(Json json, const VisionConfig& vision) {
+    const bool siglip = vision.kind == VisionConfig::Kind::Siglip;
+    const Json square = {{"height", vision.image_size}, {"width", vision.image_size}};
+    const auto supply = [&](const char* field, const Json& value) {
+        if (!json.contains(field)) json[field] = value;
+    };
+    supply("image_processor_type", siglip ? "SiglipImageProcessor" : "CLIPImageProcessor");
+    supply("size", siglip ? square : Json{{"shortest_edge", vision.image_size}});
+    if (!siglip) supply("crop_size", square);
+    return data::parse_image_processor_config(json.dump(), "[model.preprocessor_config]");
+}
+
+ProjectorConfig recipe_projector_config(const ModelRecipe& recipe) {
+    if (is_directory_name(recipe.projector)) return models::read_projector_config(recipe.projector);
+    ProjectorConfig config;
+    config.kind = ProjectorConfig::kind_from_name(recipe.projector);
+    return config;
+}
+
+void check_parts(const Recipe& recipe) {
+    const ModelRecipe& model = recipe.model;
+    const bool has_init = !model.init.empty();
+    VILA_CHECK(model.llm.empty() || model.llm_config.empty(),
+               "model.llm and [model.llm_config] are both given; keep one");
+    VILA_CHECK(model.vision_tower.empty() || model.vision_config.empty(),
+               "model.vision_tower and [model.vision_config] are both given; keep one");
+    VILA_CHECK(has_init || !model.llm.empty() || !model.llm_config.empty(), "stage ", recipe.stage,
+               " needs a language model: give model.init, model.llm or [model.llm_config]");
+}
+
+VilaConfig joined_config(const Recipe& recipe, const data::Tokenizer* tokenizer) {
+    const ModelRecipe& model = recipe.model;
+    VilaConfig config;
+    if (!model.init.empty()) config = models::read_model_config(model.init);
+    if (!model.llm.empty()) config.llm = models::read_llm_config(model.llm);
+    if (!model.llm_config.empty()) config.llm = new_llm_config(recipe, tokenizer);
+    const bool other_tower = !model.vision_tower.empty() || !model.vision_config.empty();
+    if (other_tower) config.vision = recipe_vision_config(model);
+    if (recipe.stage != "lm")
+        VILA_CHECK(config.vision.has_value(), "stage ", recipe.stage,
+                   " needs a vision tower: give model.init, model.vision_tower or "
+                   "[model.vision_config]");
+    if (!config.vision) return config;
+    const bool had_projector = config.projector.hidden_size > 0;
+    if (!model.projector.empty()) config.projector = recipe_projector_config(model);
+    VILA_CHECK(!model.projector.empty() || had_projector,
+               "the model has no projector: give model.projector (linear, mlp2x_gelu, ...)");
+    if (model.token_order)
+        config.projector.token_order = ProjectorConfig::order_from_name(*model.token_order);
+    if (model.select_layer) config.select_layer = *model.select_layer;
+    if (model.select_feature)
+        config.select_class_token =
+            *model.select_feature == "cls_patch" && config.vision->has_class_token();
+    if (recipe.data.image_mode) config.image_mode = *recipe.data.image_mode;
+    return config;
+}
+
+// Each part from the most specific place that has it; a part that is in none is new.
+void give_values(const ModelRecipe& recipe, uint64_t seed, models::VilaModel& model) {
+    Device& device = model.device();
+    const DType dtype = model.dtype();
+    if (!recipe.llm_config.empty())
+        model.initialise_llm(seed);
+    else
+        models::load_llm_weights(recipe.llm.empty() ? recipe.init : recipe.llm, model.llm_table(),
+                                 device, dtype);
+    if (!model.has_vision()) return;
+    if (!recipe.vision_config.empty())
+        model.initialise_vision_tower(seed);
+    else
+        models::load_vision_weights(recipe.vision_tower.empty() ? recipe.init : recipe.vision_tower,
+                                    model.vision_table(), device, dtype);
+    const std::string& projector = recipe.projector;
+    if (projector.empty())
+        models::load_projector_weights(recipe.init, model.projector_table(), device, dtype);
+    else if (is_directory_name(projector))
+        models::load_projector_weights(projector, model.projector_table(), device, dtype);
+    else
+        model.initialise_projector(seed);
+}
+
+}  // namespace
+
+std::optional<fs::path> tokenizer_directory(const ModelRecipe& recipe) {
+    if (!recipe.tokenizer.empty()) return models::llm_directory(recipe.tokenizer);
+    if (!recipe.llm_config.empty() || !recipe.tokenizer_config.empty()) return std::nullopt;
+    for (const std::string& model : {recipe.llm, recipe.init}) {
+        if (model.empty()) continue;
+        const fs::path directory = models::llm_directory(model);
+        // A vision tower alone has none.
+        if (!tokenizer_files(directory, "").empty()) return directory;
+    }
+    return std::nullopt;
+}
+
+VilaConfig recipe_model_config(const Recipe& recipe) {
+    check_parts(recipe);
+    const std::optional<fs::path> directory = tokenizer_directory(recipe.model);
+    const auto tokenizer = directory ? data::load_tokenizer(*directory) : nullptr;
+    VilaConfig config = joined_config(recipe, tokenizer.get());
+    config.check_and_complete();
+    return config;
+}
+
+std::string chat_template_name(const Recipe& recipe) {
+    if (recipe.data.chat_template) return *recipe.data.chat_template;
+    if (!recipe.model.init.empty() && recipe.stage != "clip")
+        return models::read_model_config(recipe.model.init).chat_template;
+    return recipe.stage == "align" ? "plain" : "vicuna_v1";
+}
+
+VisionConfig recipe_vision_config(const ModelRecipe& recipe) {
+    if (!recipe.vision_tower.empty()) return models::read_vision_config(recipe.vision_tower);
+    if (recipe.vision_config.empty()) {
+        VILA_CHECK(!recipe.init.empty(),
+                   "stage clip needs a vision tower: give "
+                   "[model.vision_config], model.vision_tower or model.init");
+        return models::read_vision_config(recipe.init);
+    }
+    Json json = recipe.vision_config;
+    if (!json.contains("model_type") && !json.contains("architectures"))
+        json["architectures"] = Json::array({"CLIPVisionModel"});
+    return VisionConfig::from_json(json, "[model.vision_config]");
+}
+
+data::ImageProcessor make_image_processor(const Recipe& recipe, const VisionConfig& vision,
+                                          const std::string& image_mode) {
+    const ModelRecipe& model = recipe.model;
+    const fs::path tower =
+        models::vision_directory(model.vision_tower.empty() ? model.init : model.vision_tower);
+    const fs::path file = tower / "preprocessor_config.json";
+    data::ImageProcessorConfig config = family_preprocessing(vision);
+    if (!model.preprocessor_config.empty())
+        config = new_preprocessing(model.preprocessor_config, vision);
+    else if (model.vision_config.empty() && fs::exists(file))
+        config = data::read_image_processor_config(file);
+    data::ImageProcessor processor(config, data::image_mode_from_name(image_mode));
+    VILA_CHECK_EQ(processor.size(), vision.image_size,
+                  "image preprocessing gives squares of another side than the vision tower takes");
+    return processor;
+}
+
+std::unique_ptr<models::VilaModel> make_recipe_model(const Recipe& recipe,
+                                                     const data::Tokenizer& tokenizer,
+                                                     Device& device) {
+    check_parts(recipe);
+    VilaConfig config = joined_config(recipe, &tokenizer);
+    config.chat_template = chat_template_name(recipe);
+    VILA_CHECK(config.llm.vocab_size >= tokenizer.vocab_size(), "the language model has ",
+               config.llm.vocab_size, " token embeddings, but the tokenizer has ",
+               tokenizer.vocab_size(), " tokens");
+    VILA_CHECK(config.llm.max_position_embeddings >= recipe.data.max_length, "data.max_length ",
+               recipe.data.max_length, ": the language model has ",
+               config.llm.max_position_embeddings, " positions");
+    auto model =
+        std::make_unique<models::VilaModel>(config, device, dtype_from_name(recipe.train.dtype));
+    give_values(recipe.model, static_cast<uint64_t>(recipe.train.seed), *model);
+    model->activation_checkpointing = recipe.train.activation_checkpointing;
+    model->set_trainable({.llm = *recipe.trainable.llm,
+                          .projector = *recipe.trainable.projector,
+                          .vision_tower = *recipe.trainable.vision_tower});
+    VILA_CHECK(!model->trainable_parameters().empty(),
+               "nothing learns: set trainable.llm, trainable.projector or trainable.vision_tower");
+    return model;
+}
+
+std::vector<models::ExtraFile> tokenizer_files(const fs::path& directory,
+                                               const std::string& prefix) {
+    std::vector<models::ExtraFile> files;
+    for (const char* name : kTokenizerFiles)
+        if (fs::exists(directory / name))
+            files.push_back({prefix + name, read_file(directory / name)});
+    return files;
+}
+
+models::ExtraFile preprocessor_file(const data::ImageProcessorConfig& config,
+                                    const std::string& prefix, const fs::path& scratch) {
+    // Ranks of a job may do this at the same time, in the same place.
+    const fs::path folder = scratch / str("preprocessor.tmp-", dist::read_launcher().rank);
+    const fs::path file = folder / "preprocessor_config.json";
+    fs::create_directories(folder);
+    data::write_image_processor_config(file, config);
+    models::ExtraFile extra = {prefix + file.filename().string(), read_file(file)};
+    fs::remove_all(folder);
+    return extra;
+}
+
+}  // namespace vila::tools

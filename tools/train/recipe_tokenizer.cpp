@@ -1,0 +1,98 @@
+#include "tools/train/recipe_tokenizer.h"
+
+#include <algorithm>
+
+#include "data/text/bpe_trainer.h"
+#include "tensor/file.h"
+#include "tensor/nearest_name.h"
+#include "tools/train/recipe_fields.h"
+#include "tools/train/recipe_model.h"
+
+namespace vila::tools {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+struct TokenizerConfig {
+    int64_t vocab_size = 1024;
+    std::string split = "llama3";
+};
+
+TokenizerConfig read_tokenizer_config(const Json& table) {
+    TokenizerConfig config;
+    FieldList fields;
+    fields.integer("vocab_size", config.vocab_size, {258, 1 << 24}, "");
+    fields.choice("split", config.split, {"gpt2", "llama3", "qwen2"}, "");
+    TomlDocument document;
+    document.file = "[model.tokenizer_config]";
+    fields.read(document, table.is_null() ? Json::object() : table, "", "", {});
+    return config;
+}
+
+data::SplitRule split_rule(const std::string& name) {
+    if (name == "gpt2") return data::SplitRule::Gpt2;
+    return name == "qwen2" ? data::SplitRule::Qwen2 : data::SplitRule::Llama3;
+}
+
+// Cuts a sample at images and special tokens and gives back the text between them.
+void append_texts(const data::Sample& sample, const data::Tokenizer& bytes,
+                  std::vector<std::string>& texts) {
+    std::vector<int32_t> run;
+    const auto finish = [&] {
+        if (!run.empty()) texts.push_back(bytes.decode_bytes(run));
+        run.clear();
+    };
+    for (const int32_t id : sample.ids) {
+        if (id == data::kImageToken || bytes.is_special(id))
+            finish();
+        else
+            run.push_back(id);
+    }
+    finish();
+}
+
+}  // namespace
+
+std::vector<std::string> sample_texts(const std::vector<std::unique_ptr<data::Dataset>>& datasets,
+                                      const std::string& chat_template) {
+    // A vocabulary of the 256 bytes turns any record into text and back.
+    const auto bytes = data::train_bpe({}, {.vocab_size = 258});
+    const data::ChatTemplate chat = data::ChatTemplate::named(chat_template);
+    const data::TemplateContext context = {*bytes, chat};
+    const int64_t budget = kTokenizerText / static_cast<int64_t>(datasets.size());
+    std::vector<std::string> texts;
+    for (const auto& dataset : datasets) {
+        // Records at odd multiples of ever smaller strides: any prefix is spread evenly.
+        int64_t taken = 0;
+        int64_t stride = 1;
+        while (stride < dataset->size()) stride *= 2;
+        for (bool first = true; stride >= 1 && taken < budget; stride /= 2, first = false) {
+            for (int64_t i = first ? 0 : stride; i < dataset->size() && taken < budget;
+                 i += first ? stride : 2 * stride) {
+                const data::Sample sample = dataset->get(i, context);
+                append_texts(sample, *bytes, texts);
+                taken += static_cast<int64_t>(sample.ids.size());
+            }
+        }
+    }
+    return texts;
+}
+
+fs::path settle_tokenizer(const Recipe& recipe,
+                          const std::vector<std::unique_ptr<data::Dataset>>& datasets,
+                          const fs::path& own_directory) {
+    const std::optional<fs::path> given = tokenizer_directory(recipe.model);
+    if (given) return *given;
+    if (fs::exists(own_directory)) return own_directory;
+    const TokenizerConfig config = read_tokenizer_config(recipe.model.tokenizer_config);
+    const std::vector<std::string> texts = sample_texts(datasets, chat_template_name(recipe));
+    const auto tokenizer = data::train_bpe(
+        texts, {.vocab_size = config.vocab_size, .split = split_rule(config.split)});
+    AtomicDirectory making(own_directory);
+    tokenizer->save(making.path());
+    making.commit();
+    return own_directory;
+}
+
+}  // namespace vila::tools

@@ -1,0 +1,70 @@
+#include "tools/train/run_log.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "tensor/check.h"
+#include "tensor/file.h"
+
+namespace vila::tools {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+// The lines of `text` up to and including those of `step`. The log is ascending in steps, so the
+// rest is one piece.
+std::string lines_up_to(const std::string& text, int64_t step) {
+    size_t end = 0;
+    while (true) {
+        const size_t newline = text.find('\n', end);
+        if (newline == std::string::npos) break;
+        const Json line =
+            Json::parse(text.begin() + static_cast<std::ptrdiff_t>(end),
+                        text.begin() + static_cast<std::ptrdiff_t>(newline), nullptr, false);
+        if (!line.is_object() || line.value("step", int64_t{0}) > step) break;
+        end = newline + 1;
+    }
+    return text.substr(0, end);
+}
+
+}  // namespace
+
+RunLog::RunLog(fs::path file, int64_t step) : file_(std::move(file)) {
+    if (fs::exists(file_)) {
+        const std::string text = read_file(file_);
+        const std::string kept = lines_up_to(text, step);
+        if (kept.size() != text.size()) write_file_atomic(file_, kept);
+    }
+    descriptor_ = ::open(file_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+    VILA_CHECK(descriptor_ >= 0, file_.string(), ": cannot open: ", std::strerror(errno));
+}
+
+RunLog::~RunLog() {
+    flush();
+    ::close(descriptor_);
+}
+
+void RunLog::write(const Json& line) {
+    waiting_ += line.dump() + "\n";
+    flush();
+}
+
+void RunLog::flush() {
+    while (!waiting_.empty()) {
+        const ssize_t written = ::write(descriptor_, waiting_.data(), waiting_.size());
+        if (written < 0 && errno == EINTR) continue;
+        if (written <= 0) return;
+        waiting_.erase(0, static_cast<size_t>(written));
+    }
+}
+
+bool RunLog::sync() {
+    flush();
+    return ::fsync(descriptor_) == 0 && waiting_.empty();
+}
+
+}  // namespace vila::tools
