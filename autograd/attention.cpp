@@ -7,8 +7,8 @@ namespace vila::autograd {
 
 namespace {
 
-void check_attention(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& query_starts,
-                     const Tensor& key_starts) {
+void check_attention(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& cu_seqlens_q,
+                     const Tensor& cu_seqlens_k) {
     check_float("attention", "q", q, 3);
     check_float("attention", "k", k, 3);
     const Device& device = q.device();
@@ -16,22 +16,23 @@ void check_attention(const Tensor& q, const Tensor& k, const Tensor& v, const Te
     check_operand("attention", "v", v, k.shape(), q.dtype(), device);
     VILA_CHECK(k.size(1) > 0 && q.size(1) % k.size(1) == 0, "[attention] ", q.size(1),
                " query heads over ", k.size(1), " key heads: expected a multiple");
-    check_index("attention", "query_starts", query_starts, device);
-    check_operand("attention", "key_starts", key_starts, query_starts.shape(), DType::I32, device);
+    check_index("attention", "cu_seqlens_q", cu_seqlens_q, device);
+    check_operand("attention", "cu_seqlens_k", cu_seqlens_k, cu_seqlens_q.shape(), DType::I32,
+                  device);
 }
 
 }  // namespace
 
 Variable attention(const Variable& q, const Variable& k, const Variable& v,
-                   const Tensor& query_starts, const Tensor& key_starts, bool causal,
+                   const Tensor& cu_seqlens_q, const Tensor& cu_seqlens_k, bool causal,
                    double scale) {
-    check_attention(q.value(), k.value(), v.value(), query_starts, key_starts);
+    check_attention(q.value(), k.value(), v.value(), cu_seqlens_q, cu_seqlens_k);
     const AttentionForwardArgs forward = {
         .q = q.value(),
         .k = k.value(),
         .v = v.value(),
-        .query_starts = query_starts,
-        .key_starts = key_starts,
+        .cu_seqlens_q = cu_seqlens_q,
+        .cu_seqlens_k = cu_seqlens_k,
         .causal = causal,
         .scale = scale,
         .out = Tensor::empty(q.device(), q.shape(), q.dtype()),
@@ -41,7 +42,7 @@ Variable attention(const Variable& q, const Variable& k, const Variable& v,
     return record(
         "attention", forward.out, {q, k, v},
         [q_edge = q.edge(), k_edge = k.edge(), v_edge = v.edge(), forward](const Tensor& dout) {
-            const auto& [q, k, v, query_starts, key_starts, causal, scale, out, log_sum_exp] =
+            const auto& [q, k, v, cu_seqlens_q, cu_seqlens_k, causal, scale, out, log_sum_exp] =
                 forward;
             const Tensor dq = Tensor::empty(q.device(), q.shape(), q.dtype());
             const Tensor dk = Tensor::empty(q.device(), k.shape(), q.dtype());
@@ -50,8 +51,8 @@ Variable attention(const Variable& q, const Variable& k, const Variable& v,
                  {.q = q,
                   .k = k,
                   .v = v,
-                  .query_starts = query_starts,
-                  .key_starts = key_starts,
+                  .cu_seqlens_q = cu_seqlens_q,
+                  .cu_seqlens_k = cu_seqlens_k,
                   .causal = causal,
                   .scale = scale,
                   .out = out,

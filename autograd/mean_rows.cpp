@@ -5,17 +5,17 @@
 
 namespace vila::autograd {
 
-Variable mean_rows(const Variable& x, const Tensor& starts) {
+Variable mean_rows(const Variable& x, const Tensor& cu_seqlens) {
     check_float("mean_rows", "x", x.value(), 2);
-    check_index("mean_rows", "starts", starts, x.device());
-    VILA_CHECK(starts.size(0) >= 1, "[mean_rows] starts is empty: expected (B + 1) values");
-    const Tensor y = Tensor::empty(x.device(), {starts.size(0) - 1, x.size(1)}, x.dtype());
+    check_index("mean_rows", "cu_seqlens", cu_seqlens, x.device());
+    VILA_CHECK(cu_seqlens.size(0) >= 1, "[mean_rows] cu_seqlens is empty: expected (B + 1) values");
+    const Tensor y = Tensor::empty(x.device(), {cu_seqlens.size(0) - 1, x.size(1)}, x.dtype());
     call(x.device(), "mean_rows_forward", &Kernels::mean_rows_forward,
-         {.x = x.value().contiguous(), .starts = starts, .y = y});
-    return record("mean_rows", y, {x}, [edge = x.edge(), starts](const Tensor& dy) {
+         {.x = x.value().contiguous(), .cu_seqlens = cu_seqlens, .y = y});
+    return record("mean_rows", y, {x}, [edge = x.edge(), cu_seqlens](const Tensor& dy) {
         const Tensor dx = Tensor::empty(dy.device(), edge.shape(), dy.dtype());
         call(dy.device(), "mean_rows_backward", &Kernels::mean_rows_backward,
-             {.starts = starts, .dy = dy, .dx = dx});
+             {.cu_seqlens = cu_seqlens, .dy = dy, .dx = dx});
         edge.add(dx);
     });
 }

@@ -47,8 +47,8 @@ Variable gather_rows(const Variable& x, const Tensor& index);
 // text (R, C) with its rows at index (M) i32 replaced by rows (M, C) in order; an index is used
 // once.
 Variable splice_rows(const Variable& text, const Variable& rows, const Tensor& index);
-// Mean of the rows of each sequence: x (R, C), starts (B + 1) i32 -> (B, C).
-Variable mean_rows(const Variable& x, const Tensor& starts);
+// Mean of the rows of each sequence: x (R, C), cu_seqlens (B + 1) i32 -> (B, C).
+Variable mean_rows(const Variable& x, const Tensor& cu_seqlens);
 
 Variable rms_norm(const Variable& x, const Variable& weight, double eps);
 Variable layer_norm(const Variable& x, const Variable& weight, const Variable& bias, double eps);
@@ -59,9 +59,10 @@ Variable l2_normalize(const Variable& x, double eps = 1e-12);
 
 // x (R, H, D) rotated by the angles of positions (R) i32; cos, sin (max positions, D/2).
 Variable rope(const Variable& x, const Tensor& positions, const Tensor& cos, const Tensor& sin);
-// q (R, H, D), k and v (M, K, D) -> (R, H, D); sequences by starts, see AttentionForwardArgs.
+// q (R, H, D), k and v (M, K, D) -> (R, H, D); sequences by cu_seqlens, see AttentionForwardArgs.
 Variable attention(const Variable& q, const Variable& k, const Variable& v,
-                   const Tensor& query_starts, const Tensor& key_starts, bool causal, double scale);
+                   const Tensor& cu_seqlens_q, const Tensor& cu_seqlens_k, bool causal,
+                   double scale);
 
 // Pixels (B, 3, height, width) -> patches (B * N, 3 * P * P); no gradient flows to pixels.
 Tensor patchify(const Tensor& pixels, int64_t patch);

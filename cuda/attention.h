@@ -7,11 +7,11 @@
 // number in each lane and no T x S matrix exists. Blocks never share a sum: there are no atomics,
 // and packed sequences have the bits of separate ones.
 
+#include "cuda/cu_seqlens.h"
 #include "cuda/launch.h"
 #include "cuda/number.h"
 #include "cuda/rows.h"
 #include "cuda/shared.h"
-#include "cuda/starts.h"
 #include "tensor/kernels.h"
 
 namespace vila::cuda {
@@ -47,22 +47,22 @@ struct Sequence {
 
 // All sequences of a call.
 struct Sequences {
-    const int32_t *query_starts, *key_starts;
+    const int32_t *cu_seqlens_q, *cu_seqlens_k;
     int64_t count, query_rows, key_rows;
 
     Sequences(const Tensor& query, const Tensor& key, int64_t queries, int64_t keys)
-        : query_starts(query.data<int32_t>()),
-          key_starts(key.data<int32_t>()),
+        : cu_seqlens_q(query.data<int32_t>()),
+          cu_seqlens_k(key.data<int32_t>()),
           count(query.numel() - 1),
           query_rows(queries),
           key_rows(keys) {}
 
-    // Bad starts have been noted (starts.h); here they only must not lead outside.
+    // Bad starts have been noted (cu_seqlens.h); here they only must not lead outside.
     __device__ Sequence at(int64_t b) const {
-        const int64_t query = inside(query_starts[b], query_rows);
-        const int64_t key = inside(key_starts[b], key_rows);
-        const int64_t queries = inside(query_starts[b + 1], query_rows) - query;
-        const int64_t keys = inside(key_starts[b + 1], key_rows) - key;
+        const int64_t query = inside(cu_seqlens_q[b], query_rows);
+        const int64_t key = inside(cu_seqlens_k[b], key_rows);
+        const int64_t queries = inside(cu_seqlens_q[b + 1], query_rows) - query;
+        const int64_t keys = inside(cu_seqlens_k[b + 1], key_rows) - key;
         return {query, queries < 0 ? 0 : queries, key, keys < 0 ? 0 : keys};
     }
 
@@ -82,7 +82,7 @@ struct Sequences {
         }
         return false;
     }
-    // At least as many tiles as find() knows, without looking at the starts.
+    // At least as many tiles as find() knows, without looking at the cu_seqlens.
     int64_t most_tiles(bool along_keys, int tile_rows = kTileRows) const {
         return (along_keys ? key_rows : query_rows) / tile_rows + count;
     }
@@ -94,11 +94,11 @@ bool attention_forward_mma(const AttentionForwardArgs& args);
 bool attention_backward_mma(const AttentionBackwardArgs& args);
 
 // Notes starts that do not cover all rows.
-inline void check_attention_starts(CudaDevice& device, const Tensor& starts, int64_t rows,
-                                   FaultKind cover) {
-    const CheckStarts inner = {
-        starts.data<int32_t>(),   starts.numel() - 1,        rows,
-        FaultKind::AttentionEnds, FaultKind::AttentionOrder, device.faults()};
+inline void check_attention_cu_seqlens(CudaDevice& device, const Tensor& cu_seqlens, int64_t rows,
+                                       FaultKind cover) {
+    const CheckCuSeqlens inner = {
+        cu_seqlens.data<int32_t>(), cu_seqlens.numel() - 1,    rows,
+        FaultKind::AttentionEnds,   FaultKind::AttentionOrder, device.faults()};
     for_elements(device, 1, CheckCover{inner, cover});
 }
 

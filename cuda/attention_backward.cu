@@ -158,8 +158,9 @@ __global__ void attention_dkv_kernel(BackwardCall<T> call) {
 
 void attention_backward(const AttentionBackwardArgs& args) {
     CudaDevice& device = device_of(args.q);
-    check_attention_starts(device, args.query_starts, args.q.size(0), FaultKind::AttentionQueries);
-    check_attention_starts(device, args.key_starts, args.k.size(0), FaultKind::AttentionKeys);
+    check_attention_cu_seqlens(device, args.cu_seqlens_q, args.q.size(0),
+                               FaultKind::AttentionQueries);
+    check_attention_cu_seqlens(device, args.cu_seqlens_k, args.k.size(0), FaultKind::AttentionKeys);
     if (attention_backward_mma(args)) return;
     for_float("attention", args.q.dtype(), [&](auto zero) {
         using T = decltype(zero);
@@ -167,7 +168,7 @@ void attention_backward(const AttentionBackwardArgs& args) {
         const int64_t R = args.q.size(0), H = args.q.size(1), D = args.q.size(2);
         const int64_t K = args.k.size(1);
         const Tensor delta = Tensor::empty(device, {R, H}, dtype_of<Compute>);
-        const Sequences sequences(args.query_starts, args.key_starts, R, args.k.size(0));
+        const Sequences sequences(args.cu_seqlens_q, args.cu_seqlens_k, R, args.k.size(0));
         const BackwardCall<T> call = {HeadRows<T>(args.q),
                                       HeadRows<T>(args.k),
                                       HeadRows<T>(args.v),

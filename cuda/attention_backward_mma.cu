@@ -207,7 +207,7 @@ bool attention_backward_mma(const AttentionBackwardArgs& args) {
         .dv = HeadRows<BFloat16>(dv.rows()),
         .log_sum_exp = args.log_sum_exp.data<float>(),
         .delta = delta.data<float>(),
-        .sequences = Sequences(args.query_starts, args.key_starts, R, args.k.size(0)),
+        .sequences = Sequences(args.cu_seqlens_q, args.cu_seqlens_k, R, args.k.size(0)),
         .H = H,
         .group = H / K,
         .D = D,

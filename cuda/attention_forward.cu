@@ -101,15 +101,16 @@ __global__ void attention_forward_kernel(ForwardCall<T> call) {
 
 void attention_forward(const AttentionForwardArgs& args) {
     CudaDevice& device = device_of(args.q);
-    check_attention_starts(device, args.query_starts, args.q.size(0), FaultKind::AttentionQueries);
-    check_starts(device, args.key_starts, args.k.size(0), FaultKind::AttentionEnds,
-                 FaultKind::AttentionOrder);
+    check_attention_cu_seqlens(device, args.cu_seqlens_q, args.q.size(0),
+                               FaultKind::AttentionQueries);
+    check_cu_seqlens(device, args.cu_seqlens_k, args.k.size(0), FaultKind::AttentionEnds,
+                     FaultKind::AttentionOrder);
     if (attention_forward_mma(args)) return;
     for_float("attention", args.q.dtype(), [&](auto zero) {
         using T = decltype(zero);
         using Compute = compute_t<T>;
         const int64_t H = args.q.size(1), D = args.q.size(2);
-        const Sequences sequences(args.query_starts, args.key_starts, args.q.size(0),
+        const Sequences sequences(args.cu_seqlens_q, args.cu_seqlens_k, args.q.size(0),
                                   args.k.size(0));
         const ForwardCall<T> call = {HeadRows<T>(args.q),
                                      HeadRows<T>(args.k),

@@ -146,18 +146,18 @@ bool attention_forward_mma(const AttentionForwardArgs& args) {
                  v = with_rows_of_16_bytes(args.v);
     const AlignedResult out(args.out);
     const int64_t H = args.q.size(1), D = args.q.size(2);
-    const ForwardCall call = {
-        .q = HeadRows<BFloat16>(q),
-        .k = HeadRows<BFloat16>(k),
-        .v = HeadRows<BFloat16>(v),
-        .out = HeadRows<BFloat16>(out.rows()),
-        .log_sum_exp = args.log_sum_exp.data<float>(),
-        .sequences = Sequences(args.query_starts, args.key_starts, args.q.size(0), args.k.size(0)),
-        .H = H,
-        .group = H / args.k.size(1),
-        .D = D,
-        .causal = args.causal,
-        .scale_log2 = static_cast<float>(args.scale) * kLog2E};
+    const ForwardCall call = {.q = HeadRows<BFloat16>(q),
+                              .k = HeadRows<BFloat16>(k),
+                              .v = HeadRows<BFloat16>(v),
+                              .out = HeadRows<BFloat16>(out.rows()),
+                              .log_sum_exp = args.log_sum_exp.data<float>(),
+                              .sequences = Sequences(args.cu_seqlens_q, args.cu_seqlens_k,
+                                                     args.q.size(0), args.k.size(0)),
+                              .H = H,
+                              .group = H / args.k.size(1),
+                              .D = D,
+                              .causal = args.causal,
+                              .scale_log2 = static_cast<float>(args.scale) * kLog2E};
     const bool done = for_width(D, [&](auto width) {
         constexpr int kNumbers = MmaTile<width.value>::numbers(kMmaRows + 4 * kKeys);
         launch(device, attention_forward_mma_kernel<width.value>,

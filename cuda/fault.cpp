@@ -13,13 +13,13 @@ std::string index_text(const char* op, int lowest, int64_t position, int32_t val
 }
 
 std::string order_text(const char* op, int64_t sequence, int32_t begin, int64_t end) {
-    return str("[", op, "] starts fall from ", begin, " to ", end, " at sequence ", sequence);
+    return str("[", op, "] cu_seqlens fall from ", begin, " to ", end, " at sequence ", sequence);
 }
 
 // Ends are noted with the number of rows as their position.
 std::string ends_text(const char* op, int64_t rows, int32_t begin, int64_t end) {
-    return str("[", op, "] starts run from ", begin, " to ", end, ": expected no more than 0 to ",
-               rows);
+    return str("[", op, "] cu_seqlens run from ", begin, " to ", end,
+               ": expected no more than 0 to ", rows);
 }
 
 std::string cover_text(const char* name, int64_t rows, int32_t begin, int64_t end) {
@@ -49,9 +49,9 @@ std::string fault_text(FaultKind kind, int64_t position, int32_t value, int64_t 
         case FaultKind::AttentionOrder:
             return order_text("attention", position, value, other);
         case FaultKind::AttentionQueries:
-            return cover_text("query_starts", position, value, other);
+            return cover_text("cu_seqlens_q", position, value, other);
         case FaultKind::AttentionKeys:
-            return cover_text("key_starts", position, value, other);
+            return cover_text("cu_seqlens_k", position, value, other);
         case FaultKind::Count:
             break;
     }

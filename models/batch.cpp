@@ -24,7 +24,7 @@ void check_sequence(const Sequence& sequence) {
 
 // The rows of a batch while they are laid out.
 struct Layout {
-    std::vector<int32_t> ids, positions, starts{0}, loss_rows, targets, image_rows;
+    std::vector<int32_t> ids, positions, cu_seqlens{0}, loss_rows, targets, image_rows;
 
     void append(const Sequence& sequence, int64_t tokens_per_image) {
         const auto first = static_cast<int32_t>(ids.size());
@@ -42,7 +42,7 @@ struct Layout {
                 append_row(first, 0);
             }
         }
-        starts.push_back(static_cast<int32_t>(ids.size()));
+        cu_seqlens.push_back(static_cast<int32_t>(ids.size()));
     }
 
     void append_row(int32_t first, int32_t id) {
@@ -69,12 +69,13 @@ Batch make_batch(Device& device, const std::vector<Sequence>& sequences, int64_t
     Batch batch;
     batch.ids = device_ids(device, layout.ids);
     batch.positions = device_ids(device, layout.positions);
-    batch.starts = device_ids(device, layout.starts);
+    batch.cu_seqlens = device_ids(device, layout.cu_seqlens);
     batch.loss_rows = device_ids(device, layout.loss_rows);
     batch.targets = device_ids(device, layout.targets);
     batch.image_rows = device_ids(device, layout.image_rows);
-    for (size_t b = 0; b + 1 < layout.starts.size(); ++b)
-        batch.longest = std::max<int64_t>(batch.longest, layout.starts[b + 1] - layout.starts[b]);
+    for (size_t b = 0; b + 1 < layout.cu_seqlens.size(); ++b)
+        batch.longest =
+            std::max<int64_t>(batch.longest, layout.cu_seqlens[b + 1] - layout.cu_seqlens[b]);
     if (layout.image_rows.empty()) return batch;
     const Tensor images = stack_images(device, sequences);
     (images.rank() == 4 ? batch.pixels : batch.features) = images;

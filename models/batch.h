@@ -1,7 +1,7 @@
 #pragma once
 
 // Batch: sequences laid end to end with their images spliced in, as tensors on the device. Rows of
-// different sequences never see each other: attention follows `starts`, positions begin at 0 for
+// different sequences never see each other: attention follows `cu_seqlens`, positions begin at 0 for
 // each, and the last row of a sequence predicts nothing.
 
 #include <cstdint>
@@ -34,7 +34,7 @@ struct Sequence {
 struct Batch {
     Tensor ids;         // (R) i32; 0 in the rows of images
     Tensor positions;   // (R) i32
-    Tensor starts;      // (B + 1) i32
+    Tensor cu_seqlens;  // (B + 1) i32
     Tensor loss_rows;   // (M) i32: the rows whose next token is a target, ascending
     Tensor targets;     // (M) i32: those tokens
     Tensor image_rows;  // (I * N) i32: the rows of image tokens, image after image
@@ -44,7 +44,7 @@ struct Batch {
     int64_t longest = 0;  // rows of the longest sequence
 
     int64_t rows() const { return ids.size(0); }
-    int64_t sequences() const { return starts.size(0) - 1; }
+    int64_t sequences() const { return cu_seqlens.size(0) - 1; }
     int64_t loss_tokens() const { return targets.size(0); }
     bool has_images() const { return image_rows.size(0) > 0; }
 };

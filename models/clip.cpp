@@ -77,9 +77,9 @@ ClipBatch make_clip_batch(Device& device, const std::vector<Sequence>& sequences
     ClipBatch batch;
     batch.ids = text.ids;
     batch.positions = text.positions;
-    batch.starts = text.starts;
+    batch.cu_seqlens = text.cu_seqlens;
     batch.longest = text.longest;
-    std::vector<int32_t> last_rows = text.starts.to_vector<int32_t>();
+    std::vector<int32_t> last_rows = text.cu_seqlens.to_vector<int32_t>();
     last_rows.erase(last_rows.begin());
     for (int32_t& row : last_rows) --row;
     batch.last_rows =
@@ -135,7 +135,7 @@ Variable ClipModel::image_embeddings(const Tensor& pixels) const {
         pooled = vit_.post_layernorm(tokens);
     } else {
         pooled = autograd::mean_rows(vit_.post_layernorm(state),
-                                     nn::equal_starts(device_, images, positions));
+                                     nn::equal_cu_seqlens(device_, images, positions));
     }
     return autograd::l2_normalize(visual_projection_(pooled));
 }
@@ -144,7 +144,7 @@ Variable ClipModel::text_embeddings(const ClipBatch& batch) const {
     VILA_CHECK(batch.longest <= text_.max_position_embeddings, "a caption of ", batch.longest,
                " tokens: the text tower has ", text_.max_position_embeddings, " positions");
     Variable x = autograd::add(token_embedding_(batch.ids), position_embedding_(batch.positions));
-    for (const nn::EncoderBlock& layer : layers_) x = layer(x, batch.starts);
+    for (const nn::EncoderBlock& layer : layers_) x = layer(x, batch.cu_seqlens);
     const Variable read = autograd::gather_rows(final_layer_norm_(x), batch.last_rows);
     return autograd::l2_normalize(text_projection_(read));
 }

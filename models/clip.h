@@ -36,11 +36,11 @@ struct ClipTextConfig {
 
 // Images with one caption each.
 struct ClipBatch {
-    Tensor pixels;     // (B, 3, height, width) f32
-    Tensor ids;        // (R) i32: captions end to end
-    Tensor positions;  // (R) i32
-    Tensor starts;     // (B + 1) i32
-    Tensor last_rows;  // (B) i32: the last token of each caption, where the text is read
+    Tensor pixels;      // (B, 3, height, width) f32
+    Tensor ids;         // (R) i32: captions end to end
+    Tensor positions;   // (R) i32
+    Tensor cu_seqlens;  // (B + 1) i32
+    Tensor last_rows;   // (B) i32: the last token of each caption, where the text is read
     int64_t longest = 0;
 
     int64_t pairs() const { return last_rows.size(0); }

@@ -87,12 +87,12 @@ Variable LlamaBlock::add_mlp(const Variable& x) const {
     return down_proj_(autograd::swiglu(gate_proj_(normed), up_proj_(normed)), {.residual = x});
 }
 
-Variable LlamaBlock::operator()(const Variable& x, const Tensor& positions, const Tensor& starts,
-                                const RopeTable& rope) const {
+Variable LlamaBlock::operator()(const Variable& x, const Tensor& positions,
+                                const Tensor& cu_seqlens, const RopeTable& rope) const {
     const Heads heads = project(input_layernorm_(x), positions, rope);
     const double scale = 1.0 / std::sqrt(static_cast<double>(head_dim_));
     const Variable mixed =
-        autograd::attention(heads.q, heads.k, heads.v, starts, starts, true, scale);
+        autograd::attention(heads.q, heads.k, heads.v, cu_seqlens, cu_seqlens, true, scale);
     return add_mlp(
         o_proj_(autograd::reshape(mixed, {x.size(0), heads_ * head_dim_}), {.residual = x}));
 }
@@ -108,8 +108,8 @@ DecodeStep::DecodeStep(Device& device, std::span<const int64_t> rows,
                    max_positions);
         for (int64_t p = caches[b]->length(); p < end; ++p)
             places.push_back(static_cast<int32_t>(p));
-        query_starts.push_back(nn::equal_starts(device, 1, rows[b]));
-        key_starts.push_back(nn::equal_starts(device, 1, end));
+        cu_seqlens_q.push_back(nn::equal_cu_seqlens(device, 1, rows[b]));
+        cu_seqlens_k.push_back(nn::equal_cu_seqlens(device, 1, end));
     }
     positions = Tensor::from_values(device, {static_cast<int64_t>(places.size())}, places);
 }
@@ -128,8 +128,8 @@ Tensor LlamaBlock::decode(const Tensor& x, const DecodeStep& step, const RopeTab
                      heads.v.value().slice(0, begin, end));
         const Variable out = autograd::attention(
             Variable(heads.q.value().slice(0, begin, end)), Variable(cache.keys(layer_, length)),
-            Variable(cache.values(layer_, length)), step.query_starts[b], step.key_starts[b], true,
-            scale);
+            Variable(cache.values(layer_, length)), step.cu_seqlens_q[b], step.cu_seqlens_k[b],
+            true, scale);
         mixed.slice(0, begin, end).copy_from(out.value());
         begin = end;
     }
@@ -145,8 +145,8 @@ Tensor LlamaBlock::decode_token(const Tensor& x, const TokenPlace& place, const 
     cache.write(layer_, place.position, heads.k.value(), heads.v.value());
     const Variable mixed =
         autograd::attention(heads.q, Variable(cache.keys(layer_, cache.capacity())),
-                            Variable(cache.values(layer_, cache.capacity())), place.query_starts,
-                            place.key_starts, true, scale);
+                            Variable(cache.values(layer_, cache.capacity())), place.cu_seqlens_q,
+                            place.cu_seqlens_k, true, scale);
     return add_mlp(o_proj_(autograd::reshape(mixed, {1, heads_ * head_dim_}), {.residual = input}))
         .value();
 }
@@ -176,13 +176,13 @@ Variable Llama::embed(const Tensor& ids) const {
     return embed_tokens_(ids);
 }
 
-Variable Llama::hidden(const Variable& embeddings, const Tensor& positions, const Tensor& starts,
-                       bool checkpointing) const {
+Variable Llama::hidden(const Variable& embeddings, const Tensor& positions,
+                       const Tensor& cu_seqlens, bool checkpointing) const {
     Variable x = embeddings;
     for (size_t i = 0; i < layers_.size(); ++i) {
-        const auto body = [this, i, positions, starts](const std::vector<Variable>& inputs) {
+        const auto body = [this, i, positions, cu_seqlens](const std::vector<Variable>& inputs) {
             const nn::BlockScope scope(block_hook, layer_name(static_cast<int64_t>(i)));
-            return layers_[i](inputs[0], positions, starts, rope_);
+            return layers_[i](inputs[0], positions, cu_seqlens, rope_);
         };
         x = checkpointing ? autograd::checkpoint({x}, body) : body({x});
     }

@@ -26,8 +26,8 @@ struct RopeTable {
 struct DecodeStep {
     std::span<const int64_t> rows;
     std::span<KvCache* const> caches;
-    Tensor positions;                              // (R) i32
-    std::vector<Tensor> query_starts, key_starts;  // of each sequence alone, (2) i32
+    Tensor positions;                                // (R) i32
+    std::vector<Tensor> cu_seqlens_q, cu_seqlens_k;  // of each sequence alone, (2) i32
 
     // Throws when a sequence would have more than `max_positions`.
     DecodeStep(Device& device, std::span<const int64_t> rows, std::span<KvCache* const> caches,
@@ -36,8 +36,8 @@ struct DecodeStep {
 
 // Where the one new row of a sequence stands, told by device memory alone.
 struct TokenPlace {
-    Tensor position;                  // (1) i32
-    Tensor query_starts, key_starts;  // (2) i32: 0, 1 and 0, position + 1
+    Tensor position;                    // (1) i32
+    Tensor cu_seqlens_q, cu_seqlens_k;  // (2) i32: 0, 1 and 0, position + 1
 };
 
 // One block: x + attention(norm(x)), then x + mlp(norm(x)).
@@ -45,9 +45,9 @@ class LlamaBlock {
   public:
     LlamaBlock(nn::ParameterTable& table, int64_t layer, const LlamaConfig& config);
 
-    // x (R, C) of sequences delimited by starts (B + 1) i32; positions (R) i32.
+    // x (R, C) of sequences delimited by cu_seqlens (B + 1) i32; positions (R) i32.
     autograd::Variable operator()(const autograd::Variable& x, const Tensor& positions,
-                                  const Tensor& starts, const RopeTable& rope) const;
+                                  const Tensor& cu_seqlens, const RopeTable& rope) const;
     // The same for new rows that continue sequences in caches. Call it under NoGrad.
     Tensor decode(const Tensor& x, const DecodeStep& step, const RopeTable& rope) const;
     Tensor decode_token(const Tensor& x, const TokenPlace& place, const KvCache& cache,
@@ -84,7 +84,7 @@ class Llama {
     // Embeddings (R, C) -> the normed last hidden state (R, C). With `checkpointing` each block is
     // run again in backward instead of keeping its activations.
     autograd::Variable hidden(const autograd::Variable& embeddings, const Tensor& positions,
-                              const Tensor& starts, bool checkpointing) const;
+                              const Tensor& cu_seqlens, bool checkpointing) const;
     // Hidden state (R, C) -> logits (R, V).
     autograd::Variable logits(const autograd::Variable& hidden) const;
     // Weight of the head (V, C): lm_head, or the embedding table where tied.

@@ -67,9 +67,9 @@ Variable Projector::operator()(const Variable& features, int64_t images) const {
         case Kind::Mlp2xGelu:
             return (*output_)((*input_)(features, {.gelu = GeluKind::Erf}));
         case Kind::Transformer: {
-            const Tensor starts =
-                nn::equal_starts(features.device(), images, features.size(0) / images);
-            const Variable mixed = (*block_)((*input_)(features), starts);
+            const Tensor cu_seqlens =
+                nn::equal_cu_seqlens(features.device(), images, features.size(0) / images);
+            const Variable mixed = (*block_)((*input_)(features), cu_seqlens);
             return (*output_)((*output_norm_)(mixed));
         }
         case Kind::MlpDownsample: {

@@ -9,7 +9,7 @@ TokenStep::TokenStep(const VilaModel& model, KvCache& cache)
     : model_(model),
       cache_(cache),
       state_(Tensor::zeros(model.device(), {4}, DType::I32)),
-      query_starts_(nn::equal_starts(model.device(), 1, 1)),
+      cu_seqlens_q_(nn::equal_cu_seqlens(model.device(), 1, 1)),
       logits_(Tensor::empty(model.device(), {1, model.config().llm.vocab_size}, model.dtype())),
       most_probable_(Tensor::empty(model.device(), {1}, DType::I32)) {}
 
@@ -33,8 +33,8 @@ void TokenStep::compute() const {
     const autograd::NoGrad no_grad(model_.device());
     const Llama& llm = model_.llm();
     const TokenPlace place = {.position = state_.slice(0, 1, 2),
-                              .query_starts = query_starts_,
-                              .key_starts = state_.slice(0, 2, 4)};
+                              .cu_seqlens_q = cu_seqlens_q_,
+                              .cu_seqlens_k = state_.slice(0, 2, 4)};
     const Tensor hidden = llm.decode_token(llm.embed(state_.slice(0, 0, 1)).value(), place, cache_);
     logits_.copy_from(llm.logits(autograd::Variable(hidden)).value());
     call(model_.device(), "argmax", &Kernels::argmax, {.x = logits_, .index = most_probable_});

@@ -31,7 +31,7 @@ class TokenStep {
     const VilaModel& model_;
     KvCache& cache_;
     Tensor state_;         // (4) i32: id, position, 0, position + 1
-    Tensor query_starts_;  // (2) i32: 0, 1
+    Tensor cu_seqlens_q_;  // (2) i32: 0, 1
     Tensor logits_, most_probable_;
     std::function<void()> again_;  // once it ran
 };

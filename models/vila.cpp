@@ -104,7 +104,7 @@ Variable VilaModel::embed(const Batch& batch) const {
 
 Variable VilaModel::loss(const Batch& batch, double loss_scale, Tensor* row_losses) const {
     const Variable hidden =
-        llm_->hidden(embed(batch), batch.positions, batch.starts, activation_checkpointing);
+        llm_->hidden(embed(batch), batch.positions, batch.cu_seqlens, activation_checkpointing);
     const Variable predicting = autograd::gather_rows(hidden, batch.loss_rows);
     return autograd::linear_cross_entropy(predicting, llm_->head_weight(), batch.targets,
                                           loss_scale, row_losses);
@@ -112,7 +112,7 @@ Variable VilaModel::loss(const Batch& batch, double loss_scale, Tensor* row_loss
 
 Tensor VilaModel::logits(const Batch& batch) const {
     const autograd::NoGrad no_grad(device_);
-    const Variable hidden = llm_->hidden(embed(batch), batch.positions, batch.starts, false);
+    const Variable hidden = llm_->hidden(embed(batch), batch.positions, batch.cu_seqlens, false);
     return llm_->logits(hidden).value();
 }
 

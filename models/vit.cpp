@@ -110,14 +110,14 @@ Variable Vit::embed(const Tensor& pixels) const {
 Variable Vit::hidden_state(const Tensor& pixels, int64_t index, bool checkpointing) const {
     const Shape expected = {pixels.size(0), kChannels, config_.image_size, config_.image_size};
     VILA_CHECK_EQ(pixels.shape(), expected, "[vit] shape of the pixels");
-    const Tensor starts =
-        nn::equal_starts(pixels.device(), pixels.size(0), config_.num_positions());
+    const Tensor cu_seqlens =
+        nn::equal_cu_seqlens(pixels.device(), pixels.size(0), config_.num_positions());
     Variable x = embed(pixels);
     if (pre_layrnorm_) x = (*pre_layrnorm_)(x);
     for (int64_t i = 0; i < blocks_for(index); ++i) {
-        const auto body = [this, i, starts](const std::vector<Variable>& inputs) {
+        const auto body = [this, i, cu_seqlens](const std::vector<Variable>& inputs) {
             const nn::BlockScope scope(block_hook, full_name(str("encoder.layers.", i, ".")));
-            return layers_[static_cast<size_t>(i)](inputs[0], starts);
+            return layers_[static_cast<size_t>(i)](inputs[0], cu_seqlens);
         };
         x = checkpointing ? autograd::checkpoint({x}, body) : body({x});
     }

@@ -28,9 +28,9 @@ class EncoderBlock {
     // with weight and bias.
     EncoderBlock(ParameterTable& table, const std::string& name, const EncoderBlockConfig& config);
 
-    // x (R, C): sequences end to end, sequence b in rows [starts[b], starts[b+1]); starts (B + 1)
+    // x (R, C): sequences end to end, sequence b in rows [cu_seqlens[b], cu_seqlens[b+1]); cu_seqlens (B + 1)
     // i32. Attention stays inside a sequence.
-    autograd::Variable operator()(const autograd::Variable& x, const Tensor& starts) const;
+    autograd::Variable operator()(const autograd::Variable& x, const Tensor& cu_seqlens) const;
 
   private:
     EncoderBlockConfig config_;
@@ -41,6 +41,6 @@ class EncoderBlock {
 };
 
 // The starts of `count` sequences of equal length: 0, length, 2 length, ...; (count + 1) i32.
-Tensor equal_starts(Device& device, int64_t count, int64_t length);
+Tensor equal_cu_seqlens(Device& device, int64_t count, int64_t length);
 
 }  // namespace vila::nn

@@ -99,13 +99,13 @@ struct ScatterRowsArgs {
     Tensor x, index, y;
 };
 
-// y (B, C) = mean of rows [starts[b], starts[b+1]) of x (R, C); starts (B + 1) i32. An empty range
+// y (B, C) = mean of rows [cu_seqlens[b], cu_seqlens[b+1]) of x (R, C); cu_seqlens (B + 1) i32. An empty range
 // gives zeros. A row of x in no range gets gradient zero.
 struct MeanRowsForwardArgs {
-    Tensor x, starts, y;
+    Tensor x, cu_seqlens, y;
 };
 struct MeanRowsBackwardArgs {
-    Tensor starts, dy, dx;
+    Tensor cu_seqlens, dy, dx;
 };
 
 // Root mean square normalisation (Zhang and Sennrich 2019): y = x * inv_rms * weight with
@@ -190,20 +190,20 @@ struct RopeArgs {
 // Attention of variable-length sequences laid end to end (no T x S buffer is ever made):
 // out = softmax(scale * q k^T) v inside each sequence. q, out (R, H, D); k, v (M, K, D), H a
 // multiple of K: query head h reads key head h / (H/K). Rows may be strided (slices of a fused
-// projection). query_starts, key_starts (B + 1) i32: sequence b owns q rows [query_starts[b],
-// query_starts[b+1]) and k rows [key_starts[b], key_starts[b+1]). With `causal` the last query of a
+// projection). cu_seqlens_q, cu_seqlens_k (B + 1) i32: sequence b owns q rows [cu_seqlens_q[b],
+// cu_seqlens_q[b+1]) and k rows [cu_seqlens_k[b], cu_seqlens_k[b+1]). With `causal` the last query of a
 // sequence sees all its keys, the one before it one fewer, and so on. A query that sees no key
 // gives zeros. log_sum_exp (R, H) f32 (f64 for f64) is what backward needs. Forward reads no row of
 // k and v behind the last start: they may be a cache with room. Backward knows no such rows.
 struct AttentionForwardArgs {
-    Tensor q, k, v, query_starts, key_starts;
+    Tensor q, k, v, cu_seqlens_q, cu_seqlens_k;
     bool causal = false;
     double scale = 1.0;
     Tensor out, log_sum_exp;
 };
 // dq like q, dk and dv like k (may be strided as those are).
 struct AttentionBackwardArgs {
-    Tensor q, k, v, query_starts, key_starts;
+    Tensor q, k, v, cu_seqlens_q, cu_seqlens_k;
     bool causal = false;
     double scale = 1.0;
     Tensor out, log_sum_exp, dout;

@@ -109,10 +109,10 @@ void backward_reference(const AttentionBackwardArgs& args, const Sequence& seque
 }
 
 // Every row belongs to a sequence, so that nothing is left unwritten.
-void check_cover(const char* name, const Tensor& starts, int64_t rows) {
-    check_starts("attention", starts, rows);
-    const int32_t* values = starts.data<int32_t>();
-    const int32_t first = values[0], last = values[starts.numel() - 1];
+void check_cover(const char* name, const Tensor& cu_seqlens, int64_t rows) {
+    check_cu_seqlens("attention", cu_seqlens, rows);
+    const int32_t* values = cu_seqlens.data<int32_t>();
+    const int32_t first = values[0], last = values[cu_seqlens.numel() - 1];
     VILA_CHECK(first == 0 && last == rows, "[attention] ", name, " run from ", first, " to ", last,
                ": expected 0 to ", rows);
 }
@@ -123,22 +123,22 @@ constexpr int64_t kDecodeQueries = 2;
 }  // namespace
 
 void attention_forward(const AttentionForwardArgs& args) {
-    const int64_t B = args.query_starts.numel() - 1, H = args.q.size(1);
-    check_cover("query_starts", args.query_starts, args.q.size(0));
-    check_starts("attention", args.key_starts, args.k.size(0));
+    const int64_t B = args.cu_seqlens_q.numel() - 1, H = args.q.size(1);
+    check_cover("cu_seqlens_q", args.cu_seqlens_q, args.q.size(0));
+    check_cu_seqlens("attention", args.cu_seqlens_k, args.k.size(0));
     if (args.q.numel() == 0) return;
     if (args.q.dtype() == DType::F64) {
         const int64_t cost = args.q.numel() * args.k.size(0) / (B * B * H);
         parallel_for(cpu(args.q), B * H, cost, [&](int64_t begin, int64_t end) {
             for (int64_t item = begin; item < end; ++item)
-                forward_reference(args, sequence_at(args.query_starts, args.key_starts, item / H),
+                forward_reference(args, sequence_at(args.cu_seqlens_q, args.cu_seqlens_k, item / H),
                                   item % H);
         });
         return;
     }
     std::vector<int64_t> decoded, tiled;
     for (int64_t b = 0; b < B; ++b) {
-        const int64_t queries = sequence_at(args.query_starts, args.key_starts, b).queries();
+        const int64_t queries = sequence_at(args.cu_seqlens_q, args.cu_seqlens_k, b).queries();
         if (queries > 0) (queries <= kDecodeQueries ? decoded : tiled).push_back(b);
     }
     if (!decoded.empty()) attention_decode(args, decoded);
@@ -146,15 +146,15 @@ void attention_forward(const AttentionForwardArgs& args) {
 }
 
 void attention_backward(const AttentionBackwardArgs& args) {
-    const int64_t B = args.query_starts.numel() - 1, K = args.k.size(1);
-    check_cover("query_starts", args.query_starts, args.q.size(0));
-    check_cover("key_starts", args.key_starts, args.k.size(0));
+    const int64_t B = args.cu_seqlens_q.numel() - 1, K = args.k.size(1);
+    check_cover("cu_seqlens_q", args.cu_seqlens_q, args.q.size(0));
+    check_cover("cu_seqlens_k", args.cu_seqlens_k, args.k.size(0));
     if (args.q.dtype() == DType::F64) {
         const int64_t cost = args.q.numel() * args.k.size(0) / std::max<int64_t>(1, B * B * K);
         parallel_for(cpu(args.q), B * K, cost, [&](int64_t begin, int64_t end) {
             for (int64_t item = begin; item < end; ++item)
-                backward_reference(args, sequence_at(args.query_starts, args.key_starts, item / K),
-                                   item % K);
+                backward_reference(
+                    args, sequence_at(args.cu_seqlens_q, args.cu_seqlens_k, item / K), item % K);
         });
         return;
     }

@@ -26,9 +26,9 @@ struct Sequence {
     }
 };
 
-inline Sequence sequence_at(const Tensor& query_starts, const Tensor& key_starts, int64_t b) {
-    const int32_t* query = query_starts.data<int32_t>();
-    const int32_t* key = key_starts.data<int32_t>();
+inline Sequence sequence_at(const Tensor& cu_seqlens_q, const Tensor& cu_seqlens_k, int64_t b) {
+    const int32_t* query = cu_seqlens_q.data<int32_t>();
+    const int32_t* key = cu_seqlens_k.data<int32_t>();
     return {query[b], query[b + 1], key[b], key[b + 1]};
 }
 

@@ -112,7 +112,7 @@ template <typename T, int kLanes>
 VILA_ALWAYS_INLINE void backward_item(const AttentionBackwardArgs& args, int64_t b,
                                       int64_t key_head, const Workspace& space) {
     const int64_t H = args.q.size(1), D = args.q.size(2), group = H / args.k.size(1);
-    const Sequence sequence = sequence_at(args.query_starts, args.key_starts, b);
+    const Sequence sequence = sequence_at(args.cu_seqlens_q, args.cu_seqlens_k, b);
     const int64_t T_b = sequence.queries(), padded = round_to_lanes<kLanes>(D);
     const HeadRows<T> q(args.q), k(args.k), v(args.v), out(args.out), dout(args.dout), dq(args.dq),
         dk(args.dk), dv(args.dv);
@@ -177,13 +177,13 @@ VILA_ALWAYS_INLINE void backward_item(const AttentionBackwardArgs& args, int64_t
 
 void attention_backward_tiled(const AttentionBackwardArgs& args) {
     const CpuDevice& device = cpu(args.q);
-    const int64_t B = args.query_starts.numel() - 1, K = args.k.size(1), D = args.q.size(2);
+    const int64_t B = args.cu_seqlens_q.numel() - 1, K = args.k.size(1), D = args.q.size(2);
     const int64_t group = args.q.size(1) / K;
     Extents extents{.D = D};
     std::vector<AttentionItem> items;
     int64_t cost = 0;
     for (int64_t b = 0; b < B; ++b) {
-        const Sequence sequence = sequence_at(args.query_starts, args.key_starts, b);
+        const Sequence sequence = sequence_at(args.cu_seqlens_q, args.cu_seqlens_k, b);
         const int64_t rows = sequence.queries() * group;
         extents.rows = std::max(extents.rows, rows);
         extents.queries = std::max(extents.queries, std::min(kQueryRows, sequence.queries()));

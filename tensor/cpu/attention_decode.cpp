@@ -188,7 +188,7 @@ VILA_ALWAYS_INLINE void decode_item(const AttentionForwardArgs& args, int64_t b,
                                     int64_t key_head_begin, int64_t key_head_end,
                                     const Workspace& space) {
     const int64_t H = args.q.size(1), D = args.q.size(2), group = H / args.k.size(1);
-    const Sequence sequence = sequence_at(args.query_starts, args.key_starts, b);
+    const Sequence sequence = sequence_at(args.cu_seqlens_q, args.cu_seqlens_k, b);
     const HeadRows<T> q(args.q), k(args.k), v(args.v), out(args.out);
     const int64_t rows_per_head = sequence.queries() * group;
     const int64_t rows = (key_head_end - key_head_begin) * rows_per_head;
@@ -230,7 +230,7 @@ void attention_decode(const AttentionForwardArgs& args, const std::vector<int64_
     const int64_t K = args.k.size(1), D = args.q.size(2), group = args.q.size(1) / K;
     int64_t cost = 0, queries = 0;
     for (const int64_t b : sequences) {
-        const Sequence sequence = sequence_at(args.query_starts, args.key_starts, b);
+        const Sequence sequence = sequence_at(args.cu_seqlens_q, args.cu_seqlens_k, b);
         cost += 2 * sequence.queries() * sequence.keys() * group * K * D;
         queries = std::max(queries, sequence.queries());
     }

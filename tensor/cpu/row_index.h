@@ -15,15 +15,15 @@ inline void check_row_index(const char* op, const Tensor& index, int64_t lowest,
                    " at position ", i, ": expected ", lowest, " to ", rows - 1);
 }
 
-// Throws unless `starts` (B + 1) rises inside [0, rows].
-inline void check_starts(const char* op, const Tensor& starts, int64_t rows) {
-    const int32_t* values = starts.data<int32_t>();
-    const int64_t last = starts.numel() - 1;
-    VILA_CHECK(values[0] >= 0 && values[last] <= rows, "[", op, "] starts run from ", values[0],
+// Throws unless `cu_seqlens` (B + 1) rises inside [0, rows].
+inline void check_cu_seqlens(const char* op, const Tensor& cu_seqlens, int64_t rows) {
+    const int32_t* values = cu_seqlens.data<int32_t>();
+    const int64_t last = cu_seqlens.numel() - 1;
+    VILA_CHECK(values[0] >= 0 && values[last] <= rows, "[", op, "] cu_seqlens run from ", values[0],
                " to ", values[last], ": expected no more than 0 to ", rows);
     for (int64_t b = 0; b < last; ++b)
-        VILA_CHECK(values[b] <= values[b + 1], "[", op, "] starts fall from ", values[b], " to ",
-                   values[b + 1], " at sequence ", b);
+        VILA_CHECK(values[b] <= values[b + 1], "[", op, "] cu_seqlens fall from ", values[b],
+                   " to ", values[b + 1], " at sequence ", b);
 }
 
 }  // namespace vila::cpu_kernels

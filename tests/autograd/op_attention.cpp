@@ -34,10 +34,10 @@ const std::vector<Lengths>& lengths() {
     return kLengths;
 }
 
-std::vector<double> starts_of(const std::vector<int64_t>& lengths) {
-    std::vector<double> starts = {0.0};
-    for (const int64_t length : lengths) starts.push_back(starts.back() + double(length));
-    return starts;
+std::vector<double> cu_seqlens_of(const std::vector<int64_t>& lengths) {
+    std::vector<double> cu_seqlens = {0.0};
+    for (const int64_t length : lengths) cu_seqlens.push_back(cu_seqlens.back() + double(length));
+    return cu_seqlens;
 }
 
 // Sizes: case, H, K, D, causal.
@@ -56,12 +56,12 @@ class Attention : public OpTest {
                 {6, 1, 1, 64, 0}, {7, 2, 2, 16, 1}, {1, 2, 1, 40, 1}, {3, 2, 2, 48, 0}};
     }
     std::vector<Operand> operands(const Sizes& n) const override {
-        const std::vector<double> query_starts = starts_of(lengths()[n[0]].queries);
-        const std::vector<double> key_starts = starts_of(lengths()[n[0]].keys);
-        const int64_t R = std::llround(query_starts.back()), M = std::llround(key_starts.back());
+        const std::vector<double> cu_seqlens_q = cu_seqlens_of(lengths()[n[0]].queries);
+        const std::vector<double> cu_seqlens_k = cu_seqlens_of(lengths()[n[0]].keys);
+        const int64_t R = std::llround(cu_seqlens_q.back()), M = std::llround(cu_seqlens_k.back());
         return {normal("q", {R, n[1], n[3]}), normal("k", {M, n[2], n[3]}),
-                normal("v", {M, n[2], n[3]}), index("query_starts", query_starts),
-                index("key_starts", key_starts)};
+                normal("v", {M, n[2], n[3]}), index("cu_seqlens_q", cu_seqlens_q),
+                index("cu_seqlens_k", cu_seqlens_k)};
     }
     Array reference(const Sizes& n, const Arrays& in) const override {
         const int64_t H = n[1], K = n[2], D = n[3];
@@ -81,7 +81,7 @@ class Attention : public OpTest {
     }
     autograd::Variable apply(const Sizes& n, const Variables& in) const override {
         return autograd::attention(in.at("q"), in.at("k"), in.at("v"),
-                                   in.at("query_starts").value(), in.at("key_starts").value(),
+                                   in.at("cu_seqlens_q").value(), in.at("cu_seqlens_k").value(),
                                    n[4] != 0, scale(n[3]));
     }
     // Backward takes sum(dout * out) from the rounded output: with bf16 that is an error of 2^-9 in
@@ -108,7 +108,7 @@ class Attention : public OpTest {
 
 // Inputs and results of both kernels, called directly.
 struct Case {
-    Tensor q, k, v, dout, query_starts, key_starts;
+    Tensor q, k, v, dout, cu_seqlens_q, cu_seqlens_k;
     Tensor out, log_sum_exp, dq, dk, dv;
 
     std::vector<Tensor> outputs() const { return {out, log_sum_exp, dq, dk, dv}; }
@@ -119,17 +119,17 @@ Tensor random(Device& device, const std::string& name, const Shape& shape, DType
                        dtype);
 }
 
-Tensor starts_tensor(Device& device, const std::vector<int64_t>& lengths) {
-    const std::vector<double> starts = starts_of(lengths);
-    return make_tensor(device, {{int64_t(starts.size())}, starts}, DType::I32);
+Tensor cu_seqlens_tensor(Device& device, const std::vector<int64_t>& lengths) {
+    const std::vector<double> cu_seqlens = cu_seqlens_of(lengths);
+    return make_tensor(device, {{int64_t(cu_seqlens.size())}, cu_seqlens}, DType::I32);
 }
 
 Case make_case(Device& device, const Lengths& cut, int64_t H, int64_t K, int64_t D, DType dtype) {
     Case made;
-    made.query_starts = starts_tensor(device, cut.queries);
-    made.key_starts = starts_tensor(device, cut.keys);
-    const int64_t R = std::llround(starts_of(cut.queries).back());
-    const int64_t M = std::llround(starts_of(cut.keys).back());
+    made.cu_seqlens_q = cu_seqlens_tensor(device, cut.queries);
+    made.cu_seqlens_k = cu_seqlens_tensor(device, cut.keys);
+    const int64_t R = std::llround(cu_seqlens_of(cut.queries).back());
+    const int64_t M = std::llround(cu_seqlens_of(cut.keys).back());
     made.q = random(device, "q", {R, H, D}, dtype);
     made.k = random(device, "k", {M, K, D}, dtype);
     made.v = random(device, "v", {M, K, D}, dtype);
@@ -143,7 +143,7 @@ void run_forward(Case& made, bool causal) {
     made.out = Tensor::full(device, made.q.shape(), made.q.dtype(), 7.0);
     made.log_sum_exp = Tensor::full(device, {made.q.size(0), made.q.size(1)}, wide, 7.0);
     call(device, "attention_forward", &Kernels::attention_forward,
-         {made.q, made.k, made.v, made.query_starts, made.key_starts, causal,
+         {made.q, made.k, made.v, made.cu_seqlens_q, made.cu_seqlens_k, causal,
           Attention::scale(made.q.size(2)), made.out, made.log_sum_exp});
 }
 
@@ -153,7 +153,7 @@ void run_backward(Case& made, bool causal) {
     made.dk = Tensor::full(device, made.k.shape(), made.q.dtype(), 7.0);
     made.dv = Tensor::full(device, made.v.shape(), made.q.dtype(), 7.0);
     call(device, "attention_backward", &Kernels::attention_backward,
-         {made.q, made.k, made.v, made.query_starts, made.key_starts, causal,
+         {made.q, made.k, made.v, made.cu_seqlens_q, made.cu_seqlens_k, causal,
           Attention::scale(made.q.size(2)), made.out, made.log_sum_exp, made.dout, made.dq, made.dk,
           made.dv});
 }
@@ -169,8 +169,8 @@ void expect_same_rows(const Tensor& got, int64_t got_begin, const Tensor& expect
 Case alone(Device& device, const Case& packed, size_t b, const Lengths& cut, int64_t query_begin,
            int64_t key_begin) {
     Case made;
-    made.query_starts = starts_tensor(device, {cut.queries[b]});
-    made.key_starts = starts_tensor(device, {cut.keys[b]});
+    made.cu_seqlens_q = cu_seqlens_tensor(device, {cut.queries[b]});
+    made.cu_seqlens_k = cu_seqlens_tensor(device, {cut.keys[b]});
     const auto rows = [](const Tensor& x, int64_t begin, int64_t count) {
         return x.slice(0, begin, begin + count).contiguous();
     };
@@ -332,7 +332,7 @@ TEST(OpAttention, ReadsSlicesOfAFusedProjection) {
         Case gradients;
         fuse(separate.q, separate.k, separate.v, gradients);
         call(device, "attention_backward", &Kernels::attention_backward,
-             {fused.q, fused.k, fused.v, fused.query_starts, fused.key_starts, true,
+             {fused.q, fused.k, fused.v, fused.cu_seqlens_q, fused.cu_seqlens_k, true,
               Attention::scale(D), fused.out, fused.log_sum_exp, fused.dout, gradients.q,
               gradients.k, gradients.v});
         expect_same_rows(gradients.q, 0, separate.dq, 0, R);
@@ -346,13 +346,13 @@ TEST(OpAttention, NamesRowsOutsideEverySequence) {
     for (const DType dtype : {DType::F64, DType::F32}) {
         Case made = make_case(device, {{2, 3}, {2, 3}}, 2, 2, 8, dtype);
         run_forward(made, true);
-        const Tensor starts = made.key_starts;
-        made.key_starts = make_tensor(device, {{3}, {0, 2, 4}}, DType::I32);
-        const std::string message = "[attention] key_starts run from 0 to 4: expected 0 to 5";
+        const Tensor cu_seqlens = made.cu_seqlens_k;
+        made.cu_seqlens_k = make_tensor(device, {{3}, {0, 2, 4}}, DType::I32);
+        const std::string message = "[attention] cu_seqlens_k run from 0 to 4: expected 0 to 5";
         EXPECT_EQ(expect_error(message, [&] { run_backward(made, true); }), "");
-        made.key_starts = starts;
-        made.query_starts = make_tensor(device, {{3}, {0, 6, 5}}, DType::I32);
-        EXPECT_EQ(expect_error("[attention] starts fall from 6 to 5 at sequence 1",
+        made.cu_seqlens_k = cu_seqlens;
+        made.cu_seqlens_q = make_tensor(device, {{3}, {0, 6, 5}}, DType::I32);
+        EXPECT_EQ(expect_error("[attention] cu_seqlens fall from 6 to 5 at sequence 1",
                                [&] { run_forward(made, true); }),
                   "");
     }
@@ -365,8 +365,8 @@ TEST(OpAttention, NamesHeadsThatDoNotDivide) {
                            [&] {
                                autograd::attention(autograd::Variable(made.q),
                                                    autograd::Variable(made.k),
-                                                   autograd::Variable(made.v), made.query_starts,
-                                                   made.key_starts, true, 1.0);
+                                                   autograd::Variable(made.v), made.cu_seqlens_q,
+                                                   made.cu_seqlens_k, true, 1.0);
                            }),
               "");
 }

@@ -14,14 +14,14 @@ using autograd::Variable;
 
 class MeanRows : public OpTest {
   public:
-    explicit MeanRows(std::vector<double> starts) : starts_(std::move(starts)) {}
+    explicit MeanRows(std::vector<double> cu_seqlens) : cu_seqlens_(std::move(cu_seqlens)) {}
     std::string name() const override { return "mean_rows"; }
     std::vector<Sizes> sizes() const override { return {{40, 1}, {40, 17}, {40, 64}}; }  // R, C
     std::vector<Operand> operands(const Sizes& n) const override {
-        return {normal("x", {n[0], n[1]}), index("starts", starts_)};
+        return {normal("x", {n[0], n[1]}), index("starts", cu_seqlens_)};
     }
     Array reference(const Sizes& n, const Arrays& in) const override {
-        const auto sequences = static_cast<int64_t>(starts_.size()) - 1;
+        const auto sequences = static_cast<int64_t>(cu_seqlens_.size()) - 1;
         Array y = Array::of({sequences, n[1]});
         for (int64_t b = 0; b < sequences; ++b) {
             const double begin = in.at("starts")[b], end = in.at("starts")[b + 1];
@@ -36,7 +36,7 @@ class MeanRows : public OpTest {
     }
 
   private:
-    std::vector<double> starts_;
+    std::vector<double> cu_seqlens_;
 };
 
 }  // namespace
@@ -51,21 +51,21 @@ TEST(OpMeanRows, Agrees) {
 TEST(OpMeanRows, RefusesStartsThatDoNotFit) {
     GuardedDevice device;
     const Variable x(Tensor::zeros(device, {4, 2}, DType::F32));
-    const auto run = [&](const std::vector<int32_t>& starts) {
+    const auto run = [&](const std::vector<int32_t>& cu_seqlens) {
         autograd::mean_rows(
-            x, Tensor::from_values(device, {static_cast<int64_t>(starts.size())}, starts));
+            x, Tensor::from_values(device, {static_cast<int64_t>(cu_seqlens.size())}, cu_seqlens));
     };
-    EXPECT_EQ(expect_error("[mean_rows] starts run from 0 to 5: expected no more than 0 to 4",
+    EXPECT_EQ(expect_error("[mean_rows] cu_seqlens run from 0 to 5: expected no more than 0 to 4",
                            [&] {
                                run({0, 5});
                            }),
               "");
-    EXPECT_EQ(expect_error("[mean_rows] starts fall from 3 to 2 at sequence 1",
+    EXPECT_EQ(expect_error("[mean_rows] cu_seqlens fall from 3 to 2 at sequence 1",
                            [&] {
                                run({0, 3, 2, 4});
                            }),
               "");
-    EXPECT_EQ(expect_error("[mean_rows] starts is empty", [&] { run({}); }), "");
+    EXPECT_EQ(expect_error("[mean_rows] cu_seqlens is empty", [&] { run({}); }), "");
 }
 
 }  // namespace vila::testing

@@ -51,7 +51,7 @@ TEST_F(JoinedTest, PackedSequencesDoNotSeeEachOther) {
     EXPECT_EQ(packed.size(0), begin);
 
     // Other neighbours of the same lengths, other images too: the last sequence keeps its bits.
-    const int64_t last = pack.starts.to_vector<int32_t>()[2];
+    const int64_t last = pack.cu_seqlens.to_vector<int32_t>()[2];
     Batch changed = pack;
     std::vector<int32_t> ids = pack.ids.to_vector<int32_t>();
     for (int64_t row = 0; row < last; ++row) ids[row] = (ids[row] + 1) % 61;

@@ -27,11 +27,11 @@ Tensor random_rows(Device& device, int64_t rows, int64_t heads, int64_t D, DType
     return Tensor::from_values(device, {rows, heads, D}, values).to(dtype);
 }
 
-Tensor starts_of(Device& device, const std::vector<int64_t>& lengths) {
-    std::vector<int32_t> starts = {0};
+Tensor cu_seqlens_of(Device& device, const std::vector<int64_t>& lengths) {
+    std::vector<int32_t> cu_seqlens = {0};
     for (const int64_t length : lengths)
-        starts.push_back(starts.back() + static_cast<int32_t>(length));
-    return Tensor::from_values(device, {static_cast<int64_t>(starts.size())}, starts);
+        cu_seqlens.push_back(cu_seqlens.back() + static_cast<int32_t>(length));
+    return Tensor::from_values(device, {static_cast<int64_t>(cu_seqlens.size())}, cu_seqlens);
 }
 
 std::vector<double> head_row(const Tensor& x, int64_t row, int64_t head) {
@@ -113,8 +113,8 @@ AttentionCase::AttentionCase(Device& device, const AttentionShape& asked, DType 
       k(random_rows(device, keys, shape.key_heads, shape.head_dim, dtype, 2)),
       v(random_rows(device, keys, shape.key_heads, shape.head_dim, dtype, 3)),
       dout(random_rows(device, rows, shape.heads, shape.head_dim, dtype, 4)),
-      query_starts(starts_of(device, shape.queries)),
-      key_starts(starts_of(device, shape.keys)),
+      cu_seqlens_q(cu_seqlens_of(device, shape.queries)),
+      cu_seqlens_k(cu_seqlens_of(device, shape.keys)),
       scale(1.0 / std::sqrt(static_cast<double>(shape.head_dim))),
       out(Tensor::empty(device, q.shape(), dtype)),
       log_sum_exp(Tensor::empty(device, {rows, shape.heads}, DType::F32)),
@@ -124,13 +124,13 @@ AttentionCase::AttentionCase(Device& device, const AttentionShape& asked, DType 
 
 void AttentionCase::forward(const Tensor& keys_read, const Tensor& values_read) const {
     call(q.device(), "attention_forward", &Kernels::attention_forward,
-         {q, keys_read, values_read, query_starts, key_starts, shape.causal, scale, out,
+         {q, keys_read, values_read, cu_seqlens_q, cu_seqlens_k, shape.causal, scale, out,
           log_sum_exp});
 }
 
 void AttentionCase::backward() const {
     call(q.device(), "attention_backward", &Kernels::attention_backward,
-         {q, k, v, query_starts, key_starts, shape.causal, scale, out, log_sum_exp, dout, dq, dk,
+         {q, k, v, cu_seqlens_q, cu_seqlens_k, shape.causal, scale, out, log_sum_exp, dout, dq, dk,
           dv});
 }
 

@@ -45,7 +45,7 @@ struct AttentionCase {
 
     AttentionShape shape;
     int64_t rows, keys;
-    Tensor q, k, v, dout, query_starts, key_starts;
+    Tensor q, k, v, dout, cu_seqlens_q, cu_seqlens_k;
     double scale;
     Tensor out, log_sum_exp, dq, dk, dv;
 };

@@ -1,0 +1,51 @@
+#pragma once
+
+// Sequence starts that come with the data, checked on the GPU before a kernel follows them.
+
+#include "cuda/elements.h"
+#include "cuda/row_exists.h"
+
+namespace vila::cuda {
+
+// One thread: notes when `cu_seqlens` (sequences + 1) does not rise inside [0, rows].
+struct CheckCuSeqlens {
+    const int32_t* cu_seqlens;
+    int64_t sequences, rows;
+    FaultKind ends, order;
+    Faults* faults;
+
+    __device__ void operator()(int64_t /*i*/) const {
+        if (cu_seqlens[0] < 0 || cu_seqlens[sequences] > rows)
+            report(faults, ends, rows, cu_seqlens[0], cu_seqlens[sequences]);
+        for (int64_t b = 0; b < sequences; ++b)
+            if (cu_seqlens[b] > cu_seqlens[b + 1])
+                report(faults, order, b, cu_seqlens[b], cu_seqlens[b + 1]);
+    }
+};
+
+inline void check_cu_seqlens(CudaDevice& device, const Tensor& cu_seqlens, int64_t rows,
+                             FaultKind ends, FaultKind order) {
+    for_elements(device, 1,
+                 CheckCuSeqlens{cu_seqlens.data<int32_t>(), cu_seqlens.numel() - 1, rows, ends,
+                                order, device.faults()});
+}
+
+// The same, and every row must belong to a sequence: starts run from 0 to rows.
+struct CheckCover {
+    CheckCuSeqlens inner;
+    FaultKind cover;
+
+    __device__ void operator()(int64_t i) const {
+        inner(i);
+        if (inner.cu_seqlens[0] != 0 || inner.cu_seqlens[inner.sequences] != inner.rows)
+            report(inner.faults, cover, inner.rows, inner.cu_seqlens[0],
+                   inner.cu_seqlens[inner.sequences]);
+    }
+};
+
+// `value` kept inside [0, rows]: what a kernel uses that runs before the fault is thrown.
+__device__ inline int64_t inside(int64_t value, int64_t rows) {
+    return value < 0 ? 0 : value > rows ? rows : value;
+}
+
+}  // namespace vila::cuda
