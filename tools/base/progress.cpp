@@ -11,10 +11,10 @@ namespace vila::tools {
 
 namespace {
 
-constexpr double kTerminalInterval = 0.2;  // seconds between two looks of the line
-// Elsewhere lines come every 2 s at first, then every 5 % of the time so far: a log of a long run
-// stays short.
-constexpr double kPlainInterval = 2.0;
+constexpr double kTerminalInterval = 0.2;  // seconds between two updates of the line
+// Plain lines are 2 s apart at first, then 5 % of the time so far, so the log of a long run stays
+// short.
+constexpr double kPlainInterval = 2.0;  // seconds
 constexpr double kPlainShare = 0.05;
 
 }  // namespace
@@ -24,15 +24,14 @@ Progress::Progress(std::string what, int64_t total, int64_t done, bool silent)
       total_(total),
       first_(done),
       silent_(silent),
-      terminal_(::isatty(STDERR_FILENO) == 1),
-      start_(std::chrono::steady_clock::now()) {}
+      terminal_(::isatty(STDERR_FILENO) == 1) {}
 
 Progress::~Progress() {
     if (line_open_) std::fputc('\n', stderr);
 }
 
 double Progress::seconds() const {
-    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
+    return stopwatch_.elapsed();
 }
 
 void Progress::show(int64_t done, const std::string& details) {

@@ -1,29 +1,30 @@
 #pragma once
 
-// The line that shows how long work goes on: rewritten in place on a terminal, plain lines at
-// growing intervals elsewhere.
+// The progress line of a long job on stderr: rewritten in place on a terminal, printed as plain
+// lines at growing intervals elsewhere.
 
-#include <chrono>
 #include <cstdint>
 #include <string>
+
+#include "tools/base/timing.h"
 
 namespace vila::tools {
 
 class Progress {
   public:
-    // `what` opens the line; counts go from `done` to `total`. A silent one shows nothing: ranks
-    // leave the terminal to the first of them.
+    // `what` opens the line; counts run from `done` to `total`. A silent one prints nothing: only
+    // rank 0 writes to the terminal.
     Progress(std::string what, int64_t total, int64_t done = 0, bool silent = false);
     // Ends the line on a terminal.
     ~Progress();
     Progress(const Progress&) = delete;
     Progress& operator=(const Progress&) = delete;
 
-    // Shows "what 12/100  details  3 min left" unless the last line is too recent.
+    // Prints "what 12/100  details  3 min left", unless the previous line is too recent.
     void show(int64_t done, const std::string& details);
-    // A message of its own, above the line.
+    // Prints a message on a line of its own, above the progress line.
     void say(const std::string& message);
-    // Seconds since the start.
+    // Seconds since construction.
     double seconds() const;
 
   private:
@@ -31,11 +32,11 @@ class Progress {
     int64_t total_, first_;
     bool silent_, terminal_;
     bool line_open_ = false;
-    std::chrono::steady_clock::time_point start_;
-    double last_shown_ = -1.0;
+    Stopwatch stopwatch_;
+    double last_shown_ = -1.0;  // seconds since construction; negative before the first line
 };
 
-// "3 s", "2 min 5 s", "4 h 20 min".
+// A duration for people: "3 s", "2 min 5 s", "4 h 20 min".
 std::string duration_text(double seconds);
 
 }  // namespace vila::tools

@@ -1,16 +1,20 @@
 #pragma once
 
-// Byte counts as decimal units (1 GB = 1e9 bytes), as messages and options give them.
+// Byte counts in decimal units: 1 GB is 1e9 bytes, in options and in messages.
 
 #include <cstdint>
+#include <cstdio>
+#include <string>
 
 namespace vila::tools {
 
 inline constexpr double kGigabyte = 1e9;
 
-// GB, rounded down to one decimal place, for messages.
-constexpr double gigabytes(int64_t bytes) {
-    return static_cast<double>(bytes / 100'000'000) / 10;
+// "24.150 GB".
+inline std::string gigabytes(int64_t bytes) {
+    char text[32];
+    std::snprintf(text, sizeof text, "%.3f GB", static_cast<double>(bytes) / kGigabyte);
+    return text;
 }
 
 }  // namespace vila::tools
