@@ -1,4 +1,4 @@
-// The benchmarks' own arithmetic, on shapes that take no time. No timing is asserted.
+// The arithmetic of the benchmarks, on tiny shapes. No timing is asserted.
 
 #include <gtest/gtest.h>
 
@@ -13,6 +13,7 @@
 #include "tools/bench/bench_preprocess.h"
 #include "tools/bench/bench_tokenize.h"
 #include "tools/bench/bench_train_step.h"
+#include "tools/bench/model_shapes.h"
 
 namespace vila::tools {
 namespace {
@@ -33,7 +34,7 @@ TEST(Bench, LimitsArePositive) {
     }
 }
 
-// On the CPU here; tests/cli/cuda.sh runs it on the emulated GPU.
+// Runs on the CPU here; tests/cli/cuda.sh runs the same benchmarks on the emulated GPU.
 TEST(Bench, GpuFiguresStandBesideTheirLimits) {
     const auto device = make_cpu_device(1);
     for (const DType dtype : {DType::F32, DType::BF16}) {
@@ -115,22 +116,17 @@ TEST(Bench, AttentionReportsEveryShape) {
 }
 
 TEST(Bench, TrainStepLearnsTheSmallestModel) {
-    TrainStepShape shape = small_vlm_step();
-    shape.sequences = 2;
-    shape.text_tokens = 5;
-    models::VisionConfig& vision = *shape.model.vision;
-    vision.hidden_size = 16;
-    vision.intermediate_size = 32;
-    vision.num_hidden_layers = 1;
-    vision.num_attention_heads = 2;
-    vision.image_size = 28;
-    models::LlamaConfig& llm = shape.model.llm;
-    llm.vocab_size = 40;
-    llm.hidden_size = 16;
-    llm.intermediate_size = 24;
-    llm.num_hidden_layers = 1;
-    llm.num_attention_heads = llm.num_key_value_heads = 2;
-    llm.head_dim = 8;
+    const VisionShape vision = {
+        .width = 16, .ffn = 32, .layers = 1, .heads = 2, .image_size = 28, .patch_size = 14};
+    const LlamaShape llm = {.vocabulary = 40,
+                            .width = 16,
+                            .ffn = 24,
+                            .layers = 1,
+                            .heads = 2,
+                            .head_dim = 8,
+                            .positions = 512};
+    const TrainStepShape shape = {
+        .model = vila_config(vision, llm), .sequences = 2, .text_tokens = 5};
     for (const DType dtype : {DType::F32, DType::BF16}) {
         const auto device = make_cpu_device(2);
         const TrainStepMeasurement got = bench_train_step(*device, dtype, shape, 3);
@@ -144,7 +140,7 @@ TEST(Bench, TrainStepLearnsTheSmallestModel) {
     }
 }
 
-TEST(Bench, PreprocessSeesEveryPictureInEveryPipeline) {
+TEST(Bench, PreprocessRunsEveryImageThroughEveryPipeline) {
     const std::vector<EncodedPicture> made_up = default_pictures();
     const data::Image picture = data::decode_image(made_up.at(0).bytes, "made up");
     EXPECT_EQ(picture.width, 640);
@@ -173,7 +169,7 @@ TEST(Bench, DefaultShapesCoverForwardAndBackward) {
     EXPECT_GT(transposed_b, transposed_a);
 }
 
-TEST(Bench, DocumentsEndBehindLines) {
+TEST(Bench, DocumentsEndAfterLines) {
     using Documents = std::vector<std::string>;
     EXPECT_EQ(documents_of("ab\nc\n\nlast", 1), (Documents{"ab\n", "c\n", "\n", "last"}));
     EXPECT_EQ(documents_of("ab\nc\n\nlast", 4), (Documents{"ab\nc\n", "\nlast"}));

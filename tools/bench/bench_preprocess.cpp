@@ -10,7 +10,8 @@ namespace vila::tools {
 
 namespace {
 
-// Gradients, a chequered edge every eight pixels, and noise: neither trivial nor hopeless to code.
+// Gradients, checkered edges every eight pixels, and noise: neither trivial nor hopeless to
+// compress.
 data::Image made_up_picture(int64_t width, int64_t height) {
     data::Image image(width, height);
     for (int64_t y = 0; y < height; ++y) {
@@ -23,13 +24,6 @@ data::Image made_up_picture(int64_t width, int64_t height) {
         }
     }
     return image;
-}
-
-template <typename Body>
-double processor_seconds_of(const Body& body) {
-    const double start = thread_seconds();
-    body();
-    return thread_seconds() - start;
 }
 
 }  // namespace
@@ -62,16 +56,16 @@ std::vector<PreprocessMeasurement> bench_preprocess(const std::vector<EncodedPic
         for (int repetition = -1; repetition < repetitions; ++repetition) {
             double whole = 0.0, decode = 0.0, write = 0.0;
             for (const EncodedPicture& picture : pictures) {
-                whole += processor_seconds_of([&] {
+                whole += thread_seconds_of([&] {
                     processor.to_pixels(data::decode_image(picture.bytes, picture.name), pixels);
                 });
                 decode +=
-                    processor_seconds_of([&] { data::decode_image(picture.bytes, picture.name); });
-                write += processor_seconds_of([&] {
+                    thread_seconds_of([&] { data::decode_image(picture.bytes, picture.name); });
+                write += thread_seconds_of([&] {
                     std::memcpy(copy.data(), pixels.data(), pixels.size() * sizeof(float));
                 });
             }
-            if (repetition < 0) continue;  // warms up
+            if (repetition < 0) continue;  // warm-up
             const auto count = static_cast<double>(pictures.size());
             all.push_back(whole / count);
             decoding.push_back(decode / count);
@@ -87,7 +81,7 @@ std::vector<PreprocessMeasurement> bench_preprocess(const std::vector<EncodedPic
 std::string preprocess_table(const std::vector<PreprocessMeasurement>& measurements) {
     std::string table =
         str("JPEG by ", data::jpeg_decoder_name(),
-            "; one core, processor time; limit: the decoder alone, and a copy of the values\n",
+            "; one core, processor time; limit: the decoder plus a copy of the pixel values\n",
             "pipeline             images/s   ms/image   decoder ms   copy ms   share of limit\n");
     for (const PreprocessMeasurement& x : measurements) {
         char line[160];

@@ -1,7 +1,7 @@
 #pragma once
 
-// `vila bench preprocess`: pictures from the bytes of their files to pixel values on one core,
-// beside what only copies: the decoder alone, and reading the values back.
+// `vila bench preprocess`: images from file bytes to pixel values on one core. The limit is the
+// decoder alone plus one copy of the pixel values.
 
 #include <cstdint>
 #include <nlohmann/json.hpp>
@@ -17,7 +17,8 @@ struct EncodedPicture {
     std::string name;
     std::vector<uint8_t> bytes;
 };
-// A JPEG file of 640 x 480 pixels (4:2:0) with gradients, edges and noise, for who has no files.
+// One synthetic JPEG of 640 x 480 pixels (4:2:0) with gradients, edges and noise, used when no file
+// is given.
 std::vector<EncodedPicture> default_pictures();
 
 struct Pipeline {
@@ -25,20 +26,20 @@ struct Pipeline {
     data::ImageProcessorConfig config;
     data::ImageMode mode;
 };
-// CLIP-L/336 cut and padded, SigLIP-384 stretched.
+// CLIP-L/336 with crop and with pad, SigLIP-384 with resize.
 std::vector<Pipeline> default_pipelines();
 
 struct PreprocessMeasurement {
     std::string pipeline;
     int64_t pictures;
-    // Processor seconds a picture, medians over the repetitions.
-    double seconds;
-    double decode_seconds;  // of the decoder alone: the limit while the file's format is given
-    double copy_seconds;    // to write the pixel values once, at the rate of a copy
-    double limit_share;     // median of (decode + copy) / all, pairwise
+    // Processor seconds per image, medians over the repetitions.
+    double seconds;         // decode and preprocess
+    double decode_seconds;  // the decoder alone
+    double copy_seconds;    // one memcpy of the pixel values
+    double limit_share;     // (decode + copy) / all, median of the pairs
 };
 
-// Every picture through every pipeline, alternating with the limits, on the calling thread.
+// Runs every picture through every pipeline on the calling thread, alternating with the limits.
 std::vector<PreprocessMeasurement> bench_preprocess(const std::vector<EncodedPicture>& pictures,
                                                     const std::vector<Pipeline>& pipelines,
                                                     int repetitions);

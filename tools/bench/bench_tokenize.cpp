@@ -16,13 +16,6 @@ namespace {
 
 constexpr double kMega = 1e6;
 
-template <typename Body>
-double thread_seconds_of(const Body& body) {
-    const double start = thread_seconds();
-    body();
-    return thread_seconds() - start;
-}
-
 }  // namespace
 
 std::vector<std::string> documents_of(std::string_view text, int64_t bytes) {
@@ -71,7 +64,7 @@ TokenizeMeasurement bench_tokenize(const data::Tokenizer& tokenizer,
         decode_rates.push_back(bytes / decoding);
         shares.push_back(encode_rates.back() / read_rates.back());
     }
-    VILA_CHECK(decoded > 0, "[bench tokenize] the text became nothing");
+    VILA_CHECK(decoded > 0, "[bench tokenize] the decoded text is empty");
     for (const auto& document : ids) measurement.tokens += static_cast<int64_t>(document.size());
     measurement.encode_rate = median(std::move(encode_rates));
     measurement.decode_rate = median(std::move(decode_rates));
@@ -84,7 +77,7 @@ std::string tokenize_table(const std::string& name, const TokenizeMeasurement& x
     char lines[320];
     std::snprintf(lines, sizeof(lines),
                   "  text        %9.2f MB, %.2f bytes a token\n"
-                  "  encode      %9.1f MB/s a thread, %.2f %% of what it can read\n"
+                  "  encode      %9.1f MB/s a thread, %.2f %% of memory read\n"
                   "  decode      %9.1f MB/s\n"
                   "  memory read %9.1f MB/s\n",
                   double(x.bytes) / kMega, double(x.bytes) / double(std::max<int64_t>(x.tokens, 1)),

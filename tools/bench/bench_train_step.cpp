@@ -1,7 +1,5 @@
 #include "tools/bench/bench_train_step.h"
 
-#include <sys/resource.h>
-
 #include <cmath>
 #include <cstdio>
 #include <optional>
@@ -13,6 +11,7 @@
 #include "tools/base/flops.h"
 #include "tools/base/machine_limits.h"
 #include "tools/base/timing.h"
+#include "tools/bench/model_shapes.h"
 
 namespace vila::tools {
 
@@ -22,7 +21,7 @@ constexpr int kWarmUpSteps = 2;
 constexpr double kRate = 1e-4;
 constexpr models::Trainable kAll{.llm = true, .projector = true, .vision_tower = true};
 
-// The sequences of a step in host memory, and the batch made of them.
+// The sequences of a step in host memory; batch() copies them to the model's device.
 struct StepData {
     std::vector<std::vector<int32_t>> ids, labels;
     std::vector<float> pixels;
@@ -33,8 +32,8 @@ struct StepData {
             pixels.push_back(
                 static_cast<float>(random_uniform(1, static_cast<uint64_t>(i)) * 2.0 - 1.0));
         for (int64_t b = 0; b < shape.sequences; ++b) {
-            ids.push_back({models::kImageToken});
-            labels.push_back({models::kIgnoreLabel});
+            ids.push_back({kImageToken});
+            labels.push_back({kIgnoreLabel});
             for (int64_t t = 0; t < shape.text_tokens; ++t) {
                 const auto draw = static_cast<uint64_t>(b * shape.text_tokens + t);
                 ids.back().push_back(
@@ -53,7 +52,7 @@ struct StepData {
     }
 };
 
-// Adds the gradients of a step; returns its loss.
+// Runs forward and backward; returns the loss.
 double add_gradients(const models::VilaModel& model, const StepData& data) {
     const models::Batch batch = data.batch(model);
     const autograd::Variable loss =
@@ -63,7 +62,7 @@ double add_gradients(const models::VilaModel& model, const StepData& data) {
     return value;
 }
 
-// The loss before the update.
+// Runs one optimizer step; returns the loss before the update.
 double train_step(const models::VilaModel& model, const StepData& data, nn::Adamw& optimizer) {
     const double loss = add_gradients(model, data);
     optimizer.step(kRate, nn::clip_scale(nn::gradient_norm(optimizer.parameters()), 1.0));
@@ -71,7 +70,8 @@ double train_step(const models::VilaModel& model, const StepData& data, nn::Adam
     return loss;
 }
 
-// The same as train.rank_invariant does it: gradients summed in buckets, norms exactly.
+// Median seconds of a step with train.rank_invariant: gradients are summed in buckets, and norms
+// without rounding.
 double rank_invariant_step_seconds(CpuDevice& device, DType dtype, const TrainStepShape& shape,
                                    int steps) {
     models::VilaModel model(shape.model, device, dtype);
@@ -98,12 +98,6 @@ double rank_invariant_step_seconds(CpuDevice& device, DType dtype, const TrainSt
         if (step >= 0) seconds.push_back(taken);
     }
     return median(std::move(seconds));
-}
-
-int64_t peak_process_bytes() {
-    rusage usage{};
-    getrusage(RUSAGE_SELF, &usage);
-    return int64_t{usage.ru_maxrss} * 1024;
 }
 
 }  // namespace
@@ -150,27 +144,16 @@ int64_t TrainStepRun::rows() const {
 }
 
 TrainStepShape small_vlm_step() {
-    TrainStepShape shape{.model = {}, .sequences = 4, .text_tokens = 128};
-    models::VisionConfig vision;
-    vision.kind = models::VisionConfig::Kind::Siglip;  // no class token
-    vision.hidden_size = 384;
-    vision.intermediate_size = 1536;
-    vision.num_hidden_layers = 12;
-    vision.num_attention_heads = 6;
-    vision.image_size = 224;
-    vision.patch_size = 14;
-    shape.model.vision = vision;
-    shape.model.select_layer = -1;
-    shape.model.projector.kind = models::ProjectorConfig::Kind::Mlp2xGelu;
-    models::LlamaConfig& llm = shape.model.llm;
-    llm.vocab_size = 32000;
-    llm.hidden_size = 512;
-    llm.intermediate_size = 1408;
-    llm.num_hidden_layers = 8;
-    llm.num_attention_heads = llm.num_key_value_heads = 8;
-    llm.head_dim = 64;
-    llm.max_position_embeddings = 512;
-    return shape;
+    const VisionShape vision = {
+        .width = 384, .ffn = 1536, .layers = 12, .heads = 6, .image_size = 224, .patch_size = 14};
+    const LlamaShape llm = {.vocabulary = 32000,
+                            .width = 512,
+                            .ffn = 1408,
+                            .layers = 8,
+                            .heads = 8,
+                            .head_dim = 64,
+                            .positions = 512};
+    return {.model = vila_config(vision, llm), .sequences = 4, .text_tokens = 128};
 }
 
 TrainStepMeasurement bench_train_step(CpuDevice& device, DType dtype, const TrainStepShape& shape,

@@ -1,7 +1,7 @@
 #pragma once
 
-// `vila bench train-step`: one optimizer step of a small vision language model with random weights,
-// forward, backward, clipping and AdamW, as a training run makes it.
+// `vila bench train-step`: one optimizer step (forward, backward, clipping, AdamW) of a small
+// vision language model with random weights.
 
 #include <cstdint>
 #include <memory>
@@ -13,7 +13,8 @@
 
 namespace vila::tools {
 
-// Every part learns. A sequence is one image, then text, all of it targets.
+// A training step in which every part is trainable. A sequence is one image followed by text; every
+// text token is a target.
 struct TrainStepShape {
     models::VilaConfig model;
     int64_t sequences, text_tokens;
@@ -27,11 +28,13 @@ class TrainStepRun {
   public:
     TrainStepRun(Device& device, DType dtype, const TrainStepShape& shape);
     ~TrainStepRun();
-    // The loss before the update.
+    // Runs one step; returns the loss before the update.
     double step();
-    double flop() const;  // of a step, by tools/base/flops.h
+    // Operations of a step, as tools/base/flops.h counts them.
+    double flop() const;
     int64_t parameters() const;
-    int64_t rows() const;  // of the language model, in a step
+    // Rows of the language model in a step.
+    int64_t rows() const;
 
   private:
     struct Parts;
@@ -42,17 +45,17 @@ struct TrainStepMeasurement {
     DType dtype;
     int threads;
     int64_t parameters;
-    int64_t rows;                   // of the language model, in a step
-    double seconds;                 // of a step, median
-    double rank_invariant_seconds;  // of one with train.rank_invariant
-    double gflops;                  // by tools/base/flops.h
-    double limit_share;             // median of the pairwise shares of the multiply-add loop
-    int64_t peak_tensor_bytes;      // the largest sum of live tensors
-    int64_t peak_process_bytes;     // the largest resident set of this process so far
+    int64_t rows;                   // rows of the language model in a step
+    double seconds;                 // a step, median
+    double rank_invariant_seconds;  // a step with train.rank_invariant, median
+    double gflops;                  // as tools/base/flops.h counts operations
+    double limit_share;             // of the multiply-add loop, median of the pairs
+    int64_t peak_tensor_bytes;      // largest sum of live tensors
+    int64_t peak_process_bytes;     // largest resident set of this process so far
     double first_loss, last_loss;
 };
 
-// Two steps to warm up, then `steps` timed ones on the same batch. Throws when the loss is not
+// Runs two warm-up steps, then `steps` timed ones on the same batch. Throws if the loss is not
 // finite or did not fall.
 TrainStepMeasurement bench_train_step(CpuDevice& device, DType dtype, const TrainStepShape& shape,
                                       int steps);
