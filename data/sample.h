@@ -7,12 +7,9 @@
 #include <string>
 #include <vector>
 
-namespace vila::data {
+#include "tensor/token_ids.h"
 
-// Stands in `ids` where an image's N tokens will be.
-constexpr int32_t kImageToken = -200;
-// A label with this value takes no part in the loss.
-constexpr int32_t kIgnoreLabel = -100;
+namespace vila::data {
 
 // Where an image's encoded bytes (JPEG, PNG, ...) are: a file, or a part of one (a tar member).
 struct ImageRef {

@@ -9,13 +9,9 @@
 #include <vector>
 
 #include "tensor/tensor.h"
+#include "tensor/token_ids.h"
 
 namespace vila::models {
-
-// Stands in the ids of a Sequence where an image's tokens will be.
-constexpr int32_t kImageToken = -200;
-// A label with this value takes no part in the loss.
-constexpr int32_t kIgnoreLabel = -100;
 
 // An image in host memory: pixel values (3, height, width) as the tower takes them, or features
 // (N, Cv) that VilaModel::image_features gave before.

@@ -47,13 +47,13 @@ OwnedSequence draw_sequence(std::mt19937_64& random, const models::VilaConfig& c
         const auto id = static_cast<int32_t>(draw(random, 0, kVocabulary - 1));
         sequence.ids.push_back(id);
         const bool target = !silent && i > 0 && draw(random, 0, 2) != 0;
-        sequence.labels.push_back(target ? id : models::kIgnoreLabel);
+        sequence.labels.push_back(target ? id : kIgnoreLabel);
     }
     const int64_t side = config.vision->image_size;
     std::normal_distribution<float> normal;
     for (int64_t i = 0; i < images; ++i) {
-        sequence.ids.insert(sequence.ids.begin(), models::kImageToken);
-        sequence.labels.insert(sequence.labels.begin(), models::kIgnoreLabel);
+        sequence.ids.insert(sequence.ids.begin(), kImageToken);
+        sequence.labels.insert(sequence.labels.begin(), kIgnoreLabel);
         auto& pixels = sequence.pixels.emplace_back(static_cast<size_t>(3 * side * side));
         for (float& value : pixels) value = normal(random);
     }
@@ -91,7 +91,7 @@ Case draw_case(uint64_t seed) {
         for (int64_t i = draw(random, 1, 3); i > 0; --i) {
             micro.push_back(draw_sequence(random, config));
             for (const int32_t label : micro.back().labels)
-                drawn.targets += label == models::kIgnoreLabel ? 0 : 1;
+                drawn.targets += label == kIgnoreLabel ? 0 : 1;
         }
     }
     drawn.targets = std::max<int64_t>(drawn.targets, 1);

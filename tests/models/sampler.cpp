@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "tensor/check.h"
+#include "tensor/token_ids.h"
 
 namespace vila::models {
 namespace {
@@ -86,7 +87,7 @@ TEST(Sampler, RefusesNonsense) {
 TEST(Sampler, RepetitionPenaltyIsThatOfHuggingFace) {
     // transformers: RepetitionPenaltyLogitsProcessor(1.3) on ids [1, 3, 3], and an image.
     std::vector<float> logits = {1.0f, 2.6f, -1.0f, -2.0f};
-    const std::vector<int32_t> context = {1, 3, -200, 3};
+    const std::vector<int32_t> context = {1, 3, kImageToken, 3};
     adjust_logits(logits, {.repetition_penalty = 1.3}, context, {}, 0);
     EXPECT_FLOAT_EQ(logits[0], 1.0f);
     EXPECT_FLOAT_EQ(logits[1], 2.0f);

@@ -65,10 +65,10 @@ int64_t measured_peak(const PlanQuestion& question, dist::Collectives& job) {
     std::vector<int32_t> ids(static_cast<size_t>(text), 3);
     std::vector<int32_t> labels = ids;
     if (sees) {
-        ids.insert(ids.begin(), models::kImageToken);
-        labels.insert(labels.begin(), models::kIgnoreLabel);
+        ids.insert(ids.begin(), kImageToken);
+        labels.insert(labels.begin(), kIgnoreLabel);
     }
-    labels.front() = models::kIgnoreLabel;
+    labels.front() = kIgnoreLabel;
     std::vector<models::Sequence> sequences;
     for (int64_t i = 0; i < question.sequences; ++i) {
         models::Sequence& sequence = sequences.emplace_back(models::Sequence{ids, labels, {}});

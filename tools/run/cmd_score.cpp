@@ -35,16 +35,18 @@ int cmd_score(Args& args) {
     args.option("--output", output, "answers, one JSON object a line")->required();
     args.option("--dump", dump, "also write logits and image features to this safetensors file");
     common.declare(args);
-    args.footer(
+    args.footer(str(
         "Request:  {\"id\": \"a\", \"prompt\": \"raw text with <image>\", \"images\": "
         "[\"x.jpg\"],\n"
         "           \"target\": \"optional continuation\"}\n"
         "      or  {\"id\": \"a\", \"messages\": [{\"role\": \"user\", \"content\": \"...\"}], "
         "\"images\": [...]}\n"
-        "Answer:   {\"id\", \"input_ids\" (an image is -200), \"target_logprob\", "
+        "Answer:   {\"id\", \"input_ids\" (an image is ",
+        kImageToken,
+        "), \"target_logprob\", "
         "\"num_target_tokens\",\n           \"top\": [[token id, log probability], 5 of them]}\n"
         "Dump:     ID.logits (T, V) over the sequence with images expanded, ID.image_features (n, "
-        "N, C)");
+        "N, C)"));
     args.parse();
 
     const LoadedModel loaded(model_path, common);

@@ -24,7 +24,7 @@ namespace vila::tools {
 // What the model reads: ids with a placeholder for each image, and the features that the vision
 // tower saw in the images. Owns what the models::Sequence that view() makes points to.
 struct Prompt {
-    std::vector<int32_t> ids;     // (T), -200 where an image stands
+    std::vector<int32_t> ids;     // (T), kImageToken for each image
     std::vector<int32_t> labels;  // (T), or empty when nothing is scored
     std::vector<std::shared_ptr<const data::LoadedImage>> images;  // features (N, Cv)
 

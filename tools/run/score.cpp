@@ -85,7 +85,7 @@ std::vector<double> target_logprobs(const LoadedModel& loaded, const std::vector
     for (const Prompt& prompt : prompts) {
         double sum = 0.0;
         for (const int32_t label : prompt.labels)
-            if (label != data::kIgnoreLabel) sum -= losses[next++];
+            if (label != kIgnoreLabel) sum -= losses[next++];
         sums.push_back(sum);
     }
     VILA_ASSERT(next == losses.size());

@@ -33,11 +33,11 @@ struct PlannedBatch {
         const int64_t text = question.length - question.images * image_tokens;
         VILA_CHECK(text >= 2, "sequences of ", question.length, " positions do not take ",
                    question.images, " images of ", image_tokens);
-        ids.assign(static_cast<size_t>(question.images), models::kImageToken);
-        labels.assign(ids.size(), models::kIgnoreLabel);
+        ids.assign(static_cast<size_t>(question.images), kImageToken);
+        labels.assign(ids.size(), kIgnoreLabel);
         ids.resize(ids.size() + static_cast<size_t>(text), 0);
         labels.resize(ids.size(), 0);
-        labels.front() = models::kIgnoreLabel;  // nothing stands before it
+        labels.front() = kIgnoreLabel;  // nothing stands before it
         if (question.images == 0) return;
         const int64_t side = config.vision->image_size;
         // What a frozen tower sees is computed ahead, image by image.

@@ -44,7 +44,7 @@ void append_texts(const data::Sample& sample, const data::Tokenizer& bytes,
         run.clear();
     };
     for (const int32_t id : sample.ids) {
-        if (id == data::kImageToken || bytes.is_special(id))
+        if (id == kImageToken || bytes.is_special(id))
             finish();
         else
             run.push_back(id);
