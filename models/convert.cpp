@@ -16,19 +16,6 @@ namespace {
 constexpr const char* kWeightsFile = "model.safetensors";
 constexpr const char* kPreprocessor = "preprocessor_config.json";
 constexpr const char* kPositions = "vision_model.embeddings.position_embedding.weight";
-// What belongs to a language model besides weights and configuration.
-constexpr const char* kLlmFiles[] = {
-    "tokenizer.model",
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "vocab.json",
-    "merges.txt",
-    "chat_template.json",
-    "chat_template.jinja",
-    "generation_config.json",
-};
 
 // One conversion: what is read, and the directory in the making.
 class Conversion {
@@ -168,7 +155,7 @@ Json Conversion::vision_json() const {
 
 void Conversion::write_llm_files(const fs::path& folder) const {
     const fs::path from = source_.files_of(Part::Llm);
-    for (const char* name : kLlmFiles)
+    for (const std::string& name : options_.companion_files)
         if (fs::exists(from / name)) fs::copy_file(from / name, out_ / folder / name);
 }
 

@@ -5,6 +5,8 @@
 // that a reader of the new layout knows. What the new layout cannot say is refused by name.
 
 #include <optional>
+#include <string>
+#include <vector>
 
 #include "models/layout.h"
 
@@ -15,7 +17,11 @@ struct ConvertOptions {
     std::optional<DType> dtype = {};  // of every floating tensor; as stored if not given
     std::optional<int32_t> image_token =
         {};  // llava-hf: the id that stands for an image in a prompt
-    std::optional<int64_t> image_size = {};  // pixels a side for which the tower is to be made
+    std::optional<int64_t> image_size = {};  // resizes the tower's positions to this many pixels
+                                             // a side
+    // Names of the files beside the language model, such as the tokenizer, that are copied where
+    // they exist.
+    std::vector<std::string> companion_files = {};
 };
 
 // Writes the model of `source` to a new directory. Throws, and leaves nothing behind, when the

@@ -10,16 +10,17 @@ namespace vila::data {
 
 namespace {
 
-// Whatever a tokenizer's directory may hold that has a part in ids or belongs to its owner.
 constexpr const char* kTokenizerFiles[] = {
-    "tokenizer.json",
-    "tokenizer.model",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "vocab.json",
-    "merges.txt",
-    "chat_template.jinja",
+    "tokenizer.json",           // the whole tokenizer, as transformers writes it
+    "tokenizer.model",          // a SentencePiece model
+    "tokenizer_config.json",    // special tokens, whether to add them, the class in transformers
+    "special_tokens_map.json",  // special tokens, in older directories
+    "added_tokens.json",        // tokens that were added to the vocabulary, in older directories
+    "vocab.json",               // BPE vocabulary of older readers
+    "merges.txt",               // BPE merges of older readers
+    "chat_template.json",       // chat template of a processor
+    "chat_template.jinja",      // chat template, in newer directories
+    "generation_config.json",   // sampling defaults and stop ids of the model
 };
 
 std::string shown_text(std::string_view bytes, Tokenizer::Broken broken) {
@@ -27,6 +28,10 @@ std::string shown_text(std::string_view bytes, Tokenizer::Broken broken) {
 }
 
 }  // namespace
+
+std::vector<std::string> tokenizer_files() {
+    return {std::begin(kTokenizerFiles), std::end(kTokenizerFiles)};
+}
 
 std::string Tokenizer::decode_bytes(std::span<const int32_t> ids, bool skip_special) const {
     std::string bytes;

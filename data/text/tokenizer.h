@@ -18,6 +18,10 @@ namespace vila::data {
 // The contents of a tokenizer's files by name: "tokenizer.json" and whatever stood beside it.
 using TokenizerFiles = std::map<std::string, std::string>;
 
+// The names of the files that make up a tokenizer or travel with it, in the directory of a language
+// model. A directory holds some of them.
+std::vector<std::string> tokenizer_files();
+
 // Where a piece of text stands. Byte-level vocabularies do not care; SentencePiece puts a space in
 // front of the text that begins a sequence, and by one convention after each special token too.
 enum class TextPlace {

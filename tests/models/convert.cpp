@@ -6,9 +6,9 @@
 #include <cstring>
 #include <nlohmann/json.hpp>
 
-#include "models/json_fields.h"
 #include "models/position_grid.h"
 #include "tensor/file.h"
+#include "tensor/json_fields.h"
 #include "tests/support/model_goldens.h"
 #include "tests/support/temporary_directory.h"
 
@@ -154,11 +154,12 @@ TEST_F(ConvertTest, OtherFilesComeAlong) {
     write_file_atomic(source / "tokenizer.json", "{}");
     write_file_atomic(source / "preprocessor_config.json", "{\"size\": 15}");
     write_file_atomic(source / "unknown.txt", "");
-    const fs::path vila = convert(source, "vila", {});
+    const std::vector<std::string> files = {"tokenizer.json", "missing.json"};
+    const fs::path vila = convert(source, "vila", {.companion_files = files});
     EXPECT_EQ(read_file(vila / "llm/tokenizer.json"), "{}");
     EXPECT_EQ(read_file(vila / "vision_tower/preprocessor_config.json"), "{\"size\": 15}");
     EXPECT_FALSE(fs::exists(vila / "llm/unknown.txt"));
-    const fs::path llava = convert(vila, "llava", {.layout = "llava"});
+    const fs::path llava = convert(vila, "llava", {.layout = "llava", .companion_files = files});
     EXPECT_EQ(read_file(llava / "tokenizer.json"), "{}");
     EXPECT_EQ(read_file(llava / "vision_tower/preprocessor_config.json"), "{\"size\": 15}");
     const fs::path hf = convert(llava, "hf", {.layout = "llava-hf", .image_token = 1});

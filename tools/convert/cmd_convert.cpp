@@ -31,6 +31,7 @@ void refuse_places_inside(const fs::path& destination, const fs::path& source) {
 int cmd_convert(Args& args) {
     fs::path source, destination;
     models::ConvertOptions options;
+    options.companion_files = data::tokenizer_files();
     models::LayoutOptions parts;
     args.positional("SRC", source, "model directory, in any layout");
     args.positional("DST", destination, "directory to make");

@@ -15,18 +15,6 @@ using models::VisionConfig;
 
 namespace {
 
-constexpr const char* kTokenizerFiles[] = {
-    "tokenizer.json",
-    "tokenizer.model",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "vocab.json",
-    "merges.txt",
-    "chat_template.jinja",
-    "generation_config.json",
-};
-
 constexpr std::array<double, 3> kHalf = {0.5, 0.5, 0.5};
 
 bool is_directory_name(const std::string& projector) {
@@ -230,7 +218,7 @@ std::unique_ptr<models::VilaModel> make_recipe_model(const Recipe& recipe,
 std::vector<models::ExtraFile> tokenizer_files(const fs::path& directory,
                                                const std::string& prefix) {
     std::vector<models::ExtraFile> files;
-    for (const char* name : kTokenizerFiles)
+    for (const std::string& name : data::tokenizer_files())
         if (fs::exists(directory / name))
             files.push_back({prefix + name, read_file(directory / name)});
     return files;
