@@ -1,7 +1,6 @@
 #include "tools/bench/bench_generate.h"
 
-#include <sys/resource.h>
-
+#include <algorithm>
 #include <cstdio>
 #include <optional>
 
@@ -14,12 +13,6 @@ namespace vila::tools {
 
 namespace {
 
-int64_t peak_resident_bytes() {
-    rusage usage{};
-    ::getrusage(RUSAGE_SELF, &usage);
-    return int64_t{usage.ru_maxrss} << 10;
-}
-
 int64_t weight_file_bytes(const std::filesystem::path& model) {
     int64_t bytes = 0;
     for (const auto& entry : std::filesystem::recursive_directory_iterator(model)) {
@@ -30,8 +23,8 @@ int64_t weight_file_bytes(const std::filesystem::path& model) {
     return bytes;
 }
 
-// What a new token reads of the weights: all but the rows of the embedding table that it does not
-// look up; a tied table is the head and is read whole.
+// Bytes of weights that a new token reads: everything but the rows of the embedding table that it
+// does not look up. A tied table is also the head and is read whole.
 int64_t weight_bytes_per_token(const models::VilaModel& model) {
     const models::LlamaConfig& llm = model.config().llm;
     int64_t elements = model.llm_table().count();
@@ -39,7 +32,7 @@ int64_t weight_bytes_per_token(const models::VilaModel& model) {
     return elements * dtype_size(model.dtype());
 }
 
-// The matrices of the language model that a token reads whole.
+// The matrices of the language model that a token reads from end to end.
 std::vector<Tensor> matrices(const models::VilaModel& model) {
     const bool tied = model.config().llm.tie_word_embeddings;
     std::vector<Tensor> found;
@@ -51,11 +44,101 @@ std::vector<Tensor> matrices(const models::VilaModel& model) {
     return found;
 }
 
+// Bytes of keys and values for that many positions.
 int64_t cache_bytes(const models::VilaModel& model, int64_t positions) {
     const models::LlamaConfig& llm = model.config().llm;
     return 2 * llm.num_hidden_layers * positions * llm.num_key_value_heads * llm.head_dim *
            dtype_size(model.dtype());
 }
+
+// Times the prompt and every token, and measures between them the rates that bound them.
+class GenerationTimer {
+  public:
+    // `weights` are the matrices that a token reads; `stream_bytes` is the size of the buffer whose
+    // reading is the other limit of a token.
+    GenerationTimer(CpuDevice& device, std::vector<Tensor> weights, int64_t stream_bytes)
+        : device_(device), weights_(device, std::move(weights)), stream_bytes_(stream_bytes) {}
+
+    // Call it right before the prompt.
+    void start() {
+        measure_arithmetic();
+        stopwatch_.restart();
+    }
+
+    void on_token() {
+        const double seconds = stopwatch_.elapsed();
+        if (stream_) {
+            add_token(seconds);
+        } else {
+            end_prompt(seconds);
+        }
+        stopwatch_.restart();
+    }
+
+    // Fills in times and shares; `got` holds the operations of the prompt and the bytes of a token.
+    void report(GenerateMeasurement& got) const {
+        const double prompt_rate = got.prompt_flops / prompt_seconds_;
+        got.first_token_seconds = prompt_seconds_;
+        got.prompt_share = prompt_rate / median(vector_rates_);
+        const bool has_tiles = got.dtype == DType::BF16 && median(tile_rates_) > 0.0;
+        got.prompt_tile_share = has_tiles ? prompt_rate / median(tile_rates_) : 0.0;
+        got.peak_process_bytes = peak_process_bytes_;
+        std::vector<double> seconds, stream_shares, weights_shares;
+        for (const Token& token : tokens_) {
+            const double rate = static_cast<double>(got.bytes_per_token) / token.seconds;
+            seconds.push_back(token.seconds);
+            stream_shares.push_back(rate / token.stream_rate);
+            weights_shares.push_back(rate / token.weights_rate);
+        }
+        got.token_seconds = median(std::move(seconds));
+        got.limit_share = median(std::move(stream_shares));
+        got.weights_share = median(std::move(weights_shares));
+    }
+
+  private:
+    // A token, and the means of the rates measured before and after it, in bytes per second.
+    struct Token {
+        double seconds, stream_rate, weights_rate;
+    };
+
+    void measure_arithmetic() {
+        constexpr int kMeasurements = 9;
+        for (int i = 0; i < kMeasurements; ++i) {
+            vector_rates_.push_back(std::max(multiply_add_rate(device_), bf16_dot_rate(device_)));
+            tile_rates_.push_back(tile_product_rate(device_));
+        }
+    }
+
+    // The first token ends the prompt.
+    void end_prompt(double seconds) {
+        prompt_seconds_ = seconds;
+        measure_arithmetic();
+        peak_process_bytes_ = peak_process_bytes();
+        stream_.emplace(device_, stream_bytes_);
+        stream_->rate();  // warm-up
+        stream_rate_ = stream_->rate();
+        weights_rate_ = weights_.rate();
+    }
+
+    void add_token(double seconds) {
+        const double stream_rate = stream_->rate(), weights_rate = weights_.rate();
+        tokens_.push_back(
+            {seconds, (stream_rate_ + stream_rate) / 2.0, (weights_rate_ + weights_rate) / 2.0});
+        stream_rate_ = stream_rate;
+        weights_rate_ = weights_rate;
+    }
+
+    CpuDevice& device_;
+    StreamRead weights_;
+    std::optional<StreamRead> stream_;  // made after the prompt, so that it is not in the peak
+    int64_t stream_bytes_;
+    Stopwatch stopwatch_;
+    std::vector<double> vector_rates_, tile_rates_;  // flop/s
+    double prompt_seconds_ = 0.0;
+    int64_t peak_process_bytes_ = 0;
+    double stream_rate_ = 0.0, weights_rate_ = 0.0;  // the latest, bytes per second
+    std::vector<Token> tokens_;
+};
 
 }  // namespace
 
@@ -65,72 +148,34 @@ GenerateMeasurement bench_generate(const CommonOptions& common,
     std::optional<LoadedModel> opened;
     got.load_seconds = seconds_of([&] { opened.emplace(options.model, common); });
     const LoadedModel& loaded = *opened;
+    const models::VilaModel& model = loaded.model();
     auto& device = static_cast<CpuDevice&>(loaded.device());
-    got.dtype = loaded.model().dtype();
+    got.dtype = model.dtype();
     got.threads = device.threads();
     got.file_bytes = weight_file_bytes(options.model);
 
-    std::vector<double> tokens, shares, weights_shares;
-    const StreamRead weights(device, matrices(loaded.model()));
-    std::optional<StreamRead> stream;
+    GenerationTimer timer(device, matrices(model), options.stream_bytes);
     models::GenerateOptions generation;
     generation.max_tokens = options.tokens + 1;
-    double rate = 0.0, weights_rate = 0.0, first = 0.0;
-    std::vector<double> arithmetic, tiles;
-    const auto time_arithmetic = [&] {
-        for (int look = 0; look < 9; ++look) {
-            arithmetic.push_back(std::max(multiply_add_rate(device), bf16_dot_rate(device)));
-            tiles.push_back(tile_product_rate(device));
-        }
-    };
-    time_arithmetic();
-    auto start = std::chrono::steady_clock::now();
-    const auto elapsed = [&] {
-        return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-    };
     generation.on_token = [&](int32_t) {
-        const double seconds = elapsed();
-        if (!stream) {
-            first = seconds;
-            time_arithmetic();
-            got.peak_process_bytes = peak_resident_bytes();
-            stream.emplace(device, options.stream_bytes);
-            stream->rate();
-            rate = stream->rate();
-            weights_rate = weights.rate();
-        } else {
-            const double next = stream->rate(), next_weights = weights.rate();
-            const double speed = static_cast<double>(got.bytes_per_token) / seconds;
-            tokens.push_back(seconds);
-            shares.push_back(speed / ((rate + next) / 2.0));
-            weights_shares.push_back(speed / ((weights_rate + next_weights) / 2.0));
-            rate = next;
-            weights_rate = next_weights;
-        }
-        start = std::chrono::steady_clock::now();
+        timer.on_token();
         return true;
     };
+    timer.start();
     const Prompt prompt = loaded.chat_prompt({{data::Role::User, options.prompt}}, options.images);
     loaded.check_fits(prompt, generation.max_tokens);
+    models::generate(model, prompt.view(), generation);
+
     got.prompt_positions = prompt.length(options.images.empty() ? 1 : loaded.tokens_per_image());
-    const int64_t positions = got.prompt_positions + options.tokens;
-    got.cache_bytes = cache_bytes(loaded.model(), positions);
-    got.bytes_per_token = weight_bytes_per_token(loaded.model()) +
-                          cache_bytes(loaded.model(), got.prompt_positions + options.tokens / 2);
-    models::generate(loaded.model(), prompt.view(), generation);
+    got.cache_bytes = cache_bytes(model, got.prompt_positions + options.tokens);
+    got.bytes_per_token = weight_bytes_per_token(model) +
+                          cache_bytes(model, got.prompt_positions + options.tokens / 2);
     const auto images = static_cast<int64_t>(options.images.size());
-    got.prompt_flops = FlopCounter(loaded.model(), {})
-                           .forward({.lengths = {got.prompt_positions},
-                                     .targets = 1,
-                                     .images = images,
-                                     .encoded_images = images});
-    got.prompt_share = got.prompt_flops / first / median(arithmetic);
-    const bool has_tiles = got.dtype == DType::BF16 && median(tiles) > 0.0;
-    got.prompt_tile_share = has_tiles ? got.prompt_flops / first / median(tiles) : 0.0;
-    got.first_token_seconds = first;
-    got.token_seconds = median(tokens);
-    got.limit_share = median(shares);
-    got.weights_share = median(weights_shares);
+    got.prompt_flops = FlopCounter(model, {}).forward({.lengths = {got.prompt_positions},
+                                                       .targets = 1,
+                                                       .images = images,
+                                                       .encoded_images = images});
+    timer.report(got);
     return got;
 }
 
