@@ -15,34 +15,34 @@ Variable linear(const Variable& x, const Variable& weight, const Variable& bias,
     check_operand("linear", "weight", weight.value(), {outputs, inputs}, x.dtype(), device);
     if (bias.defined()) check_operand("linear", "bias", bias.value(), {outputs}, x.dtype(), device);
     const Variable& residual = then.residual;
-    Tensor addend, before_gelu;
+    Tensor residual_value, pre_activation;
     if (residual.defined()) {
         check_operand("linear", "residual", residual.value(), {rows, outputs}, x.dtype(), device);
-        addend = residual.value().contiguous();
+        residual_value = residual.value().contiguous();
     }
     const Tensor input = x.value().contiguous(), matrix = weight.value();
     const Tensor y = Tensor::empty(device, {rows, outputs}, x.dtype());
     if (then.gelu && recording({x, weight, bias, residual}))
-        before_gelu = Tensor::empty(device, y.shape(), y.dtype());
+        pre_activation = Tensor::empty(device, y.shape(), y.dtype());
     call(device, "matmul", &Kernels::matmul,
          {.a = input,
           .b = matrix,
           .c = y,
           .transpose_b = true,
           .bias = bias.value(),
-          .addend = addend,
+          .residual = residual_value,
           .gelu = then.gelu,
-          .before_gelu = before_gelu});
+          .pre_activation = pre_activation});
     return record(
         "linear", y, {x, weight, bias, residual},
         [dx = x.edge(), dweight = weight.edge(), dbias = bias.edge(), dresidual = residual.edge(),
-         input, matrix, kind = then.gelu, before_gelu](const Tensor& gradient) {
+         input, matrix, kind = then.gelu, pre_activation](const Tensor& gradient) {
             Device& device = gradient.device();
             Tensor dy = gradient;
             if (kind) {
                 dy = Tensor::empty(device, gradient.shape(), gradient.dtype());
                 call(device, "gelu_backward", &Kernels::gelu_backward,
-                     {.x = before_gelu, .kind = *kind, .dy = gradient, .dx = dy});
+                     {.x = pre_activation, .kind = *kind, .dy = gradient, .dx = dy});
             }
             if (dresidual.wanted()) dresidual.add(dy);
             if (dx.wanted()) {

@@ -9,12 +9,12 @@
 // each would take longer than the update.
 
 #include <algorithm>
-#include <cmath>
 
 #include "cuda/kernels.h"
 #include "cuda/launch.h"
 #include "cuda/math.h"
 #include "cuda/number.h"
+#include "tensor/adamw_factors.h"
 
 namespace vila::cuda {
 
@@ -22,13 +22,6 @@ namespace {
 
 constexpr int64_t kAdamwThreads = 256;
 constexpr int64_t kAdamwElements = 1024;  // of a block
-
-struct AdamwFactors {
-    float grad_scale, beta1, one_minus_beta1, beta2, one_minus_beta2, eps;
-    float decay;            // 1 - lr * weight_decay
-    float step_size;        // lr / (1 - beta1^step)
-    float inv_sqrt_second;  // 1 / sqrt(1 - beta2^step)
-};
 
 struct AdamwTensor {
     const float* gradient;
@@ -83,21 +76,6 @@ __global__ void adamw_kernel(const __grid_constant__ AdamwTensors tensors) {
     const int64_t end =
         begin + kAdamwElements < tensor.count ? begin + kAdamwElements : tensor.count;
     for (int64_t i = begin + threadIdx.x; i < end; i += kAdamwThreads) tensor.update(i);
-}
-
-AdamwFactors adamw_factors(const AdamwUpdate& args) {
-    const auto step = static_cast<double>(args.step);
-    const double first_correction = 1.0 - std::pow(args.beta1, step);
-    const double second_correction = 1.0 - std::pow(args.beta2, step);
-    return {.grad_scale = static_cast<float>(args.grad_scale),
-            .beta1 = static_cast<float>(args.beta1),
-            .one_minus_beta1 = static_cast<float>(1.0 - args.beta1),
-            .beta2 = static_cast<float>(args.beta2),
-            .one_minus_beta2 = static_cast<float>(1.0 - args.beta2),
-            .eps = static_cast<float>(args.eps),
-            .decay = static_cast<float>(1.0 - args.lr * args.weight_decay),
-            .step_size = static_cast<float>(args.lr / first_correction),
-            .inv_sqrt_second = static_cast<float>(1.0 / std::sqrt(second_correction))};
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include "cuda/elements.h"
 #include "cuda/kernels.h"
 #include "cuda/strided.h"
+#include "tensor/dispatch.h"
 
 namespace vila::cuda {
 
@@ -29,26 +30,6 @@ struct Fill {
 
     __device__ void operator()(int64_t i) const { y[plan.offset(i, 0)] = convert<To>(value); }
 };
-
-template <typename Body>
-void for_any(DType dtype, const Body& body) {
-    switch (dtype) {
-        case DType::F64:
-            return body(double{});
-        case DType::F32:
-            return body(float{});
-        case DType::BF16:
-            return body(BFloat16{});
-        case DType::F16:
-            return body(Float16{});
-        case DType::I64:
-            return body(int64_t{});
-        case DType::I32:
-            return body(int32_t{});
-        case DType::U8:
-            return body(uint8_t{});
-    }
-}
 
 }  // namespace
 

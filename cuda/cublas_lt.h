@@ -1,11 +1,14 @@
 #pragma once
 
-// cuBLASLt, NVIDIA's library of matrix products: its C interface as far as gemm_cublas.cpp uses it,
-// as a struct of functions. open_cublas_lt.cpp fills it from the shared library; the emulation in
-// tests/ fills it with the CPU's product. Declared here by name and number, so that nothing of the
-// library is needed to build; where its header is at hand, open_cublas_lt.cpp compares.
+// The part of cuBLASLt's C interface (NVIDIA's library of matrix products) that gemm_cublas.cpp
+// uses, as a struct of function pointers. open_cublas_lt.cpp fills it from the shared library; the
+// emulation in tests/ fills it with the product of the CPU.
 //
-// Matrices are column-major there.
+// Names are those of <cublasLt.h>, respelled: cublasLtMatmulDescCreate() is matmul_desc_create,
+// CUBLASLT_EPILOGUE_BIAS is kLtEpilogueBias. They are declared here, so that building needs no
+// header of the library; where there is one, open_cublas_lt.cpp checks every number against it.
+//
+// The library's matrices are column-major.
 
 #include <cstddef>
 #include <cstdint>
@@ -15,84 +18,106 @@ struct CUstream_st;
 
 namespace vila::cuda {
 
-// The library's handles: what they point to is its own affair.
-struct LtContext;
-struct LtProduct;     // cublasLtMatmulDesc_t
-struct LtLayout;      // cublasLtMatrixLayout_t
-struct LtPreference;  // cublasLtMatmulPreference_t
+// Opaque objects of the library.
+struct LtContext;           // a cublasLtHandle_t points to one
+struct LtMatmulDesc;        // a cublasLtMatmulDesc_t points to one
+struct LtMatrixLayout;      // a cublasLtMatrixLayout_t points to one
+struct LtMatmulPreference;  // a cublasLtMatmulPreference_t points to one
 
-using LtStatus = int;  // 0: all is well
+using LtStatus = int;  // cublasStatus_t: 0 is success
 
-enum LtDataType : int { kLtF32 = 0, kLtBf16 = 14 };
-enum LtComputeType : int { kLtComputeF32 = 68, kLtComputeTf32 = 77 };
-enum LtOperation : int32_t { kLtAsItIs = 0, kLtTransposed = 1 };
-// Flags that are added up; GELU is the tanh form, and keeps its argument in a matrix beside d where
-// asked.
-enum LtEpilogue : int { kLtNoEpilogue = 1, kLtBias = 4, kLtGelu = 32, kLtKeep = 128 };
-// How the parts of a sum that was cut up come together: in a workspace, in a fixed order.
-enum LtReduction : uint32_t { kLtReduceInWorkspace = 2 };
-
-enum LtProductAttribute : int {
-    kLtTransposeA = 3,
-    kLtTransposeB = 4,
-    kLtEpilogue = 7,
-    kLtBiasPointer = 8,
-    kLtKeepPointer = 11,
-    kLtKeepStep = 12,
-    kLtBiasDataType = 26,
+// cudaDataType_t: the element type of a matrix.
+enum LtDataType : int { kLtR32F = 0, kLtR16BF = 14 };
+// cublasComputeType_t: the type of products and sums.
+enum LtComputeType : int { kLtCompute32F = 68, kLtCompute32FFastTf32 = 77 };
+// cublasOperation_t: a matrix as it is, or its transpose.
+enum LtOperation : int32_t { kLtOpN = 0, kLtOpT = 1 };
+// cublasLtEpilogue_t: flags, combined with |. GELU is the tanh form; with Aux its argument is
+// stored in a second matrix beside d.
+enum LtEpilogue : int {
+    kLtEpilogueDefault = 1,
+    kLtEpilogueBias = 4,
+    kLtEpilogueGelu = 32,
+    kLtEpilogueAux = 128,
 };
-enum LtLayoutAttribute : int { kLtBatchCount = 5, kLtBatchStride = 6 };
-enum LtPreferenceAttribute : int {
-    kLtMostWorkspace = 1,
-    kLtReductionMask = 3,
-    kLtAlignmentA = 5,
-    kLtAlignmentB = 6,
-    kLtAlignmentC = 7,
-    kLtAlignmentD = 8,
+// cublasLtReductionScheme_t: how the partial sums of a split k are added; this one adds them in a
+// workspace, in a fixed order.
+enum LtReductionScheme : uint32_t { kLtReductionSchemeComputeType = 2 };
+
+// cublasLtMatmulDescAttributes_t.
+enum LtMatmulDescAttribute : int {
+    kLtMatmulDescTransA = 3,
+    kLtMatmulDescTransB = 4,
+    kLtMatmulDescEpilogue = 7,
+    kLtMatmulDescBiasPointer = 8,
+    kLtMatmulDescEpilogueAuxPointer = 11,
+    kLtMatmulDescEpilogueAuxLd = 12,
+    kLtMatmulDescBiasDataType = 26,
+};
+// cublasLtMatrixLayoutAttribute_t.
+enum LtMatrixLayoutAttribute : int {
+    kLtMatrixLayoutBatchCount = 5,
+    kLtMatrixLayoutStridedBatchOffset = 6,
+};
+// cublasLtMatmulPreferenceAttributes_t.
+enum LtMatmulPreferenceAttribute : int {
+    kLtMatmulPrefMaxWorkspaceBytes = 1,
+    kLtMatmulPrefReductionSchemeMask = 3,
+    kLtMatmulPrefMinAlignmentABytes = 5,
+    kLtMatmulPrefMinAlignmentBBytes = 6,
+    kLtMatmulPrefMinAlignmentCBytes = 7,
+    kLtMatmulPrefMinAlignmentDBytes = 8,
 };
 
-struct LtAlgorithm {
+// cublasLtMatmulAlgo_t.
+struct LtMatmulAlgo {
     uint64_t data[8];
 };
-struct LtChoice {
-    LtAlgorithm algorithm;
-    size_t workspace_bytes;
-    LtStatus status;
-    float waves;
+// cublasLtMatmulHeuristicResult_t.
+struct LtHeuristicResult {
+    LtMatmulAlgo algo;
+    size_t workspace_size;
+    LtStatus state;
+    float waves_count;
     int reserved[4];
 };
 
-// Each is the function cublasLt... of the name in the comment.
+// The functions of the library: member matmul_desc_create is cublasLtMatmulDescCreate, and so on.
 struct CublasLt {
-    std::string file;  // that was opened
-    size_t (*version)() = nullptr;
-    const char* (*status_name)(LtStatus) = nullptr;
+    std::string file;  // the shared library that was opened
+    size_t (*get_version)() = nullptr;
+    const char* (*get_status_name)(LtStatus) = nullptr;
     LtStatus (*create)(LtContext**) = nullptr;
     LtStatus (*destroy)(LtContext*) = nullptr;
-    // MatmulDesc: what to compute
-    LtStatus (*create_product)(LtProduct**, LtComputeType, LtDataType scale) = nullptr;
-    LtStatus (*destroy_product)(LtProduct*) = nullptr;
-    LtStatus (*set_product)(LtProduct*, LtProductAttribute, const void*, size_t) = nullptr;
-    // MatrixLayout: where a matrix lies
-    LtStatus (*create_layout)(LtLayout**, LtDataType, uint64_t rows, uint64_t columns,
-                              int64_t column_step) = nullptr;
-    LtStatus (*destroy_layout)(LtLayout*) = nullptr;
-    LtStatus (*set_layout)(LtLayout*, LtLayoutAttribute, const void*, size_t) = nullptr;
-    // MatmulPreference: what an algorithm may do
-    LtStatus (*create_preference)(LtPreference**) = nullptr;
-    LtStatus (*destroy_preference)(LtPreference*) = nullptr;
-    LtStatus (*set_preference)(LtPreference*, LtPreferenceAttribute, const void*, size_t) = nullptr;
-    // MatmulAlgoGetHeuristic: the `wanted` algorithms that should be fastest, without trying
-    LtStatus (*choose)(LtContext*, LtProduct*, LtLayout* a, LtLayout* b, LtLayout* c, LtLayout* d,
-                       LtPreference*, int wanted, LtChoice* choices, int* found) = nullptr;
-    // Matmul: d = alpha op(a) op(b) + beta c [+ bias], or gelu of that, launched on a stream
-    LtStatus (*multiply)(LtContext*, LtProduct*, const void* alpha, const void* a, LtLayout*,
-                         const void* b, LtLayout*, const void* beta, const void* c, LtLayout*,
-                         void* d, LtLayout*, const LtAlgorithm*, void* workspace,
-                         size_t workspace_bytes, CUstream_st*) = nullptr;
+    // MatmulDesc: the operation to compute.
+    LtStatus (*matmul_desc_create)(LtMatmulDesc**, LtComputeType, LtDataType scale) = nullptr;
+    LtStatus (*matmul_desc_destroy)(LtMatmulDesc*) = nullptr;
+    LtStatus (*matmul_desc_set_attribute)(LtMatmulDesc*, LtMatmulDescAttribute, const void*,
+                                          size_t) = nullptr;
+    // MatrixLayout: the shape of a matrix, its leading dimension and its batch.
+    LtStatus (*matrix_layout_create)(LtMatrixLayout**, LtDataType, uint64_t rows, uint64_t columns,
+                                     int64_t ld) = nullptr;
+    LtStatus (*matrix_layout_destroy)(LtMatrixLayout*) = nullptr;
+    LtStatus (*matrix_layout_set_attribute)(LtMatrixLayout*, LtMatrixLayoutAttribute, const void*,
+                                            size_t) = nullptr;
+    // MatmulPreference: limits on the algorithms that the heuristic may return.
+    LtStatus (*matmul_preference_create)(LtMatmulPreference**) = nullptr;
+    LtStatus (*matmul_preference_destroy)(LtMatmulPreference*) = nullptr;
+    LtStatus (*matmul_preference_set_attribute)(LtMatmulPreference*, LtMatmulPreferenceAttribute,
+                                                const void*, size_t) = nullptr;
+    // Returns up to `requested` algorithms, the fastest by estimate first; nothing is run.
+    LtStatus (*matmul_algo_get_heuristic)(LtContext*, LtMatmulDesc*, LtMatrixLayout* a,
+                                          LtMatrixLayout* b, LtMatrixLayout* c, LtMatrixLayout* d,
+                                          LtMatmulPreference*, int requested,
+                                          LtHeuristicResult* results, int* returned) = nullptr;
+    // Launches d = alpha op(a) op(b) + beta c [+ bias], or GELU of that, on a stream.
+    LtStatus (*matmul)(LtContext*, LtMatmulDesc*, const void* alpha, const void* a, LtMatrixLayout*,
+                       const void* b, LtMatrixLayout*, const void* beta, const void* c,
+                       LtMatrixLayout*, void* d, LtMatrixLayout*, const LtMatmulAlgo*,
+                       void* workspace, size_t workspace_bytes, CUstream_st*) = nullptr;
 };
 
-// Opens the library. Throws Error that says where it was looked for.
+// Opens the library. Throws Error with the places that were searched.
 CublasLt open_cublas_lt();
 
 }  // namespace vila::cuda

@@ -10,6 +10,7 @@
 #include "cuda/runtime.h"
 #include "tensor/check.h"
 #include "tensor/env.h"
+#include "tensor/int_math.h"
 
 namespace vila {
 
@@ -37,7 +38,7 @@ int64_t size_class(int64_t bytes) {
     if (bytes <= kSmallestBlock) return kSmallestBlock;
     const int64_t eighth =
         static_cast<int64_t>(std::bit_floor(static_cast<uint64_t>(bytes - 1))) / 8;
-    return (bytes + eighth - 1) / eighth * eighth;
+    return round_up(bytes, eighth);
 }
 
 std::string version(int number) {

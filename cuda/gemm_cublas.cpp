@@ -1,15 +1,16 @@
-// Products by cuBLASLt. The library decides by sizes, layouts and alignments which of its kernels
-// to run; what it decided is kept under all of these, so that a warm step only launches.
+// Matrix products by cuBLASLt. The library's heuristic picks an algorithm from shapes, layouts and
+// alignments; a Plan keeps the descriptors and the algorithm under a key of all of these, so that a
+// warm step only launches.
 //
-// Our matrices are row-major and the library's column-major: it computes c^T = b^T a^T, with a and
-// b exchanged and n rows by m columns, from the same memory.
+// Our matrices are row-major and the library's are column-major. It computes c^T = b^T a^T, with a
+// and b exchanged and n rows by m columns, from the same memory.
 //
-// f32 is computed in f32 (TF32 on request), bf16 is summed in f32. Sums may be cut up, but the
-// parts come together in a fixed order: the same bits every time on the same GPU and library.
-// Unlike gemm_tiled, a row's bits may depend on how many rows there are.
+// f32 is computed in f32 (in TF32 on request), bf16 is summed in f32. The library may split k, but
+// only where it adds the partial sums in a fixed order: the same bits every time on the same GPU
+// and library. Unlike in gemm_tiled, the bits of a row may depend on the number of rows.
 //
-// Epilogues spare the memory a reading and a writing of c each: an addend is the library's matrix
-// c with beta 1, where an accumulating product gives d's own memory; GELU is one of its own.
+// An epilogue saves one read and one write of c. A residual is passed as the library's matrix c
+// with beta 1, where an accumulating product passes d itself; GELU is an epilogue of the library.
 
 #include "cuda/gemm_cublas.h"
 
@@ -25,52 +26,54 @@ namespace vila::cuda {
 
 namespace {
 
-// What the library asks for on GPUs of compute capability 9.0; others need less.
-constexpr uint64_t kMostWorkspaceBytes = 32 << 20;
-// More than this no algorithm wants to know.
-constexpr uint64_t kMostAlignment = 256;
+// The workspace that NVIDIA recommends for compute capability 9.0; other GPUs need less.
+constexpr uint64_t kMaxWorkspaceBytes = 32 << 20;
+// No algorithm asks for a larger alignment.
+constexpr uint64_t kMaxAlignment = 256;
 
 LtDataType data_type(DType dtype) {
     VILA_ASSERT(dtype == DType::F32 || dtype == DType::BF16);
-    return dtype == DType::F32 ? kLtF32 : kLtBf16;
+    return dtype == DType::F32 ? kLtR32F : kLtR16BF;
 }
 
-// A matrix as it lies in memory: `lines` of `length` elements, `step` apart; the matrix itself
-// or, with `across`, its transpose.
-struct Lines {
-    int64_t lines, length, step;
-    bool across;
+// A row-major matrix x as the library sees its memory: a column-major one with leading dimension
+// `ld`. Where the rows of x are contiguous it holds x^T, which is what the product needs; else it
+// holds x and `transposed` is true.
+struct ColumnMajor {
+    int64_t rows, columns, ld;
+    bool transposed;
 };
 
-Lines lines_of(const MatrixView& view, int64_t rows, int64_t columns) {
-    if (view.column_step == 1) return {rows, columns, view.row_step, false};
-    return {columns, rows, view.column_step, true};
+ColumnMajor column_major(const MatrixView& view, int64_t rows, int64_t columns) {
+    if (view.column_stride == 1) return {columns, rows, view.row_stride, false};
+    return {rows, columns, view.column_stride, true};
 }
 
-// Lines that follow each other. The step of a single line means nothing.
-bool apart(const Lines& x) {
-    return x.lines == 1 || x.step >= x.length;
+// Whether columns do not overlap. The leading dimension of a single column has no meaning.
+bool has_separate_columns(const ColumnMajor& x) {
+    return x.columns == 1 || x.ld >= x.rows;
 }
 
-int64_t step_of(const Lines& x) {
-    return std::max(x.step, x.length);
+// The leading dimension to tell the library: never less than `rows`.
+int64_t leading_dimension(const ColumnMajor& x) {
+    return std::max(x.ld, x.rows);
 }
 
-// The largest power of two, up to kMostAlignment, that divides an address.
+// The largest power of two, up to kMaxAlignment, that divides an address.
 int64_t alignment(const void* address) {
-    const auto bits = reinterpret_cast<uintptr_t>(address) | kMostAlignment;
+    const auto bits = reinterpret_cast<uintptr_t>(address) | kMaxAlignment;
     return static_cast<int64_t>(bits & (~bits + 1));
 }
 
-// The same batches with fewer axes: those of one are left out, and two that lie in memory like one
-// become one.
+// The same batch with fewer axes: axes of extent 1 are dropped, and two axes that one pair of
+// strides can walk become one.
 BatchAxes merged(const BatchAxes& batch) {
     BatchAxes result;
     for (int axis = 0; axis < batch.rank; ++axis) {
         if (batch.extent[axis] == 1) continue;
         const int last = result.rank - 1;
-        const auto follows = [&](const int64_t* merged_steps, const int64_t* steps) {
-            return steps[axis] == merged_steps[last] * result.extent[last];
+        const auto follows = [&](const int64_t* merged_strides, const int64_t* strides) {
+            return strides[axis] == merged_strides[last] * result.extent[last];
         };
         if (last >= 0 && follows(result.a, batch.a) && follows(result.b, batch.b) &&
             follows(result.c, batch.c)) {
@@ -86,8 +89,8 @@ BatchAxes merged(const BatchAxes& batch) {
     return result;
 }
 
-// Problem number `index` along all batch axes but the innermost.
-GemmProblem outer_problem(const GemmProblem& problem, const BatchAxes& batch, int64_t index) {
+// Problem number `index` along the batch axes outside the innermost one, which it keeps.
+BatchedGemm outer_problem(const BatchedGemm& problem, const BatchAxes& batch, int64_t index) {
     int64_t a = 0, b = 0, c = 0;
     for (int axis = 1; axis < batch.rank; ++axis) {
         const int64_t i = index % batch.extent[axis];
@@ -96,7 +99,7 @@ GemmProblem outer_problem(const GemmProblem& problem, const BatchAxes& batch, in
         b += i * batch.b[axis];
         c += i * batch.c[axis];
     }
-    GemmProblem one = problem;
+    BatchedGemm one = problem;
     one.a.data = static_cast<const char*>(one.a.data) + a * dtype_size(one.a.dtype);
     one.b.data = static_cast<const char*>(one.b.data) + b * dtype_size(one.b.dtype);
     one.c = static_cast<char*>(one.c) + c * dtype_size(one.c_dtype);
@@ -109,27 +112,29 @@ GemmProblem outer_problem(const GemmProblem& problem, const BatchAxes& batch, in
     return one;
 }
 
-// What the library wants of the rows in which it keeps GELU's argument.
-constexpr int64_t kKeptColumns = 8, kKeptAlignment = 16;
+// Requirements on the auxiliary matrix that receives GELU's argument: its leading dimension is a
+// multiple of 8, its address a multiple of 16 bytes.
+constexpr int64_t kAuxLdMultiple = 8, kAuxAlignment = 16;
 
-bool epilogue_is_ours(const GemmProblem& problem) {
+bool supports_epilogue(const BatchedGemm& problem) {
     if (!problem.has_epilogue()) return true;
-    const bool keeps = problem.before_gelu != nullptr;
+    const bool has_aux = problem.pre_activation != nullptr;
     return problem.batch.count() == 1 && !problem.accumulate &&
-           (!keeps || (problem.c_row % kKeptColumns == 0 &&
-                       alignment(problem.before_gelu) >= kKeptAlignment));
+           (!has_aux || (problem.c_row_stride % kAuxLdMultiple == 0 &&
+                         alignment(problem.pre_activation) >= kAuxAlignment));
 }
 
-bool is_ours(const GemmProblem& problem) {
+bool supports(const BatchedGemm& problem) {
     const DType dtype = problem.a.dtype;
     return (dtype == DType::F32 || dtype == DType::BF16) && problem.b.dtype == dtype &&
            (problem.c_dtype == dtype || problem.c_dtype == DType::F32) && problem.k > 0 &&
-           apart(lines_of(problem.a, problem.m, problem.k)) &&
-           apart(lines_of(problem.b, problem.k, problem.n)) &&
-           apart({problem.m, problem.n, problem.c_row, false}) && epilogue_is_ours(problem);
+           has_separate_columns(column_major(problem.a, problem.m, problem.k)) &&
+           has_separate_columns(column_major(problem.b, problem.k, problem.n)) &&
+           has_separate_columns({problem.n, problem.m, problem.c_row_stride, false}) &&
+           supports_epilogue(problem);
 }
 
-// Hands a value to one of the library's set functions.
+// Calls one of the library's ...SetAttribute functions.
 template <typename Function, typename Object, typename Attribute, typename Value>
 LtStatus set(Function function, Object* object, Attribute attribute, const Value& value) {
     return function(object, attribute, &value, sizeof(value));
@@ -137,27 +142,27 @@ LtStatus set(Function function, Object* object, Attribute attribute, const Value
 
 }  // namespace
 
-// What was decided about one kind of product.
+// The descriptors of one kind of product, and the algorithm that the heuristic picked for it.
 struct CublasGemm::Plan {
     const CublasLt* lt;
-    LtProduct* product = nullptr;
-    LtLayout *a = nullptr, *b = nullptr, *c = nullptr;  // of our a, b and c
-    bool possible = false;                              // the library has an algorithm
-    LtAlgorithm algorithm = {};
+    LtMatmulDesc* desc = nullptr;
+    LtMatrixLayout *a = nullptr, *b = nullptr, *c = nullptr;  // of our a, b and c
+    bool has_algorithm = false;
+    LtMatmulAlgo algo = {};
     int64_t workspace_bytes = 0;
 
     explicit Plan(const CublasLt& library) : lt(&library) {}
     ~Plan() {
-        for (LtLayout* layout : {a, b, c})
-            if (layout != nullptr) static_cast<void>(lt->destroy_layout(layout));
-        if (product != nullptr) static_cast<void>(lt->destroy_product(product));
+        for (LtMatrixLayout* layout : {a, b, c})
+            if (layout != nullptr) static_cast<void>(lt->matrix_layout_destroy(layout));
+        if (desc != nullptr) static_cast<void>(lt->matmul_desc_destroy(desc));
     }
     Plan(const Plan&) = delete;
     Plan& operator=(const Plan&) = delete;
 };
 
 CublasGemm::CublasGemm() : lt_(open_cublas_lt()) {
-    check(lt_.create(&context_), "start");
+    check(lt_.create(&context_), "cublasLtCreate");
 }
 
 CublasGemm::~CublasGemm() {
@@ -165,38 +170,38 @@ CublasGemm::~CublasGemm() {
     static_cast<void>(lt_.destroy(context_));
 }
 
-void CublasGemm::check(LtStatus status, const char* what) const {
-    VILA_CHECK(status == 0, "[matmul] ", lt_.file, " (version ", lt_.version(), ") failed to ",
-               what, ": ", lt_.status_name(status));
+void CublasGemm::check(LtStatus status, const char* call) const {
+    VILA_CHECK(status == 0, "[matmul] ", call, " failed: ", lt_.get_status_name(status), " (",
+               lt_.file, ", version ", lt_.get_version(), ")");
 }
 
-bool CublasGemm::multiply(CudaDevice& device, const GemmProblem& problem) {
-    if (!is_ours(problem)) return false;
+bool CublasGemm::multiply(CudaDevice& device, const BatchedGemm& problem) {
+    if (!supports(problem)) return false;
     const BatchAxes batch = merged(problem.batch);
     const int64_t outer = batch.rank == 0 ? 1 : batch.count() / batch.extent[0];
-    std::vector<std::pair<GemmProblem, const Plan*>> calls;
+    std::vector<std::pair<BatchedGemm, const Plan*>> calls;
     for (int64_t i = 0; i < outer; ++i) {
-        const GemmProblem one = outer_problem(problem, batch, i);
+        const BatchedGemm one = outer_problem(problem, batch, i);
         calls.emplace_back(one, &plan_for(device, one));
-        if (!calls.back().second->possible) return false;
+        if (!calls.back().second->has_algorithm) return false;
     }
     device.make_current();
     for (const auto& [one, plan] : calls) launch(device, one, *plan);
     return true;
 }
 
-const CublasGemm::Plan& CublasGemm::plan_for(CudaDevice& device, const GemmProblem& problem) {
-    const Lines a = lines_of(problem.a, problem.m, problem.k);
-    const Lines b = lines_of(problem.b, problem.k, problem.n);
+const CublasGemm::Plan& CublasGemm::plan_for(CudaDevice& device, const BatchedGemm& problem) {
+    const ColumnMajor a = column_major(problem.a, problem.m, problem.k);
+    const ColumnMajor b = column_major(problem.b, problem.k, problem.n);
     const BatchAxes& batch = problem.batch;
     const Key key = {problem.m,
                      problem.n,
                      problem.k,
-                     step_of(a),
-                     a.across,
-                     step_of(b),
-                     b.across,
-                     problem.c_row,
+                     leading_dimension(a),
+                     a.transposed,
+                     leading_dimension(b),
+                     b.transposed,
+                     problem.c_row_stride,
                      static_cast<int64_t>(problem.a.dtype),
                      static_cast<int64_t>(problem.c_dtype),
                      problem.bias != nullptr,
@@ -208,15 +213,15 @@ const CublasGemm::Plan& CublasGemm::plan_for(CudaDevice& device, const GemmProbl
                      alignment(problem.b.data),
                      alignment(problem.c),
                      device.uses_tf32,
-                     problem.addend == nullptr ? 0 : alignment(problem.addend),
+                     problem.residual == nullptr ? 0 : alignment(problem.residual),
                      problem.gelu,
-                     problem.before_gelu == nullptr ? 0 : alignment(problem.before_gelu)};
+                     problem.pre_activation == nullptr ? 0 : alignment(problem.pre_activation)};
     std::unique_ptr<Plan>& plan = plans_[key];
     if (plan != nullptr) return *plan;
     auto made = std::make_unique<Plan>(lt_);
-    describe(device, problem, *made);
-    choose(problem, *made);
-    if (!made->possible && !problem.has_epilogue())
+    create_descriptors(device, problem, *made);
+    choose_algorithm(problem, *made);
+    if (!made->has_algorithm && !problem.has_epilogue())
         device.say(str(device.name(), ": [matmul] cuBLASLt has no algorithm for (", problem.m, ", ",
                        problem.k, ") x (", problem.k, ", ", problem.n, ") in ", problem.a.dtype,
                        "; a plain kernel computes it, many times slower"));
@@ -224,93 +229,106 @@ const CublasGemm::Plan& CublasGemm::plan_for(CudaDevice& device, const GemmProbl
     return *plan;
 }
 
-void CublasGemm::describe(const CudaDevice& device, const GemmProblem& problem, Plan& plan) {
+void CublasGemm::create_descriptors(const CudaDevice& device, const BatchedGemm& problem,
+                                    Plan& plan) {
     const BatchAxes& batch = problem.batch;
-    const auto layout = [&](LtLayout*& made, DType dtype, const Lines& lines, int64_t batch_step) {
-        check(lt_.create_layout(&made, data_type(dtype), static_cast<uint64_t>(lines.length),
-                                static_cast<uint64_t>(lines.lines), step_of(lines)),
-              "describe a matrix");
-        check(set(lt_.set_layout, made, kLtBatchCount, static_cast<int32_t>(batch.extent[0])),
-              "set the batch");
-        check(set(lt_.set_layout, made, kLtBatchStride, batch_step), "set the batch's step");
+    const auto create_layout = [&](LtMatrixLayout*& made, DType dtype, const ColumnMajor& x,
+                                   int64_t batch_stride) {
+        check(lt_.matrix_layout_create(&made, data_type(dtype), static_cast<uint64_t>(x.rows),
+                                       static_cast<uint64_t>(x.columns), leading_dimension(x)),
+              "cublasLtMatrixLayoutCreate");
+        const auto set_attribute = [&](LtMatrixLayoutAttribute attribute, const auto& value) {
+            check(set(lt_.matrix_layout_set_attribute, made, attribute, value),
+                  "cublasLtMatrixLayoutSetAttribute");
+        };
+        set_attribute(kLtMatrixLayoutBatchCount, static_cast<int32_t>(batch.extent[0]));
+        set_attribute(kLtMatrixLayoutStridedBatchOffset, batch_stride);
     };
-    const Lines a = lines_of(problem.a, problem.m, problem.k);
-    const Lines b = lines_of(problem.b, problem.k, problem.n);
-    layout(plan.a, problem.a.dtype, a, batch.a[0]);
-    layout(plan.b, problem.b.dtype, b, batch.b[0]);
-    layout(plan.c, problem.c_dtype, {problem.m, problem.n, problem.c_row, false}, batch.c[0]);
+    const ColumnMajor a = column_major(problem.a, problem.m, problem.k);
+    const ColumnMajor b = column_major(problem.b, problem.k, problem.n);
+    create_layout(plan.a, problem.a.dtype, a, batch.a[0]);
+    create_layout(plan.b, problem.b.dtype, b, batch.b[0]);
+    create_layout(plan.c, problem.c_dtype, {problem.n, problem.m, problem.c_row_stride, false},
+                  batch.c[0]);
 
     const bool tf32 = device.uses_tf32 && problem.a.dtype == DType::F32;
-    check(lt_.create_product(&plan.product, tf32 ? kLtComputeTf32 : kLtComputeF32, kLtF32),
-          "describe a product");
-    // Lines are the library's columns: a matrix whose lines are its rows is already transposed.
-    const auto operation = [](const Lines& x) { return x.across ? kLtTransposed : kLtAsItIs; };
-    check(set(lt_.set_product, plan.product, kLtTransposeA, operation(b)), "set b's order");
-    check(set(lt_.set_product, plan.product, kLtTransposeB, operation(a)), "set a's order");
-    const bool keeps = problem.before_gelu != nullptr;
-    const int epilogue = (problem.bias != nullptr ? kLtBias : 0) | (problem.gelu ? kLtGelu : 0) |
-                         (keeps ? kLtKeep : 0);
+    check(lt_.matmul_desc_create(&plan.desc, tf32 ? kLtCompute32FFastTf32 : kLtCompute32F, kLtR32F),
+          "cublasLtMatmulDescCreate");
+    const auto operation = [](const ColumnMajor& x) { return x.transposed ? kLtOpT : kLtOpN; };
+    set_desc(plan, kLtMatmulDescTransA, operation(b));
+    set_desc(plan, kLtMatmulDescTransB, operation(a));
+    const bool has_bias = problem.bias != nullptr, has_aux = problem.pre_activation != nullptr;
+    const int epilogue = (has_bias ? kLtEpilogueBias : 0) | (problem.gelu ? kLtEpilogueGelu : 0) |
+                         (has_aux ? kLtEpilogueAux : 0);
     if (epilogue == 0) return;
-    check(set(lt_.set_product, plan.product, kLtEpilogue, epilogue), "ask for an epilogue");
-    if (keeps) {
-        check(set(lt_.set_product, plan.product, kLtKeepStep, problem.c_row), "set kept rows");
-        check(set(lt_.set_product, plan.product, kLtKeepPointer, problem.before_gelu),
-              "set what is kept");
+    set_desc(plan, kLtMatmulDescEpilogue, epilogue);
+    if (has_aux) {
+        set_desc(plan, kLtMatmulDescEpilogueAuxLd, problem.c_row_stride);
+        set_desc(plan, kLtMatmulDescEpilogueAuxPointer, problem.pre_activation);
     }
-    if (problem.bias == nullptr) return;
-    check(set(lt_.set_product, plan.product, kLtBiasDataType, data_type(problem.c_dtype)),
-          "set the bias's dtype");
-    check(set(lt_.set_product, plan.product, kLtBiasPointer, problem.bias), "set the bias");
+    if (has_bias) {
+        set_desc(plan, kLtMatmulDescBiasDataType, data_type(problem.c_dtype));
+        set_desc(plan, kLtMatmulDescBiasPointer, problem.bias);
+    }
 }
 
-void CublasGemm::choose(const GemmProblem& problem, Plan& plan) {
-    LtPreference* made = nullptr;
-    check(lt_.create_preference(&made), "describe wishes");
-    const std::unique_ptr<LtPreference, LtStatus (*)(LtPreference*)> wishes(made,
-                                                                            lt_.destroy_preference);
-    const auto wish = [&](LtPreferenceAttribute attribute, const auto& value) {
-        check(set(lt_.set_preference, made, attribute, value), "set a wish");
+template <typename Value>
+void CublasGemm::set_desc(const Plan& plan, LtMatmulDescAttribute attribute,
+                          const Value& value) const {
+    check(set(lt_.matmul_desc_set_attribute, plan.desc, attribute, value),
+          "cublasLtMatmulDescSetAttribute");
+}
+
+void CublasGemm::choose_algorithm(const BatchedGemm& problem, Plan& plan) {
+    LtMatmulPreference* made = nullptr;
+    check(lt_.matmul_preference_create(&made), "cublasLtMatmulPreferenceCreate");
+    const std::unique_ptr<LtMatmulPreference, LtStatus (*)(LtMatmulPreference*)> preference(
+        made, lt_.matmul_preference_destroy);
+    const auto set_preference = [&](LtMatmulPreferenceAttribute attribute, const auto& value) {
+        check(set(lt_.matmul_preference_set_attribute, preference.get(), attribute, value),
+              "cublasLtMatmulPreferenceSetAttribute");
     };
     const auto aligned = [](const void* address) {
         return static_cast<uint32_t>(alignment(address));
     };
-    wish(kLtMostWorkspace, kMostWorkspaceBytes);
-    wish(kLtReductionMask, kLtReduceInWorkspace);
-    wish(kLtAlignmentA, aligned(problem.b.data));
-    wish(kLtAlignmentB, aligned(problem.a.data));
-    wish(kLtAlignmentC, aligned(problem.addend != nullptr ? problem.addend : problem.c));
-    wish(kLtAlignmentD, aligned(problem.c));
-    LtChoice choice = {};
-    int found = 0;
-    const LtStatus status = lt_.choose(context_, plan.product, plan.b, plan.a, plan.c, plan.c, made,
-                                       1, &choice, &found);
-    plan.possible = status == 0 && found > 0 && choice.status == 0;
-    plan.algorithm = choice.algorithm;
-    plan.workspace_bytes = static_cast<int64_t>(choice.workspace_bytes);
+    set_preference(kLtMatmulPrefMaxWorkspaceBytes, kMaxWorkspaceBytes);
+    set_preference(kLtMatmulPrefReductionSchemeMask, kLtReductionSchemeComputeType);
+    set_preference(kLtMatmulPrefMinAlignmentABytes, aligned(problem.b.data));
+    set_preference(kLtMatmulPrefMinAlignmentBBytes, aligned(problem.a.data));
+    set_preference(kLtMatmulPrefMinAlignmentCBytes,
+                   aligned(problem.residual != nullptr ? problem.residual : problem.c));
+    set_preference(kLtMatmulPrefMinAlignmentDBytes, aligned(problem.c));
+    LtHeuristicResult result = {};
+    int returned = 0;
+    const LtStatus status =
+        lt_.matmul_algo_get_heuristic(context_, plan.desc, plan.b, plan.a, plan.c, plan.c,
+                                      preference.get(), 1, &result, &returned);
+    plan.has_algorithm = status == 0 && returned > 0 && result.state == 0;
+    plan.algo = result.algo;
+    plan.workspace_bytes = static_cast<int64_t>(result.workspace_size);
 }
 
-void CublasGemm::launch(CudaDevice& device, const GemmProblem& problem, const Plan& plan) {
-    // Freed when the host leaves; the stream keeps the order in which they are used.
+void CublasGemm::launch(CudaDevice& device, const BatchedGemm& problem, const Plan& plan) {
+    // Freed when this function returns; the stream orders the kernels that use the block.
     const Tensor workspace = Tensor::empty(device, {plan.workspace_bytes}, DType::U8);
     Tensor bias;
     if (problem.bias != nullptr) {
-        // The library wants it in the dtype of c.
+        // The library wants the bias in the dtype of c.
         const auto keep = [] {};
         bias = Tensor::from_external(device, const_cast<void*>(problem.bias), {problem.n},
                                      problem.bias_dtype, keep)
                    .to(problem.c_dtype);
-        check(set(lt_.set_product, plan.product, kLtBiasPointer, bias.raw()), "set the bias");
+        set_desc(plan, kLtMatmulDescBiasPointer, bias.raw());
     }
-    if (problem.before_gelu != nullptr)
-        check(set(lt_.set_product, plan.product, kLtKeepPointer, problem.before_gelu),
-              "set what is kept");
+    if (problem.pre_activation != nullptr)
+        set_desc(plan, kLtMatmulDescEpilogueAuxPointer, problem.pre_activation);
     const auto alpha = static_cast<float>(problem.alpha);
-    const void* const addend = problem.addend != nullptr ? problem.addend : problem.c;
-    const float beta = problem.accumulate || problem.addend != nullptr ? 1.0F : 0.0F;
-    check(lt_.multiply(context_, plan.product, &alpha, problem.b.data, plan.b, problem.a.data,
-                       plan.a, &beta, addend, plan.c, problem.c, plan.c, &plan.algorithm,
-                       workspace.raw(), static_cast<size_t>(plan.workspace_bytes), device.stream()),
-          "multiply");
+    const void* const residual = problem.residual != nullptr ? problem.residual : problem.c;
+    const float beta = problem.accumulate || problem.residual != nullptr ? 1.0F : 0.0F;
+    check(lt_.matmul(context_, plan.desc, &alpha, problem.b.data, plan.b, problem.a.data, plan.a,
+                     &beta, residual, plan.c, problem.c, plan.c, &plan.algo, workspace.raw(),
+                     static_cast<size_t>(plan.workspace_bytes), device.stream()),
+          "cublasLtMatmul");
     device.launched();
 }
 

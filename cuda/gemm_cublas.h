@@ -1,6 +1,7 @@
 #pragma once
 
-// Products by cuBLASLt: one handle of a device, and what it decided about every product so far.
+// Matrix products by cuBLASLt: one handle per device, and a plan for every kind of product that it
+// has computed so far.
 
 #include <array>
 #include <cstdint>
@@ -14,32 +15,35 @@ namespace vila::cuda {
 
 class CublasGemm {
   public:
-    // Opens the library. Throws when it is not there or does not start.
+    // Opens the library. Throws Error when it is missing or cublasLtCreate fails.
     CublasGemm();
     ~CublasGemm();
     CublasGemm(const CublasGemm&) = delete;
     CublasGemm& operator=(const CublasGemm&) = delete;
 
-    // Computes the problem and returns true; or false, and then nothing was done, where it is one
-    // for gemm_tiled: f64, the product of nothing, rows that overlap, or no algorithm in the
-    // library (said once, through device.say, where there is no epilogue to leave out). A batch
-    // has no epilogue here, and a GELU that keeps its argument wants rows of a multiple of 8.
-    bool multiply(CudaDevice& device, const GemmProblem& problem);
+    // Launches the product and returns true. Returns false, having launched nothing, for a problem
+    // that is left to gemm_tiled: f64, k = 0, overlapping rows, or no algorithm in the library
+    // (reported once, through device.say, for a product without epilogue). Epilogues are refused
+    // for batches; a GELU with pre_activation needs c_row_stride to be a multiple of 8.
+    bool multiply(CudaDevice& device, const BatchedGemm& problem);
 
     const CublasLt& library() const { return lt_; }
-    // Products that were planned so far: a warm step plans none.
+    // The number of plans made so far; a warm step makes none.
     int64_t plans() const { return static_cast<int64_t>(plans_.size()); }
 
   private:
     struct Plan;
     using Key = std::array<int64_t, 22>;
 
-    void check(LtStatus status, const char* what) const;
-    // Problems from here on have one batch axis.
-    const Plan& plan_for(CudaDevice& device, const GemmProblem& problem);
-    void describe(const CudaDevice& device, const GemmProblem& problem, Plan& plan);
-    void choose(const GemmProblem& problem, Plan& plan);
-    void launch(CudaDevice& device, const GemmProblem& problem, const Plan& plan);
+    // Throws Error with the name of the failed call.
+    void check(LtStatus status, const char* call) const;
+    template <typename Value>
+    void set_desc(const Plan& plan, LtMatmulDescAttribute attribute, const Value& value) const;
+    // The problems of these functions have one batch axis.
+    const Plan& plan_for(CudaDevice& device, const BatchedGemm& problem);
+    void create_descriptors(const CudaDevice& device, const BatchedGemm& problem, Plan& plan);
+    void choose_algorithm(const BatchedGemm& problem, Plan& plan);
+    void launch(CudaDevice& device, const BatchedGemm& problem, const Plan& plan);
 
     CublasLt lt_;
     LtContext* context_ = nullptr;

@@ -28,14 +28,14 @@ struct GemmTiles {
     Compute b[kTile][kTile + 1];  // b(p, j)
 };
 
-// What the kernel needs of a GemmProblem.
+// What the kernel needs of a BatchedGemm.
 template <typename A, typename B, typename C>
 struct GemmCall {
     int64_t m, n, k;
     const A* a;
     const B* b;
     C* c;
-    int64_t a_row, a_column, b_row, b_column, c_row;
+    int64_t a_row_stride, a_column_stride, b_row_stride, b_column_stride, c_row_stride;
     bool accumulate;
     compute_t<A> alpha;
     const A* bias_a;  // the bias in the dtype of a or of b, or neither
@@ -46,18 +46,17 @@ struct GemmCall {
 // Brings a tile of a matrix to shared memory, zeros outside it, neighbouring threads along the
 // axis that is contiguous in memory.
 template <typename T, typename Compute>
-__device__ void load_tile(const T* matrix, int64_t rows, int64_t columns, int64_t row_step,
-                          int64_t column_step, int64_t first_row, int64_t first_column,
+__device__ void load_tile(const T* matrix, int64_t rows, int64_t columns, int64_t row_stride,
+                          int64_t column_stride, int64_t first_row, int64_t first_column,
                           Compute (*tile)[kTile + 1]) {
     for (int i = static_cast<int>(threadIdx.x); i < kTile * kTile; i += kThreads) {
         const int slow = i / kTile, fast = i % kTile;
-        const int row = column_step == 1 ? slow : fast, column = column_step == 1 ? fast : slow;
+        const int row = column_stride == 1 ? slow : fast, column = column_stride == 1 ? fast : slow;
         const bool inside = first_row + row < rows && first_column + column < columns;
         tile[row][column] =
-            inside
-                ? static_cast<Compute>(widen(
-                      matrix[(first_row + row) * row_step + (first_column + column) * column_step]))
-                : Compute(0);
+            inside ? static_cast<Compute>(widen(matrix[(first_row + row) * row_stride +
+                                                       (first_column + column) * column_stride]))
+                   : Compute(0);
     }
 }
 
@@ -81,8 +80,10 @@ __global__ void gemm_tiled_kernel(GemmCall<A, B, C> call) {
 
     Compute sum[kEach][kEach] = {}, part[kEach][kEach] = {};
     for (int64_t p = 0; p < call.k; p += kTile) {
-        load_tile(call.a, call.m, call.k, call.a_row, call.a_column, first_row, p, tiles.a);
-        load_tile(call.b, call.k, call.n, call.b_row, call.b_column, p, first_column, tiles.b);
+        load_tile(call.a, call.m, call.k, call.a_row_stride, call.a_column_stride, first_row, p,
+                  tiles.a);
+        load_tile(call.b, call.k, call.n, call.b_row_stride, call.b_column_stride, p, first_column,
+                  tiles.b);
         __syncthreads();  // the tiles are complete
         const int depth = call.k - p < kTile ? static_cast<int>(call.k - p) : kTile;
         Compute step[kEach][kEach] = {};
@@ -109,7 +110,7 @@ __global__ void gemm_tiled_kernel(GemmCall<A, B, C> call) {
         for (int j = 0; j < kEach; ++j) {
             const int64_t column = first_column + thread_column + j * kGrid;
             if (row >= call.m || column >= call.n) continue;
-            C& c = call.c[row * call.c_row + column];
+            C& c = call.c[row * call.c_row_stride + column];
             Compute total = sum[i][j] * call.alpha;
             if (call.accumulate) total += static_cast<Compute>(widen(c));
             if (call.bias_a != nullptr) total += static_cast<Compute>(widen(call.bias_a[column]));
@@ -120,7 +121,7 @@ __global__ void gemm_tiled_kernel(GemmCall<A, B, C> call) {
 }
 
 template <typename A, typename B, typename C>
-void run(CudaDevice& device, const GemmProblem& problem) {
+void run(CudaDevice& device, const BatchedGemm& problem) {
     const bool bias_like_a = problem.bias_dtype == dtype_of<A>;
     const GemmCall<A, B, C> call = {
         .m = problem.m,
@@ -129,11 +130,11 @@ void run(CudaDevice& device, const GemmProblem& problem) {
         .a = static_cast<const A*>(problem.a.data),
         .b = static_cast<const B*>(problem.b.data),
         .c = static_cast<C*>(problem.c),
-        .a_row = problem.a.row_step,
-        .a_column = problem.a.column_step,
-        .b_row = problem.b.row_step,
-        .b_column = problem.b.column_step,
-        .c_row = problem.c_row,
+        .a_row_stride = problem.a.row_stride,
+        .a_column_stride = problem.a.column_stride,
+        .b_row_stride = problem.b.row_stride,
+        .b_column_stride = problem.b.column_stride,
+        .c_row_stride = problem.c_row_stride,
         .accumulate = problem.accumulate,
         .alpha = static_cast<compute_t<A>>(problem.alpha),
         .bias_a = bias_like_a ? static_cast<const A*>(problem.bias) : nullptr,
@@ -145,7 +146,7 @@ void run(CudaDevice& device, const GemmProblem& problem) {
 }
 
 template <typename A, typename B>
-void run_for_c(CudaDevice& device, const GemmProblem& problem) {
+void run_for_c(CudaDevice& device, const BatchedGemm& problem) {
     if (problem.c_dtype == DType::F32) return run<A, B, float>(device, problem);
     VILA_ASSERT(problem.c_dtype == dtype_of<B>);
     run<A, B, B>(device, problem);
@@ -153,7 +154,7 @@ void run_for_c(CudaDevice& device, const GemmProblem& problem) {
 
 }  // namespace
 
-void gemm_tiled(CudaDevice& device, const GemmProblem& problem) {
+void gemm_tiled(CudaDevice& device, const BatchedGemm& problem) {
     const DType a = problem.a.dtype, b = problem.b.dtype;
     if (a == DType::F64 && b == DType::F64) return run_for_c<double, double>(device, problem);
     if (a == DType::F32 && b == DType::F32) return run_for_c<float, float>(device, problem);

@@ -7,6 +7,7 @@
 
 #include "cuda/cuda_device.h"
 #include "cuda/runtime.h"
+#include "tensor/int_math.h"
 #include "tensor/tensor.h"
 
 namespace vila::cuda {
@@ -14,11 +15,6 @@ namespace vila::cuda {
 // The GPU that holds a tensor.
 inline CudaDevice& device_of(const Tensor& tensor) {
     return static_cast<CudaDevice&>(tensor.device());
-}
-
-// ceil(a / b) for a >= 0, b > 0.
-__host__ __device__ constexpr int64_t ceil_div(int64_t a, int64_t b) {
-    return (a + b - 1) / b;
 }
 
 // Lanes of a warp, and the mask that names all of them.

@@ -86,37 +86,37 @@ void cross_entropy_chunk(const LinearCrossEntropyArgs& args, int64_t begin, int6
     const MatrixView hidden = matrix(args.hidden, begin);  // (rows, C)
     const MatrixView weight = matrix(args.weight, 0);      // (V, C)
     const MatrixView dlogits = {logits.raw(), vocab, 1, dtype_of<Compute>};
-    gemm(device, {.m = rows,
-                  .n = vocab,
-                  .k = width,
-                  .a = hidden,
-                  .b = weight.transposed(),
-                  .c = logits.raw(),
-                  .c_row = vocab,
-                  .c_dtype = dtype_of<Compute>});
+    gemm(device, {{.m = rows,
+                   .n = vocab,
+                   .k = width,
+                   .a = hidden,
+                   .b = weight.transposed(),
+                   .c = logits.raw(),
+                   .c_row_stride = vocab,
+                   .c_dtype = dtype_of<Compute>}});
     launch(device, cross_entropy_kernel<Compute>, {rows}, {kThreads},
            sizeof(BlockPartials<Compute>), logits.data<Compute>(),
            args.targets.data<int32_t>() + begin, args.losses.data<Compute>() + begin, vocab,
            static_cast<Compute>(args.grad_scale), device.faults());
     if (args.dhidden.defined())
-        gemm(device, {.m = rows,
-                      .n = width,
-                      .k = vocab,
-                      .a = dlogits,
-                      .b = weight,
-                      .c = args.dhidden.data<T>() + begin * width,
-                      .c_row = width,
-                      .c_dtype = dtype_of<T>});
+        gemm(device, {{.m = rows,
+                       .n = width,
+                       .k = vocab,
+                       .a = dlogits,
+                       .b = weight,
+                       .c = args.dhidden.data<T>() + begin * width,
+                       .c_row_stride = width,
+                       .c_dtype = dtype_of<T>}});
     if (args.dweight.defined())
-        gemm(device, {.m = vocab,
-                      .n = width,
-                      .k = rows,
-                      .a = dlogits.transposed(),
-                      .b = hidden,
-                      .c = args.dweight.raw(),
-                      .c_row = width,
-                      .c_dtype = dtype_of<Compute>,
-                      .accumulate = true});
+        gemm(device, {{.m = vocab,
+                       .n = width,
+                       .k = rows,
+                       .a = dlogits.transposed(),
+                       .b = hidden,
+                       .c = args.dweight.raw(),
+                       .c_row_stride = width,
+                       .c_dtype = dtype_of<Compute>,
+                       .accumulate = true}});
 }
 
 }  // namespace

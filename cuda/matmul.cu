@@ -1,4 +1,4 @@
-// matmul: from tensors to a GemmProblem, and to the product that computes it.
+// matmul: from tensors to a BatchedGemm, and to the product that computes it.
 
 #include "cuda/gemm.h"
 #include "cuda/gemm_cublas.h"
@@ -7,29 +7,29 @@
 
 namespace vila::cuda {
 
-void gemm(CudaDevice& device, const GemmProblem& problem) {
+void gemm(CudaDevice& device, const BatchedGemm& problem) {
     CublasGemm* const cublas = device.cublas();
     if (cublas == nullptr || !cublas->multiply(device, problem)) gemm_tiled(device, problem);
 }
 
-GemmProblem gemm_problem(const MatmulArgs& args) {
+BatchedGemm gemm_problem(const MatmulArgs& args) {
     const Tensor &a = args.a, &b = args.b, &c = args.c;
     const auto view = [](const Tensor& x, bool transpose) {
         const MatrixView plain = {x.raw(), x.strides()[-2], 1, x.dtype()};
         return transpose ? plain.transposed() : plain;
     };
-    GemmProblem problem = {.m = c.size(-2),
-                           .n = c.size(-1),
-                           .k = a.size(args.transpose_a ? -2 : -1),
-                           .a = view(a, args.transpose_a),
-                           .b = view(b, args.transpose_b),
-                           .c = c.raw(),
-                           .c_row = c.strides()[-2],
-                           .c_dtype = c.dtype(),
-                           .accumulate = args.accumulate,
-                           .alpha = args.alpha,
-                           .bias = args.bias.defined() ? args.bias.raw() : nullptr,
-                           .bias_dtype = a.dtype()};
+    BatchedGemm problem = {{.m = c.size(-2),
+                            .n = c.size(-1),
+                            .k = a.size(args.transpose_a ? -2 : -1),
+                            .a = view(a, args.transpose_a),
+                            .b = view(b, args.transpose_b),
+                            .c = c.raw(),
+                            .c_row_stride = c.strides()[-2],
+                            .c_dtype = c.dtype(),
+                            .accumulate = args.accumulate,
+                            .alpha = args.alpha,
+                            .bias = args.bias.defined() ? args.bias.raw() : nullptr,
+                            .bias_dtype = a.dtype()}};
     for (int axis = c.rank() - 3; axis >= 0; --axis) {
         const int at = problem.batch.rank++;
         problem.batch.extent[at] = c.size(axis);
@@ -49,10 +49,10 @@ bool matmul_with_epilogue(CudaDevice& device, const MatmulArgs& args) {
     const bool known =
         !args.gelu || (*args.gelu == GeluKind::Tanh && args.c.dtype() == DType::BF16);
     if (cublas == nullptr || !known) return false;
-    GemmProblem problem = gemm_problem(args);
-    if (args.addend.defined()) problem.addend = args.addend.raw();
+    BatchedGemm problem = gemm_problem(args);
+    if (args.residual.defined()) problem.residual = args.residual.raw();
     problem.gelu = args.gelu.has_value();
-    if (args.before_gelu.defined()) problem.before_gelu = args.before_gelu.raw();
+    if (args.pre_activation.defined()) problem.pre_activation = args.pre_activation.raw();
     return cublas->multiply(device, problem);
 }
 
@@ -61,12 +61,12 @@ bool matmul_with_epilogue(CudaDevice& device, const MatmulArgs& args) {
 void matmul(const MatmulArgs& args) {
     if (args.c.numel() == 0) return;
     CudaDevice& device = device_of(args.c);
-    const bool has_epilogue = args.addend.defined() || args.gelu;
+    const bool has_epilogue = args.residual.defined() || args.gelu;
     if (has_epilogue && matmul_with_epilogue(device, args)) return;
     MatmulArgs plain = args;
-    if (args.before_gelu.defined()) plain.c = args.before_gelu;
+    if (args.pre_activation.defined()) plain.c = args.pre_activation;
     gemm(device, gemm_problem(plain));
-    if (args.addend.defined()) add({.a = plain.c, .b = args.addend, .y = plain.c});
+    if (args.residual.defined()) add({.a = plain.c, .b = args.residual, .y = plain.c});
     if (args.gelu) gelu_forward({.x = plain.c, .kind = *args.gelu, .y = args.c});
 }
 

@@ -6,14 +6,9 @@
 #include <cstring>
 
 #include "cuda/runtime.h"
-#include "tensor/cpu/dispatch.h"
-#include "tensor/dtype.h"
+#include "tensor/dispatch.h"
 
 namespace vila::cuda {
-
-// double for double, else float; and from a run-time dtype to f32, bf16 or f64.
-using cpu_kernels::compute_t;
-using cpu_kernels::for_float;
 
 __device__ inline float widen(float x) {
     return x;

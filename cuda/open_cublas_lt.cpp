@@ -1,4 +1,4 @@
-// Opens cuBLASLt's shared library.
+// Opens cuBLASLt's shared library and looks up its functions.
 
 #include <dlfcn.h>
 
@@ -13,39 +13,49 @@
 
 namespace vila::cuda {
 
-// Our names and numbers against the library's.
-static_assert(kLtF32 == static_cast<int>(CUDA_R_32F));
-static_assert(kLtBf16 == static_cast<int>(CUDA_R_16BF));
-static_assert(kLtComputeF32 == static_cast<int>(CUBLAS_COMPUTE_32F));
-static_assert(kLtComputeTf32 == static_cast<int>(CUBLAS_COMPUTE_32F_FAST_TF32));
-static_assert(kLtAsItIs == static_cast<int>(CUBLAS_OP_N));
-static_assert(kLtTransposed == static_cast<int>(CUBLAS_OP_T));
-static_assert(kLtNoEpilogue == static_cast<int>(CUBLASLT_EPILOGUE_DEFAULT));
-static_assert(kLtBias == static_cast<int>(CUBLASLT_EPILOGUE_BIAS));
-static_assert(kLtGelu == static_cast<int>(CUBLASLT_EPILOGUE_GELU));
-static_assert((kLtGelu | kLtBias) == static_cast<int>(CUBLASLT_EPILOGUE_GELU_BIAS));
-static_assert((kLtGelu | kLtKeep) == static_cast<int>(CUBLASLT_EPILOGUE_GELU_AUX));
-static_assert((kLtGelu | kLtKeep | kLtBias) == static_cast<int>(CUBLASLT_EPILOGUE_GELU_AUX_BIAS));
-static_assert(kLtReduceInWorkspace ==
+// Checks the numbers of cublas_lt.h against the library's header.
+static_assert(kLtR32F == static_cast<int>(CUDA_R_32F));
+static_assert(kLtR16BF == static_cast<int>(CUDA_R_16BF));
+static_assert(kLtCompute32F == static_cast<int>(CUBLAS_COMPUTE_32F));
+static_assert(kLtCompute32FFastTf32 == static_cast<int>(CUBLAS_COMPUTE_32F_FAST_TF32));
+static_assert(kLtOpN == static_cast<int>(CUBLAS_OP_N));
+static_assert(kLtOpT == static_cast<int>(CUBLAS_OP_T));
+static_assert(kLtEpilogueDefault == static_cast<int>(CUBLASLT_EPILOGUE_DEFAULT));
+static_assert(kLtEpilogueBias == static_cast<int>(CUBLASLT_EPILOGUE_BIAS));
+static_assert(kLtEpilogueGelu == static_cast<int>(CUBLASLT_EPILOGUE_GELU));
+static_assert((kLtEpilogueGelu | kLtEpilogueBias) == static_cast<int>(CUBLASLT_EPILOGUE_GELU_BIAS));
+static_assert((kLtEpilogueGelu | kLtEpilogueAux) == static_cast<int>(CUBLASLT_EPILOGUE_GELU_AUX));
+static_assert((kLtEpilogueGelu | kLtEpilogueAux | kLtEpilogueBias) ==
+              static_cast<int>(CUBLASLT_EPILOGUE_GELU_AUX_BIAS));
+static_assert(kLtReductionSchemeComputeType ==
               static_cast<uint32_t>(CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE));
-static_assert(kLtTransposeA == static_cast<int>(CUBLASLT_MATMUL_DESC_TRANSA));
-static_assert(kLtTransposeB == static_cast<int>(CUBLASLT_MATMUL_DESC_TRANSB));
-static_assert(kLtEpilogue == static_cast<int>(CUBLASLT_MATMUL_DESC_EPILOGUE));
-static_assert(kLtBiasPointer == static_cast<int>(CUBLASLT_MATMUL_DESC_BIAS_POINTER));
-static_assert(kLtBiasDataType == static_cast<int>(CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE));
-static_assert(kLtKeepPointer == static_cast<int>(CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_POINTER));
-static_assert(kLtKeepStep == static_cast<int>(CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_LD));
-static_assert(kLtBatchCount == static_cast<int>(CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT));
-static_assert(kLtBatchStride == static_cast<int>(CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET));
-static_assert(kLtMostWorkspace == static_cast<int>(CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES));
-static_assert(kLtReductionMask == static_cast<int>(CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK));
-static_assert(kLtAlignmentA == static_cast<int>(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES));
-static_assert(kLtAlignmentB == static_cast<int>(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES));
-static_assert(kLtAlignmentC == static_cast<int>(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES));
-static_assert(kLtAlignmentD == static_cast<int>(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES));
-static_assert(sizeof(LtAlgorithm) == sizeof(cublasLtMatmulAlgo_t));
-static_assert(sizeof(LtChoice) == sizeof(cublasLtMatmulHeuristicResult_t));
-static_assert(offsetof(LtChoice, status) == offsetof(cublasLtMatmulHeuristicResult_t, state));
+static_assert(kLtMatmulDescTransA == static_cast<int>(CUBLASLT_MATMUL_DESC_TRANSA));
+static_assert(kLtMatmulDescTransB == static_cast<int>(CUBLASLT_MATMUL_DESC_TRANSB));
+static_assert(kLtMatmulDescEpilogue == static_cast<int>(CUBLASLT_MATMUL_DESC_EPILOGUE));
+static_assert(kLtMatmulDescBiasPointer == static_cast<int>(CUBLASLT_MATMUL_DESC_BIAS_POINTER));
+static_assert(kLtMatmulDescBiasDataType == static_cast<int>(CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE));
+static_assert(kLtMatmulDescEpilogueAuxPointer ==
+              static_cast<int>(CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_POINTER));
+static_assert(kLtMatmulDescEpilogueAuxLd == static_cast<int>(CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_LD));
+static_assert(kLtMatrixLayoutBatchCount == static_cast<int>(CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT));
+static_assert(kLtMatrixLayoutStridedBatchOffset ==
+              static_cast<int>(CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET));
+static_assert(kLtMatmulPrefMaxWorkspaceBytes ==
+              static_cast<int>(CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES));
+static_assert(kLtMatmulPrefReductionSchemeMask ==
+              static_cast<int>(CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK));
+static_assert(kLtMatmulPrefMinAlignmentABytes ==
+              static_cast<int>(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES));
+static_assert(kLtMatmulPrefMinAlignmentBBytes ==
+              static_cast<int>(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES));
+static_assert(kLtMatmulPrefMinAlignmentCBytes ==
+              static_cast<int>(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES));
+static_assert(kLtMatmulPrefMinAlignmentDBytes ==
+              static_cast<int>(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES));
+static_assert(sizeof(LtMatmulAlgo) == sizeof(cublasLtMatmulAlgo_t));
+static_assert(sizeof(LtHeuristicResult) == sizeof(cublasLtMatmulHeuristicResult_t));
+static_assert(offsetof(LtHeuristicResult, state) ==
+              offsetof(cublasLtMatmulHeuristicResult_t, state));
 
 }  // namespace vila::cuda
 #endif
@@ -54,7 +64,7 @@ namespace vila::cuda {
 
 namespace {
 
-// The names under which the library may be installed, newest first.
+// The file names to try: VILA_CUBLASLT alone if it is set, else the usual ones, newest first.
 std::vector<std::string> file_names() {
     const std::string chosen = environment("VILA_CUBLASLT");
     if (!chosen.empty()) return {chosen};
@@ -76,7 +86,7 @@ CublasLt open_cublas_lt() {
     void* library = nullptr;
     CublasLt lt;
     for (const std::string& name : file_names()) {
-        library = dlopen(name.c_str(), RTLD_NOW | RTLD_LOCAL);  // stays open
+        library = dlopen(name.c_str(), RTLD_NOW | RTLD_LOCAL);  // never closed
         lt.file = name;
         if (library != nullptr) break;
         tried += str(tried.empty() ? "" : ", ", name);
@@ -86,21 +96,21 @@ CublasLt open_cublas_lt() {
     const auto get = [&](const char* name, auto& function) {
         find(library, lt.file, name, function);
     };
-    get("cublasLtGetVersion", lt.version);
-    get("cublasLtGetStatusName", lt.status_name);
+    get("cublasLtGetVersion", lt.get_version);
+    get("cublasLtGetStatusName", lt.get_status_name);
     get("cublasLtCreate", lt.create);
     get("cublasLtDestroy", lt.destroy);
-    get("cublasLtMatmulDescCreate", lt.create_product);
-    get("cublasLtMatmulDescDestroy", lt.destroy_product);
-    get("cublasLtMatmulDescSetAttribute", lt.set_product);
-    get("cublasLtMatrixLayoutCreate", lt.create_layout);
-    get("cublasLtMatrixLayoutDestroy", lt.destroy_layout);
-    get("cublasLtMatrixLayoutSetAttribute", lt.set_layout);
-    get("cublasLtMatmulPreferenceCreate", lt.create_preference);
-    get("cublasLtMatmulPreferenceDestroy", lt.destroy_preference);
-    get("cublasLtMatmulPreferenceSetAttribute", lt.set_preference);
-    get("cublasLtMatmulAlgoGetHeuristic", lt.choose);
-    get("cublasLtMatmul", lt.multiply);
+    get("cublasLtMatmulDescCreate", lt.matmul_desc_create);
+    get("cublasLtMatmulDescDestroy", lt.matmul_desc_destroy);
+    get("cublasLtMatmulDescSetAttribute", lt.matmul_desc_set_attribute);
+    get("cublasLtMatrixLayoutCreate", lt.matrix_layout_create);
+    get("cublasLtMatrixLayoutDestroy", lt.matrix_layout_destroy);
+    get("cublasLtMatrixLayoutSetAttribute", lt.matrix_layout_set_attribute);
+    get("cublasLtMatmulPreferenceCreate", lt.matmul_preference_create);
+    get("cublasLtMatmulPreferenceDestroy", lt.matmul_preference_destroy);
+    get("cublasLtMatmulPreferenceSetAttribute", lt.matmul_preference_set_attribute);
+    get("cublasLtMatmulAlgoGetHeuristic", lt.matmul_algo_get_heuristic);
+    get("cublasLtMatmul", lt.matmul);
     return lt;
 }
 

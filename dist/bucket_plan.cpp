@@ -5,16 +5,9 @@
 #include <utility>
 
 #include "tensor/check.h"
+#include "tensor/int_math.h"
 
 namespace vila::dist {
-
-namespace {
-
-int64_t round_up(int64_t value, int64_t multiple) {
-    return (value + multiple - 1) / multiple * multiple;
-}
-
-}  // namespace
 
 Slice BucketPlan::slice_of(const Bucket& bucket, int64_t rank) const {
     const int64_t slice = bucket.size / ranks;

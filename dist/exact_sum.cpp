@@ -11,6 +11,7 @@
 #include "tensor/check.h"
 #include "tensor/cpu/cpu_device.h"
 #include "tensor/cpu/parallel.h"
+#include "tensor/int_math.h"
 #include "tensor/kernels.h"
 
 namespace vila::dist {
@@ -19,12 +20,12 @@ namespace {
 
 constexpr int64_t kLimbBits = 32;
 constexpr int64_t kLimbMask = (int64_t{1} << kLimbBits) - 1;
-// Limbs have room for so many additions of 32-bit pieces.
-constexpr int64_t kMostAdded = int64_t{1} << 29;
+// Additions of 32-bit pieces that a limb can take before carry().
+constexpr int64_t kMaxAdditions = int64_t{1} << 29;
 // Bit 0 of limb 0 is the last bit of the smallest double.
 constexpr int kLowestExponent = -1074;
-constexpr int64_t kRun = 64;  // values whose squares are added in f64
-constexpr int64_t kLanes = 8;
+constexpr int64_t kRun = 64;   // consecutive values whose squares are added in f64
+constexpr int64_t kLanes = 8;  // partial sums of a run
 
 template <typename T>
 double squares_of_run(const T* values, int64_t count) {
@@ -42,7 +43,7 @@ template <typename T>
 void add_squares(const CpuDevice& device, const T* values, int64_t count, ExactSum& sum) {
     std::mutex mutex;
     cpu_kernels::parallel_for(
-        device, (count + kRun - 1) / kRun, kRun, [&](int64_t first, int64_t last) {
+        device, ceil_div(count, kRun), kRun, [&](int64_t first, int64_t last) {
             ExactSum part;
             for (int64_t begin = first * kRun; begin < std::min(last * kRun, count); begin += kRun)
                 part.add(squares_of_run(values + begin, std::min(kRun, count - begin)));
@@ -51,22 +52,22 @@ void add_squares(const CpuDevice& device, const T* values, int64_t count, ExactS
         });
 }
 
-// totals (R) f64 = the sums of the squares of each row of values (R, C).
+// totals (R) f64 = sum of the squares of each row of values (R, C).
 void sum_squares_of_rows(const Tensor& values, const Tensor& totals) {
     Device& device = values.device();
-    const Tensor wide = values.to(DType::F64);
-    const Tensor squares = Tensor::empty(device, wide.shape(), DType::F64);
+    const Tensor wide = values.to(DType::F64);                               // (R, C)
+    const Tensor squares = Tensor::empty(device, wide.shape(), DType::F64);  // (R, C)
     call(device, "mul", &Kernels::mul, {.a = wide, .b = wide, .y = squares});
     call(device, "sum_to", &Kernels::sum_to,
          {.x = squares, .y = totals.reshape({totals.numel(), 1})});
 }
 
-// Squares that are in memory at once.
+// Squares in memory at the same time.
 constexpr int64_t kSquaresAtOnce = int64_t{1} << 20;
 
-void add_runs_of_gpu(const Tensor& values, ExactSum& sum) {
+void add_squares_by_run_on_gpu(const Tensor& values, ExactSum& sum) {
     const int64_t count = values.numel(), whole = count / kRun * kRun;
-    const Tensor totals = Tensor::empty(values.device(), {(count + kRun - 1) / kRun}, DType::F64);
+    const Tensor totals = Tensor::empty(values.device(), {ceil_div(count, kRun)}, DType::F64);
     for (int64_t begin = 0; begin < whole; begin += kSquaresAtOnce) {
         const int64_t end = std::min(begin + kSquaresAtOnce, whole);
         sum_squares_of_rows(values.slice(0, begin, end).reshape({-1, kRun}),
@@ -78,7 +79,7 @@ void add_runs_of_gpu(const Tensor& values, ExactSum& sum) {
     for (const double total : totals.to_vector<double>()) sum.add(total);
 }
 
-void add_totals_of_gpu(std::span<const Tensor> values, ExactSum& sum) {
+void add_squares_by_tensor_on_gpu(std::span<const Tensor> values, ExactSum& sum) {
     Device& device = values.front().device();
     const auto count = static_cast<int64_t>(values.size());
     const Tensor totals = Tensor::zeros(device, {count}, DType::F64);
@@ -104,13 +105,13 @@ void ExactSum::add(double value) {
     const int64_t place = exponent == 0 ? 0 : exponent - 1;
     const auto limb = static_cast<size_t>(place / kLimbBits);
     const auto shift = static_cast<int>(place % kLimbBits);
-    const uint64_t low = mantissa << shift;  // bits beyond 64 are in `high`
+    const uint64_t low = mantissa << shift;  // the bits above the 64th are in `high`
     const uint64_t high = shift == 0 ? 0 : mantissa >> (64 - shift);
     const int64_t sign = value < 0 ? -1 : 1;
     limbs_[limb] += sign * static_cast<int64_t>(low & kLimbMask);
     limbs_[limb + 1] += sign * static_cast<int64_t>(low >> kLimbBits);
     limbs_[limb + 2] += sign * static_cast<int64_t>(high);
-    if (++added_ == kMostAdded) carry();
+    if (++added_ == kMaxAdditions) carry();
 }
 
 void ExactSum::add(const ExactSum& other) {
@@ -122,7 +123,7 @@ void ExactSum::add(const ExactSum& other) {
     not_finite_ += other.not_finite_;
 }
 
-// Afterwards every limb but the last, which has the sign, is in [0, 2^32).
+// Afterwards every limb is in [0, 2^32), except for the last, which has the sign.
 void ExactSum::carry() {
     for (size_t i = 0; i + 1 < limbs_.size(); ++i) {
         limbs_[i + 1] += limbs_[i] >> kLimbBits;
@@ -158,14 +159,14 @@ void sum_over_ranks(Collectives& collectives, std::span<ExactSum> sums) {
     }
 }
 
-void add_squares(std::span<const Tensor> values, ExactSum& sum, SquaresFor cut) {
+void add_squares(std::span<const Tensor> values, ExactSum& sum, Partition partition) {
     if (values.empty()) return;
     const bool on_gpu = values.front().device().kind() != DeviceKind::Cpu;
-    if (on_gpu && cut == SquaresFor::ThisCut) return add_totals_of_gpu(values, sum);
+    if (on_gpu && partition == Partition::Fixed) return add_squares_by_tensor_on_gpu(values, sum);
     for (const Tensor& tensor : values) {
         VILA_CHECK(tensor.is_contiguous(), "[add_squares] expected a contiguous tensor");
         if (on_gpu)
-            add_runs_of_gpu(tensor.reshape({tensor.numel()}), sum);
+            add_squares_by_run_on_gpu(tensor.reshape({tensor.numel()}), sum);
         else if (tensor.dtype() == DType::F64)
             add_squares(cpu(tensor), tensor.data<double>(), tensor.numel(), sum);
         else

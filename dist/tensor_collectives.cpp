@@ -3,6 +3,7 @@
 #include "tensor/check.h"
 #include "tensor/cpu/cpu_device.h"
 #include "tensor/cpu/parallel.h"
+#include "tensor/int_math.h"
 #include "tensor/kernels.h"
 
 namespace vila::dist {
@@ -148,7 +149,7 @@ void all_reduce(Collectives& collectives, const Tensor& data) {
     check_addable(data, data);
     if (collectives.ranks() == 1 || data.numel() == 0) return;
     // Each rank sums a slice; the last ones may be padding.
-    const int64_t slice = (data.numel() + collectives.ranks() - 1) / collectives.ranks();
+    const int64_t slice = ceil_div(data.numel(), collectives.ranks());
     const Tensor padded = Tensor::zeros(data.device(), {slice * collectives.ranks()}, data.dtype());
     const Tensor values = data.reshape({data.numel()}), sums = padded.slice(0, 0, data.numel());
     sums.copy_from(values);

@@ -19,6 +19,7 @@
 #include <optional>
 #include <span>
 
+#include "tensor/gelu_kind.h"
 #include "tensor/tensor.h"
 
 namespace vila {
@@ -33,27 +34,23 @@ struct FillArgs {
     double value = 0.0;
 };
 
-// Erf: x Phi(x) (Hendrycks and Gimpel 2016). Tanh: its tanh approximation. Quick: x
-// sigmoid(1.702x).
-enum class GeluKind { Erf, Tanh, Quick };
-
-// c (.., m, n) = z = alpha * op(a) op(b) [+ c if accumulate] [+ bias] [+ addend], or gelu(z); op
+// c (.., m, n) = z = alpha * op(a) op(b) [+ c if accumulate] [+ bias] [+ residual], or gelu(z); op
 // transposing its last two axes if asked. Leading axes are batch axes and equal in a, b and c; each
 // may be strided there, but the two matrix axes of every operand are row-major with unit inner
 // stride.
 // a, b: float, one dtype; c: that dtype or f32. bias (n,) in the dtype of a, or absent.
-// With addend or gelu, c is contiguous. addend, and before_gelu, which receives z where gelu's
+// With residual or gelu, c is contiguous. residual, and pre_activation, which receives z where gelu's
 // backward will want it, have the shape and dtype of c. A device may round z to the dtype of c
-// before the addend and before gelu.
+// before the residual and before gelu.
 struct MatmulArgs {
     Tensor a, b, c;
     bool transpose_a = false, transpose_b = false;
     bool accumulate = false;
     double alpha = 1.0;
     Tensor bias = {};
-    Tensor addend = {};
+    Tensor residual = {};
     std::optional<GeluKind> gelu = std::nullopt;
-    Tensor before_gelu = {};
+    Tensor pre_activation = {};
 };
 
 // y = a + b and y = a * b with numpy broadcasting to y's shape; float. y may alias a.

@@ -10,9 +10,9 @@
 // Q is packed times scale * log2 e, so dK is ln 2 and dQ is scale away from its final value.
 
 #include "tensor/cpu/attention.h"
-#include "tensor/cpu/dispatch.h"
 #include "tensor/cpu/parallel.h"
 #include "tensor/cpu/tile.h"
+#include "tensor/dispatch.h"
 
 namespace vila::cpu_kernels {
 

@@ -7,8 +7,9 @@
 // many keys as there are lanes.
 
 #include "tensor/cpu/attention.h"
-#include "tensor/cpu/dispatch.h"
 #include "tensor/cpu/parallel.h"
+#include "tensor/dispatch.h"
+#include "tensor/int_math.h"
 
 namespace vila::cpu_kernels {
 
@@ -239,7 +240,7 @@ void attention_decode(const AttentionForwardArgs& args, const std::vector<int64_
     const int64_t parts = std::min<int64_t>(K, worker_count(device, count * K, cost));
     const int threads = worker_count(device, count * parts, cost);
     ScratchCursor counter(nullptr);
-    const int64_t rows = (K + parts - 1) / parts * group * queries;
+    const int64_t rows = ceil_div(K, parts) * group * queries;
     Workspace(counter, rows, D);
     const int64_t floats = counter.taken();
     const Tensor scratch = Tensor::empty(args.q.device(), {threads, floats}, DType::F32);

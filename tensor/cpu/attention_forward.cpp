@@ -10,9 +10,10 @@
 //   out = O / l,  log_sum_exp = ln 2 (m + log2 l)
 
 #include "tensor/cpu/attention.h"
-#include "tensor/cpu/dispatch.h"
 #include "tensor/cpu/parallel.h"
 #include "tensor/cpu/tile.h"
+#include "tensor/dispatch.h"
+#include "tensor/int_math.h"
 
 namespace vila::cpu_kernels {
 
@@ -111,7 +112,7 @@ std::vector<AttentionItem> cut(const AttentionForwardArgs& args,
     for (const int64_t b : sequences) {
         const Sequence sequence = sequence_at(args.cu_seqlens_q, args.cu_seqlens_k, b);
         const int64_t most = std::max<int64_t>(1, kQueryRows / group);
-        const int64_t tiles = (sequence.queries() + most - 1) / most;
+        const int64_t tiles = ceil_div(sequence.queries(), most);
         for (int64_t tile = 0; tile < tiles; ++tile) {
             const int64_t begin = sequence.queries() * tile / tiles;
             const int64_t end = sequence.queries() * (tile + 1) / tiles;

@@ -6,6 +6,7 @@
 
 #include "tensor/cpu/kernels.h"
 #include "tensor/cpu/parallel.h"
+#include "tensor/dispatch.h"
 
 namespace vila::cpu_kernels {
 
@@ -21,26 +22,6 @@ To convert(From value) {
         return To(static_cast<float>(value));
     } else {
         return static_cast<To>(value);
-    }
-}
-
-template <typename Body>
-void for_any(DType dtype, const Body& body) {
-    switch (dtype) {
-        case DType::F64:
-            return body(double{});
-        case DType::F32:
-            return body(float{});
-        case DType::BF16:
-            return body(BFloat16{});
-        case DType::F16:
-            return body(Float16{});
-        case DType::I64:
-            return body(int64_t{});
-        case DType::I32:
-            return body(int32_t{});
-        case DType::U8:
-            return body(uint8_t{});
     }
 }
 

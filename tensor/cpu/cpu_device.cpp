@@ -18,6 +18,8 @@
 #include <new>
 #include <vector>
 
+#include "tensor/int_math.h"
+
 namespace vila {
 
 namespace {
@@ -38,7 +40,7 @@ int64_t size_class(int64_t bytes) {
     if (bytes <= kSmallestBlock) return kSmallestBlock;
     const int64_t eighth =
         static_cast<int64_t>(std::bit_floor(static_cast<uint64_t>(bytes - 1))) / 8;
-    return (bytes + eighth - 1) / eighth * eighth;
+    return round_up(bytes, eighth);
 }
 
 }  // namespace

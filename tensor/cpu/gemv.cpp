@@ -39,7 +39,7 @@ class Strip {
         const MatrixView& b = problem_.b;
         const bool narrow = b.dtype == DType::BF16 && !kernels_.pairs;
         const auto& strips = narrow ? kernels_.strips_bf16 : kernels_.strips;
-        const int64_t column_bytes = b.column * b.element_size();
+        const int64_t column_bytes = b.column_stride * b.element_size();
         const char* const first = static_cast<const char*>(b.data) + begin_ * column_bytes;
         GemmStrip strip = {.tile = {},
                            .step_block = plan.step_block,
@@ -54,7 +54,7 @@ class Strip {
         strip.tile.a_step = a.step;
         strip.tile.c = sums_;
         strip.tile.c_row = kernels_.columns;
-        strip.tile.alpha = problem_.alpha;
+        strip.tile.alpha = static_cast<float>(problem_.alpha);
         strip.tile.bias = problem_.bias != nullptr ? bias_ : nullptr;
         strip.tile.add = add_first();
         strips[static_cast<size_t>(problem_.m - 1)](strip);
@@ -80,7 +80,7 @@ class Strip {
     void for_each_sum(const Body& body) {
         for (int64_t i = 0; i < problem_.m; ++i)
             for (int64_t j = 0; j < columns_; ++j)
-                body(sums_[i * kernels_.columns + j], i * problem_.c_row + begin_ + j);
+                body(sums_[i * kernels_.columns + j], i * problem_.c_row_stride + begin_ + j);
     }
 
     const GemmKernels& kernels_;
@@ -97,7 +97,7 @@ StripRows copy_strip_rows(const GemmKernels& kernels, const GemmProblem& problem
     const MatrixView& a = problem.a;
     const StripRows rows =
         kernels.strips_side_by_side ? StripRows{out, 1, problem.m} : StripRows{out, plan.steps, 1};
-    const auto from = [&](int64_t i, int64_t p) { return i * a.row + p * a.column; };
+    const auto from = [&](int64_t i, int64_t p) { return i * a.row_stride + p * a.column_stride; };
     for (int64_t i = 0; i < problem.m; ++i) {
         for (int64_t p = 0; p < plan.steps; ++p) {
             float* const to = out + i * rows.row + p * rows.step;

@@ -6,11 +6,11 @@
 #include <array>
 #include <cmath>
 
-#include "tensor/cpu/dispatch.h"
 #include "tensor/cpu/gemm/gemm.h"
 #include "tensor/cpu/kernels.h"
 #include "tensor/cpu/parallel.h"
 #include "tensor/cpu/vector_math.h"
+#include "tensor/dispatch.h"
 
 namespace vila::cpu_kernels {
 
@@ -129,7 +129,7 @@ void cross_entropy_chunk(const LinearCrossEntropyArgs& args, int64_t begin, int6
               .a = hidden,
               .b = weight.transposed(),
               .c = logits,
-              .c_row = vocab,
+              .c_row_stride = vocab,
               .c_dtype = DType::F32});
     const int32_t* targets = args.targets.data<int32_t>() + begin;
     float* losses = args.losses.data<float>() + begin;
@@ -147,7 +147,7 @@ void cross_entropy_chunk(const LinearCrossEntropyArgs& args, int64_t begin, int6
                   .a = dlogits,
                   .b = weight,
                   .c = rows_of(args.dhidden),
-                  .c_row = width,
+                  .c_row_stride = width,
                   .c_dtype = dtype});
     if (args.dweight.defined())
         multiply({.m = vocab,
@@ -156,7 +156,7 @@ void cross_entropy_chunk(const LinearCrossEntropyArgs& args, int64_t begin, int6
                   .a = dlogits.transposed(),
                   .b = hidden,
                   .c = args.dweight.raw(),
-                  .c_row = width,
+                  .c_row_stride = width,
                   .c_dtype = DType::F32,
                   .accumulate = true});
 }

@@ -1,12 +1,12 @@
-// matmul: c = alpha * op(a) op(b) [+ c] [+ bias], batched, then [+ addend] and [gelu]. First the
+// matmul: c = alpha * op(a) op(b) [+ c] [+ bias], batched, then [+ residual] and [gelu]. First the
 // reference: plain loops, sums in f32 (f64 for f64) in order of k. It serves f64 and the product of
 // nothing; below it the road to the blocked product (gemm.cpp) and to the one for few rows
 // (gemv.cpp).
 
-#include "tensor/cpu/dispatch.h"
 #include "tensor/cpu/gemm/gemm.h"
 #include "tensor/cpu/kernels.h"
 #include "tensor/cpu/parallel.h"
+#include "tensor/dispatch.h"
 
 namespace vila::cpu_kernels {
 
@@ -84,10 +84,10 @@ GemmProblem matrix_problem(const MatmulArgs& args, int64_t batch) {
             .a = view(args.a, args.transpose_a),
             .b = view(args.b, args.transpose_b),
             .c = address(args.c),
-            .c_row = args.c.strides()[-2],
+            .c_row_stride = args.c.strides()[-2],
             .c_dtype = args.c.dtype(),
             .accumulate = args.accumulate,
-            .alpha = static_cast<float>(args.alpha),
+            .alpha = args.alpha,
             .bias = args.bias.defined() ? args.bias.raw() : nullptr,
             .bias_dtype = args.a.dtype()};
 }
@@ -107,9 +107,9 @@ void product(const MatmulArgs& args) {
 void matmul(const MatmulArgs& args) {
     if (args.c.numel() == 0) return;
     MatmulArgs plain = args;
-    if (args.before_gelu.defined()) plain.c = args.before_gelu;
+    if (args.pre_activation.defined()) plain.c = args.pre_activation;
     product(plain);
-    if (args.addend.defined()) add({.a = plain.c, .b = args.addend, .y = plain.c});
+    if (args.residual.defined()) add({.a = plain.c, .b = args.residual, .y = plain.c});
     if (args.gelu) gelu_forward({.x = plain.c, .kind = *args.gelu, .y = args.c});
 }
 

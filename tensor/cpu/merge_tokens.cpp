@@ -2,9 +2,9 @@
 
 #include <algorithm>
 
-#include "tensor/cpu/dispatch.h"
 #include "tensor/cpu/kernels.h"
 #include "tensor/cpu/parallel.h"
+#include "tensor/dispatch.h"
 
 namespace vila::cpu_kernels {
 

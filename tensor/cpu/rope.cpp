@@ -1,11 +1,11 @@
 // Rotary position embedding (Su et al. 2021, RoFormer): each pair (x[j], x[j + D/2]) of a head is
 // turned by the angle of its row's position, whose cosine and sine come from a table.
 
-#include "tensor/cpu/dispatch.h"
 #include "tensor/cpu/kernels.h"
 #include "tensor/cpu/parallel.h"
 #include "tensor/cpu/row_index.h"
 #include "tensor/cpu/simd.h"
+#include "tensor/dispatch.h"
 
 namespace vila::cpu_kernels {
 

@@ -4,10 +4,11 @@
 #include <algorithm>
 #include <array>
 
-#include "tensor/cpu/dispatch.h"
 #include "tensor/cpu/kernels.h"
 #include "tensor/cpu/parallel.h"
 #include "tensor/cpu/simd.h"
+#include "tensor/dispatch.h"
+#include "tensor/int_math.h"
 
 namespace vila::cpu_kernels {
 
@@ -39,7 +40,7 @@ VILA_ALWAYS_INLINE double sum_squares_chunk(const T* x, int64_t count) {
 
 void sum_squares(const SumSquaresArgs& args) {
     const int64_t count = args.x.numel();
-    const int64_t chunks = (count + kChunk - 1) / kChunk;
+    const int64_t chunks = ceil_div(count, kChunk);
     const CpuDevice& device = cpu(args.x);
     const Tensor partial = Tensor::empty(args.x.device(), {chunks}, DType::F64);
     double* sums = partial.data<double>();

@@ -9,6 +9,7 @@
 #include <cstdint>
 
 #include "tensor/cpu/vec.h"
+#include "tensor/int_math.h"
 
 namespace vila::cpu_kernels {
 
@@ -23,12 +24,12 @@ struct Tile {
 // column of the tile falls into all sets of the cache and not a few.
 inline int64_t tile_step(int64_t columns) {
     constexpr int64_t kLine = 16;
-    return (((columns + kLine - 1) / kLine) | 1) * kLine;
+    return (ceil_div(columns, kLine) | 1) * kLine;
 }
 
 template <int kLanes>
 constexpr int64_t round_to_lanes(int64_t n) {
-    return (n + kLanes - 1) / kLanes * kLanes;
+    return round_up(n, kLanes);
 }
 
 // to[0..n) = scale * from[0..n), then zeros up to a whole number of lanes.
@@ -163,7 +164,7 @@ VILA_ALWAYS_INLINE void multiply_tile(LeftOperand a, Tile b, int64_t rows, int64
             const int64_t width = std::min(part.columns - column, kPanel);
             const int64_t depth = part.depth_end - part.depth_begin;
             if (width > 0 && (depth > 0 || start.zero)) {
-                const int64_t vecs = (width + kLanes - 1) / kLanes;
+                const int64_t vecs = ceil_div(width, kLanes);
                 const LeftOperand a_block = {
                     a.data + r * a.row_step + part.depth_begin * a.depth_step, a.row_step,
                     a.depth_step};

@@ -3,9 +3,10 @@
 // Loops over elements, rows and columns for kernels that are plain loops: threads outside, vector
 // instructions inside, and sums in an order that depends on the sizes only.
 
-#include "tensor/cpu/dispatch.h"
 #include "tensor/cpu/parallel.h"
 #include "tensor/cpu/simd.h"
+#include "tensor/dispatch.h"
+#include "tensor/int_math.h"
 
 namespace vila::cpu_kernels {
 
@@ -22,7 +23,7 @@ void vector_for(const CpuDevice& device, int64_t count, int64_t cost, const Body
 template <typename Body>
 void vector_for_elements(const CpuDevice& device, int64_t count, int64_t cost, const Body& body) {
     constexpr int64_t kBlock = 64;
-    vector_for(device, (count + kBlock - 1) / kBlock, cost * kBlock,
+    vector_for(device, ceil_div(count, kBlock), cost * kBlock,
                [&body, count](int64_t begin, int64_t end) {
                    body(begin * kBlock, std::min(end * kBlock, count));
                });
@@ -53,7 +54,7 @@ VILA_ALWAYS_INLINE Compute vector_sum(int64_t count, const Term& term) {
 // the sizes alone, and few enough that the partial sums stay small.
 inline int64_t rows_per_chunk(int64_t rows) {
     constexpr int64_t kFewest = 32, kMostChunks = 64;
-    return std::max(kFewest, (rows + kMostChunks - 1) / kMostChunks);
+    return std::max(kFewest, ceil_div(rows, kMostChunks));
 }
 
 // total (columns) += the sum over rows. body(begin, end, partial) adds its rows to `partial`
@@ -63,7 +64,7 @@ template <typename Compute, typename Body>
 void sum_rows_in_chunks(Device& device, int64_t rows, int64_t columns, Compute* total,
                         const Body& body) {
     const auto& on = static_cast<const CpuDevice&>(device);
-    const int64_t chunk = rows_per_chunk(rows), chunks = (rows + chunk - 1) / chunk;
+    const int64_t chunk = rows_per_chunk(rows), chunks = ceil_div(rows, chunk);
     const Tensor scratch = Tensor::empty(device, {chunks, columns}, dtype_of<Compute>);
     Compute* partial = scratch.data<Compute>();
     vector_for(on, chunks, chunk * columns, [=, &body](int64_t begin, int64_t end) {

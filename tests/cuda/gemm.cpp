@@ -14,8 +14,8 @@ namespace vila::testing {
 
 namespace {
 
+using cuda::BatchedGemm;
 using cuda::CudaDevice;
-using cuda::GemmProblem;
 
 // The emulated library, put right again at the end of a test.
 class CudaGemm : public ::testing::Test {
@@ -88,7 +88,7 @@ std::string describe(const Case& x) {
                x.bias ? " bias" : "", x.odd ? " odd" : "");
 }
 
-GemmProblem small_problem(const Tensor& a, const Tensor& b, const Tensor& c) {
+BatchedGemm small_problem(const Tensor& a, const Tensor& b, const Tensor& c) {
     return cuda::gemm_problem({.a = a, .b = b, .c = c});
 }
 
@@ -121,9 +121,9 @@ TEST_F(CudaGemm, PlansAProductOnceAndAllocatesNothingWhenWarm) {
     const Tensor bias = Tensor::full(device, {24}, DType::BF16, 2.0);
     const auto multiply = [&] { cuda::matmul({.a = a, .b = b, .c = c, .bias = bias}); };
     multiply();
-    const int64_t choices = blas().choices, allocations = emulation::machine().allocations;
+    const int64_t heuristics = blas().heuristics, allocations = emulation::machine().allocations;
     for (int i = 0; i < 5; ++i) multiply();
-    EXPECT_EQ(blas().choices, choices);
+    EXPECT_EQ(blas().heuristics, heuristics);
     EXPECT_EQ(emulation::machine().allocations, allocations);
     EXPECT_EQ(device.cublas()->plans(), 1);
     EXPECT_EQ(c.to_vector<float>(), std::vector<float>(8 * 24, 10.0F));
@@ -141,10 +141,10 @@ TEST_F(CudaGemm, TheLibraryComputesWhatFollowsAProduct) {
     struct Follow {
         int64_t n;
         DType dtype;
-        bool addend;
+        bool residual;
         std::optional<GeluKind> gelu;
         bool keeps;
-        int64_t added, gelus;  // by the library
+        int64_t residuals, gelus;  // by the library
     };
     const Follow cases[] = {
         {24, DType::F32, true, {}, false, 1, 0},
@@ -158,7 +158,7 @@ TEST_F(CudaGemm, TheLibraryComputesWhatFollowsAProduct) {
     };
     for (const Follow& x : cases) {
         const Tensor a = matrix("a", 5, 16, x.dtype), b = matrix("b", x.n, 16, x.dtype);
-        const Tensor addend = matrix("addend", 5, x.n, x.dtype);
+        const Tensor residual = matrix("residual", 5, x.n, x.dtype);
         const Tensor bias = matrix("bias", 1, x.n, x.dtype).reshape({x.n});
         const Tensor c = Tensor::empty(device, {5, x.n}, x.dtype);
         const Tensor before = Tensor::empty(device, {5, x.n}, x.dtype);
@@ -168,12 +168,12 @@ TEST_F(CudaGemm, TheLibraryComputesWhatFollowsAProduct) {
                       .c = c,
                       .transpose_b = true,
                       .bias = bias,
-                      .addend = x.addend ? addend : Tensor(),
+                      .residual = x.residual ? residual : Tensor(),
                       .gelu = x.gelu,
-                      .before_gelu = x.keeps ? before : Tensor()});
-        const std::string what = str(x.n, " ", x.dtype, x.addend ? " addend" : "",
+                      .pre_activation = x.keeps ? before : Tensor()});
+        const std::string what = str(x.n, " ", x.dtype, x.residual ? " residual" : "",
                                      x.gelu ? " gelu" : "", x.keeps ? " kept" : "");
-        EXPECT_EQ(blas().added - start.added, x.added) << what;
+        EXPECT_EQ(blas().residuals - start.residuals, x.residuals) << what;
         EXPECT_EQ(blas().gelus - start.gelus, x.gelus) << what;
         EXPECT_EQ(blas().products - start.products, 1) << what;
         // In f32 throughout.
@@ -183,7 +183,7 @@ TEST_F(CudaGemm, TheLibraryComputesWhatFollowsAProduct) {
                                                                  .c = exact,
                                                                  .transpose_b = true,
                                                                  .bias = bias.to(DType::F32)}));
-        if (x.addend) cuda::add({.a = exact, .b = addend.to(DType::F32), .y = exact});
+        if (x.residual) cuda::add({.a = exact, .b = residual.to(DType::F32), .y = exact});
         const auto expect_near = [&](const Tensor& got) {
             const Array expected = to_array(exact), values = to_array(got);
             // In bf16 without an epilogue the sum is rounded before what follows.

@@ -121,7 +121,7 @@ struct Experiment {
                 .a = a.view(what.transpose_a),
                 .b = b.view(what.transpose_b),
                 .c = c,
-                .c_row = before.row,
+                .c_row_stride = before.row,
                 .c_dtype = what.c,
                 .accumulate = what.accumulate,
                 .alpha = what.alpha,

@@ -12,8 +12,8 @@ namespace vila::tools {
 
 namespace {
 
-// Random numbers are drawn once and laid out again and again: drawing takes longer than most runs.
-// Not zeros: with those a GPU computes faster than with anything else.
+// A fixed set of random numbers is repeated over the tensor, because drawing them all would take
+// longer than most runs. Zeros would not do: a GPU computes faster on them.
 constexpr int64_t kDrawn = 100003;
 
 Tensor random_tensor(Device& device, const Shape& shape, DType dtype, uint64_t key) {
@@ -35,7 +35,7 @@ void check_near(const std::string& what, double got, double expected, DType dtyp
                "] computed ", got, ", expected ", expected);
 }
 
-// The elements of y = x weight^T in its last row that a few columns name.
+// Compares elements of the last row of y = x weight^T with f64.
 void check_product(const Tensor& x, const Tensor& weight, const Tensor& y) {
     const int64_t row = y.size(0) - 1;
     const std::vector<double> a = row_of(x, row), got = row_of(y, row);
@@ -74,7 +74,7 @@ GpuBench::GpuBench(Device& device, DType dtype, const GpuBenchSizes& sizes, int 
 }
 
 double GpuBench::seconds_of_run(const std::function<void()>& body) const {
-    body();  // plans, allocates
+    body();  // warm-up: plans and allocates
     device_.synchronize();
     const auto run = [&](int64_t times) {
         return seconds_of([&] {
@@ -107,10 +107,10 @@ std::vector<GpuMeasurement> GpuBench::gemm() const {
     for (const LayerShape& shape : sizes_.layers) {
         const Tensor x = random_tensor(device_, {shape.rows, shape.inputs}, dtype_, 1);
         const Tensor weight = random_tensor(device_, {shape.outputs, shape.inputs}, dtype_, 2);
-        const Tensor addend = random_tensor(device_, {shape.rows, shape.outputs}, dtype_, 3);
+        const Tensor residual = random_tensor(device_, {shape.rows, shape.outputs}, dtype_, 3);
         const Tensor bias = random_tensor(device_, {shape.outputs}, dtype_, 4);
-        const Tensor y = Tensor::empty(device_, addend.shape(), dtype_);
-        const Tensor before = Tensor::empty(device_, addend.shape(), dtype_);
+        const Tensor y = Tensor::empty(device_, residual.shape(), dtype_);
+        const Tensor pre_activation = Tensor::empty(device_, residual.shape(), dtype_);
         const Tensor dx = Tensor::empty(device_, x.shape(), dtype_);
         const Tensor dweight = Tensor::zeros(device_, weight.shape(), DType::F32);
         const double flop = 2.0 * static_cast<double>(shape.rows) *
@@ -122,17 +122,17 @@ std::vector<GpuMeasurement> GpuBench::gemm() const {
         const MatmulArgs plain = {.a = x, .b = weight, .c = y, .transpose_b = true};
         measure("", plain);
         check_product(x, weight, y);
-        MatmulArgs residual = plain;
-        residual.addend = addend;
-        measure(" + residual", residual);
+        MatmulArgs with_residual = plain;
+        with_residual.residual = residual;
+        measure(" + residual", with_residual);
         MatmulArgs gelu = plain;
         gelu.bias = bias;
         gelu.gelu = GeluKind::Tanh;
-        gelu.before_gelu = before;
+        gelu.pre_activation = pre_activation;
         measure(" + bias, GELU", gelu);
-        measure(", dx", {.a = addend, .b = weight, .c = dx});
+        measure(", dx", {.a = residual, .b = weight, .c = dx});
         measure(", dweight +=",
-                {.a = addend, .b = x, .c = dweight, .transpose_a = true, .accumulate = true});
+                {.a = residual, .b = x, .c = dweight, .transpose_a = true, .accumulate = true});
     }
     return rows;
 }
@@ -193,7 +193,7 @@ std::vector<GpuMeasurement> GpuBench::norms() const {
                                               .second_moment = second,
                                               .parameter = y,
                                               .lr = 1e-4}};
-    // Four words read, three written, and the rounded weight.
+    // Reads four f32 words and writes three, and writes the rounded weight.
     const double bytes = 7.0 * static_cast<double>(master.bytes()) + pass;
     rows.push_back(by_bytes("adamw", bytes,
                             [&] { call(device_, "adamw", &Kernels::adamw, {.tensors = update}); }));
@@ -229,7 +229,7 @@ std::vector<GpuMeasurement> GpuBench::decode() const {
         random_tensor(device_, {sizes_.context, config.llm.hidden_size}, dtype_, 5);
     std::vector<models::KvCache*> caches = {&cache};
     model.llm().decode(prompt, std::vector<int64_t>{sizes_.context}, caches);
-    // All tokens after the context, each the most probable after the one before.
+    // Greedy decoding after the context.
     const auto follow = [&](const std::function<int32_t(int32_t)>& next) {
         cache.truncate(sizes_.context);
         std::vector<int32_t> ids = {1};
@@ -251,7 +251,7 @@ std::vector<GpuMeasurement> GpuBench::decode() const {
         return best.to_vector<int32_t>()[0];
     };
     VILA_CHECK(follow(recorded) == follow(one_by_one),
-               "[bench decode] recorded launches give other tokens");
+               "[bench decode] recorded launches give different tokens");
     const auto tokens = static_cast<double>(sizes_.tokens);
     std::vector<GpuMeasurement> rows = {
         by_bytes("a token, recorded", bytes * tokens, [&] { follow(recorded); }),

@@ -35,6 +35,7 @@
 #include <cstring>
 
 #include "tensor/cpu/gemm/pack.h"
+#include "tensor/int_math.h"
 
 namespace vila::cpu_kernels {
 
@@ -54,13 +55,6 @@ constexpr int64_t kFloatsPerLine = 16;
 // Rows this far apart, in bytes, share the sets of a first-level cache.
 constexpr int64_t kSetStride = 4096;
 
-int64_t ceil_div(int64_t a, int64_t b) {
-    return (a + b - 1) / b;
-}
-int64_t round_up(int64_t a, int64_t multiple) {
-    return ceil_div(a, multiple) * multiple;
-}
-
 // The part of `tiles` tiles of `size` that belongs to `part` of `parts`, cut off at `limit`.
 struct Range {
     int64_t begin, end;
@@ -75,7 +69,8 @@ Range part_range(int64_t part, int64_t parts, int64_t limit, int64_t size) {
 // multiply-adds of 32 lanes, and its copies of a and b, which parts side by side repeat.
 void choose_parts(const GemmKernels& kernels, const GemmProblem& problem, int64_t threads,
                   GemmPlan& plan) {
-    const double copy_a = plan.pack_a ? 0.2 : 0.0, copy_b = problem.b.column == 1 ? 0.2 : 0.4;
+    const double copy_a = plan.pack_a ? 0.2 : 0.0,
+                 copy_b = problem.b.column_stride == 1 ? 0.2 : 0.4;
     const int64_t row_tiles = ceil_div(problem.m, kernels.rows);
     const int64_t column_tiles = ceil_div(problem.n, kernels.columns);
     double best = 0.0;
@@ -157,13 +152,13 @@ class Part {
     void pack_b(Range steps, Range columns) {
         const MatrixView& b = problem_.b;
         const int64_t count = columns.end - columns.begin, k = steps.end - steps.begin;
-        if (b.column == 1) {
-            pack_across(b, b.row, steps, columns.begin, count, kernels_.columns, packed_b_);
+        if (b.column_stride == 1) {
+            pack_across(b, b.row_stride, steps, columns.begin, count, kernels_.columns, packed_b_);
             return;
         }
         const int64_t size = panel_size(k, kernels_.columns);
         const auto transpose = narrow(b) ? kernels_.transpose_bf16 : kernels_.transpose;
-        const int64_t row_bytes = b.column * b.element_size();
+        const int64_t row_bytes = b.column_stride * b.element_size();
         const char* source = static_cast<const char*>(b.data) + columns.begin * row_bytes +
                              steps.begin * step_bytes(b);
         for (int64_t j = 0; j < count; j += kernels_.columns) {
@@ -191,22 +186,22 @@ class Part {
     Rows pack_a(Range steps, Range rows) {
         const MatrixView& a = problem_.a;
         const int64_t count = rows.end - rows.begin, k = steps.end - steps.begin;
-        if (a.row == 1 && a.column != 1 && kernels_.rows_of_pairs != nullptr) {
-            kernels_.rows_of_pairs(
-                static_cast<const BFloat16*>(a.data) + 2 * steps.begin * a.column + rows.begin,
-                a.column, count, k, packed_a_, plan_.a_row);
+        if (a.row_stride == 1 && a.column_stride != 1 && kernels_.rows_of_pairs != nullptr) {
+            kernels_.rows_of_pairs(static_cast<const BFloat16*>(a.data) +
+                                       2 * steps.begin * a.column_stride + rows.begin,
+                                   a.column_stride, count, k, packed_a_, plan_.a_row);
             return {packed_a_, plan_.a_row, 1, kernels_.rows * plan_.a_row};
         }
-        if (a.row == 1 && a.column != 1) {
+        if (a.row_stride == 1 && a.column_stride != 1) {
             if (!plan_.pack_a) {
                 const float* source =
-                    static_cast<const float*>(a.data) + rows.begin + steps.begin * a.column;
-                return {source, 1, a.column, kernels_.rows};
+                    static_cast<const float*>(a.data) + rows.begin + steps.begin * a.column_stride;
+                return {source, 1, a.column_stride, kernels_.rows};
             }
-            pack_across(a, a.column, steps, rows.begin, count, kernels_.rows, packed_a_);
+            pack_across(a, a.column_stride, steps, rows.begin, count, kernels_.rows, packed_a_);
             return {packed_a_, 1, panel_step(kernels_.rows), panel_size(k, kernels_.rows)};
         }
-        const int64_t row_bytes = a.row * a.element_size();
+        const int64_t row_bytes = a.row_stride * a.element_size();
         const char* source =
             static_cast<const char*>(a.data) + rows.begin * row_bytes + steps.begin * step_bytes(a);
         if (!plan_.pack_a) {
@@ -214,8 +209,8 @@ class Part {
             return {reinterpret_cast<const float*>(source), row, 1, kernels_.rows * row};
         }
         if (narrow(a)) {
-            pack_rows(kernels_.isa, reinterpret_cast<const BFloat16*>(source), a.row, count, k,
-                      packed_a_, plan_.a_row);
+            pack_rows(kernels_.isa, reinterpret_cast<const BFloat16*>(source), a.row_stride, count,
+                      k, packed_a_, plan_.a_row);
         } else {
             for (int64_t i = 0; i < count; ++i)
                 std::memcpy(packed_a_ + i * plan_.a_row, source + i * row_bytes,
@@ -237,7 +232,7 @@ class Part {
             tile.a_row = a.row;
             tile.a_step = a.step;
             tile.b = packed_b_ + column / kernels_.columns * panel;
-            tile.alpha = problem_.alpha;
+            tile.alpha = static_cast<float>(problem_.alpha);
             if (problem_.bias != nullptr && steps.begin == 0) tile.bias = bias_ + column;
             tile.next_b = tile.b + panel;
             if (j + kernels_.columns < columns.end)
@@ -256,10 +251,10 @@ class Part {
         const bool first = steps.begin == 0, last = steps.end == plan_.steps;
         const int64_t height = rows.end - rows.begin, width = columns.end - columns.begin;
         const auto& compute = kernels_.tiles[static_cast<size_t>(height - 1)];
-        const int64_t offset = rows.begin * problem_.c_row + columns.begin;
+        const int64_t offset = rows.begin * problem_.c_row_stride + columns.begin;
         if (problem_.c_dtype == DType::F32 && width == kernels_.columns) {
             tile.c = static_cast<float*>(problem_.c) + offset;
-            tile.c_row = problem_.c_row;
+            tile.c_row = problem_.c_row_stride;
             tile.add = problem_.accumulate || !first;
             return compute(tile);
         }
@@ -270,10 +265,10 @@ class Part {
         if (problem_.c_dtype == DType::F32) {
             store_sums(kernels_.isa, tile.c, tile.c_row, height, width,
                        problem_.accumulate || !first, static_cast<float*>(problem_.c) + offset,
-                       problem_.c_row);
+                       problem_.c_row_stride);
         } else if (last) {
             store_sums(kernels_.isa, tile.c, tile.c_row, height, width, problem_.accumulate,
-                       static_cast<BFloat16*>(problem_.c) + offset, problem_.c_row);
+                       static_cast<BFloat16*>(problem_.c) + offset, problem_.c_row_stride);
         }
     }
 
@@ -310,8 +305,8 @@ GemmPlan plan_gemm(const GemmKernels& kernels, const GemmProblem& problem, int64
     plan.step_block = std::min(round_up(ceil_div(plan.steps, blocks), kStepMultiple), plan.steps);
 
     const bool narrow = problem.a.dtype == DType::BF16 && !kernels.pairs;
-    const int64_t row_bytes = problem.a.row * problem.a.element_size();
-    if (problem.a.column == 1) {
+    const int64_t row_bytes = problem.a.row_stride * problem.a.element_size();
+    if (problem.a.column_stride == 1) {
         plan.pack_a = narrow || row_bytes % kSetStride == 0 ||
                       row_bytes % static_cast<int64_t>(sizeof(float)) != 0;
     } else {

@@ -13,32 +13,9 @@
 #include <span>
 
 #include "tensor/cpu/cpu_device.h"
+#include "tensor/gemm_problem.h"
 
 namespace vila::cpu_kernels {
-
-// A matrix in memory: element (i, j) at data + i * row + j * column, one of the steps being 1.
-struct MatrixView {
-    const void* data;
-    int64_t row, column;
-    DType dtype;
-
-    int64_t element_size() const { return dtype_size(dtype); }
-    MatrixView transposed() const { return {data, column, row, dtype}; }
-};
-
-// c (m, n) = alpha * a (m, k) b (k, n) [+ c if accumulate] [+ bias (n)].
-// Each of a, b, bias and c is f32 or bf16; c and bias are row-major.
-struct GemmProblem {
-    int64_t m, n, k;
-    MatrixView a, b;
-    void* c;
-    int64_t c_row;
-    DType c_dtype;
-    bool accumulate = false;
-    float alpha = 1.0F;
-    const void* bias = nullptr;
-    DType bias_dtype = DType::F32;
-};
 
 // One tile of c: some rows (fixed by the function) by GemmKernels::columns columns, over one block
 // of k. Where a kernel multiplies pairs of bf16, a "float" of a and b holds a pair along k.

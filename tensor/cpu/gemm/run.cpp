@@ -5,6 +5,7 @@
 #include "tensor/cpu/gemm/gemm.h"
 #include "tensor/cpu/gemm/pack.h"
 #include "tensor/cpu/parallel.h"
+#include "tensor/int_math.h"
 
 namespace vila::cpu_kernels {
 
@@ -32,17 +33,16 @@ void few_rows(CpuDevice& device, const GemmKernels& kernels, const GemmProblem& 
         bytes / (kBytesPerElement * device.elements_per_thread), 1, device.threads());
     // Memory does not serve all cores alike: who is done takes the next strips.
     const int64_t strip_bytes = bytes / problem.n * kernels.columns;
-    const int64_t columns = threads == 1
-                                ? problem.n
-                                : (kBytesPerItem + strip_bytes - 1) / strip_bytes * kernels.columns;
+    const int64_t columns =
+        threads == 1 ? problem.n : ceil_div(kBytesPerItem, strip_bytes) * kernels.columns;
     const GemmPlan plan = plan_gemm(kernels, problem, 1);
     Tensor copy;
-    StripRows a = {static_cast<const float*>(problem.a.data), problem.a.row, 1};
-    if (problem.a.dtype != DType::F32 || problem.a.column != 1) {
+    StripRows a = {static_cast<const float*>(problem.a.data), problem.a.row_stride, 1};
+    if (problem.a.dtype != DType::F32 || problem.a.column_stride != 1) {
         copy = Tensor::empty(device, {problem.m * plan.steps}, DType::F32);
         a = copy_strip_rows(kernels, problem, plan, copy.data<float>());
     }
-    parallel_items(device, static_cast<int>(threads), (problem.n + columns - 1) / columns,
+    parallel_items(device, static_cast<int>(threads), ceil_div(problem.n, columns),
                    [&](int64_t item, int) {
                        gemv_columns(kernels, problem, plan, a, item * columns,
                                     std::min((item + 1) * columns, problem.n));
@@ -55,7 +55,7 @@ void gemm(CpuDevice& device, int64_t count, const std::function<GemmProblem(int6
     if (count == 0) return;
     const GemmProblem first = problem(0);
     const GemmKernels kernels = gemm_kernels(device.isa(), first);
-    if (first.m <= std::ssize(kernels.strips) && first.b.row == 1) {
+    if (first.m <= std::ssize(kernels.strips) && first.b.row_stride == 1) {
         for (int64_t i = 0; i < count; ++i) few_rows(device, kernels, problem(i));
         return;
     }
@@ -63,7 +63,7 @@ void gemm(CpuDevice& device, int64_t count, const std::function<GemmProblem(int6
         count * first.m * first.n * first.k / (kProductPerElement * device.elements_per_thread), 1,
         device.threads());
     // Whole matrices to threads where there are enough of them.
-    const GemmPlan plan = plan_gemm(kernels, first, (threads + count - 1) / count);
+    const GemmPlan plan = plan_gemm(kernels, first, ceil_div(threads, count));
     const int64_t tasks = count * plan.parts(), slots = std::min(threads, tasks);
     const Tensor workspace = Tensor::empty(device, {slots, plan.workspace()}, DType::F32);
     run_tasks(device, tasks, slots, [&](int64_t task, int64_t slot) {
