@@ -70,8 +70,8 @@ AttentionMeasurement measure(CpuDevice& device, DType dtype, const AttentionShap
             .backward_share = median(backward_shares)};
 }
 
-// Several copies of the keys and values, together about as large as the stream's buffer, so that
-// each is read from memory.
+// Rotates through several copies of the keys and values, together about half as large as the
+// stream's buffer, so that each is read from memory.
 AttentionMeasurement measure_decode(CpuDevice& device, DType dtype, const AttentionShape& shape,
                                     int repetitions, const StreamRead& stream,
                                     int64_t stream_bytes) {
@@ -170,7 +170,7 @@ double AttentionShape::cache_bytes(DType dtype) const {
 }
 
 std::vector<AttentionShape> default_attention_shapes() {
-    // Sequences of 20 to 119 tokens, a thousand together.
+    // Sequences of 20 to 119 tokens, about a thousand tokens in all.
     std::vector<int64_t> sentences;
     for (int64_t total = 0; total < 1000; total += sentences.back())
         sentences.push_back(20 + random_below(5, sentences.size(), 100));

@@ -1,8 +1,8 @@
 #pragma once
 
-// `vila bench attention`: attention on the CPU beside the processor's own limits: forward and
-// backward beside the multiply-add loop, decoding (one query against cached keys) beside a stream
-// read.
+// `vila bench attention` and `vila bench decode`: attention on the CPU beside the processor's own
+// limits. Forward and backward stand beside the multiply-add loop, decoding (one query against
+// cached keys) beside a stream read.
 
 #include <cstdint>
 #include <nlohmann/json.hpp>
@@ -19,24 +19,25 @@ struct AttentionShape {
     int64_t heads, key_heads, head_dim;
     bool causal;
 
-    // Pairs of a query and a key that it sees.
+    // Number of (query, key) pairs in which the query sees the key.
     double pairs() const;
     // Bytes of keys and values.
     double cache_bytes(DType dtype) const;
 };
-// The sequences of the miniature world, the small VLM step, ViT-L, SigLIP and Llama blocks.
+// Sequences of the miniature world, the small VLM step, and ViT-L, SigLIP and Llama blocks.
 std::vector<AttentionShape> default_attention_shapes();
-// One query of one sequence against as many cached keys.
+// One query against the cached keys of one sequence.
 std::vector<AttentionShape> default_decode_shapes();
 
-// Random operands of a shape, and the two kernels on them, on any device.
+// Random operands of one shape on any device, and the two kernels that run on them.
 struct AttentionCase {
     AttentionCase(Device& device, const AttentionShape& shape, DType dtype);
 
     void forward(const Tensor& keys_read, const Tensor& values_read) const;
     void forward() const { forward(k, v); }
     void backward() const;
-    // Compares the last row of the first sequence, whose query sees all keys, with f64; throws.
+    // Compares the last row of the first sequence, whose query sees all keys, with f64; throws if it
+    // is wrong.
     void check() const;
     double forward_flop() const {
         return 4.0 * shape.pairs() * static_cast<double>(shape.heads * shape.head_dim);
@@ -50,24 +51,24 @@ struct AttentionCase {
     Tensor out, log_sum_exp, dq, dk, dv;
 };
 
-// The two kernels are counted by what the product of the pairs needs: 4 D operations a pair and
-// head forward, 10 D backward.
+// Operations are those of the products alone: 4 D per pair and head forward, 10 D backward.
 struct AttentionMeasurement {
     AttentionShape shape;
     DType dtype;
     int threads;
-    double forward_gflops = 0.0, forward_share = 0.0;    // of the multiply-add loop
-    double backward_gflops = 0.0, backward_share = 0.0;  // the same
-    double gigabytes = 0.0, stream_share = 0.0;          // decoding: of keys and values, per second
+    double forward_gflops = 0.0, forward_share = 0.0;    // share of the multiply-add loop
+    double backward_gflops = 0.0, backward_share = 0.0;  // share of the multiply-add loop
+    double gigabytes = 0.0;                              // decoding: keys and values per second
+    double stream_share = 0.0;                           // decoding: share of the stream read
 };
 
-// Medians over `repetitions` runs, each between two runs of its limit. Rows of the result are
-// checked against plain loops in f64; throws when they are wrong.
+// Medians over `repetitions` runs, alternating with the limit. Compares a row of the result with
+// plain loops in f64; throws if it is wrong.
 std::vector<AttentionMeasurement> bench_attention(CpuDevice& device, DType dtype,
                                                   const std::vector<AttentionShape>& shapes,
                                                   int repetitions);
-// `stream_bytes`: size of the buffer for the stream read. Caches of keys and values are rotated so
-// that together they are larger than any cache of the processor.
+// Medians as above. `stream_bytes` is the size of the buffer of the stream read. Several copies of
+// keys and values take turns, together about half as large, so that each is read from memory.
 std::vector<AttentionMeasurement> bench_decode(CpuDevice& device, DType dtype,
                                                const std::vector<AttentionShape>& shapes,
                                                int repetitions,

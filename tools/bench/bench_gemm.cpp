@@ -45,7 +45,7 @@ double element(const Tensor& x, int64_t i, int64_t j) {
     return x.slice(0, i, i + 1).slice(1, j, j + 1).item();
 }
 
-// A few elements of c against f64.
+// Compares a few elements of c with f64.
 void check_result(const GemmShape& shape, const Operands& x) {
     for (uint64_t sample = 0; sample < 8; ++sample) {
         const int64_t i = random_below(3, sample, shape.m), j = random_below(4, sample, shape.n);

@@ -1,6 +1,6 @@
 #pragma once
 
-// `vila bench gemm`: the matrix product on the CPU beside the processor's own limit.
+// `vila bench gemm`: matrix products on the CPU beside the processor's own limits.
 
 #include <cstdint>
 #include <nlohmann/json.hpp>
@@ -15,8 +15,8 @@ struct GemmShape {
     int64_t m, n, k;
     bool transpose_a, transpose_b;
 };
-// Square and transformer shapes, as in training (NT forward, NN and TN backward), the small ones of
-// the miniature world, and one row (decoding).
+// Square shapes, transformer layers as in training (NT forward, NN and TN backward), the small
+// shapes of the miniature world, and 1 and 8 rows (decoding).
 std::vector<GemmShape> default_gemm_shapes();
 
 struct GemmMeasurement {
@@ -24,14 +24,14 @@ struct GemmMeasurement {
     DType dtype;
     int threads;
     double gflops;       // median
-    double limit_share;  // median of the pairwise shares of the multiply-add loop
-    double dot_share;    // of the bf16 dot product loop; 0 where there is none
-    double tile_share;   // of products of tile registers; 0 where there are none
-    double gigabytes;    // per second, of a, b and c: what counts for few rows
+    double limit_share;  // of the multiply-add loop, median of the pairs
+    double dot_share;    // of the bf16 dot product loop; 0 if the device has none
+    double tile_share;   // of the AMX product loop, for bf16; 0 if the device has none
+    double gigabytes;    // per second, of a, b and c: the limit of products with few rows
 };
 
-// Multiplies random matrices of each shape, `repetitions` times alternating with the limit loops,
-// and checks elements of the result against f64. Throws when they are wrong.
+// Multiplies random matrices of each shape `repetitions` times, alternating with the limit loops.
+// Compares elements of the result with f64; throws if they are wrong.
 std::vector<GemmMeasurement> bench_gemm(CpuDevice& device, DType dtype,
                                         const std::vector<GemmShape>& shapes, int repetitions);
 

@@ -1,9 +1,8 @@
 #pragma once
 
 // `vila bench WHAT --device cuda`: products, attention, memory-bound kernels, training steps and
-// decoding on a GPU, each beside what the same GPU does at best in the same minute: the rate of a
-// copy, and of one large product in bf16. Written for any Device, so that tests run it on small
-// sizes anywhere.
+// decoding on a GPU. Each stands beside the GPU's own limits, measured in the same process: the rate
+// of a copy, and of one large bf16 product. It runs on any Device, so tests run it at small sizes.
 
 #include <cstdint>
 #include <nlohmann/json.hpp>
@@ -22,46 +21,46 @@ struct LayerShape {
 };
 
 struct GpuBenchSizes {
-    int64_t copy_bytes = 0;     // of the buffer that is copied
+    int64_t copy_bytes = 0;     // size of the buffer that is copied
     int64_t ceiling = 0;        // side of the square product
-    double sample_seconds = 0;  // short kernels are repeated to this
+    double sample_seconds = 0;  // short kernels are repeated until a sample is this long
     std::vector<LayerShape> layers;
     std::vector<AttentionShape> attention;
     int64_t norm_rows = 0, norm_width = 0;
     TrainStepShape step;
     models::LlamaConfig decoder;
-    int64_t context = 0, tokens = 0;  // decoded behind so many positions
+    int64_t context = 0, tokens = 0;  // decoding: positions in the cache, and new tokens
 };
-// For a GPU of 40 GB and more.
+// For a GPU with at least 40 GB of memory.
 GpuBenchSizes gpu_bench_sizes();
-// That take no time anywhere: to see that all of it works.
+// Sizes that take no time on any device, for tests.
 GpuBenchSizes small_gpu_bench_sizes();
 
-// Counted by what the arithmetic needs (`flop`), or by what must pass through memory (`bytes`); the
-// other is 0.
+// One row of the table. A compute-bound kernel counts its arithmetic (`flop`), a memory-bound one
+// the bytes it must move (`bytes`); the other count is 0.
 struct GpuMeasurement {
     std::string name;
-    double seconds = 0.0;  // of one run, median
+    double seconds = 0.0;  // one run, median
     double flop = 0.0, bytes = 0.0;
-    double limit_share = 0.0;  // of the product's rate, or of the copy's
+    double limit_share = 0.0;  // of the rate of the product, or of the copy
 };
 
 class GpuBench {
   public:
-    // Measures the two limits; every figure of this object stands beside them.
+    // Measures the two limits, with which every later measurement is compared.
     GpuBench(Device& device, DType dtype, const GpuBenchSizes& sizes, int repetitions);
 
-    double copy_rate() const { return copy_rate_; }        // bytes per second, read and written
-    double product_rate() const { return product_rate_; }  // flop per second, bf16
+    double copy_rate() const { return copy_rate_; }        // bytes read and written, per second
+    double product_rate() const { return product_rate_; }  // flop per second in bf16
 
-    // Each checks a part of its result against f64, or for sanity, and throws when it is wrong.
-    // The products of linear layers, alone and with what follows them; those of backward.
+    // Each of these checks its result, in part against f64, and throws if it is wrong.
+    // Products of linear layers: alone, with fused epilogues, and those of backward.
     std::vector<GpuMeasurement> gemm() const;
     std::vector<GpuMeasurement> attention() const;
     // Norms, activations and the optimizer.
     std::vector<GpuMeasurement> norms() const;
     std::vector<GpuMeasurement> train_step() const;
-    // One token after the other: recorded, and launched kernel by kernel.
+    // One token after another: as a recorded graph of launches, and kernel by kernel.
     std::vector<GpuMeasurement> decode() const;
 
     std::string table(const std::vector<GpuMeasurement>& rows) const;

@@ -1,4 +1,5 @@
 // vila bench [WHAT]: hot paths beside the limits of this machine, measured in the same process.
+// kBenches lists every benchmark.
 
 #include <algorithm>
 #include <cstdio>
@@ -72,7 +73,7 @@ void run_preprocess(CpuDevice&, const BenchOptions& options) {
     print(options, preprocess_json(measurements), preprocess_table(measurements));
 }
 
-// Opens the model on a device of its own.
+// Opens the model on a device of its own, as `vila generate` does.
 void run_generate(CpuDevice&, const BenchOptions& options) {
     if (options.generate.model.empty()) throw UsageError("bench generate: --model DIR is required");
     GenerateBenchOptions generate = options.generate;
@@ -103,34 +104,60 @@ void run_tokenize(CpuDevice&, const BenchOptions& options) {
 
 struct Bench {
     const char* name;
+    const char* help;
     void (*on_cpu)(CpuDevice& device, const BenchOptions& options);
     std::vector<GpuMeasurement> (GpuBench::*on_gpu)() const = nullptr;
-    bool is_asked_for = false;  // runs by its name alone, not among all
+    bool only_by_name = false;  // not run when WHAT is absent
 };
 
+// Every benchmark, once: dispatch, `vila bench --help` and the check of WHAT read this table.
 constexpr Bench kBenches[] = {
-    {"gemm", run_gemm, &GpuBench::gemm},
-    {"attention", run_attention, &GpuBench::attention},
-    {"norms", nullptr, &GpuBench::norms},
-    {"train-step", run_train_step, &GpuBench::train_step},
-    {"decode", run_decode, &GpuBench::decode},
-    {"preprocess", run_preprocess},
-    {"tokenize", run_tokenize},
-    {"generate", run_generate, nullptr, true},
+    {"gemm", "matrix products", run_gemm, &GpuBench::gemm},
+    {"attention", "attention, forward and backward", run_attention, &GpuBench::attention},
+    {"norms", "norms, activations and AdamW", nullptr, &GpuBench::norms},
+    {"train-step", "a training step of a small model", run_train_step, &GpuBench::train_step},
+    {"decode", "one new token against cached keys", run_decode, &GpuBench::decode},
+    {"preprocess", "image files to pixel values", run_preprocess},
+    {"tokenize", "text to token ids and back", run_tokenize},
+    {"generate", "a whole model; needs --model, runs only by name", run_generate, nullptr, true},
 };
 
-// Runs `what`, or all that the kind of device has when that is empty.
+// One line per benchmark for --help.
+std::string bench_help() {
+    std::string text = "Benchmarks:";
+    for (const Bench& bench : kBenches) {
+        const char* devices = bench.on_gpu == nullptr   ? "CPU"
+                              : bench.on_cpu == nullptr ? "GPU"
+                                                        : "CPU, GPU";
+        char line[120];
+        std::snprintf(line, sizeof line, "\n  %-12s %-10s %s", bench.name, devices, bench.help);
+        text += line;
+    }
+    return text;
+}
+
+// Throws UsageError unless `what` is empty or the name of a benchmark.
+void check_name(const std::string& what) {
+    std::vector<std::string> names;
+    for (const Bench& bench : kBenches) names.push_back(bench.name);
+    if (!what.empty() && std::find(names.begin(), names.end(), what) == names.end())
+        throw UsageError(
+            str("unknown bench '", what, "'; did you mean '", nearest_name(what, names), "'?"));
+}
+
+// Runs the benchmark `what`, or every benchmark of this kind of device if `what` is empty. `run`
+// returns false for one that the device does not have; `wanted` names the other kind.
 template <typename Run>
 void run_benches(const std::string& what, const char* wanted, const Run& run) {
     for (const Bench& bench : kBenches) {
-        if (what.empty() ? bench.is_asked_for : what != bench.name) continue;
+        if (what.empty() ? bench.only_by_name : what != bench.name) continue;
         const bool ran = run(bench);
         VILA_CHECK(ran || what.empty(), "bench ", what, " measures the ", wanted);
     }
 }
 
 void run_on_gpu(Device& device, const std::string& what, const BenchOptions& options) {
-    std::optional<GpuBench> benches;  // made for the first that runs
+    std::optional<GpuBench> benches;  // made by the first benchmark that runs
     run_benches(what, "CPU: use --device cpu", [&](const Bench& bench) {
         if (bench.on_gpu == nullptr) return false;
         if (!benches)
@@ -157,33 +184,27 @@ int cmd_bench(Args& args) {
     std::string what;
     BenchOptions options;
     CommonOptions& common = options.common;
-    args.optional_positional(
-        "WHAT", what,
-        "gemm, attention, train-step, decode, preprocess or tokenize; with --device cuda gemm, "
-        "attention, norms, train-step or decode; all of them when absent; or generate, which "
-        "needs --model");
-    args.option("--repetitions", options.repetitions, "medians are of that many")
+    args.optional_positional("WHAT", what,
+                             "benchmark to run (default: every one of the device but generate)");
+    args.option("--repetitions", options.repetitions, "runs per measurement; the median counts")
         ->check(CLI::PositiveNumber);
-    args.option(
-        "--image", options.images,
-        "preprocess: an image file instead of a made-up one; generate: an image of the prompt; "
-        "once for each image");
+    args.option("--image", options.images,
+                "preprocess: image file to use instead of a synthetic one; generate: image for the "
+                "prompt; may be repeated");
     args.option("--model", options.generate.model,
-                "generate: model directory; tokenize: a directory with tokenizer files");
-    args.option("--text", options.text, "tokenize: a file with text");
-    args.option("--prompt", options.generate.prompt, "generate: what to say");
-    args.option("--max-tokens", options.generate.tokens, "generate: how many tokens to time")
+                "generate: model directory; tokenize: directory with tokenizer files");
+    args.option("--text", options.text,
+                "tokenize: text file (default: captions of the miniature world)");
+    args.option("--prompt", options.generate.prompt, "generate: the prompt");
+    args.option("--max-tokens", options.generate.tokens, "generate: number of tokens to time")
         ->check(CLI::PositiveNumber);
-    args.flag("--small", options.small, "with --device cuda: sizes that only show that it works");
-    args.flag("--json", options.as_json, "print JSON, one object a bench");
+    args.flag("--small", options.small, "GPU: toy sizes, to check that the benchmarks run");
+    args.flag("--json", options.as_json, "print one JSON object per benchmark");
     common.declare(args);
+    args.footer(bench_help());
     args.parse();
+    check_name(what);
 
-    std::vector<std::string> names;
-    for (const Bench& bench : kBenches) names.push_back(bench.name);
-    if (!what.empty() && std::find(names.begin(), names.end(), what) == names.end())
-        throw UsageError(
-            str("unknown bench '", what, "'; did you mean '", nearest_name(what, names), "'?"));
     const auto device = common.make_device();
     const bool on_gpu = device->kind() == DeviceKind::Cuda;
     options.dtype = common.dtype_or(on_gpu ? DType::BF16 : DType::F32);
