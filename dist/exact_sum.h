@@ -1,7 +1,7 @@
 #pragma once
 
-// ExactSum: adds numbers without rounding, so that the total does not depend on their order, on
-// threads or on how many ranks took part. A wide fixed-point number: 32 bits of value in each
+// ExactSum: adds numbers without rounding, so that the total does not depend on their order, on the
+// threads, or on the number of ranks. It is a wide fixed-point number: 32 bits of value in each
 // 64-bit limb, from the smallest double to beyond the largest (Kulisch 1971).
 
 #include <array>
@@ -17,7 +17,7 @@ class ExactSum {
   public:
     void add(double value);
     void add(const ExactSum& other);
-    // The total, rounded; NaN once something infinite or not a number was added.
+    // The total, rounded to f64. NaN once an infinity or a NaN was added.
     double value() const;
 
   private:
@@ -25,20 +25,24 @@ class ExactSum {
     void carry();
 
     std::array<int64_t, kLimbs> limbs_ = {};
-    int64_t added_ = 0;  // since the last carry
-    int64_t not_finite_ = 0;
+    int64_t added_ = 0;       // numbers since the last carry
+    int64_t not_finite_ = 0;  // infinities and NaNs
 };
 
-// Each of the sums over all ranks; the same bits on every rank.
+// Replaces each sum by its total over all ranks. Every rank gets the same bits.
 void sum_over_ranks(Collectives& collectives, std::span<ExactSum> sums);
-// What the totals of add_squares() must not depend on: nothing but the order of kernels, or where
-// values that lie in a row are cut into tensors (at multiples of 64).
-enum class SquaresFor { ThisCut, AnyCut };
-// The sum of the squares of all values (f32 or f64, contiguous, all on one device). The squares of
-// 64 values in a row are added in f64, in a fixed order; those totals exactly. On a GPU that takes
-// the totals to the host: where the cut is always the same, each tensor's squares are added in f64,
-// in a fixed order too, and the host waits for a number each, once.
+
+// How consecutive values may be partitioned into tensors without a change of add_squares().
+enum class Partition {
+    Fixed,  // always in the same way
+    Any,    // in any way, at multiples of 64 values
+};
+// Adds the squares of all values (f32 or f64, contiguous, all on one device) to `sum`. The squares
+// of each run of 64 values are added in f64, in a fixed order; the totals of the runs are added
+// exactly. On a GPU that copies one number a run to the host. With Partition::Fixed, a GPU adds all
+// squares of a tensor in f64 instead, also in a fixed order, and the host fetches one number a
+// tensor, all of them at once.
 void add_squares(std::span<const Tensor> values, ExactSum& sum,
-                 SquaresFor cut = SquaresFor::AnyCut);
+                 Partition partition = Partition::Any);
 
 }  // namespace vila::dist

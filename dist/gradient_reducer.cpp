@@ -16,24 +16,24 @@ GradientReducer::GradientReducer(Collectives& collectives, const BucketPlan& pla
       plan_(plan),
       parameters_(std::move(parameters)),
       blocks_(std::move(blocks)),
-      overlap_(overlap && collectives.ranks() > 1) {
+      overlap_(overlap && collectives.ranks() > 1),
+      schedule_(make_schedule(plan, blocks_.gather != nullptr, overlap_)) {
     VILA_ASSERT(plan_.ranks == collectives_.ranks() &&
                 plan_.bucket_of.size() == parameters_.size());
-    make_list();
     for (const Bucket& bucket : plan_.buckets) {
         sums_.push_back(Tensor::zeros(device, {bucket.size / plan_.ranks},
                                       bucket.dtype == DType::F64 ? DType::F64 : DType::F32));
         missing_.push_back(bucket.pieces.size());
     }
     for (size_t i = 0; i < parameters_.size(); ++i)
-        parameters_[i]->variable.on_grad_complete([this, i](const Tensor&) { complete(i); });
+        parameters_[i]->variable.on_grad_complete([this, i](const Tensor&) { gradient_ready(i); });
 }
 
 GradientReducer::~GradientReducer() {
     try {
         collectives_.finish();
     } catch (const std::exception&) {
-        // Another rank has ended: whoever destroys this on the way out of an error knows.
+        // Another rank has failed. An exception that reports it is already on its way.
     }
     for (nn::Parameter* parameter : parameters_) parameter->variable.on_grad_complete(nullptr);
 }
@@ -43,102 +43,98 @@ void GradientReducer::begin_step() {
     for (const Tensor& sum : sums_) sum.fill(0.0);
 }
 
-void GradientReducer::make_list() {
-    std::vector<size_t> blocks;  // as backward() goes through them
-    for (size_t i = 0; i < plan_.buckets.size() && blocks_.gather; ++i)
-        if (!plan_.buckets[i].block.empty()) blocks.push_back(i);
-    for (size_t i = blocks.size(); i-- > 0;) list_.push_back({true, blocks[i]});
-    size_t gathered = 0;
-    for (size_t i = 0, reached = 0; i < plan_.buckets.size(); ++i) {
-        // The block's own weights, and those of the next.
-        if (reached < blocks.size() && blocks[reached] == i) {
-            ++reached;
-            const size_t end = std::min(blocks.size(), reached + (overlap_ ? 1 : 0));
-            for (; gathered < end; ++gathered) list_.push_back({true, blocks[gathered]});
-        }
-        list_.push_back({false, i});
-    }
-}
-
-void GradientReducer::complete(size_t parameter) {
-    --missing_[plan_.bucket_of[parameter]];
-    go_on(false);
-}
-
-void GradientReducer::need(size_t bucket) {
-    const auto place = [&](const Tensor& weights) {
-        blocks_.place(bucket, weights);
-        go_on(false);
-        gather_ahead();
-    };
-    if (ahead_.bucket) {
-        if (!ahead_.has_come) finish();
-        const Ahead ahead = std::exchange(ahead_, {});
-        if (*ahead.bucket == bucket) return place(ahead.gathering.weights);
-    }
-    for (; next_ < list_.size(); ++next_) {
-        const Entry& entry = list_[next_];
-        if (entry.gathers && entry.bucket == bucket) {
-            ++next_;
-            finish();  // it would wait anyway; so the memory of a sum goes first
-            return place(blocks_.gather(bucket, false).weights);
-        }
-        if (entry.gathers)
-            gather_in_vain(entry.bucket);
-        else
-            reduce(entry.bucket);
-    }
-    VILA_CHECK(false, "block ", plan_.buckets[bucket].block,
-               " is used more often, or in another order, than its ranks agreed on");
-}
-
 void GradientReducer::end_micro_batch() {
-    go_on(true);
-    finish();
-    ahead_ = {};
+    finish_schedule();
+    wait();
+    prefetched_ = {};
     next_ = 0;
     for (size_t i = 0; i < missing_.size(); ++i) missing_[i] = plan_.buckets[i].pieces.size();
 }
 
-void GradientReducer::go_on(bool to_end) {
-    for (; next_ < list_.size(); ++next_) {
-        const Entry& entry = list_[next_];
-        if (entry.gathers) {
-            if (!to_end) return;
-            gather_in_vain(entry.bucket);
-        } else {
-            if (!to_end && missing_[entry.bucket] > 0) return;
-            reduce(entry.bucket);
-        }
-    }
+// --- the schedule ---
+
+void GradientReducer::gradient_ready(size_t parameter) {
+    --missing_[plan_.bucket_of[parameter]];
+    advance();
 }
 
-void GradientReducer::gather_in_vain(size_t bucket) {
-    finish();
+void GradientReducer::advance() {
+    const auto is_ready = [&](const ScheduleStep& step) {
+        return step.kind == ScheduleStep::Kind::ReduceScatter && missing_[step.bucket] == 0;
+    };
+    for (; next_ < schedule_.size() && is_ready(schedule_[next_]); ++next_) run(schedule_[next_]);
+}
+
+void GradientReducer::finish_schedule() {
+    for (; next_ < schedule_.size(); ++next_) run(schedule_[next_]);
+}
+
+void GradientReducer::run(const ScheduleStep& step) {
+    if (step.kind == ScheduleStep::Kind::AllGather)
+        gather_and_discard(step.bucket);
+    else
+        reduce_scatter(step.bucket);
+}
+
+void GradientReducer::wait() {
+    collectives_.finish();
+    in_flight_ = {};
+    prefetched_.is_complete = true;
+}
+
+// --- all-gathers of weights ---
+
+void GradientReducer::acquire(size_t bucket) {
+    const std::optional<GatheredWeights> prefetched = take_prefetched(bucket);
+    const GatheredWeights gathered = prefetched ? *prefetched : gather_scheduled(bucket);
+    blocks_.bind(bucket, gathered.weights);
+    advance();
+    prefetch();
+}
+
+void GradientReducer::prefetch() {
+    if (!overlap_ || next_ == schedule_.size()) return;
+    const ScheduleStep& step = schedule_[next_];
+    if (step.kind != ScheduleStep::Kind::AllGather) return;
+    ++next_;
+    prefetched_ = {step.bucket, blocks_.gather(step.bucket, true)};
+}
+
+std::optional<GatheredWeights> GradientReducer::take_prefetched(size_t bucket) {
+    if (!prefetched_.bucket) return std::nullopt;
+    if (!prefetched_.is_complete) wait();
+    const Prefetch taken = std::exchange(prefetched_, {});
+    if (*taken.bucket != bucket) return std::nullopt;
+    return taken.gathered;
+}
+
+GatheredWeights GradientReducer::gather_scheduled(size_t bucket) {
+    const ScheduleStep wanted = {ScheduleStep::Kind::AllGather, bucket};
+    for (; next_ < schedule_.size() && schedule_[next_] != wanted; ++next_) run(schedule_[next_]);
+    VILA_CHECK(next_ < schedule_.size(), "block ", plan_.buckets[bucket].block,
+               " is used more often, or in another order, than the schedule of all ranks says");
+    ++next_;
+    // The all-gather would wait anyway; waiting here frees the buffers of the last sum first.
+    wait();
+    return blocks_.gather(bucket, false);
+}
+
+void GradientReducer::gather_and_discard(size_t bucket) {
+    wait();
     blocks_.gather(bucket, false);
 }
 
-void GradientReducer::gather_ahead() {
-    if (!overlap_ || next_ == list_.size() || !list_[next_].gathers) return;
-    const size_t bucket = list_[next_++].bucket;
-    ahead_ = {bucket, blocks_.gather(bucket, true)};
-}
+// --- reduce-scatters of gradients ---
 
-void GradientReducer::reduce(size_t index) {
-    finish();
+void GradientReducer::reduce_scatter(size_t index) {
+    wait();
     const Bucket& bucket = plan_.buckets[index];
     const Tensor& sum = sums_[index];
     const Tensor values = Tensor::empty(sum.device(), {bucket.size}, sum.dtype());
     pack(bucket, values);
-    if (!overlap_) return reduce_scatter(collectives_, values, sum, true);
+    if (!overlap_) return dist::reduce_scatter(collectives_, values, sum, true);
     in_flight_ = {values, Tensor::empty(sum.device(), {bucket.size}, sum.dtype())};
-    begin_reduce_scatter(collectives_, values, in_flight_.parts, sum);
-}
-
-void GradientReducer::finish() {
-    collectives_.finish();
-    in_flight_ = {};
-    ahead_.has_come = true;
+    begin_reduce_scatter(collectives_, values, in_flight_.received, sum);
 }
 
 void GradientReducer::pack(const Bucket& bucket, const Tensor& values) {
@@ -160,9 +156,11 @@ void GradientReducer::pack(const Bucket& bucket, const Tensor& values) {
     zero_until(bucket.size);
 }
 
-ExactSum GradientReducer::squares(bool for_any_ranks) const {
+// --- the norm ---
+
+ExactSum GradientReducer::squares(bool rank_invariant) const {
     ExactSum squares;
-    add_squares(sums_, squares, for_any_ranks ? SquaresFor::AnyCut : SquaresFor::ThisCut);
+    add_squares(sums_, squares, rank_invariant ? Partition::Any : Partition::Fixed);
     return squares;
 }
 

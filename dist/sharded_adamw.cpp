@@ -11,21 +11,21 @@ namespace {
 
 constexpr int64_t kLastStage = 3;
 
-// Where a piece of a bucket meets a slice of it, in values of the bucket.
-Slice meet(const Bucket::Piece& piece, const Slice& slice) {
+// The values of a piece that lie in a slice, in values of the bucket. Empty: size() <= 0.
+Slice intersect(const Bucket::Piece& piece, const Slice& slice) {
     return {std::max(piece.begin, slice.begin), std::min(piece.begin + piece.count, slice.end)};
 }
 
 }  // namespace
 
 ShardedAdamw::ShardedAdamw(Collectives& collectives, const std::vector<ShardedGroup>& groups,
-                           const AdamwUpdate& settings, int64_t stage, int64_t bucket_values,
+                           const nn::AdamwOptions& options, int64_t stage, int64_t bucket_values,
                            bool overlap)
     : collectives_(collectives),
       groups_(groups),
-      settings_(settings),
-      divided_(stage > 0),
-      blocks_divided_(stage == kLastStage && collectives.ranks() > 1) {
+      options_(options),
+      shards_state_(stage > 0),
+      shards_blocks_(stage == kLastStage && collectives.ranks() > 1) {
     VILA_CHECK(stage >= 0 && stage <= kLastStage, "[zero] there is no stage ", stage);
     std::vector<nn::Parameter*> parameters;
     for (const ShardedGroup& group : groups_)
@@ -36,49 +36,50 @@ ShardedAdamw::ShardedAdamw(Collectives& collectives, const std::vector<ShardedGr
             members_.push_back({&group, parameter});
             parameters.push_back(parameter);
         }
-    VILA_CHECK(!parameters.empty(), "[zero] no parameter learns");
+    VILA_CHECK(!parameters.empty(), "[zero] no parameter is trainable");
     Device& device = parameters.front()->variable.device();
     if (bucket_values == 0) bucket_values = default_bucket_values(parameters);
-    plan_ = plan_buckets(parameters, collectives_.ranks(), bucket_values, blocks_divided_);
+    plan_ = plan_buckets(parameters, collectives_.ranks(), bucket_values, shards_blocks_);
     for (size_t i = 0; i < plan_.buckets.size(); ++i) {
-        if (is_divided_block(i))
+        if (is_sharded_block(i))
             VILA_CHECK(blocks_.emplace(plan_.buckets[i].block, i).second, "[zero] block ",
                        plan_.buckets[i].block, " has parameters of several dtypes");
-        move_in(i);
+        make_shard(i);
     }
     BlockWeights blocks;
-    if (blocks_divided_)
+    if (shards_blocks_)
         blocks = {
             [this](size_t bucket, bool background) { return gather_block(bucket, background); },
-            [this](size_t bucket, const Tensor& weights) { place_values(bucket, weights); }};
+            [this](size_t bucket, const Tensor& weights) { bind_parameters(bucket, weights); }};
     reducer_ =
         std::make_unique<GradientReducer>(collectives_, plan_, parameters, device, blocks, overlap);
 }
 
-void ShardedAdamw::move_in(size_t index) {
+void ShardedAdamw::make_shard(size_t index) {
     const Bucket& bucket = plan_.buckets[index];
     Device& device = members_[bucket.pieces.front().parameter].parameter->variable.device();
     Shard& shard = shards_.emplace_back();
     shard.weights = Tensor::zeros(device, {bucket.size}, bucket.dtype);
     for (const Bucket::Piece& piece : bucket.pieces) {
         nn::Parameter& parameter = *members_[piece.parameter].parameter;
-        const Tensor place =
+        const Tensor view =
             shard.weights.slice(0, piece.begin, piece.begin + piece.count).reshape(parameter.shape);
-        place.copy_from(parameter.variable.value());
-        parameter.variable.set_value(place);
+        view.copy_from(parameter.variable.value());
+        parameter.variable.set_value(view);
     }
-    shard.kept = divided_ ? plan_.slice_of(bucket, collectives_.rank()) : Slice{0, bucket.size};
-    // f32 weights are their own masters.
-    shard.master = shard.weights.slice(0, shard.kept.begin, shard.kept.end).to(DType::F32);
-    shard.exp_avg = Tensor::zeros(device, {shard.kept.size()}, DType::F32);
-    shard.exp_avg_sq = Tensor::zeros(device, {shard.kept.size()}, DType::F32);
-    if (!is_divided_block(index)) return;
-    shard.master = shard.master.clone();  // not a view of all weights, which go now
+    shard.owned =
+        shards_state_ ? plan_.slice_of(bucket, collectives_.rank()) : Slice{0, bucket.size};
+    // An f32 master is a view of the weights.
+    shard.master = shard.weights.slice(0, shard.owned.begin, shard.owned.end).to(DType::F32);
+    shard.exp_avg = Tensor::zeros(device, {shard.owned.size()}, DType::F32);
+    shard.exp_avg_sq = Tensor::zeros(device, {shard.owned.size()}, DType::F32);
+    if (!is_sharded_block(index)) return;
+    shard.master = shard.master.clone();  // all weights are freed now
     shard.weights = Tensor();
-    place_values(index, Tensor());
+    bind_parameters(index, Tensor());
 }
 
-void ShardedAdamw::place_values(size_t index, const Tensor& weights) {
+void ShardedAdamw::bind_parameters(size_t index, const Tensor& weights) {
     for (const Bucket::Piece& piece : plan_.buckets[index].pieces) {
         nn::Parameter& parameter = *members_[piece.parameter].parameter;
         parameter.variable.set_value(
@@ -90,7 +91,7 @@ void ShardedAdamw::place_values(size_t index, const Tensor& weights) {
 
 void ShardedAdamw::enter(const std::string& block) {
     const auto found = blocks_.find(block);
-    if (found != blocks_.end()) reducer_->need(found->second);
+    if (found != blocks_.end()) reducer_->acquire(found->second);
 }
 
 void ShardedAdamw::leave(const std::string& block) {
@@ -98,7 +99,7 @@ void ShardedAdamw::leave(const std::string& block) {
     if (found != blocks_.end()) release_block(found->second);
 }
 
-BlockWeights::Gathering ShardedAdamw::gather_block(size_t index, bool in_background) {
+GatheredWeights ShardedAdamw::gather_block(size_t index, bool in_background) {
     const Bucket& bucket = plan_.buckets[index];
     const Tensor mine = shards_[index].master.to(bucket.dtype);
     const Tensor weights = Tensor::empty(mine.device(), {bucket.size}, bucket.dtype);
@@ -110,13 +111,13 @@ BlockWeights::Gathering ShardedAdamw::gather_block(size_t index, bool in_backgro
 }
 
 void ShardedAdamw::release_block(size_t index) {
-    place_values(index, Tensor());
+    bind_parameters(index, Tensor());
 }
 
 void ShardedAdamw::gather_blocks(bool wanted) {
     for (const auto& [block, bucket] : blocks_) {
         const Tensor weights = gather_block(bucket, false).weights;
-        if (wanted) place_values(bucket, weights);
+        if (wanted) bind_parameters(bucket, weights);
     }
 }
 
@@ -128,14 +129,14 @@ void ShardedAdamw::step(double schedule, double grad_scale) {
     ++steps_done_;
     for (size_t i = 0; i < plan_.buckets.size(); ++i) {
         Tensor gradient = reducer_->sum(i);
-        if (!divided_ && collectives_.ranks() > 1) {
+        if (!shards_state_ && collectives_.ranks() > 1) {
             const Tensor all =
                 Tensor::empty(gradient.device(), {plan_.buckets[i].size}, gradient.dtype());
             all_gather(collectives_, gradient, all);
             gradient = all;
         }
         update(i, gradient, schedule, grad_scale);
-        share_weights(i);
+        all_gather_weights(i);
     }
 }
 
@@ -144,21 +145,20 @@ void ShardedAdamw::update(size_t index, const Tensor& gradient, double schedule,
     const Shard& shard = shards_[index];
     std::vector<AdamwUpdate> updates;
     for (const Bucket::Piece& piece : plan_.buckets[index].pieces) {
-        const Slice mine = meet(piece, shard.kept);
+        const Slice mine = intersect(piece, shard.owned);
         if (mine.size() <= 0) continue;
         const Member& member = members_[piece.parameter];
-        const auto kept = [&](const Tensor& tensor) {
-            return tensor.slice(0, mine.begin - shard.kept.begin, mine.end - shard.kept.begin);
+        const auto owned = [&](const Tensor& tensor) {
+            return tensor.slice(0, mine.begin - shard.owned.begin, mine.end - shard.owned.begin);
         };
-        AdamwUpdate& args = updates.emplace_back(settings_);
-        args.gradient = kept(gradient);
-        args.master = kept(shard.master);
-        args.first_moment = kept(shard.exp_avg);
-        args.second_moment = kept(shard.exp_avg_sq);
+        AdamwUpdate& args = updates.emplace_back(options_.update_of(*member.parameter));
+        args.gradient = owned(gradient);
+        args.master = owned(shard.master);
+        args.first_moment = owned(shard.exp_avg);
+        args.second_moment = owned(shard.exp_avg_sq);
         args.parameter =
             shard.weights.defined() ? shard.weights.slice(0, mine.begin, mine.end) : args.master;
         args.lr = member.group->lr * schedule;
-        args.weight_decay = member.parameter->decay ? settings_.weight_decay : 0.0;
         args.grad_scale = grad_scale;
         args.step = steps_done_;
     }
@@ -166,10 +166,10 @@ void ShardedAdamw::update(size_t index, const Tensor& gradient, double schedule,
     call(shard.master.device(), "adamw", &Kernels::adamw, {.tensors = updates});
 }
 
-void ShardedAdamw::share_weights(size_t index) {
-    if (!divided_ || collectives_.ranks() == 1 || is_divided_block(index)) return;
+void ShardedAdamw::all_gather_weights(size_t index) {
+    if (!shards_state_ || collectives_.ranks() == 1 || is_sharded_block(index)) return;
     const Shard& shard = shards_[index];
-    const Tensor mine = shard.weights.slice(0, shard.kept.begin, shard.kept.end).clone();
+    const Tensor mine = shard.weights.slice(0, shard.owned.begin, shard.owned.end).clone();
     all_gather(collectives_, mine, shard.weights);
 }
 
@@ -177,15 +177,15 @@ void ShardedAdamw::add_pieces(size_t index, const Slice& slice,
                               std::vector<StatePiece>& pieces) const {
     const Shard& shard = shards_[index];
     for (const Bucket::Piece& piece : plan_.buckets[index].pieces) {
-        const Slice run = meet(piece, slice);
+        const Slice run = intersect(piece, slice);
         if (run.size() <= 0) continue;
         const Member& member = members_[piece.parameter];
         const auto add = [&](const char* kind, const Tensor& tensor) {
             pieces.push_back({.name = member.group->name + kind + member.parameter->name,
                               .shape = member.parameter->shape,
                               .begin = run.begin - piece.begin,
-                              .values = tensor.slice(0, run.begin - shard.kept.begin,
-                                                     run.end - shard.kept.begin)});
+                              .values = tensor.slice(0, run.begin - shard.owned.begin,
+                                                     run.end - shard.owned.begin)});
         };
         add("/master/", shard.master);
         add("/exp_avg/", shard.exp_avg);
@@ -205,12 +205,12 @@ void ShardedAdamw::restore(int64_t steps_done,
     for (size_t i = 0; i < plan_.buckets.size(); ++i) {
         const Shard& shard = shards_[i];
         std::vector<StatePiece> pieces;
-        add_pieces(i, shard.kept, pieces);
+        add_pieces(i, shard.owned, pieces);
         for (const StatePiece& piece : pieces) read(piece);
-        if (is_divided_block(i)) continue;
-        const Tensor weights = shard.weights.slice(0, shard.kept.begin, shard.kept.end);
+        if (is_sharded_block(i)) continue;
+        const Tensor weights = shard.weights.slice(0, shard.owned.begin, shard.owned.end);
         if (weights.dtype() != DType::F32) weights.copy_from(shard.master);
-        share_weights(i);
+        all_gather_weights(i);
     }
     steps_done_ = steps_done;
 }

@@ -1,15 +1,16 @@
 #pragma once
 
-// AdamW over many ranks, with its state divided among them (Rajbhandari et al. 2020, ZeRO): each
+// AdamW over many ranks, with its state sharded among them (ZeRO, Rajbhandari et al. 2020): each
 // rank keeps the f32 masters and moments of its slice of every bucket, updates that slice, and
-// gets the rest of the new weights from the others. Weights come out with the same bits whatever
-// the stage:
+// gathers the rest of the new weights from the other ranks. All stages compute the same weights,
+// bit by bit:
 //
 //     stage 0   every rank keeps all of the state and updates all of the weights
-//     stage 1   state divided; gradients too, for they are summed after every micro-batch
-//     stage 2   as 1
-//     stage 3   the weights of blocks too: they are whole only while the block runs, forward and
-//               (with activation checkpointing) when backward runs it again
+//     stage 1   the state is sharded; so are the gradients, which are summed after every
+//               micro-batch
+//     stage 2   the same as stage 1
+//     stage 3   the weights of blocks are sharded too: a rank has all of them only while the block
+//               runs, forward and (with activation checkpointing) when backward runs it again
 //
 // The arithmetic is that of nn::Adamw, value by value.
 
@@ -21,88 +22,92 @@
 #include <vector>
 
 #include "dist/gradient_reducer.h"
+#include "nn/adamw.h"
 #include "nn/block_hook.h"
-#include "tensor/kernels.h"
 
 namespace vila::dist {
 
-// Parameters that share a learning rate. `name` stands before their names in checkpoints.
+// Parameters that share a learning rate.
 struct ShardedGroup {
-    std::string name;
+    std::string name;  // prefix of their names in checkpoints
     std::vector<nn::Parameter*> parameters;
     double lr = 0.0;
 };
 
-// A run of values of one tensor of the state, as it is flattened row-major.
+// Consecutive values of one tensor of the state, flattened row-major.
 struct StatePiece {
-    std::string name;  // "llm/master/NAME", "llm/exp_avg/NAME", "llm/exp_avg_sq/NAME"
-    Shape shape;       // of the whole tensor
-    int64_t begin = 0;
-    Tensor values;  // (n) f32, a view of the live state
+    std::string name;   // "llm/master/NAME", "llm/exp_avg/NAME", "llm/exp_avg_sq/NAME"
+    Shape shape;        // of the whole tensor
+    int64_t begin = 0;  // first value
+    Tensor values;      // (n) f32, a view of the live state
 };
 
 class ShardedAdamw final : public nn::BlockHook {
   public:
-    // `settings` gives betas, eps and weight decay (for parameters that decay). The parameters'
-    // values move into memory of this object; f32 and bf16 only. In stage 3 the model must have
-    // this object as its block hook. `bucket_values`: 0 means default_bucket_values(); `overlap`:
-    // see GradientReducer.
+    // Moves the values of the trainable parameters, f32 or bf16, into memory of this object. In
+    // stage 3 the model must have this object as its block hook. `bucket_values`: see
+    // plan_buckets(); 0 means default_bucket_values(). `overlap`: see GradientReducer. Throws
+    // unless `stage` is 0 to 3 and some parameter is trainable.
     ShardedAdamw(Collectives& collectives, const std::vector<ShardedGroup>& groups,
-                 const AdamwUpdate& settings, int64_t stage, int64_t bucket_values = 0,
+                 const nn::AdamwOptions& options, int64_t stage, int64_t bucket_values = 0,
                  bool overlap = true);
     ShardedAdamw(const ShardedAdamw&) = delete;
     ShardedAdamw& operator=(const ShardedAdamw&) = delete;
 
     void enter(const std::string& block) override;
     void leave(const std::string& block) override;
-    // For reading the model between two steps: gives the parameters of blocks all their values on
-    // the ranks that want them, and takes them away again. Every rank must call both.
+    // For reading the model between two steps: gathers the weights of sharded blocks on the ranks
+    // that want them, and frees them again. Every rank must call both.
     void gather_blocks(bool wanted);
     void release_blocks();
 
     GradientReducer& gradients() { return *reducer_; }
-    // One update of all weights on all ranks. A group learns at its own rate times `schedule`.
+    // Updates all weights on all ranks. The learning rate of a group is its `lr` times `schedule`;
+    // gradients are multiplied by `grad_scale` first (for clipping).
     void step(double schedule, double grad_scale);
     int64_t steps_done() const { return steps_done_; }
 
-    // What this rank has to write so that all ranks together write everything once.
+    // The part of the state that this rank saves: all ranks together save everything once.
     std::vector<StatePiece> state() const;
-    // Puts back a state after `steps_done` steps: `read` fills piece.values. Any number of ranks
-    // and any stage may have written it. Weights become their masters, rounded.
+    // Restores the state after `steps_done` steps: `read` fills piece.values. Any number of ranks
+    // in any stage may have saved it. Weights become their masters, rounded.
     void restore(int64_t steps_done, const std::function<void(const StatePiece& piece)>& read);
 
   private:
     // Weights and state of one bucket.
     struct Shard {
-        Tensor weights;                      // (bucket.size), the parameters' own memory
-        Slice kept;                          // what this rank has the state of
-        Tensor master, exp_avg, exp_avg_sq;  // (kept), f32
+        Tensor
+            weights;  // (bucket.size), the memory of the parameters; undefined for sharded blocks
+        Slice owned;  // values of the bucket whose state is here
+        Tensor master, exp_avg, exp_avg_sq;  // (owned.size()) f32
     };
     struct Member {
         const ShardedGroup* group;
         nn::Parameter* parameter;
     };
-    void move_in(size_t bucket);
+    // Moves the weights of the bucket's parameters into a new shard, and makes its state.
+    void make_shard(size_t bucket);
     void update(size_t bucket, const Tensor& gradient, double schedule, double grad_scale);
-    // Gives every rank the slices that the others updated.
-    void share_weights(size_t bucket);
-    bool is_divided_block(size_t bucket) const {
-        return blocks_divided_ && !plan_.buckets[bucket].block.empty();
+    // Gives every rank the slices of the weights that the other ranks updated.
+    void all_gather_weights(size_t bucket);
+    bool is_sharded_block(size_t bucket) const {
+        return shards_blocks_ && !plan_.buckets[bucket].block.empty();
     }
-    BlockWeights::Gathering gather_block(size_t bucket, bool in_background);
+    GatheredWeights gather_block(size_t bucket, bool in_background);
     void release_block(size_t bucket);
-    // Makes parts of `weights` (bucket.size) the values of the parameters; undefined: no values.
-    void place_values(size_t bucket, const Tensor& weights);
-    // The pieces of the state of a bucket that lie in `slice`.
+    // Makes the values of the parameters views of `weights` (bucket.size). Where `weights` is
+    // undefined, the parameters lose their values.
+    void bind_parameters(size_t bucket, const Tensor& weights);
+    // Appends the pieces of the state of a bucket that lie in `slice`.
     void add_pieces(size_t bucket, const Slice& slice, std::vector<StatePiece>& pieces) const;
 
     Collectives& collectives_;
     std::vector<ShardedGroup> groups_;
     std::vector<Member> members_;  // in the order of the plan
-    AdamwUpdate settings_;
-    bool divided_, blocks_divided_;
+    nn::AdamwOptions options_;
+    bool shards_state_, shards_blocks_;
     BucketPlan plan_;
-    std::map<std::string, size_t> blocks_;  // bucket of each block that comes and goes
+    std::map<std::string, size_t> blocks_;  // bucket of each sharded block
     std::vector<Shard> shards_;
     std::unique_ptr<GradientReducer> reducer_;
     int64_t steps_done_ = 0;

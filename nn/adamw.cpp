@@ -3,9 +3,16 @@
 #include <cmath>
 #include <set>
 
-#include "tensor/kernels.h"
-
 namespace vila::nn {
+
+AdamwUpdate AdamwOptions::update_of(const Parameter& parameter) const {
+    AdamwUpdate update;
+    update.beta1 = beta1;
+    update.beta2 = beta2;
+    update.eps = eps;
+    update.weight_decay = parameter.decay ? weight_decay : 0.0;
+    return update;
+}
 
 Adamw::Adamw(const std::vector<Parameter*>& parameters, const AdamwOptions& options)
     : options_(options) {
@@ -41,18 +48,15 @@ void Adamw::step(double lr, double grad_scale) {
     for (size_t i = 0; i < parameters_.size(); ++i) {
         const Parameter& parameter = *parameters_[i];
         const Slot& state = slot(i);
-        updates.push_back({.gradient = parameter.variable.edge().accumulator(device),
-                           .master = state.master,
-                           .first_moment = state.exp_avg,
-                           .second_moment = state.exp_avg_sq,
-                           .parameter = parameter.variable.value(),
-                           .lr = lr,
-                           .beta1 = options_.beta1,
-                           .beta2 = options_.beta2,
-                           .eps = options_.eps,
-                           .weight_decay = parameter.decay ? options_.weight_decay : 0.0,
-                           .grad_scale = grad_scale,
-                           .step = steps_done_});
+        AdamwUpdate& update = updates.emplace_back(options_.update_of(parameter));
+        update.gradient = parameter.variable.edge().accumulator(device);
+        update.master = state.master;
+        update.first_moment = state.exp_avg;
+        update.second_moment = state.exp_avg_sq;
+        update.parameter = parameter.variable.value();
+        update.lr = lr;
+        update.grad_scale = grad_scale;
+        update.step = steps_done_;
     }
     call(device, "adamw", &Kernels::adamw, {.tensors = updates});
 }

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "nn/parameter.h"
+#include "tensor/kernels.h"
 
 namespace vila::nn {
 
@@ -21,6 +22,9 @@ struct AdamwOptions {
     double beta2 = 0.999;
     double eps = 1e-8;
     double weight_decay = 0.0;  // only where Parameter::decay
+
+    // The arguments of the kernel `adamw` that are the same at every step of a parameter.
+    AdamwUpdate update_of(const Parameter& parameter) const;
 };
 
 class Adamw {

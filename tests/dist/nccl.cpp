@@ -201,7 +201,7 @@ TEST(Nccl, SquaresAreAddedOnTheGpuAndFetchedOnce) {
             values.push_back(Tensor::from_values(device, {count}, numbers));
         }
         ExactSum sum;
-        add_squares(values, sum, SquaresFor::ThisCut);
+        add_squares(values, sum, Partition::Fixed);
         EXPECT_EQ(sum.value(), expected);
         sum_over_ranks(job, {&sum, 1});
         EXPECT_GT(sum.value(), expected);

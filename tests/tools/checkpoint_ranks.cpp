@@ -42,12 +42,9 @@ class Trained {
         table_.initialise(*device_, dtype, 5, true);
         std::vector<nn::Parameter*> parameters;
         for (nn::Parameter& parameter : table_) parameters.push_back(&parameter);
-        AdamwUpdate settings;
-        settings.beta1 = 0.9;
-        settings.beta2 = 0.99;
-        settings.eps = 1e-8;
         optimizer_ = std::make_unique<dist::ShardedAdamw>(
-            ranks, std::vector<dist::ShardedGroup>{{"all", parameters, 0.1}}, settings, stage, 200);
+            ranks, std::vector<dist::ShardedGroup>{{"all", parameters, 0.1}},
+            nn::AdamwOptions{.beta1 = 0.9, .beta2 = 0.99, .eps = 1e-8}, stage, 200);
     }
 
     // Steps with gradients that depend on the step alone.

@@ -78,14 +78,8 @@ double rank_invariant_step_seconds(CpuDevice& device, DType dtype, const TrainSt
     model.initialise(1);
     model.set_trainable(kAll);
     const auto alone = dist::one_process();
-    const nn::AdamwOptions options;
-    AdamwUpdate settings;
-    settings.beta1 = options.beta1;
-    settings.beta2 = options.beta2;
-    settings.eps = options.eps;
-    settings.weight_decay = options.weight_decay;
-    dist::ShardedAdamw optimizer(*alone, {{"all", model.trainable_parameters(), kRate}}, settings,
-                                 0);
+    dist::ShardedAdamw optimizer(*alone, {{"all", model.trainable_parameters(), kRate}},
+                                 nn::AdamwOptions{}, 0);
     const StepData data(shape);
     std::vector<double> seconds;
     for (int step = -kWarmUpSteps; step < steps; ++step) {

@@ -9,14 +9,18 @@ namespace vila::tools {
 
 namespace {
 
+nn::AdamwOptions adamw_options(const OptimizerRecipe& recipe) {
+    return {.beta1 = recipe.betas[0],
+            .beta2 = recipe.betas[1],
+            .eps = recipe.eps,
+            .weight_decay = recipe.weight_decay};
+}
+
 class WholeState final : public TrainingState {
   public:
     WholeState(const std::vector<ParameterGroup>& groups, const OptimizerRecipe& recipe)
         : TrainingState(groups) {
-        const nn::AdamwOptions options = {.beta1 = recipe.betas[0],
-                                          .beta2 = recipe.betas[1],
-                                          .eps = recipe.eps,
-                                          .weight_decay = recipe.weight_decay};
+        const nn::AdamwOptions options = adamw_options(recipe);
         groups_.reserve(groups.size());
         for (const ParameterGroup& group : groups)
             groups_.push_back({group.name, group.lr, nn::Adamw(group.parameters, options)});
@@ -73,8 +77,8 @@ class ShardedState final : public TrainingState {
         : TrainingState(stage.groups()),
           stage_(stage),
           rank_invariant_(recipe.train.rank_invariant),
-          optimizer_(ranks, sharded(stage.groups()), settings(recipe.optimizer), zero_stage(recipe),
-                     0, recipe.train.overlap) {
+          optimizer_(ranks, sharded(stage.groups()), adamw_options(recipe.optimizer),
+                     zero_stage(recipe), 0, recipe.train.overlap) {
         stage_.set_block_hook(&optimizer_);
     }
     ~ShardedState() override { stage_.set_block_hook(nullptr); }
@@ -125,15 +129,6 @@ class ShardedState final : public TrainingState {
     // The towers of stage clip tell nobody when a block runs: their blocks stay whole.
     static int64_t zero_stage(const Recipe& recipe) {
         return recipe.stage == "clip" ? std::min<int64_t>(recipe.train.zero, 2) : recipe.train.zero;
-    }
-
-    static AdamwUpdate settings(const OptimizerRecipe& recipe) {
-        AdamwUpdate settings;
-        settings.beta1 = recipe.betas[0];
-        settings.beta2 = recipe.betas[1];
-        settings.eps = recipe.eps;
-        settings.weight_decay = recipe.weight_decay;
-        return settings;
     }
 
     Stage& stage_;
