@@ -6,29 +6,18 @@
 #include "data/text/tokenizer_json.h"
 #include "data/text/unicode.h"
 #include "tensor/check.h"
-#include "tensor/file.h"
 
 namespace vila::data {
 
 BpeTokenizer::BpeTokenizer(TokenizerFiles files, const std::string& where)
-    : files_(std::move(files)), where_(where) {
-    const BpeDefinition definition = read_bpe(files_, where);
+    : VocabularyTokenizer(std::move(files)), where_(where) {
+    const BpeDefinition definition = read_bpe(this->files(), where);
     split_ = definition.split;
     composes_ = definition.composes;
     fill_tokens(definition);
     fill_merges(definition);
     fill_words(definition.ignore_merges);
-    const auto named = [&](const std::string& name) -> std::optional<int32_t> {
-        if (name.empty()) return std::nullopt;
-        const auto id = token_to_id(name);
-        VILA_CHECK(id.has_value(), where, " names the token \"", name,
-                   "\", which its vocabulary does not have");
-        return id;
-    };
-    bos_id_ = named(definition.bos);
-    eos_id_ = named(definition.eos);
-    pad_id_ = named(definition.pad);
-    adds_bos_ = definition.adds_bos;
+    set_sequence_tokens(definition.bos, definition.eos, definition.pad, definition.adds_bos, where);
 }
 
 void BpeTokenizer::fill_tokens(const BpeDefinition& definition) {
@@ -53,7 +42,7 @@ void BpeTokenizer::fill_tokens(const BpeDefinition& definition) {
     byte_symbols_.assign(256, -1);
     for (size_t id = 0; id < tokens_.size(); ++id) {
         const Token& token = tokens_[id];
-        if (!token.spelling.empty()) ids_.emplace(token.spelling, static_cast<int32_t>(id));
+        if (!token.spelling.empty()) add_spelling(token.spelling, static_cast<int32_t>(id));
         if (token.is_plain && token.bytes.size() == 1)
             byte_symbols_[static_cast<uint8_t>(token.bytes[0])] = static_cast<int32_t>(id);
     }
@@ -128,8 +117,7 @@ void BpeTokenizer::encode_word(std::string_view word, std::vector<int32_t>& symb
 }
 
 const BpeTokenizer::Token& BpeTokenizer::at(int32_t id) const {
-    VILA_CHECK(id >= 0 && id < vocab_size(), "token id ", id, " is outside the vocabulary of ",
-               vocab_size(), " tokens");
+    check_id(id);
     return tokens_[id];
 }
 
@@ -141,17 +129,6 @@ std::string BpeTokenizer::token(int32_t id) const {
 }
 bool BpeTokenizer::is_special(int32_t id) const {
     return at(id).is_special;
-}
-
-std::optional<int32_t> BpeTokenizer::token_to_id(std::string_view token) const {
-    const auto found = ids_.find(std::string(token));
-    if (found == ids_.end()) return std::nullopt;
-    return found->second;
-}
-
-void BpeTokenizer::save(const std::filesystem::path& directory) const {
-    std::filesystem::create_directories(directory);
-    for (const auto& [name, content] : files_) write_file_atomic(directory / name, content);
 }
 
 }  // namespace vila::data

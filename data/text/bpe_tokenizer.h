@@ -5,18 +5,17 @@
 #include <memory>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
 #include "data/text/added_tokens.h"
 #include "data/text/bpe_format.h"
 #include "data/text/bpe_merges.h"
-#include "data/text/tokenizer.h"
+#include "data/text/vocabulary_tokenizer.h"
 #include "data/text/word_table.h"
 
 namespace vila::data {
 
-class BpeTokenizer final : public Tokenizer {
+class BpeTokenizer final : public VocabularyTokenizer {
   public:
     // The files are kept to be saved again as they are; `where` names their directory in errors.
     // Throws as read_bpe() does.
@@ -26,13 +25,7 @@ class BpeTokenizer final : public Tokenizer {
     int64_t vocab_size() const override { return static_cast<int64_t>(tokens_.size()); }
     std::string token_bytes(int32_t id) const override;
     std::string token(int32_t id) const override;
-    std::optional<int32_t> token_to_id(std::string_view token) const override;
     bool is_special(int32_t id) const override;
-    std::optional<int32_t> bos_id() const override { return bos_id_; }
-    std::optional<int32_t> eos_id() const override { return eos_id_; }
-    std::optional<int32_t> pad_id() const override { return pad_id_; }
-    bool adds_bos() const override { return adds_bos_; }
-    void save(const std::filesystem::path& directory) const override;
 
   private:
     struct Token {
@@ -50,18 +43,14 @@ class BpeTokenizer final : public Tokenizer {
     void encode_word(std::string_view word, std::vector<int32_t>& symbols,
                      std::vector<int32_t>& ids) const;
 
-    TokenizerFiles files_;
     std::string where_;
     SplitRule split_ = SplitRule::Gpt2;
     bool composes_ = false;  // normalizes to NFC
     std::vector<Token> tokens_;
-    std::unordered_map<std::string, int32_t> ids_;  // by spelling
-    std::vector<int32_t> byte_symbols_;             // (256) id of each single byte
-    WordTable words_;                               // words that are a token and need no merging
+    std::vector<int32_t> byte_symbols_;  // (256) id of each single byte
+    WordTable words_;                    // words that are a token and need no merging
     BpeMerges merges_;
     AddedTokenFinder raw_tokens_, normalized_tokens_;
-    std::optional<int32_t> bos_id_, eos_id_, pad_id_;
-    bool adds_bos_ = false;
 };
 
 }  // namespace vila::data

@@ -4,18 +4,17 @@
 #include "data/text/piece_tokenizer.h"
 
 #include <algorithm>
+#include <unordered_map>
 #include <utility>
 
 #include "data/text/tokenizer_json.h"
 #include "data/text/unicode.h"
-#include "tensor/check.h"
-#include "tensor/file.h"
 
 namespace vila::data {
 
 PieceTokenizer::PieceTokenizer(PieceDefinition definition, TokenizerFiles files,
                                const std::string& where)
-    : files_(std::move(files)),
+    : VocabularyTokenizer(std::move(files)),
       rules_(std::move(definition.rules)),
       pieces_(std::move(definition.pieces)),
       first_loose_(static_cast<int32_t>(pieces_.size())),
@@ -27,8 +26,7 @@ PieceTokenizer::PieceTokenizer(PieceDefinition definition, TokenizerFiles files,
       sheds_all_spaces_(definition.sheds_all_spaces),
       marks_are_spaces_(definition.marks_are_spaces),
       lone_prefix_(definition.lone_prefix),
-      broken_(definition.broken),
-      adds_bos_(definition.adds_bos) {
+      broken_(definition.broken) {
     merges_ = BpeMerges(static_cast<int64_t>(definition.merges.size()));
     for (const PieceDefinition::Merge& merge : definition.merges)
         merges_.add(merge.left, merge.right, merge.result);
@@ -37,17 +35,8 @@ PieceTokenizer::PieceTokenizer(PieceDefinition definition, TokenizerFiles files,
     add_tokens(definition, where);
     for (size_t id = 0; id < pieces_.size(); ++id)
         if (pieces_[id].kind != Kind::None)
-            ids_.emplace(pieces_[id].spelling, static_cast<int32_t>(id));
-    const auto named = [&](const std::string& name) -> std::optional<int32_t> {
-        if (name.empty()) return std::nullopt;
-        const auto id = token_to_id(name);
-        VILA_CHECK(id.has_value(), where, " names the token \"", name,
-                   "\", which its vocabulary does not have");
-        return id;
-    };
-    bos_id_ = named(definition.bos);
-    eos_id_ = named(definition.eos);
-    pad_id_ = named(definition.pad);
+            add_spelling(pieces_[id].spelling, static_cast<int32_t>(id));
+    set_sequence_tokens(definition.bos, definition.eos, definition.pad, definition.adds_bos, where);
 }
 
 void PieceTokenizer::add_tokens(const PieceDefinition& definition, const std::string& where) {
@@ -260,8 +249,7 @@ void PieceTokenizer::append_result(const Ids& symbols, Ids& ids) const {
 }
 
 const PieceDefinition::Piece& PieceTokenizer::at(int32_t id) const {
-    VILA_CHECK(id >= 0 && id < vocab_size(), "token id ", id, " is outside the vocabulary of ",
-               vocab_size(), " tokens");
+    check_id(id);
     return pieces_[id];
 }
 
@@ -276,17 +264,6 @@ std::string PieceTokenizer::token(int32_t id) const {
 }
 bool PieceTokenizer::is_special(int32_t id) const {
     return at(id).is_special;
-}
-
-std::optional<int32_t> PieceTokenizer::token_to_id(std::string_view token) const {
-    const auto found = ids_.find(std::string(token));
-    if (found == ids_.end()) return std::nullopt;
-    return found->second;
-}
-
-void PieceTokenizer::save(const std::filesystem::path& directory) const {
-    std::filesystem::create_directories(directory);
-    for (const auto& [name, content] : files_) write_file_atomic(directory / name, content);
 }
 
 }  // namespace vila::data

@@ -7,19 +7,18 @@
 
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
 #include "data/text/bpe_merges.h"
 #include "data/text/piece_format.h"
 #include "data/text/prefix_trie.h"
 #include "data/text/text_pairs.h"
-#include "data/text/tokenizer.h"
+#include "data/text/vocabulary_tokenizer.h"
 #include "data/text/word_table.h"
 
 namespace vila::data {
 
-class PieceTokenizer final : public Tokenizer {
+class PieceTokenizer final : public VocabularyTokenizer {
   public:
     // The files are kept to be saved again as they are; `where` names their directory in errors.
     PieceTokenizer(PieceDefinition definition, TokenizerFiles files, const std::string& where);
@@ -31,13 +30,7 @@ class PieceTokenizer final : public Tokenizer {
     bool sheds_all_first_spaces() const override { return sheds_all_spaces_; }
     Broken broken_bytes() const override { return broken_; }
     std::string token(int32_t id) const override;
-    std::optional<int32_t> token_to_id(std::string_view token) const override;
     bool is_special(int32_t id) const override;
-    std::optional<int32_t> bos_id() const override { return bos_id_; }
-    std::optional<int32_t> eos_id() const override { return eos_id_; }
-    std::optional<int32_t> pad_id() const override { return pad_id_; }
-    bool adds_bos() const override { return adds_bos_; }
-    void save(const std::filesystem::path& directory) const override;
 
   private:
     using Ids = std::vector<int32_t>;
@@ -59,16 +52,14 @@ class PieceTokenizer final : public Tokenizer {
     void append_bytes(std::string_view text, Ids& ids) const;
     void append_result(const Ids& symbols, Ids& ids) const;
 
-    TokenizerFiles files_;
     TextRules rules_;
     std::vector<PieceDefinition::Piece> pieces_;  // added tokens too
     int32_t first_loose_ = 0;                     // symbols from here on are loose characters
     std::vector<std::string> loose_;
-    std::unordered_map<std::string, int32_t> ids_;  // by spelling
-    std::vector<int32_t> ascii_symbols_;            // (128), -1: none
-    WordTable characters_;                          // other single characters to symbols
-    WordTable words_;                               // plain texts to the piece they become
-    WordTable all_words_;                           // to the piece they are, for ignore_merges
+    std::vector<int32_t> ascii_symbols_;  // (128), -1: none
+    WordTable characters_;                // other single characters to symbols
+    WordTable words_;                     // plain texts to the piece they become
+    WordTable all_words_;                 // to the piece they are, for ignore_merges
     TextPairs pairs_;
     BpeMerges merges_;
     PrefixTrie user_defined_;
@@ -79,8 +70,6 @@ class PieceTokenizer final : public Tokenizer {
     bool has_unused_ = false, sheds_all_spaces_ = false, marks_are_spaces_ = false,
          lone_prefix_ = false;
     Broken broken_ = Broken::Sequence;
-    std::optional<int32_t> bos_id_, eos_id_, pad_id_;
-    bool adds_bos_ = false;
 };
 
 }  // namespace vila::data
