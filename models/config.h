@@ -10,18 +10,17 @@
 // Reading order: LlamaConfig, VisionConfig, ProjectorConfig, VilaConfig.
 
 #include <cstdint>
-#include <nlohmann/json_fwd.hpp>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "nn/init.h"
 #include "tensor/dtype.h"
-#include "tensor/kernels.h"
+#include "tensor/gelu_kind.h"
+#include "tensor/json_fwd.h"
 
 namespace vila::models {
-
-using Json = nlohmann::ordered_json;
 
 // How rotary angles depend on the position (formats: `rope_scaling` and `rope_parameters`).
 struct RopeConfig {
@@ -118,35 +117,44 @@ struct VisionConfig {
     Json to_json(DType dtype) const;
 };
 
-// What maps vision features (N, Cv) to language embeddings (N', C).
+// The projector maps vision features (N, Cv) to language embeddings (N', C).
 struct ProjectorConfig {
-    enum class Kind {
-        Linear,         // Cv -> C
-        Mlp2xGelu,      // Cv -> C, GELU, C -> C
-        Transformer,    // Cv -> C, one pre-norm block over the image's tokens, norm, C -> C
-        MlpDownsample,  // 2x2 tokens into one, norm, 4Cv -> C, GELU, C -> C
+    // The published projectors. models/projector_config.cpp lists the layers of each.
+    enum class Kind { Linear, Mlp2xGelu, Transformer, MlpDownsample };
+    // The layers that a projector may consist of, for rows of width D (Cv, and C after the first
+    // Linear).
+    enum class Layer {
+        Merge,      // 2x2 tokens into one: D -> 4D
+        LayerNorm,  // D -> D
+        Linear,     // D -> C, with a bias
+        Gelu,       // D -> D, after a Linear; the exact form
+        Block,      // D -> D, a pre-norm encoder block over the tokens of one image
     };
-    // In which order merged tokens come (MlpDownsample only): VILA-1.5 runs down the columns
-    // first, later models along the rows.
+    // The order of merged tokens: VILA-1.5 runs down the columns, later models along the rows.
     enum class TokenOrder { Column, Row };
     Kind kind = Kind::Linear;
-    TokenOrder token_order = TokenOrder::Row;
-    int64_t mm_hidden_size = 0;       // Cv
-    int64_t hidden_size = 0;          // C
-    int64_t num_attention_heads = 0;  // Transformer only; 0: one head per 64 channels
+    TokenOrder token_order = TokenOrder::Row;  // used by Merge
+    int64_t mm_hidden_size = 0;                // Cv
+    int64_t hidden_size = 0;                   // C
+    int64_t num_attention_heads = 0;           // used by Block; 0: one head per 64 channels
     nn::InitRule init{nn::InitRule::Kind::FanInUniform, 1.0};
 
-    // Tokens of an image that gave `patches` features.
+    // The layers of this kind, in order.
+    std::span<const Layer> layers() const;
+    bool has(Layer layer) const;
+    // The number of tokens N' of an image with `patches` features. Throws if tokens are merged and
+    // the features do not form a square grid.
     int64_t num_tokens(int64_t patches) const;
 
-    // Widths that the file lacks (VILA-1.5 writes none) stay 0 for the caller to fill in.
-    // `older_order` is the order meant when the file does not say.
+    // Widths that the file lacks (VILA-1.5 writes none) stay 0; the caller fills them in.
+    // `older_order` is the token order of files without the field.
     static ProjectorConfig from_json(const Json& json, const std::string& where,
                                      TokenOrder older_order);
     Json to_json(DType dtype) const;
-    // "linear", "mlp2x_gelu", "transformer", "mlp_downsample"; throws on another name.
+    // Names as in files and recipes: "linear", "mlp2x_gelu", ... Throws for an unknown name.
     static Kind kind_from_name(const std::string& name);
     static const char* kind_name(Kind kind);
+    static std::vector<std::string> kind_names();
     // "column" or "row".
     static TokenOrder order_from_name(const std::string& name);
     static const char* order_name(TokenOrder order);
@@ -173,8 +181,5 @@ struct VilaConfig {
     void read_join(const Json& json, const std::string& where);
     Json join_json(DType dtype) const;
 };
-
-// The contents of a JSON file; throws one line with the file's name when it is not valid.
-Json read_json_file(const std::string& path);
 
 }  // namespace vila::models

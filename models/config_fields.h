@@ -6,7 +6,9 @@
 #include <utility>
 #include <vector>
 
-#include "models/json_fields.h"
+#include "nn/init.h"
+#include "tensor/dtype.h"
+#include "tensor/json_fields.h"
 
 namespace vila::models {
 

@@ -1,7 +1,7 @@
 #include "models/layout.h"
 
-#include "models/json_fields.h"
 #include "tensor/check.h"
+#include "tensor/json_fields.h"
 
 namespace vila::models {
 

@@ -6,10 +6,10 @@
 // A directory that holds only mm_projector.bin is what LLaVA's first stage leaves: a projector over
 // a base model, which config.json names likewise.
 
-#include "models/json_fields.h"
 #include "models/layout.h"
 #include "models/weight_files.h"
 #include "tensor/check.h"
+#include "tensor/json_fields.h"
 
 namespace vila::models {
 

@@ -1,9 +1,9 @@
 // The llava-hf layout: LlavaForConditionalGeneration of transformers. One config.json nests those
 // of the parts and leaves out what equals a default; tensors have been named in two ways.
 
-#include "models/json_fields.h"
 #include "models/layout.h"
 #include "tensor/check.h"
+#include "tensor/json_fields.h"
 
 namespace vila::models {
 

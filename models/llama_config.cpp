@@ -4,6 +4,7 @@
 #include <limits>
 #include <numbers>
 
+#include "models/config.h"
 #include "models/config_fields.h"
 #include "tensor/check.h"
 

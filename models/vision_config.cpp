@@ -1,5 +1,6 @@
 // VisionConfig: reading, checking, writing.
 
+#include "models/config.h"
 #include "models/config_fields.h"
 #include "tensor/check.h"
 

@@ -2,7 +2,7 @@
 
 #include <set>
 
-#include "models/json_fields.h"
+#include "tensor/json_fields.h"
 #include "tensor/nearest_name.h"
 #include "tensor/safetensors.h"
 

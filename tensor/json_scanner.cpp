@@ -1,5 +1,7 @@
 #include "tensor/json_scanner.h"
 
+#include <algorithm>
+#include <cctype>
 #include <cstdio>
 
 namespace vila {
@@ -51,7 +53,11 @@ size_t utf8_length(std::string_view text, size_t at) {
 }
 
 void JsonScanner::fail(const std::string& what) const {
-    throw Error(str("header is not valid: ", what, " at byte ", at_));
+    if (place_ == Place::Byte) throw Error(str(subject_, ": ", what, " at byte ", at_));
+    const std::string_view before = text_.substr(0, at_);
+    const auto line = 1 + std::count(before.begin(), before.end(), '\n');
+    const size_t line_begin = before.rfind('\n') + 1;  // 0 on the first line
+    throw Error(str(subject_, ": ", what, ", at line ", line, ", column ", at_ - line_begin + 1));
 }
 
 void JsonScanner::skip_space() {
@@ -78,6 +84,16 @@ bool JsonScanner::accept(char token) {
 
 void JsonScanner::expect(char token) {
     if (!accept(token)) fail(str("expected '", token, "'"));
+}
+
+bool JsonScanner::accept_word(std::string_view word) {
+    skip_space();
+    if (text_.substr(at_, word.size()) != word) return false;
+    const size_t end = at_ + word.size();
+    if (end < text_.size() && std::isalnum(static_cast<unsigned char>(text_[end])) != 0)
+        return false;
+    at_ = end;
+    return true;
 }
 
 std::string JsonScanner::string() {
@@ -117,6 +133,34 @@ int64_t JsonScanner::integer() {
     if (at_ < text_.size() && std::string_view(".eE+-").find(text_[at_]) != std::string_view::npos)
         fail("expected an integer, got a fraction or an exponent");
     return value;
+}
+
+std::string_view JsonScanner::number() {
+    skip_space();
+    const size_t start = at_;
+    const auto next_is_one_of = [&](std::string_view characters) {
+        return at_ < text_.size() && characters.find(text_[at_]) != std::string_view::npos;
+    };
+    const auto digits = [&] {
+        const size_t first = at_;
+        while (next_is_one_of("0123456789")) ++at_;
+        return at_ - first;
+    };
+    if (next_is_one_of("-")) ++at_;
+    const size_t first = at_;
+    const size_t count = digits();
+    if (count == 0) fail(at_ == start ? "expected a value" : "expected a digit after '-'");
+    if (count > 1 && text_[first] == '0') fail("number with a leading zero");
+    if (next_is_one_of(".")) {
+        ++at_;
+        if (digits() == 0) fail("expected a digit after the decimal point");
+    }
+    if (next_is_one_of("eE")) {
+        ++at_;
+        if (next_is_one_of("+-")) ++at_;
+        if (digits() == 0) fail("expected a digit in the exponent");
+    }
+    return text_.substr(start, at_ - start);
 }
 
 void JsonScanner::escape(std::string& out) {

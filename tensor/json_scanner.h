@@ -1,7 +1,7 @@
 #pragma once
 
-// The tokens of JSON that a safetensors header can contain, read strictly: what RFC 8259 allows and
-// the format does not, like signs, fractions and lone surrogates, is refused with its place.
+// Reads JSON text token by token, strictly by RFC 8259 and with the place of each error. The header of a
+// safetensors file is read by it alone; json.h builds whole values on it.
 
 #include <cstdint>
 #include <string>
@@ -13,8 +13,14 @@ namespace vila {
 
 class JsonScanner {
   public:
-    explicit JsonScanner(std::string_view text) : text_(text) {}
+    // How errors give their place: "at byte 17", or "at line 2, column 5".
+    enum class Place { Byte, LineAndColumn };
 
+    // Errors begin with `subject`. The text must outlive this.
+    JsonScanner(std::string_view text, std::string subject, Place place = Place::Byte)
+        : text_(text), subject_(std::move(subject)), place_(place) {}
+
+    // Throws "SUBJECT: WHAT at byte N".
     [[noreturn]] void fail(const std::string& what) const;
 
     void skip_space();
@@ -23,17 +29,23 @@ class JsonScanner {
     // Consumes `token` if it is next.
     bool accept(char token);
     void expect(char token);
+    // Consumes `word` if it is next and no letter or digit follows it.
+    bool accept_word(std::string_view word);
 
     // The text of a string, in UTF-8.
     std::string string();
     // Digits only: no sign, fraction, exponent or leading zero.
     int64_t integer();
+    // The text of a number as RFC 8259 spells it.
+    std::string_view number();
 
   private:
     void escape(std::string& out);
     uint32_t hex4();
 
     std::string_view text_;
+    std::string subject_;
+    Place place_;
     size_t at_ = 0;
 };
 

@@ -143,7 +143,7 @@ void check_tensor_name(std::string_view name) {
 SafetensorsHeader SafetensorsHeader::parse(std::string_view json, int64_t data_bytes) {
     SafetensorsHeader header;
     bool has_metadata = false;
-    JsonScanner scanner(json);
+    JsonScanner scanner(json, "header is not valid");
     for_each_member(
         scanner,
         [&](const std::string& key) {

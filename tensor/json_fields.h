@@ -4,13 +4,11 @@
 // "llm/config.json: field hidden_size: expected a positive integer, got \"wide\"".
 
 #include <cstdint>
-#include <nlohmann/json.hpp>
-#include <optional>
 #include <string>
 
-#include "models/config.h"
+#include "tensor/json.h"
 
-namespace vila::models {
+namespace vila {
 
 class JsonFields {
   public:
@@ -40,4 +38,4 @@ class JsonFields {
     std::string where_;
 };
 
-}  // namespace vila::models
+}  // namespace vila
