@@ -1,29 +1,17 @@
 #include "data/image/image_processor.h"
 
 #include <algorithm>
+#include <iterator>
 
 #include "tensor/check.h"
+#include "tensor/name_list.h"
 
 namespace vila::data {
 
-ImageMode image_mode_from_name(const std::string& name) {
-    for (const ImageMode mode : {ImageMode::Crop, ImageMode::Pad, ImageMode::Resize})
-        if (name == image_mode_name(mode)) return mode;
-    throw Error(str("image_mode \"", name, "\": expected crop, pad or resize"));
-}
-
-const char* image_mode_name(ImageMode mode) {
-    switch (mode) {
-        case ImageMode::Crop:
-            return "crop";
-        case ImageMode::Pad:
-            return "pad";
-        default:
-            return "resize";
-    }
-}
-
 namespace {
+
+// In the order of ImageMode.
+constexpr const char* kImageModes[] = {"crop", "pad", "resize"};
 
 // The tower's input side, which all steps together must lead to for any picture.
 int64_t output_size(const ImageProcessorConfig& config) {
@@ -48,6 +36,16 @@ float pixel_value(const ImageProcessorConfig& config, int byte, size_t channel) 
 }
 
 }  // namespace
+
+std::vector<std::string> image_mode_names() {
+    return {std::begin(kImageModes), std::end(kImageModes)};
+}
+
+ImageMode image_mode_from_name(const std::string& name) {
+    for (size_t mode = 0; mode < std::size(kImageModes); ++mode)
+        if (name == kImageModes[mode]) return static_cast<ImageMode>(mode);
+    throw Error(str("image_mode \"", name, "\": expected ", name_list(image_mode_names())));
+}
 
 ImageProcessor::ImageProcessor(const ImageProcessorConfig& config, ImageMode mode)
     : config_(config), mode_(mode), size_(output_size(config)) {

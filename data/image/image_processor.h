@@ -12,6 +12,7 @@
 #include <filesystem>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "data/image/image.h"
 #include "data/image/resize.h"
@@ -26,9 +27,10 @@ enum class ImageMode {
     Resize,  // it is stretched to the tower's square, bicubic
 };
 
-// "crop", "pad", "resize", as recipes and config.json spell them; throws on another name.
+// The names of the modes in the order of the enumeration, as recipes and options spell them.
+std::vector<std::string> image_mode_names();
+// Throws on any other name.
 ImageMode image_mode_from_name(const std::string& name);
-const char* image_mode_name(ImageMode mode);
 
 // The fields of preprocessor_config.json that change a pixel. The defaults are CLIP's.
 struct ImageProcessorConfig {

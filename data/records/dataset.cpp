@@ -1,5 +1,6 @@
 #include "data/records/dataset.h"
 
+#include <algorithm>
 #include <functional>
 #include <nlohmann/json.hpp>
 #include <utility>
@@ -7,37 +8,55 @@
 #include "data/records/dataset_formats.h"
 #include "data/records/json_record.h"
 #include "tensor/check.h"
+#include "tensor/name_list.h"
 
 namespace vila::data {
 
 namespace {
 
-struct Format {
-    const char* name;
-    std::unique_ptr<Dataset> (*open)(const DatasetSource&);
-};
-
-constexpr Format kFormats[] = {
-    {"llava", open_llava}, {"pairs", open_pairs},
-    {"mmc4", open_mmc4},   {"text-instructions", open_instructions},
-    {"text", open_text},
+// The one list of formats: recipes, options, help texts and errors take it from here.
+constexpr DatasetFormat kFormats[] = {
+    {"llava", "conversations about images (VILA, LLaVA, ShareGPT4V): json array or jsonl",
+     open_llava},
+    {"pairs", "images with a caption each: json array, jsonl or webdataset tar", open_pairs},
+    {"mmc4", "documents with images between their sentences: json array or jsonl", open_mmc4},
+    {"text-instructions",
+     "questions and answers, instructions and outputs, or messages, without images: json array or "
+     "jsonl",
+     open_instructions},
+    {"text", "plain text, or json records with a \"text\" field", open_text},
 };
 
 }  // namespace
 
-std::vector<std::string> dataset_formats() {
+std::span<const DatasetFormat> dataset_formats() {
+    return kFormats;
+}
+
+std::vector<std::string> dataset_format_names() {
     std::vector<std::string> names;
-    for (const Format& format : kFormats) names.emplace_back(format.name);
+    for (const DatasetFormat& format : kFormats) names.emplace_back(format.name);
     return names;
 }
 
+std::string describe_dataset_formats() {
+    size_t width = 0;
+    for (const DatasetFormat& format : kFormats)
+        width = std::max(width, std::string_view(format.name).size());
+    std::string text;
+    for (const DatasetFormat& format : kFormats) {
+        std::string name = format.name;
+        name.resize(width, ' ');
+        text += str("  ", name, "  ", format.description, "\n");
+    }
+    return text;
+}
+
 std::unique_ptr<Dataset> open_dataset(const DatasetSource& source) {
-    for (const Format& format : kFormats)
+    for (const DatasetFormat& format : kFormats)
         if (source.format == format.name) return format.open(source);
-    std::string known;
-    for (const Format& format : kFormats) known += str(known.empty() ? "" : ", ", format.name);
     throw Error(str("unknown data format \"", source.format, "\" for ", source.path.string(),
-                    ": expected one of ", known));
+                    ": expected ", name_list(dataset_format_names())));
 }
 
 JsonDataset::JsonDataset(const DatasetSource& source)

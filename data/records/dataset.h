@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -41,14 +42,22 @@ struct DatasetSource {
     int64_t max_images = 6;        // mmc4: images kept of a document, the first ones
 };
 
-// The names that `format` may have:
-//   llava              json array or jsonl: conversations with images (vila data: LLaVA,
-//   ShareGPT4V) pairs              jsonl of image and caption, or webdataset tar mmc4 jsonl of
-//   documents with interleaved images text-instructions  jsonl or json: question/answer,
-//   instruction/input/output, messages text               plain text, or jsonl with a "text" field
-std::vector<std::string> dataset_formats();
+// One published format: its name in recipes and options, its contents in a few words, its reader.
+struct DatasetFormat {
+    const char* name;
+    const char* description;
+    std::unique_ptr<Dataset> (*open)(const DatasetSource& source);
+};
 
-// Throws when the format is unknown, the file cannot be read, or it holds no record.
+// Every format, one row each: the table is in dataset.cpp.
+std::span<const DatasetFormat> dataset_formats();
+// The names of the table, in its order.
+std::vector<std::string> dataset_format_names();
+// One indented line per format, name and description, for help texts.
+std::string describe_dataset_formats();
+
+// Opens a source with the reader of its format. Throws if the format is unknown, the file cannot be
+// read, or it holds no record.
 std::unique_ptr<Dataset> open_dataset(const DatasetSource& source);
 
 }  // namespace vila::data

@@ -91,8 +91,10 @@ TEST(DataImageProcessor, ModesAndFill) {
     EXPECT_EQ(ImageProcessor(siglip, ImageMode::Pad).fill(), (Color{127, 127, 127}));
     EXPECT_EQ(ImageProcessor(siglip, ImageMode::Crop).to_input(image),
               resize_bicubic(image, 14, 14));
-    for (const ImageMode mode : {ImageMode::Crop, ImageMode::Pad, ImageMode::Resize})
-        EXPECT_EQ(image_mode_from_name(image_mode_name(mode)), mode);
+    EXPECT_EQ(image_mode_from_name("crop"), ImageMode::Crop);
+    EXPECT_EQ(image_mode_from_name("pad"), ImageMode::Pad);
+    EXPECT_EQ(image_mode_from_name("resize"), ImageMode::Resize);
+    EXPECT_EQ(image_mode_names().size(), 3U);
     EXPECT_THROW(image_mode_from_name("square"), Error);
 }
 

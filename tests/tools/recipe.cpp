@@ -8,6 +8,8 @@
 
 #include <gtest/gtest.h>
 
+#include "data/image/image_processor.h"
+#include "data/records/dataset.h"
 #include "tensor/check.h"
 
 namespace vila::tools {
@@ -137,6 +139,23 @@ TEST_F(RecipeTest, RefusesWrongValues) {
     EXPECT_EQ(error(kSft, {"train=1"}), "override train=1: train: expected a table [train], got 1");
     EXPECT_EQ(error(kSft, {"data.sources[2].weight=1"}),
               "override data.sources[2].weight=1: data.sources has elements 0 to 1, not '2'");
+}
+
+// The choices are the lists of data/: a format or mode added there is known here.
+TEST_F(RecipeTest, KnowsEveryDatasetFormatAndImageMode) {
+    const auto check = [&](const std::string& key, const std::vector<std::string>& names,
+                           const auto& value) {
+        const std::string refusal = error(kSft, {key + "=coco"});
+        EXPECT_NE(refusal.find("got \"coco\""), std::string::npos) << refusal;
+        for (const std::string& name : names) {
+            EXPECT_EQ(value(load_recipe(write(kSft), {key + "=" + name})), name);
+            EXPECT_NE(refusal.find('"' + name + '"'), std::string::npos) << refusal;
+        }
+    };
+    check("data.sources[0].format", data::dataset_format_names(),
+          [](const Recipe& recipe) { return recipe.data.sources[0].format; });
+    check("data.image_mode", data::image_mode_names(),
+          [](const Recipe& recipe) { return recipe.data.image_mode.value(); });
 }
 
 TEST_F(RecipeTest, RefusesWhatIsMissingOrTwice) {

@@ -6,6 +6,7 @@
 #include "data/records/describe.h"
 #include "data/world/world.h"
 #include "models/model_directory.h"
+#include "tensor/name_list.h"
 #include "tools/commands.h"
 
 namespace vila::tools {
@@ -36,14 +37,14 @@ int print_stats(std::vector<std::string> arguments) {
     std::filesystem::path model_path;
     int64_t max_length = 2048, limit = 0;
     args.positional("PATH", source.path, "the dataset");
-    args.option("--format", source.format, "llava, pairs, mmc4, text-instructions or text")
-        ->required();
+    args.option("--format", source.format, name_list(data::dataset_format_names()))->required();
     args.option("--images", source.images, "folder of its images (default: beside it)");
     args.option("--model", model_path, "the model whose tokenizer and template read it")
         ->required();
     args.option("--max-length", max_length, "positions after which a sample is cut")
         ->check(CLI::PositiveNumber);
     args.option("--limit", limit, "look at that many records only, evenly spread; 0: all");
+    args.footer("Formats:\n" + data::describe_dataset_formats());
     args.parse();
     if (source.images.empty()) source.images = source.path.parent_path();
     const models::VilaConfig config = models::read_model_config(model_path);

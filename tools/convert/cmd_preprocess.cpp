@@ -2,6 +2,7 @@
 
 #include "data/image/image.h"
 #include "models/model_directory.h"
+#include "tensor/name_list.h"
 #include "tensor/safetensors.h"
 #include "tools/commands.h"
 #include "tools/run/loaded_model.h"
@@ -16,7 +17,8 @@ int cmd_preprocess(Args& args) {
     args.positional("IMAGE", paths, "image files");
     args.option("--output", output, "safetensors file for pixel_values (n, 3, H, W), f32")
         ->required();
-    args.option("--image-mode", mode, "crop, pad or resize (default: as the model says)");
+    args.option("--image-mode", mode,
+                name_list(data::image_mode_names()) + " (default: the model's)");
     CommonOptions common;
     common.declare(args);
     args.parse();

@@ -6,6 +6,7 @@
 #include "data/records/dataset.h"
 #include "data/records/describe.h"
 #include "models/model_directory.h"
+#include "tensor/name_list.h"
 #include "tools/commands.h"
 #include "tools/report/inspect.h"
 
@@ -51,8 +52,7 @@ int cmd_inspect(Args& args) {
     bool verify = false;
     args.positional("PATH", path, "model directory, safetensors file, checkpoint or dataset");
     args.flag("--verify", verify, "checkpoint: read every byte and compare it with its hash");
-    args.option("--format", source.format,
-                "dataset: llava, pairs, mmc4, text-instructions or text");
+    args.option("--format", source.format, "dataset: " + name_list(data::dataset_format_names()));
     args.option("--images", source.images, "dataset: folder of its images");
     args.option("--model", model_path, "dataset: the model whose tokenizer reads it");
     args.option("--template", template_name, "dataset: chat template (default: the model's)");

@@ -6,6 +6,10 @@
 #include <filesystem>
 #include <set>
 
+#include "data/image/image_processor.h"
+#include "data/records/dataset.h"
+#include "models/config.h"
+#include "tensor/name_list.h"
 #include "tools/train/recipe_fields.h"
 
 namespace vila::tools {
@@ -16,8 +20,8 @@ namespace fs = std::filesystem;
 
 FieldList source_fields(SourceRecipe& source, const fs::path& base) {
     FieldList list;
-    list.choice("format", source.format, {"llava", "pairs", "mmc4", "text-instructions", "text"},
-                "what the file holds");
+    list.choice("format", source.format, data::dataset_format_names(),
+                "what the file holds; `vila data stats --help` describes the formats");
     list.path("path", source.path, "the data file (jsonl, json, tar or text by format)", base);
     list.path("images", source.images, "folder the image names are relative to", base);
     list.number("weight", source.weight, {.min = 0.0, .above = true}, "share of samples");
@@ -33,8 +37,8 @@ void model_fields(FieldList& list, ModelRecipe& model, const fs::path& base) {
     list.path("model.vision_tower", model.vision_tower,
               "vision tower directory, in place of init's", base);
     list.text("model.projector", model.projector,
-              "projector directory (with a '/'), or the kind of a new one: linear, mlp2x_gelu, "
-              "mlp_downsample, ...");
+              "projector directory (with a '/'), or the kind of a new one: " +
+                  name_list(models::ProjectorConfig::kind_names()));
     list.path("model.tokenizer", model.tokenizer,
               "tokenizer directory for a new language model; trained from the text sources of "
               "stage lm when absent",
@@ -53,7 +57,7 @@ void model_fields(FieldList& list, ModelRecipe& model, const fs::path& base) {
     list.choice("model.select_feature", model.select_feature, {"patch", "cls_patch"},
                 "drop the class token (patch) or keep every token (cls_patch)");
     list.choice("model.token_order", model.token_order, {"row", "column"},
-                "order of merged image tokens, projector mlp_downsample");
+                "order of image tokens after a projector that merges them, such as mlp_downsample");
 }
 
 void trainable_fields(FieldList& list, TrainableRecipe& trainable) {
@@ -70,7 +74,7 @@ void data_fields(FieldList& list, DataRecipe& data) {
                  "positions (text and image) of one sample; longer ones are cut");
     list.boolean("data.pack", data.pack,
                  "lay samples end to end up to micro_batch * max_length positions a forward pass");
-    list.choice("data.image_mode", data.image_mode, {"crop", "pad", "resize"},
+    list.choice("data.image_mode", data.image_mode, data::image_mode_names(),
                 "how an image is made square (default: the model's, else pad)");
     list.number("data.random_crop", data.random_crop, {0.05, 1.0},
                 "least share of an image's sides that a random crop keeps; 1: whole images");

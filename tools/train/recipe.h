@@ -18,7 +18,7 @@ namespace vila::tools {
 // One data source, [[data.sources]].
 struct SourceRecipe {
     std::string name;    // in logs; from the file name when not given
-    std::string format;  // llava | pairs | mmc4 | text-instructions | text
+    std::string format;  // one of data::dataset_format_names()
     std::string path;
     std::string images;   // folder; empty: beside the file
     double weight = 1.0;  // share of samples
