@@ -7,7 +7,9 @@
 #include <array>
 #include <utility>
 
+#include "data/text/trim.h"
 #include "tensor/check.h"
+#include "tensor/name_list.h"
 
 namespace vila::data {
 
@@ -88,10 +90,8 @@ void render_plain(const Definition& definition, const Conversation& conversation
     VILA_CHECK(conversation.turns.size() <= 2, "template ", definition.name,
                " takes one caption, got ", conversation.turns.size() / 2, " turns");
     list.bos();
-    const std::string& question = conversation.turns[0];
-    for (size_t at = question.find(kImagePlaceholder); at != std::string::npos;
-         at = question.find(kImagePlaceholder, at + 1))
-        list.text(kImagePlaceholder);
+    const int64_t images = count_placeholders(conversation.turns[0]);
+    for (int64_t i = 0; i < images; ++i) list.text(kImagePlaceholder);
     if (!conversation.generates) list.text(conversation.turns[1] + "\n", true);
 }
 
@@ -168,13 +168,10 @@ void render_llama_3(const Definition& definition, const Conversation& conversati
 
 // A question with one space before each piece of its text, and none before an image.
 std::string with_single_spaces(std::string_view question) {
-    constexpr std::string_view kBlanks = " \t\r\n";
     std::string spaced;
     while (true) {
         const size_t at = question.find(kImagePlaceholder);
-        std::string_view piece = question.substr(0, at);
-        piece.remove_prefix(std::min(piece.find_first_not_of(kBlanks), piece.size()));
-        piece = piece.substr(0, piece.find_last_not_of(kBlanks) + 1);
+        const std::string_view piece = trimmed(question.substr(0, at), " \t\r\n");
         if (!piece.empty()) spaced.append(" ").append(piece);
         if (at == std::string_view::npos) return spaced;
         spaced += kImagePlaceholder;
@@ -281,13 +278,26 @@ Conversation take_apart(std::span<const Message> messages, const Definition& def
 
 }  // namespace
 
+std::optional<Role> role_named(std::string_view name) {
+    if (name == "system") return Role::System;
+    if (name == "user") return Role::User;
+    if (name == "assistant") return Role::Assistant;
+    return std::nullopt;
+}
+
+bool prepend_placeholders(int64_t images, std::span<Message> messages) {
+    const auto first_user =
+        std::find_if(messages.begin(), messages.end(),
+                     [](const Message& message) { return message.role == Role::User; });
+    if (first_user == messages.end()) return false;
+    first_user->text = prepend_placeholders(images, first_user->text);
+    return true;
+}
+
 ChatTemplate ChatTemplate::named(std::string_view name) {
     for (const Definition& definition : kDefinitions)
         if (definition.name == name) return ChatTemplate(definition);
-    std::string known;
-    for (const Definition& definition : kDefinitions)
-        known += str(known.empty() ? "" : ", ", definition.name);
-    throw Error(str("unknown chat template \"", name, "\": expected one of ", known));
+    throw Error(str("unknown chat template \"", name, "\": expected ", name_list(names())));
 }
 
 std::vector<std::string> ChatTemplate::names() {

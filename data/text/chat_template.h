@@ -3,6 +3,7 @@
 // Chat templates: from the turns of a conversation to segments that know whether they are targets.
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -14,11 +15,17 @@
 namespace vila::data {
 
 enum class Role { System, User, Assistant };
+// The role called "system", "user" or "assistant"; none for another name.
+std::optional<Role> role_named(std::string_view name);
 
 struct Message {
     Role role = Role::User;
     std::string text;  // kImagePlaceholder stands for an image
 };
+
+// Puts `images` placeholders in front of the first user message, where chat models expect images
+// that the text does not place. Returns false if there is no user message.
+bool prepend_placeholders(int64_t images, std::span<Message> messages);
 
 class ChatTemplate {
   public:

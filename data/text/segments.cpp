@@ -57,6 +57,20 @@ class SegmentEncoder {
 
 }  // namespace
 
+int64_t count_placeholders(std::string_view text) {
+    int64_t count = 0;
+    for (size_t at = text.find(kImagePlaceholder); at != std::string_view::npos;
+         at = text.find(kImagePlaceholder, at + kImagePlaceholder.size()))
+        ++count;
+    return count;
+}
+
+std::string prepend_placeholders(int64_t images, std::string_view text) {
+    std::string front;
+    for (int64_t i = 0; i < images; ++i) front.append(kImagePlaceholder).append("\n");
+    return front.append(text);
+}
+
 TokenizedText encode_segments(std::span<const Segment> segments, const Tokenizer& tokenizer) {
     SegmentEncoder encoder(tokenizer);
     for (size_t i = 0; i < segments.size(); ++i) {

@@ -15,8 +15,13 @@
 
 namespace vila::data {
 
-// Written in a message where an image stands.
+// Stands in the text of a message for an image.
 constexpr std::string_view kImagePlaceholder = "<image>";
+
+// Returns the number of placeholders in `text`.
+int64_t count_placeholders(std::string_view text);
+// Returns `text` with `images` placeholders in front of it, each on a line of its own.
+std::string prepend_placeholders(int64_t images, std::string_view text);
 
 struct Segment {
     enum class Kind {

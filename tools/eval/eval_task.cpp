@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "data/text/trim.h"
 #include "tensor/nearest_name.h"
 #include "tools/base/json_lines.h"
 #include "tools/eval/metrics.h"
@@ -47,11 +48,8 @@ EvalItem item_from_json(const json& object, const std::string& where, const fs::
 
 // Placeholders in front of the text unless the text has its own.
 std::string with_placeholders(const EvalTurn& turn) {
-    if (turn.text.find(data::kImagePlaceholder) != std::string::npos) return turn.text;
-    std::string text;
-    for (size_t i = 0; i < turn.images.size(); ++i)
-        text += std::string(data::kImagePlaceholder) + "\n";
-    return text + turn.text;
+    if (data::count_placeholders(turn.text) > 0) return turn.text;
+    return data::prepend_placeholders(static_cast<int64_t>(turn.images.size()), turn.text);
 }
 
 struct Conversation {
@@ -74,12 +72,6 @@ Conversation conversation_of(const EvalItem& item) {
     return conversation;
 }
 
-std::string trimmed(const std::string& text) {
-    const size_t begin = text.find_first_not_of(" \n");
-    if (begin == std::string::npos) return "";
-    return text.substr(begin, text.find_last_not_of(" \n") - begin + 1);
-}
-
 std::vector<std::string> generate_answers(const LoadedModel& loaded,
                                           const std::vector<EvalItem>& items,
                                           const EvalOptions& options) {
@@ -98,7 +90,7 @@ std::vector<std::string> generate_answers(const LoadedModel& loaded,
         }
         for (const Prompt& prompt : prompts) sequences.push_back(prompt.view());
         for (const auto& ids : models::generate_many(loaded.model(), sequences, generation))
-            answers.push_back(trimmed(loaded.text_of(ids)));
+            answers.emplace_back(data::trimmed(loaded.text_of(ids), " \n"));
     }
     return answers;
 }

@@ -6,6 +6,7 @@
 #include <map>
 #include <sstream>
 
+#include "data/text/trim.h"
 #include "tools/eval/metrics.h"
 
 namespace vila::tools {
@@ -122,9 +123,7 @@ std::string with_digits_and_without_articles(const std::string& text) {
 std::string trimmed(std::string text) {
     std::replace(text.begin(), text.end(), '\n', ' ');
     std::replace(text.begin(), text.end(), '\t', ' ');
-    const size_t begin = text.find_first_not_of(' ');
-    if (begin == std::string::npos) return "";
-    return text.substr(begin, text.find_last_not_of(' ') - begin + 1);
+    return std::string(data::trimmed(text, " "));
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 
 #include "data/image/image_write.h"
 #include "data/records/dataset.h"
+#include "data/text/trim.h"
 #include "tools/base/image_source.h"
 #include "tools/run/loaded_model.h"
 #include "tools/train/recipe.h"
@@ -26,8 +27,8 @@ struct AnswerSpan {
 };
 
 AnswerSpan answer_span(const data::Sample& sample) {
-    const auto is_target = [&](size_t i) { return sample.labels[i] != data::kIgnoreLabel; };
-    const auto image = std::find(sample.ids.begin(), sample.ids.end(), data::kImageToken);
+    const auto is_target = [&](size_t i) { return sample.labels[i] != kIgnoreLabel; };
+    const auto image = std::find(sample.ids.begin(), sample.ids.end(), kImageToken);
     // In an interleaved document the text before the first image is not about it.
     size_t begin =
         image == sample.ids.end() ? 0 : static_cast<size_t>(image - sample.ids.begin()) + 1;
@@ -39,16 +40,14 @@ AnswerSpan answer_span(const data::Sample& sample) {
 }
 
 std::string trimmed(const std::string& text) {
-    const size_t first = text.find_first_not_of(" \n\t");
-    if (first == std::string::npos) return "";
-    return text.substr(first, text.find_last_not_of(" \n\t") - first + 1);
+    return std::string(data::trimmed(text, " \n\t"));
 }
 
 // Text of ids without the images' placeholders and without special tokens.
 std::string text_of(std::span<const int32_t> ids, const data::Tokenizer& tokenizer) {
     std::vector<int32_t> words;
     for (const int32_t id : ids)
-        if (id != data::kImageToken) words.push_back(id);
+        if (id != kImageToken) words.push_back(id);
     return trimmed(tokenizer.decode(words, true));
 }
 
@@ -56,7 +55,7 @@ AnswerCard answer(const LoadedModel& loaded, const data::Sample& sample) {
     const auto [begin, end] = answer_span(sample);
     const std::span<const int32_t> ids(sample.ids);
     const auto shown =
-        std::count(ids.begin(), ids.begin() + static_cast<int64_t>(begin), data::kImageToken);
+        std::count(ids.begin(), ids.begin() + static_cast<int64_t>(begin), kImageToken);
     const std::vector<data::ImageRef> images(sample.images.begin(), sample.images.begin() + shown);
     AnswerCard card;
     for (const data::ImageRef& image : images)

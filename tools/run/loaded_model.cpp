@@ -13,14 +13,6 @@ namespace {
 
 constexpr int64_t kMaxFeatureBytes = int64_t{1} << 28;
 
-int64_t count_placeholders(const std::string& text) {
-    int64_t count = 0;
-    for (size_t at = text.find(data::kImagePlaceholder); at != std::string::npos;
-         at = text.find(data::kImagePlaceholder, at + data::kImagePlaceholder.size()))
-        ++count;
-    return count;
-}
-
 void check_image_count(int64_t placeholders, size_t images) {
     VILA_CHECK(placeholders == static_cast<int64_t>(images), "the prompt has ", placeholders,
                " <image> placeholder(s) but ", images,
@@ -146,15 +138,11 @@ std::vector<LoadedModel::Features> LoadedModel::load_images(
 
 void LoadedModel::place_images(std::vector<data::Message>& messages, size_t images) {
     int64_t placeholders = 0;
-    for (const data::Message& message : messages) placeholders += count_placeholders(message.text);
+    for (const data::Message& message : messages)
+        placeholders += data::count_placeholders(message.text);
     if (placeholders == 0 && images > 0) {
-        const auto first_user =
-            std::find_if(messages.begin(), messages.end(),
-                         [](const auto& message) { return message.role == data::Role::User; });
-        VILA_CHECK(first_user != messages.end(), "images were given but no user message");
-        std::string front;
-        for (size_t i = 0; i < images; ++i) front += std::string(data::kImagePlaceholder) + "\n";
-        first_user->text = front + first_user->text;
+        const bool done = data::prepend_placeholders(static_cast<int64_t>(images), messages);
+        VILA_CHECK(done, "images were given but no user message");
         return;
     }
     check_image_count(placeholders, images);
@@ -162,7 +150,7 @@ void LoadedModel::place_images(std::vector<data::Message>& messages, size_t imag
 
 Prompt LoadedModel::raw_prompt(const std::string& text,
                                const std::vector<std::string>& image_paths) const {
-    check_image_count(count_placeholders(text), image_paths.size());
+    check_image_count(data::count_placeholders(text), image_paths.size());
     return {data::encode_prompt(text, *tokenizer_).ids, {}, load_images(image_files(image_paths))};
 }
 
@@ -184,19 +172,19 @@ Prompt LoadedModel::answered_prompt(std::vector<data::Message> messages,
     data::TokenizedText whole = data::encode_segments(chat_template_.render(messages), *tokenizer_);
     // Earlier answers (demonstrations) are targets in training but not what is scored here.
     for (size_t i = 0; i < std::min(asked.ids.size(), whole.labels.size()); ++i)
-        whole.labels[i] = data::kIgnoreLabel;
+        whole.labels[i] = kIgnoreLabel;
     return {std::move(whole.ids), std::move(whole.labels), load_images(image_files(image_paths))};
 }
 
 Prompt LoadedModel::record_prompt(std::vector<int32_t> ids,
                                   const std::vector<data::ImageRef>& images) const {
-    check_image_count(std::count(ids.begin(), ids.end(), data::kImageToken), images.size());
+    check_image_count(std::count(ids.begin(), ids.end(), kImageToken), images.size());
     return {std::move(ids), {}, load_images(images)};
 }
 
 Prompt LoadedModel::with_target(const Prompt& prompt, const std::string& target) const {
     Prompt scored = prompt;
-    scored.labels.assign(prompt.ids.size(), data::kIgnoreLabel);
+    scored.labels.assign(prompt.ids.size(), kIgnoreLabel);
     const auto ids = tokenizer_->encode(target, {.place = data::TextPlace::Continues});
     VILA_CHECK(!ids.empty(), "the target to score is empty: give at least one character");
     scored.ids.insert(scored.ids.end(), ids.begin(), ids.end());

@@ -9,10 +9,10 @@ using nlohmann::json;
 namespace {
 
 data::Role role_from_name(const std::string& name, const std::string& where) {
-    if (name == "user") return data::Role::User;
-    if (name == "assistant") return data::Role::Assistant;
-    if (name == "system") return data::Role::System;
-    throw Error(str(where, ": role \"", name, "\": expected system, user or assistant"));
+    const std::optional<data::Role> role = data::role_named(name);
+    VILA_CHECK(role.has_value(), where, ": role \"", name,
+               "\": expected system, user or assistant");
+    return *role;
 }
 
 }  // namespace
