@@ -27,11 +27,12 @@ namespace cuda {
 
 namespace {
 
-// The least compute capability there is code for: bf16 arithmetic begins there.
-constexpr int kLeastMajor = 8;
+// The lowest compute capability (major version) that is compiled for: the first with bf16
+// arithmetic.
+constexpr int kMinMajor = 8;
 
-// Blocks are rounded up to a size class so that the next step's tensors find them again; classes
-// are eighths of a power of two, which wastes at most an eighth.
+// Blocks are rounded up to a size class, so that the tensors of the next step can reuse them. The
+// classes are eighths of a power of two, which wastes at most an eighth.
 constexpr int64_t kSmallestBlock = 512;
 
 int64_t size_class(int64_t bytes) {
@@ -45,7 +46,7 @@ std::string version(int number) {
     return str(number / 1000, ".", number % 1000 / 10);
 }
 
-// Throws when GPU `index` cannot be used, before anything is asked of it.
+// Throws Error if GPU `index` cannot be used: no driver, a driver too old, or no such GPU.
 void check_machine(int index) {
     const std::string wanted = str("--device cuda:", index, ": ");
     int count = 0, driver = 0, runtime = 0;
@@ -66,8 +67,10 @@ void check_machine(int index) {
 
 CudaDevice::CudaDevice(int index)
     : Device(DeviceKind::Cuda, table()),
-      uses_tf32(environment_int("VILA_TF32") != 0),
-      say([](const std::string& line) { std::fprintf(stderr, "%s\n", line.c_str()); }),
+      options(
+          {.allow_tf32 = environment_int("VILA_TF32") != 0,
+           .warn =
+               [](const std::string& message) { std::fprintf(stderr, "%s\n", message.c_str()); }}),
       index_(index) {
     check_machine(index);
     cudaDeviceProp properties = {};
@@ -75,13 +78,13 @@ CudaDevice::CudaDevice(int index)
     name_ = str("cuda:", index, " ", properties.name);
     multiprocessors_ = properties.multiProcessorCount;
     make_current();
-    VILA_CHECK(properties.major >= kLeastMajor && has_kernel_image(), name_,
+    VILA_CHECK(properties.major >= kMinMajor && has_kernel_image(), name_,
                " has compute capability ", properties.major, ".", properties.minor,
                ", for which this program was not built; use --device cpu, or build with "
                "-Dgpu_architectures=",
                properties.major, properties.minor);
     VILA_CUDA_CHECK(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking));
-    VILA_CUDA_CHECK(cudaEventCreateWithFlags(&launched_so_far_, cudaEventDisableTiming));
+    VILA_CUDA_CHECK(cudaEventCreateWithFlags(&order_event_, cudaEventDisableTiming));
     void* memory = nullptr;
     VILA_CUDA_CHECK(cudaMalloc(&memory, sizeof(Faults)));
     faults_ = static_cast<Faults*>(memory);
@@ -89,13 +92,13 @@ CudaDevice::CudaDevice(int index)
 }
 
 CudaDevice::~CudaDevice() {
-    // Errors have no one left to tell.
+    // A destructor must not throw: errors are ignored.
     static_cast<void>(cudaSetDevice(index_));
     static_cast<void>(cudaStreamSynchronize(stream_));
     cublas_.reset();
-    return_cache();
+    free_cached_blocks();
     static_cast<void>(cudaFree(faults_));
-    static_cast<void>(cudaEventDestroy(launched_so_far_));
+    static_cast<void>(cudaEventDestroy(order_event_));
     static_cast<void>(cudaStreamDestroy(stream_));
 }
 
@@ -109,8 +112,8 @@ CublasGemm* CudaDevice::cublas() {
     try {
         cublas_ = std::make_unique<CublasGemm>();
     } catch (const Error& error) {
-        say(str(name_, ": ", error.what(),
-                "; matrix products run on a plain kernel, many times slower"));
+        options.warn(str(name_, ": ", error.what(),
+                         "; matrix products run on a plain kernel, many times slower"));
         cublas_is_missing_ = true;
     }
     return cublas_.get();
@@ -124,7 +127,7 @@ void CudaDevice::copy_from_host(void* destination, const void* source, int64_t b
     if (bytes == 0) return;
     check_not_recording("copy from the host");
     make_current();
-    if (bytes <= Staging::kMostBytes) {
+    if (bytes <= Staging::kMaxBytes) {
         staging_.send(destination, source, bytes, stream_);
         return;
     }
@@ -159,15 +162,15 @@ void CudaDevice::synchronize() {
 void CudaDevice::order_after(Device& other) {
     if (&other == this || other.kind() != DeviceKind::Cuda) return;
     auto& gpu = static_cast<CudaDevice&>(other);
-    VILA_CHECK_EQ(gpu.index_, index_, "GPU of a device whose kernels are waited for");
+    VILA_CHECK_EQ(gpu.index_, index_, "GPU of the device to wait for");
     make_current();
-    VILA_CUDA_CHECK(cudaEventRecord(gpu.launched_so_far_, gpu.stream_));
-    VILA_CUDA_CHECK(cudaStreamWaitEvent(stream_, gpu.launched_so_far_, 0));
+    VILA_CUDA_CHECK(cudaEventRecord(gpu.order_event_, gpu.stream_));
+    VILA_CUDA_CHECK(cudaStreamWaitEvent(stream_, gpu.order_event_, 0));
 }
 
 void CudaDevice::launched() {
     const bool recording = graph_ != nullptr && graph_->is_recording();
-    if (waits_for_launches && !recording) synchronize();
+    if (options.launch_blocking && !recording) synchronize();
 }
 
 void CudaDevice::check_not_recording(const char* what) const {
@@ -176,7 +179,7 @@ void CudaDevice::check_not_recording(const char* what) const {
 }
 
 std::function<void()> CudaDevice::capture(std::function<void()> body) {
-    if (!records_launches) return Device::capture(std::move(body));
+    if (!options.use_graphs) return Device::capture(std::move(body));
     VILA_CHECK(graph_ == nullptr, "[capture] inside of another one on ", name_);
     make_current();
     const auto graph = std::make_shared<LaunchGraph>(
@@ -188,10 +191,12 @@ std::function<void()> CudaDevice::capture(std::function<void()> body) {
     {
         graph_ = graph.get();
         const Scope scope{graph_};
-        // For its results; and what is planned or allocated once is not there when it is recorded.
+        // The first run computes the results of this call. It also makes plans and allocations,
+        // which must not happen while recording.
         body();
         graph->record(body);
-        VILA_CHECK(graph->all_free(), "[capture] a tensor made inside outlives it on ", name_);
+        VILA_CHECK(graph->all_blocks_free(), "[capture] a tensor made inside outlives it on ",
+                   name_);
     }
     return [this, graph] {
         make_current();
@@ -202,13 +207,13 @@ std::function<void()> CudaDevice::capture(std::function<void()> body) {
 void* CudaDevice::allocate_bytes(int64_t bytes) {
     const int64_t rounded = size_class(bytes);
     if (graph_ == nullptr) return take_block(rounded, bytes);
-    if (void* const block = graph_->lend(rounded)) return block;
+    if (void* const block = graph_->reuse_block(rounded)) return block;
     void* const block = take_block(rounded, bytes);
-    graph_->keep(block, rounded);
+    graph_->add_block(block, rounded);
     return block;
 }
 
-// A block of a size class for `bytes`, from those kept or from the GPU.
+// Returns a block of size class `rounded`, from the cache or from the GPU. Throws OutOfMemory.
 void* CudaDevice::take_block(int64_t rounded, int64_t bytes) {
     const auto found = free_blocks_.find(rounded);
     if (found != free_blocks_.end() && !found->second.empty()) {
@@ -216,24 +221,24 @@ void* CudaDevice::take_block(int64_t rounded, int64_t bytes) {
         found->second.pop_back();
         return block;
     }
-    void* memory = take_from_gpu(rounded);
+    void* memory = allocate_from_gpu(rounded);
     if (memory == nullptr) {
-        // Kept blocks of other sizes may make room.
+        // Freeing the cached blocks of other sizes may make room.
         VILA_CUDA_CHECK(cudaStreamSynchronize(stream_));
-        return_cache();
-        memory = take_from_gpu(rounded);
+        free_cached_blocks();
+        memory = allocate_from_gpu(rounded);
     }
     if (memory == nullptr) out_of_memory(bytes);
     return memory;
 }
 
-// nullptr when the GPU has no such block.
-void* CudaDevice::take_from_gpu(int64_t bytes) {
+// Returns nullptr when the GPU is out of memory.
+void* CudaDevice::allocate_from_gpu(int64_t bytes) {
     make_current();
     void* memory = nullptr;
     const cudaError_t error = cudaMalloc(&memory, static_cast<size_t>(bytes));
     if (error == cudaErrorMemoryAllocation) {
-        static_cast<void>(cudaGetLastError());  // forgets the error
+        static_cast<void>(cudaGetLastError());  // clears the error
         return nullptr;
     }
     VILA_CUDA_CHECK(error);
@@ -243,7 +248,7 @@ void* CudaDevice::take_from_gpu(int64_t bytes) {
 
 void CudaDevice::release_bytes(void* block, int64_t bytes) noexcept {
     try {
-        if (graph_ != nullptr && graph_->take_back(block)) return;
+        if (graph_ != nullptr && graph_->return_block(block)) return;
         free_blocks_[size_class(bytes)].push_back(block);
     } catch (...) {
         static_cast<void>(cudaFree(block));
@@ -251,7 +256,7 @@ void CudaDevice::release_bytes(void* block, int64_t bytes) noexcept {
     }
 }
 
-void CudaDevice::return_cache() noexcept {
+void CudaDevice::free_cached_blocks() noexcept {
     for (auto& [bytes, blocks] : free_blocks_) {
         for (void* block : blocks) {
             static_cast<void>(cudaFree(block));

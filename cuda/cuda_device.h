@@ -1,8 +1,8 @@
 #pragma once
 
-// An NVIDIA GPU as a Device: one stream, a caching allocator on it, and the kernel table of this
-// folder. Nothing of CUDA is included here, so that the rest of the program may include it whether
-// or not it was built with the toolkit; no_cuda_device.cpp then stands in for the device.
+// An NVIDIA GPU as a Device: one stream, a caching allocator that follows it, and the kernel table
+// of this folder. This header includes nothing of CUDA, so that the rest of the program can include
+// it with or without the toolkit; in a build without it, no_cuda_device.cpp replaces the device.
 
 #include <cstdint>
 #include <functional>
@@ -20,10 +20,10 @@ struct CUstream_st;  // a cudaStream_t points to one
 
 namespace vila {
 
-// Opens GPU number `index`. Throws Error with one line that says what is missing: the toolkit when
-// this was built, the driver, a GPU, code for this GPU.
+// Opens GPU number `index`. Throws Error with one line that names what is missing: the toolkit in
+// this build, the driver, a GPU, or code for this GPU.
 std::unique_ptr<Device> make_cuda_device(int index = 0);
-// The stream of such a device: what other libraries are to put their work on.
+// The stream of a device made by make_cuda_device, for other libraries to enqueue their work on.
 CUstream_st* cuda_stream(const Device& gpu);
 
 namespace cuda {
@@ -31,46 +31,55 @@ namespace cuda {
 struct Faults;
 class CublasGemm;
 
+// Settings of a CudaDevice, which may change at any time.
+struct CudaOptions {
+    // Waits for every kernel launch, and throws its errors there. Launches are asynchronous
+    // otherwise, and so are their errors. For tests and debugging.
+    bool launch_blocking = false;
+    // Lets capture() record a CUDA graph. Without it the captured body runs kernel by kernel.
+    bool use_graphs = true;
+    // The number of logits that linear_cross_entropy holds at a time: 256 MiB of f32. Tests set
+    // less.
+    int64_t max_logits = int64_t{64} << 20;
+    // Lets f32 matrix products round their operands to TF32, which keeps 11 significant bits:
+    // VILA_TF32.
+    bool allow_tf32 = false;
+    // Called once for each cause of slowness on this device; prints a line to stderr by default.
+    std::function<void(const std::string& message)> warn;
+};
+
 class CudaDevice : public Device {
   public:
     explicit CudaDevice(int index);
     ~CudaDevice() override;
 
-    // "cuda:0 NVIDIA H100 80GB HBM3", and what it lacks once that is known.
+    CudaOptions options;
+
+    // "cuda:0 NVIDIA H100 80GB HBM3"; with " without cuBLASLt" after opening the library failed.
     std::string name() const override;
     CUstream_st* stream() const { return stream_; }
     int multiprocessors() const { return multiprocessors_; }
-    // What kernels write when a number that came with the data is out of range; see fault.h.
+    // Device memory where kernels record numbers in the data that are out of range; see fault.h.
     Faults* faults() const { return faults_; }
 
-    // What is not too large is read from the host at once and arrives in the order of the stream.
+    // Copies in stream order. Up to Staging::kMaxBytes the source is read before the call returns
+    // and the copy is asynchronous; the call waits for larger copies.
     void copy_from_host(void* destination, const void* source, int64_t bytes) override;
-    // These wait until all is done, and throw what kernels found wrong.
+    // These two wait for all work of the stream, and throw the faults that kernels recorded.
     void copy_to_host(void* destination, const void* source, int64_t bytes) override;
     void synchronize() override;
     void order_after(Device& other) override;
-    // Records a CUDA graph.
+    // Runs `body` once, then records it as a CUDA graph. Returns a function that launches the graph.
     std::function<void()> capture(std::function<void()> body) override;
 
-    // Kernel launches are asynchronous, and so are their errors. With this every launch is waited
-    // for and its errors are thrown where it is: for tests and debugging.
-    bool waits_for_launches = false;
-    // Whether capture() records; else what it returns launches one kernel after the other.
-    bool records_launches = true;
-    // How many logits linear_cross_entropy keeps at once: 256 MiB of f32. Tests lower it.
-    int64_t logits_at_once = int64_t{64} << 20;
-    // Whether f32 matrix products may round their operands to TF32's 11 digits: VILA_TF32.
-    bool uses_tf32;
-    // Who is told, once each, of what makes this device slow; a line on stderr at first.
-    std::function<void(const std::string& line)> say;
-    // cuBLASLt, opened when it is first asked for; nullptr where there is none, which was said.
+    // cuBLASLt, opened by the first call; nullptr where it cannot be opened, after a warning.
     CublasGemm* cublas();
-    // What launch() calls after each launch.
+    // launch() calls this after each kernel launch.
     void launched();
-    // Makes this the GPU that the calling thread speaks to.
+    // Makes this GPU the calling thread's current one.
     void make_current() const;
 
-    // Bytes taken from the GPU: those in tensors, and freed ones kept for the next tensors.
+    // Bytes allocated on the GPU: those of live tensors, and freed blocks kept for reuse.
     int64_t reserved_bytes() const { return reserved_; }
 
   protected:
@@ -78,8 +87,8 @@ class CudaDevice : public Device {
     void release_bytes(void* memory, int64_t bytes) noexcept override;
 
   private:
-    void* take_from_gpu(int64_t bytes);
-    void return_cache() noexcept;
+    void* allocate_from_gpu(int64_t bytes);
+    void free_cached_blocks() noexcept;
     void* take_block(int64_t rounded, int64_t bytes);
     void check_not_recording(const char* what) const;
     [[noreturn]] void out_of_memory(int64_t bytes) const;
@@ -88,15 +97,15 @@ class CudaDevice : public Device {
     std::string name_;
     int multiprocessors_ = 0;
     CUstream_st* stream_ = nullptr;
-    CUevent_st* launched_so_far_ = nullptr;  // what others wait for, noted anew each time
+    CUevent_st* order_event_ = nullptr;  // recorded anew by each order_after()
     Faults* faults_ = nullptr;
     std::unique_ptr<CublasGemm> cublas_;
     bool cublas_is_missing_ = false;
-    // One stream orders everything, so a block may be given out again as soon as it is returned.
+    // One stream orders all work, so a block can be reused as soon as it is freed.
     std::map<int64_t, std::vector<void*>> free_blocks_;
     int64_t reserved_ = 0;
     Staging staging_;
-    LaunchGraph* graph_ = nullptr;  // the one that is being made
+    LaunchGraph* graph_ = nullptr;  // the graph being recorded, if any
 };
 
 }  // namespace cuda

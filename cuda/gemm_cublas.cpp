@@ -212,7 +212,7 @@ const CublasGemm::Plan& CublasGemm::plan_for(CudaDevice& device, const BatchedGe
                      alignment(problem.a.data),
                      alignment(problem.b.data),
                      alignment(problem.c),
-                     device.uses_tf32,
+                     device.options.allow_tf32,
                      problem.residual == nullptr ? 0 : alignment(problem.residual),
                      problem.gelu,
                      problem.pre_activation == nullptr ? 0 : alignment(problem.pre_activation)};
@@ -222,9 +222,10 @@ const CublasGemm::Plan& CublasGemm::plan_for(CudaDevice& device, const BatchedGe
     create_descriptors(device, problem, *made);
     choose_algorithm(problem, *made);
     if (!made->has_algorithm && !problem.has_epilogue())
-        device.say(str(device.name(), ": [matmul] cuBLASLt has no algorithm for (", problem.m, ", ",
-                       problem.k, ") x (", problem.k, ", ", problem.n, ") in ", problem.a.dtype,
-                       "; a plain kernel computes it, many times slower"));
+        device.options.warn(str(device.name(), ": [matmul] cuBLASLt has no algorithm for (",
+                                problem.m, ", ", problem.k, ") x (", problem.k, ", ", problem.n,
+                                ") in ", problem.a.dtype,
+                                "; a plain kernel computes it, many times slower"));
     plan = std::move(made);
     return *plan;
 }
@@ -251,7 +252,7 @@ void CublasGemm::create_descriptors(const CudaDevice& device, const BatchedGemm&
     create_layout(plan.c, problem.c_dtype, {problem.n, problem.m, problem.c_row_stride, false},
                   batch.c[0]);
 
-    const bool tf32 = device.uses_tf32 && problem.a.dtype == DType::F32;
+    const bool tf32 = device.options.allow_tf32 && problem.a.dtype == DType::F32;
     check(lt_.matmul_desc_create(&plan.desc, tf32 ? kLtCompute32FFastTf32 : kLtCompute32F, kLtR32F),
           "cublasLtMatmulDescCreate");
     const auto operation = [](const ColumnMajor& x) { return x.transposed ? kLtOpT : kLtOpN; };

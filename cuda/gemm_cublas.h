@@ -23,7 +23,7 @@ class CublasGemm {
 
     // Launches the product and returns true. Returns false, having launched nothing, for a problem
     // that is left to gemm_tiled: f64, k = 0, overlapping rows, or no algorithm in the library
-    // (reported once, through device.say, for a product without epilogue). Epilogues are refused
+    // (reported once, through options.warn, for a product without epilogue). Epilogues are refused
     // for batches; a GELU with pre_activation needs c_row_stride to be a multiple of 8.
     bool multiply(CudaDevice& device, const BatchedGemm& problem);
 

@@ -1,4 +1,4 @@
-// Whether this program holds code for the GPU at hand: asked of a kernel that does nothing.
+// Whether this binary contains code for the current GPU: queries an empty kernel.
 
 #include "cuda/kernels.h"
 #include "cuda/runtime.h"
@@ -7,16 +7,16 @@ namespace vila::cuda {
 
 namespace {
 
-__global__ void nothing_kernel() {}
+__global__ void empty_kernel() {}
 
 }  // namespace
 
 bool has_kernel_image() {
     cudaFuncAttributes attributes = {};
-    if (cudaFuncGetAttributes(&attributes, reinterpret_cast<const void*>(nothing_kernel)) ==
+    if (cudaFuncGetAttributes(&attributes, reinterpret_cast<const void*>(empty_kernel)) ==
         cudaSuccess)
         return true;
-    static_cast<void>(cudaGetLastError());  // forgets the error
+    static_cast<void>(cudaGetLastError());  // clears the error
     return false;
 }
 

@@ -4,14 +4,14 @@
 
 namespace vila::cuda {
 
-LaunchGraph::LaunchGraph(CUstream_st* stream, std::function<void(void*, int64_t)> give_back)
-    : stream_(stream), give_back_(std::move(give_back)) {}
+LaunchGraph::LaunchGraph(CUstream_st* stream, std::function<void(void*, int64_t)> release_block)
+    : stream_(stream), release_block_(std::move(release_block)) {}
 
 LaunchGraph::~LaunchGraph() {
-    // Errors have no one left to tell.
+    // A destructor must not throw: errors are ignored.
     static_cast<void>(cudaStreamSynchronize(stream_));
     if (executable_ != nullptr) static_cast<void>(cudaGraphExecDestroy(executable_));
-    for (const auto& [bytes, block] : free_) give_back_(block, bytes);
+    for (const auto& [bytes, block] : free_) release_block_(block, bytes);
 }
 
 void LaunchGraph::record(const std::function<void()>& body) {
@@ -37,11 +37,11 @@ void LaunchGraph::launch() const {
     VILA_CUDA_CHECK(cudaGraphLaunch(executable_, stream_));
 }
 
-void LaunchGraph::keep(void* block, int64_t bytes) {
+void LaunchGraph::add_block(void* block, int64_t bytes) {
     blocks_[block] = bytes;
 }
 
-void* LaunchGraph::lend(int64_t bytes) {
+void* LaunchGraph::reuse_block(int64_t bytes) {
     const auto found = free_.find(bytes);
     if (found == free_.end()) return nullptr;
     void* const block = found->second;
@@ -49,7 +49,7 @@ void* LaunchGraph::lend(int64_t bytes) {
     return block;
 }
 
-bool LaunchGraph::take_back(void* block) {
+bool LaunchGraph::return_block(void* block) {
     const auto found = blocks_.find(block);
     if (found == blocks_.end()) return false;
     free_.emplace(found->second, block);

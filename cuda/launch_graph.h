@@ -1,7 +1,7 @@
 #pragma once
 
-// LaunchGraph: launches that are recorded once and then started together (a CUDA graph), with the
-// device memory they work in, which is theirs for as long as they may run again.
+// LaunchGraph: a sequence of kernel launches that is recorded once and then launched as a whole (a
+// CUDA graph). It owns the device memory that the recorded kernels use for as long as it exists.
 
 #include <cstdint>
 #include <functional>
@@ -14,33 +14,35 @@ namespace vila::cuda {
 
 class LaunchGraph {
   public:
-    // `give_back` receives each block of memory when the graph goes.
-    LaunchGraph(CUstream_st* stream, std::function<void(void* block, int64_t bytes)> give_back);
+    // The destructor passes each block of memory to `release_block`.
+    LaunchGraph(CUstream_st* stream, std::function<void(void* block, int64_t bytes)> release_block);
     ~LaunchGraph();
     LaunchGraph(const LaunchGraph&) = delete;
     LaunchGraph& operator=(const LaunchGraph&) = delete;
 
-    // Notes what `body` asks of the stream without doing it; what it throws is passed on.
+    // Records the work that `body` enqueues on the stream, without running it. Exceptions of `body`
+    // pass through.
     void record(const std::function<void()>& body);
     bool is_recording() const { return recording_; }
-    // Asks the stream for all of it.
+    // Enqueues the recorded work on the stream.
     void launch() const;
 
-    // Blocks that tensors of the body use: taken over by the graph, and lent again and again.
-    void keep(void* block, int64_t bytes);
-    // A free one of exactly that size, or nullptr.
-    void* lend(int64_t bytes);
-    // False for a block that is not the graph's.
-    bool take_back(void* block);
-    // Whether no tensor uses any of them.
-    bool all_free() const { return free_.size() == blocks_.size(); }
+    // The blocks of memory for tensors of the body. add_block() hands one to the graph, which
+    // then reuses it for later tensors of the same size.
+    void add_block(void* block, int64_t bytes);
+    // Returns a free block of exactly `bytes`, now in use, or nullptr.
+    void* reuse_block(int64_t bytes);
+    // Marks a block as free. Returns false if it does not belong to the graph.
+    bool return_block(void* block);
+    // Whether no tensor uses any of the blocks.
+    bool all_blocks_free() const { return free_.size() == blocks_.size(); }
 
   private:
     CUstream_st* stream_;
-    std::function<void(void*, int64_t)> give_back_;
+    std::function<void(void*, int64_t)> release_block_;
     CUgraphExec_st* executable_ = nullptr;
     bool recording_ = false;
-    std::map<void*, int64_t> blocks_;  // with their bytes
+    std::map<void*, int64_t> blocks_;  // address to bytes
     std::multimap<int64_t, void*> free_;
 };
 

@@ -126,7 +126,7 @@ void linear_cross_entropy(const LinearCrossEntropyArgs& args) {
     if (rows == 0) return;
     for_float("linear_cross_entropy", args.hidden.dtype(), [&](auto zero) {
         using T = decltype(zero);
-        const int64_t most = device_of(args.hidden).logits_at_once;
+        const int64_t most = device_of(args.hidden).options.max_logits;
         const int64_t chunk = std::min(rows, std::max(kChunkRows, most / vocab));
         const Tensor logits =
             Tensor::empty(args.hidden.device(), {chunk, vocab}, dtype_of<compute_t<T>>);

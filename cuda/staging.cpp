@@ -10,17 +10,18 @@ namespace vila::cuda {
 
 namespace {
 
-// Slots are powers of two from here on, so that the next batch finds that of the last one.
-constexpr int64_t kLeastSlot = int64_t{64} << 10;
+// Slot sizes are powers of two, at least this one, so that the next batch can reuse the slot of the
+// last one.
+constexpr int64_t kMinSlot = int64_t{64} << 10;
 
 int64_t slot_bytes(int64_t bytes) {
-    return static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(std::max(bytes, kLeastSlot))));
+    return static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(std::max(bytes, kMinSlot))));
 }
 
 }  // namespace
 
 Staging::~Staging() {
-    // Errors have no one left to tell.
+    // A destructor must not throw: errors are ignored.
     for (const Slot& slot : slots_) {
         static_cast<void>(cudaEventSynchronize(slot.read));
         static_cast<void>(cudaEventDestroy(slot.read));
@@ -28,11 +29,11 @@ Staging::~Staging() {
     }
 }
 
-// A slot of that size which the GPU has read, as the last of all.
+// Returns a slot of exactly `bytes` that the GPU has read, moved to the end of slots_.
 Staging::Slot& Staging::slot_for(int64_t bytes) {
     const auto fits = [&](const Slot& slot) { return slot.bytes == bytes; };
     const auto oldest = std::find_if(slots_.begin(), slots_.end(), fits);
-    const bool full = pinned_ + bytes > most_pinned_;
+    const bool full = pinned_ + bytes > max_pinned_;
     if (oldest != slots_.end()) {
         const cudaError_t state = cudaEventQuery(oldest->read);
         if (state != cudaErrorNotReady) VILA_CUDA_CHECK(state);
@@ -42,7 +43,7 @@ Staging::Slot& Staging::slot_for(int64_t bytes) {
             return slots_.back();
         }
     }
-    while (pinned_ + bytes > most_pinned_) {  // room among slots of other sizes
+    while (pinned_ + bytes > max_pinned_) {  // make room: free the least recently used slots
         const Slot& first = slots_.front();
         VILA_CUDA_CHECK(cudaEventSynchronize(first.read));
         VILA_CUDA_CHECK(cudaEventDestroy(first.read));
@@ -58,7 +59,7 @@ Staging::Slot& Staging::slot_for(int64_t bytes) {
 }
 
 void Staging::send(void* destination, const void* source, int64_t bytes, CUstream_st* stream) {
-    VILA_ASSERT(bytes <= kMostBytes);
+    VILA_ASSERT(bytes <= kMaxBytes);
     const Slot& slot = slot_for(slot_bytes(bytes));
     const auto size = static_cast<size_t>(bytes);
     std::memcpy(slot.memory, source, size);

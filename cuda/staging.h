@@ -1,8 +1,8 @@
 #pragma once
 
-// Staging: host memory on its way to the GPU. What is sent is copied here, to memory that the GPU
-// reads by itself (pinned), and the host goes on: a batch is on its way while the kernels before it
-// still run, where a copy from ordinary memory would wait for them.
+// Staging: asynchronous copies from the host to the GPU. Each copy goes through a buffer of pinned
+// memory, which the GPU reads by itself, so the host continues at once and a batch is transferred
+// while earlier kernels run. A copy from ordinary memory would have to wait for them.
 
 #include <cstdint>
 #include <vector>
@@ -14,21 +14,22 @@ namespace vila::cuda {
 
 class Staging {
   public:
-    // More than this at once is not worth a second copy: weights, say, which nothing waits for.
-    static constexpr int64_t kMostBytes = int64_t{64} << 20;
+    // The largest copy to stage. A second copy in memory is not worth it for more, such as weights,
+    // which nothing waits for.
+    static constexpr int64_t kMaxBytes = int64_t{64} << 20;
 
-    // Keeps no more than so much pinned memory: waits instead.
-    explicit Staging(int64_t most_pinned = 4 * kMostBytes) : most_pinned_(most_pinned) {}
+    // Allocates at most `max_pinned` bytes of pinned memory, and waits for a buffer beyond that.
+    explicit Staging(int64_t max_pinned = 4 * kMaxBytes) : max_pinned_(max_pinned) {}
     ~Staging();
     Staging(const Staging&) = delete;
     Staging& operator=(const Staging&) = delete;
 
-    // Asks the stream to copy `bytes` <= kMostBytes to the device; `source` may change at once.
-    // Waits only when what is on its way reaches the most that is kept.
+    // Enqueues a copy of `bytes` <= kMaxBytes to the device; `source` may change as soon as this
+    // returns. Waits only when the copies in flight use all of max_pinned.
     void send(void* destination, const void* source, int64_t bytes, CUstream_st* stream);
 
   private:
-    // A piece of pinned memory, and how to know that the GPU has read it.
+    // A buffer of pinned memory, and the event that fires when the GPU has read it.
     struct Slot {
         void* memory;
         int64_t bytes;
@@ -36,8 +37,8 @@ class Staging {
     };
     Slot& slot_for(int64_t bytes);
 
-    std::vector<Slot> slots_;  // those sent longest ago first
-    int64_t pinned_ = 0, most_pinned_;
+    std::vector<Slot> slots_;  // least recently used first
+    int64_t pinned_ = 0, max_pinned_;
 };
 
 }  // namespace vila::cuda

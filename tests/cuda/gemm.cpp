@@ -207,7 +207,7 @@ TEST_F(CudaGemm, RoundsNothingToTf32UnlessAsked) {
     const auto multiply = [&] { cuda::matmul({.a = a, .b = a, .c = c, .transpose_b = true}); };
     multiply();
     EXPECT_EQ(blas().tf32_products, 0);
-    device.uses_tf32 = true;
+    device.options.allow_tf32 = true;
     multiply();
     EXPECT_EQ(blas().tf32_products, 1);
 }
@@ -216,7 +216,7 @@ TEST_F(CudaGemm, SaysOnceThatThereIsNoLibrary) {
     blas().installed = false;
     CudaDevice device(0);
     std::vector<std::string> said;
-    device.say = [&](const std::string& line) { said.push_back(line); };
+    device.options.warn = [&](const std::string& line) { said.push_back(line); };
     const Tensor a = Tensor::full(device, {3, 4}, DType::F32, 1.0);
     const Tensor c = Tensor::empty(device, {3, 3}, DType::F32);
     EXPECT_EQ(device.name(), "cuda:0 emulated GPU");
@@ -235,7 +235,7 @@ TEST_F(CudaGemm, SaysOnceThatTheLibraryHasNoAlgorithm) {
     blas().has_algorithms = false;
     CudaDevice device(0);
     std::vector<std::string> said;
-    device.say = [&](const std::string& line) { said.push_back(line); };
+    device.options.warn = [&](const std::string& line) { said.push_back(line); };
     const Tensor a = Tensor::full(device, {3, 4}, DType::F32, 1.0);
     const Tensor b = Tensor::full(device, {4, 2}, DType::F32, 1.0);
     const Tensor c = Tensor::empty(device, {3, 2}, DType::F32);

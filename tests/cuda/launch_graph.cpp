@@ -104,7 +104,7 @@ TEST_F(CudaLaunchGraph, RefusesWhatCannotBeRecorded) {
 TEST_F(CudaLaunchGraph, TokensAreThoseWithoutRecording) {
     for (const DType dtype : {DType::F32, DType::BF16}) {
         CudaDevice recorded(0), plain(0);
-        plain.records_launches = false;
+        plain.options.use_graphs = false;
         const auto a = load(dtype, recorded), b = load(dtype, plain);
         for (const int index : {0, 1, 2}) {
             const OwnedSequence prompt = sequence(index);

@@ -93,7 +93,7 @@ TEST_F(CudaStaging, WaitsWhereItIsFull) {
 TEST_F(CudaStaging, LeavesWhatIsLargeWhereItIs) {
     const auto device = make_cuda_device();
     const int64_t before = machine().pinned_blocks;
-    const int64_t count = cuda::Staging::kMostBytes / 4 + 1;
+    const int64_t count = cuda::Staging::kMaxBytes / 4 + 1;
     const Tensor x = Tensor::from_values(*device, {count}, count_from(3, count));
     EXPECT_EQ(machine().pinned_blocks, before);
     EXPECT_EQ(x.slice(0, count - 1, count).to_vector<int32_t>(),

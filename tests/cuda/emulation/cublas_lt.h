@@ -1,7 +1,7 @@
 #pragma once
 
-// cuBLASLt of the emulated machine, as tests set it up and look at it: the product of the CPU
-// behind the library's entry points, stricter than the library about how they are called.
+// The cuBLASLt of the emulated machine, as tests configure and inspect it: the product of the CPU
+// under the library's entry points, which check their arguments more strictly than the library.
 
 #include <cstdint>
 
@@ -9,16 +9,17 @@ namespace vila::emulation {
 
 struct Blas {
     bool installed = true;
-    bool has_algorithms = true;  // for any product
+    bool has_algorithms = true;  // whether the heuristic finds an algorithm for any product
 
-    // What happened so far.
-    int64_t choices = 0;   // times an algorithm was chosen
-    int64_t products = 0;  // computed
+    // Counters of the calls so far.
+    int64_t heuristics = 0;  // algorithms that the heuristic returned
+    int64_t products = 0;    // products computed
     int64_t tf32_products = 0;
-    int64_t added = 0, gelus = 0;  // products with another matrix than d added; with GELU
+    int64_t residuals = 0;  // products that added another matrix than d
+    int64_t gelus = 0;      // products with a GELU epilogue
 };
 
-// That of this OS thread.
+// The library of this OS thread.
 Blas& blas();
 
 }  // namespace vila::emulation

@@ -9,9 +9,9 @@ namespace vila::testing {
 class GuardedDevice::Guarded final : public cuda::CudaDevice {
   public:
     explicit Guarded(int threads) : CudaDevice(0) {
-        waits_for_launches = true;
-        logits_at_once = 1 << 12;
-        records_launches = false;  // memory that is given out once cannot be worked in again
+        options.launch_blocking = true;
+        options.max_logits = 1 << 12;
+        options.use_graphs = false;  // a graph reuses its blocks; here every block is used once
         constexpr emulation::ThreadOrder kOrders[] = {emulation::ThreadOrder::Forward,
                                                       emulation::ThreadOrder::Reversed,
                                                       emulation::ThreadOrder::Random};

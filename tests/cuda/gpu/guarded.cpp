@@ -21,9 +21,9 @@ constexpr int kSentinel = 0x5a;
 class GuardedDevice::Guarded final : public cuda::CudaDevice {
   public:
     Guarded() : CudaDevice(0) {
-        waits_for_launches = true;
-        logits_at_once = 1 << 12;
-        records_launches = false;  // memory that is given out once cannot be worked in again
+        options.launch_blocking = true;
+        options.max_logits = 1 << 12;
+        options.use_graphs = false;  // a graph reuses its blocks; here every block is used once
     }
     ~Guarded() override {
         for (const auto& [block, bytes] : blocks_) static_cast<void>(cudaFree(block - kGuard));
