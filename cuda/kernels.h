@@ -1,7 +1,7 @@
 #pragma once
 
-// Every CUDA kernel's launcher by name; table.cpp puts them in the table. Each lives in the file of
-// its stem, and has the name of its CPU twin in tensor/cpu/.
+// The host functions that launch the CUDA kernels; table.cpp puts them in the kernel table. Each is
+// defined in the file that its name begins with, and has the name of its CPU twin in tensor/cpu/.
 
 #include "tensor/kernels.h"
 
@@ -44,10 +44,10 @@ void sum_to(const SumToArgs& args);
 void swiglu_forward(const SwigluForwardArgs& args);
 void swiglu_backward(const SwigluBackwardArgs& args);
 
-// The filled table, table.cpp.
+// The kernel table of the CUDA device: table.cpp.
 const Kernels& table();
 
-// Whether this program holds code for the current GPU.
+// Whether this binary contains code for the current GPU.
 bool has_kernel_image();
 
 }  // namespace vila::cuda

@@ -18,6 +18,7 @@
 
 #include <optional>
 #include <span>
+#include <type_traits>
 
 #include "tensor/gelu_kind.h"
 #include "tensor/tensor.h"
@@ -292,6 +293,11 @@ struct Kernels {
     void (*adamw)(const AdamwArgs&) = nullptr;
     void (*sum_squares)(const SumSquaresArgs&) = nullptr;
 };
+
+// The number of kernels: Kernels holds nothing but function pointers.
+constexpr size_t kKernelCount = sizeof(Kernels) / sizeof(void (*)());
+static_assert(std::is_aggregate_v<Kernels> && std::is_trivially_copyable_v<Kernels> &&
+              sizeof(Kernels) == kKernelCount * sizeof(void (*)()));
 
 // Runs one entry of the table: call(device, "rope", &Kernels::rope, {.x = x, ...}). Throws when
 // the device lacks it.

@@ -18,6 +18,7 @@
 #include <new>
 #include <vector>
 
+#include "tensor/cpu/kernels.h"
 #include "tensor/int_math.h"
 
 namespace vila {

@@ -64,9 +64,4 @@ inline CpuDevice& cpu(const Tensor& tensor) {
     return static_cast<CpuDevice&>(tensor.device());
 }
 
-namespace cpu_kernels {
-// The filled table, tensor/cpu/table.cpp.
-const Kernels& table();
-}  // namespace cpu_kernels
-
 }  // namespace vila

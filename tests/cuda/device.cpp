@@ -34,9 +34,8 @@ class CudaDeviceTest : public ::testing::Test {
 }  // namespace
 
 TEST_F(CudaDeviceTest, HasEveryKernel) {
-    constexpr size_t kEntries = sizeof(Kernels) / sizeof(void (*)());
-    const auto entries = std::bit_cast<std::array<void (*)(), kEntries>>(cuda::table());
-    for (size_t i = 0; i < kEntries; ++i)
+    const auto entries = std::bit_cast<std::array<void (*)(), kKernelCount>>(cuda::table());
+    for (size_t i = 0; i < kKernelCount; ++i)
         EXPECT_NE(entries[i], nullptr) << "entry " << i << " of struct Kernels";
 }
 

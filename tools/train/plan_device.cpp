@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "tensor/kernels.h"
 
@@ -14,16 +15,16 @@ namespace {
 template <typename Args>
 using Kernel = void (*)(const Args&);
 
-// Any entry of the table, as a kernel that does nothing.
-struct Nothing {
+// Converts to any kernel: one that does nothing.
+struct NoKernel {
     template <typename Args>
     constexpr operator Kernel<Args>() const {
         return [](const Args&) {};
     }
 };
 
-// What the real kernel takes beside its arguments: the logits of some rows at a time. Other kernels
-// take little.
+// Allocates the scratch memory of the real kernel: the logits of one chunk of rows. The scratch
+// memory of other kernels is small.
 void plan_linear_cross_entropy(const LinearCrossEntropyArgs& args) {
     constexpr int64_t kChunkRows = 128, kChunkFloats = int64_t{4} << 20;
     const int64_t vocab = args.weight.size(0);
@@ -31,45 +32,19 @@ void plan_linear_cross_entropy(const LinearCrossEntropyArgs& args) {
     Tensor::empty(args.hidden.device(), {chunk, vocab}, DType::F32);
 }
 
-constexpr Nothing kNothing;
-const Kernels kPlanKernels = {
-    .copy = kNothing,
-    .fill = kNothing,
-    .matmul = kNothing,
-    .add = kNothing,
-    .mul = kNothing,
-    .scale = kNothing,
-    .exp = kNothing,
-    .sum_to = kNothing,
-    .embedding_forward = kNothing,
-    .embedding_backward = kNothing,
-    .gather_rows = kNothing,
-    .scatter_add_rows = kNothing,
-    .scatter_rows = kNothing,
-    .mean_rows_forward = kNothing,
-    .mean_rows_backward = kNothing,
-    .rms_norm_forward = kNothing,
-    .rms_norm_backward = kNothing,
-    .layer_norm_forward = kNothing,
-    .layer_norm_backward = kNothing,
-    .gelu_forward = kNothing,
-    .gelu_backward = kNothing,
-    .swiglu_forward = kNothing,
-    .swiglu_backward = kNothing,
-    .softmax_forward = kNothing,
-    .softmax_backward = kNothing,
-    .argmax = kNothing,
-    .l2_normalize_forward = kNothing,
-    .l2_normalize_backward = kNothing,
-    .rope = kNothing,
-    .attention_forward = kNothing,
-    .attention_backward = kNothing,
-    .patchify = kNothing,
-    .merge_tokens = kNothing,
-    .linear_cross_entropy = plan_linear_cross_entropy,
-    .adamw = kNothing,
-    .sum_squares = kNothing,
-};
+// A table in which every kernel does nothing. It initializes every member of Kernels, and does not
+// compile if one of them is no kernel.
+template <size_t... kIndices>
+constexpr Kernels no_kernels(std::index_sequence<kIndices...>) {
+    return {(static_cast<void>(kIndices), NoKernel{})...};
+}
+
+constexpr Kernels plan_kernels() {
+    Kernels kernels = no_kernels(std::make_index_sequence<kKernelCount>());
+    kernels.linear_cross_entropy = plan_linear_cross_entropy;
+    return kernels;
+}
+constexpr Kernels kPlanKernels = plan_kernels();
 
 class PlannedRanks final : public dist::Collectives {
   public:
