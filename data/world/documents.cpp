@@ -87,11 +87,11 @@ std::string key_value_list(int words, WorldRandom& random) {
 class ListRule {
   public:
     explicit ListRule(WorldRandom& random) : copies_(random.chance(.5)) {
-        constexpr std::array<Attribute, 3> kRules = {Attribute::color, Attribute::shape,
-                                                     Attribute::size};
+        constexpr std::array<Attribute, 3> kRules = {Attribute::Color, Attribute::Shape,
+                                                     Attribute::Size};
         rule_ = kRules[static_cast<size_t>(random.below(copies_ ? 3 : 2))];
         const int values =
-            static_cast<int>(rule_ == Attribute::color ? kColors.size() : kShapes.size());
+            static_cast<int>(rule_ == Attribute::Color ? kColors.size() : kShapes.size());
         allowed_ = random.sample(random.chance(.75) ? 2 : 3, values);
         labels_ = random.sample(3, static_cast<int>(kLabels.size()));
         detail_ = copies_ ? random.between(1, 3) : random.below(4);
@@ -102,7 +102,7 @@ class ListRule {
         Object object = make_scene(1, random).objects[0];
         if (copies_) return {item(object, random), word_of(object, rule_)};
         const auto value = static_cast<size_t>(random.below(static_cast<int>(allowed_.size())));
-        (rule_ == Attribute::color ? object.color : object.shape) = allowed_[value];
+        (rule_ == Attribute::Color ? object.color : object.shape) = allowed_[value];
         return {item(object, random), std::string(kLabels[static_cast<size_t>(labels_[value])])};
     }
 
@@ -111,11 +111,11 @@ class ListRule {
     std::string item(const Object& object, WorldRandom& random) const {
         if (detail_ == 0) return word_of(object, rule_);
         const std::string pair =
-            word_of(object, Attribute::color) + " " + word_of(object, Attribute::shape);
-        if (detail_ == 1 && rule_ != Attribute::size) return pair;
-        const std::string full = word_of(object, Attribute::size) + " " + pair;
+            word_of(object, Attribute::Color) + " " + word_of(object, Attribute::Shape);
+        if (detail_ == 1 && rule_ != Attribute::Size) return pair;
+        const std::string full = word_of(object, Attribute::Size) + " " + pair;
         if (detail_ < 3 || random.chance(.5)) return full;
-        return full + " " + word_of(object, Attribute::position);
+        return full + " " + word_of(object, Attribute::Position);
     }
 
     bool copies_;
@@ -133,9 +133,9 @@ Question open_question(const Question& item) {
 // that every attribute learns to look up every other, forwards and backwards. Color and shape are
 // always told, size and position in some documents.
 std::vector<Attribute> telling_order(WorldRandom& random) {
-    std::vector<Attribute> order = {Attribute::color, Attribute::shape};
-    if (random.chance(.6)) order.push_back(Attribute::size);
-    if (random.chance(.6)) order.push_back(Attribute::position);
+    std::vector<Attribute> order = {Attribute::Color, Attribute::Shape};
+    if (random.chance(.6)) order.push_back(Attribute::Size);
+    if (random.chance(.6)) order.push_back(Attribute::Position);
     random.shuffle(order);
     return order;
 }

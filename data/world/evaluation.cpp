@@ -154,8 +154,8 @@ Json write_captions(int questions, uint64_t seed, const Pool& train, const Pool&
 // The question is the same for every attribute; only the examples tell which one is meant.
 Json write_property(int questions, uint64_t seed, const Pool& train, const Pool& test,
                     const std::filesystem::path& out) {
-    constexpr std::array<Attribute, 3> kAsked = {Attribute::color, Attribute::shape,
-                                                 Attribute::size};
+    constexpr std::array<Attribute, 3> kAsked = {Attribute::Color, Attribute::Shape,
+                                                 Attribute::Size};
     WorldRandom random(seed, "eval property");
     Task task("property", out);
     for (int question = 0; question < questions; ++question) {

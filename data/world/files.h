@@ -4,16 +4,14 @@
 
 #include <filesystem>
 #include <fstream>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
 #include "data/world/render.h"
 #include "data/world/scene.h"
+#include "tensor/json.h"
 
 namespace vila::data {
-
-using Json = nlohmann::ordered_json;
 
 // An image on disk and what it shows.
 struct SceneImage {

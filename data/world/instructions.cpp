@@ -48,10 +48,10 @@ constexpr std::array<std::string_view, 12> kVagueRequests = {
 // asked for in other words than kOpenQuestion, which wants no place.
 std::vector<Question> single_object_questions(const Scene& scene) {
     const Object& object = scene.objects[0];
-    return {{"what color is it ?", word_of(object, Attribute::color)},
-            {"what shape is it ?", word_of(object, Attribute::shape)},
-            {"what size is it ?", word_of(object, Attribute::size)},
-            {"where is the object ?", word_of(object, Attribute::position)},
+    return {{"what color is it ?", word_of(object, Attribute::Color)},
+            {"what shape is it ?", word_of(object, Attribute::Shape)},
+            {"what size is it ?", word_of(object, Attribute::Size)},
+            {"where is the object ?", word_of(object, Attribute::Position)},
             description_question(scene)};
 }
 

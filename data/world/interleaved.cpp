@@ -58,7 +58,7 @@ void write_labels(InterleavedDocument& document, const Pool& pool, WorldRandom& 
     constexpr std::array<std::string_view, 4> kForms = {"this is a % .", "we see the % .",
                                                         "here is one % .", "name : % ;"};
     const std::string_view form = random.pick(kForms);
-    const Attribute rule = random.chance(.5) ? Attribute::color : Attribute::shape;
+    const Attribute rule = random.chance(.5) ? Attribute::Color : Attribute::Shape;
     const std::vector<int> values = random.sample(2, 5);
     const std::vector<int> labels = random.sample(2, kImageLabels);
     for (int left = random.between(4, 6); left > 0;) {
@@ -76,8 +76,8 @@ void write_labels(InterleavedDocument& document, const Pool& pool, WorldRandom& 
 void write_recurring(InterleavedDocument& document, const Pool& pool, WorldRandom& random) {
     constexpr std::array<std::string_view, 4> kForms = {"this one is % .", "kind : % ;",
                                                         "the % one .", "we see % here ."};
-    constexpr std::array<Attribute, 4> kAttributes = {Attribute::color, Attribute::shape,
-                                                      Attribute::size, Attribute::position};
+    constexpr std::array<Attribute, 4> kAttributes = {Attribute::Color, Attribute::Shape,
+                                                      Attribute::Size, Attribute::Position};
     const std::string_view form = random.pick(kForms);
     const int attribute = random.below(9);  // 0 to 6: color, shape, size twice, position
     for (int left = random.between(4, 6); left > 0; --left) {
@@ -104,8 +104,8 @@ void write_story(InterleavedDocument& document, const Pool& pool, const Facts& f
         const auto count = static_cast<size_t>(image.scene.count() - 1);
         if (kind < .5)
             document.image(image, "the " + creature + " saw a " +
-                                      word_of(object, Attribute::color) + " " +
-                                      word_of(object, Attribute::shape) + " .");
+                                      word_of(object, Attribute::Color) + " " +
+                                      word_of(object, Attribute::Shape) + " .");
         else if (kind < .75)
             document.image(image, "then the " + creature + " saw " + std::string(kCounts[count]) +
                                       " objects .");

@@ -24,13 +24,13 @@ Scene make_scene(int count, WorldRandom& random) {
 
 int value_of(const Object& object, Attribute attribute) {
     switch (attribute) {
-        case Attribute::color:
+        case Attribute::Color:
             return object.color;
-        case Attribute::shape:
+        case Attribute::Shape:
             return object.shape;
-        case Attribute::size:
+        case Attribute::Size:
             return object.size;
-        case Attribute::position:
+        case Attribute::Position:
             return object.cell;
     }
     VILA_ASSERT(false);
@@ -39,13 +39,13 @@ int value_of(const Object& object, Attribute attribute) {
 std::string word_of(const Object& object, Attribute attribute) {
     const auto value = static_cast<size_t>(value_of(object, attribute));
     switch (attribute) {
-        case Attribute::color:
+        case Attribute::Color:
             return std::string(kColors[value]);
-        case Attribute::shape:
+        case Attribute::Shape:
             return std::string(kShapes[value]);
-        case Attribute::size:
+        case Attribute::Size:
             return std::string(kSizes[value]);
-        case Attribute::position:
+        case Attribute::Position:
             return std::string(kPositions[value]);
     }
     VILA_ASSERT(false);

@@ -22,7 +22,7 @@ inline constexpr std::array<std::string_view, 4> kPositions = {"top left", "top 
                                                                "bottom left", "bottom right"};
 inline constexpr std::array<std::string_view, 4> kCounts = {"one", "two", "three", "four"};
 
-enum class Attribute { color, shape, size, position };
+enum class Attribute { Color, Shape, Size, Position };
 
 // Values are indices into the arrays above; `cell` is the index of the position.
 struct Object {

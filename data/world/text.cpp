@@ -20,10 +20,10 @@ struct Words {
     std::string color, shape, size, position;
 
     explicit Words(const Object& object)
-        : color(word_of(object, Attribute::color)),
-          shape(word_of(object, Attribute::shape)),
-          size(word_of(object, Attribute::size)),
-          position(word_of(object, Attribute::position)) {}
+        : color(word_of(object, Attribute::Color)),
+          shape(word_of(object, Attribute::Shape)),
+          size(word_of(object, Attribute::Size)),
+          position(word_of(object, Attribute::Position)) {}
 };
 
 // The object is named by its shape, its color, its place or its size and shape, and the rest
@@ -52,27 +52,27 @@ std::string question_text(const QuestionKind& kind, const Object& object) {
     const std::string given = word_of(object, kind.given);
     std::string subject;
     switch (kind.given) {
-        case Attribute::shape:
+        case Attribute::Shape:
             subject = "the " + given;
             break;
-        case Attribute::color:
+        case Attribute::Color:
             subject = "the " + given + " object";
             break;
-        case Attribute::size:
+        case Attribute::Size:
             subject = "the " + given + " object";
             break;
-        case Attribute::position:
+        case Attribute::Position:
             subject = "the object " + given;
             break;
     }
     switch (kind.wanted) {
-        case Attribute::color:
+        case Attribute::Color:
             return "what color is " + subject + " ?";
-        case Attribute::shape:
+        case Attribute::Shape:
             return "what shape is " + subject + " ?";
-        case Attribute::size:
+        case Attribute::Size:
             return "what size is " + subject + " ?";
-        case Attribute::position:
+        case Attribute::Position:
             return "where is " + subject + " ?";
     }
     VILA_ASSERT(false);
@@ -96,8 +96,8 @@ std::string alt_text(const Scene& scene, WorldRandom& random) {
     std::vector<std::string> words;
     for (const int index : random.sample(mentioned, scene.count())) {
         const Object& object = scene.objects[static_cast<size_t>(index)];
-        const std::array<Attribute, 4> attributes = {Attribute::shape, Attribute::color,
-                                                     Attribute::size, Attribute::position};
+        const std::array<Attribute, 4> attributes = {Attribute::Shape, Attribute::Color,
+                                                     Attribute::Size, Attribute::Position};
         for (const int attribute : random.sample(random.between(1, 3), 4))
             words.push_back(word_of(object, attributes[static_cast<size_t>(attribute)]));
     }

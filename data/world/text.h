@@ -36,20 +36,20 @@ struct Question {
 // Asks for `wanted` of the one object that has `given`; or counts.
 struct QuestionKind {
     bool count = false;
-    Attribute wanted = Attribute::color;
-    Attribute given = Attribute::shape;
+    Attribute wanted = Attribute::Color;
+    Attribute given = Attribute::Shape;
 };
 // Every kind the visual instructions and the texts ask.
 inline constexpr std::array<QuestionKind, 9> kQuestionKinds = {{
-    {false, Attribute::color, Attribute::shape},
-    {false, Attribute::shape, Attribute::color},
-    {true, Attribute::color, Attribute::shape},
-    {false, Attribute::position, Attribute::color},
-    {false, Attribute::size, Attribute::shape},
-    {false, Attribute::position, Attribute::shape},
-    {false, Attribute::size, Attribute::color},
-    {false, Attribute::color, Attribute::position},
-    {false, Attribute::shape, Attribute::position},
+    {false, Attribute::Color, Attribute::Shape},
+    {false, Attribute::Shape, Attribute::Color},
+    {true, Attribute::Color, Attribute::Shape},
+    {false, Attribute::Position, Attribute::Color},
+    {false, Attribute::Size, Attribute::Shape},
+    {false, Attribute::Position, Attribute::Shape},
+    {false, Attribute::Size, Attribute::Color},
+    {false, Attribute::Color, Attribute::Position},
+    {false, Attribute::Shape, Attribute::Position},
 }};
 
 struct AskedQuestion {

@@ -32,13 +32,13 @@ Facts::Facts(uint64_t seed) {
 
 std::vector<std::string> Facts::choices(int index) const {
     switch (relation_of(index)) {
-        case Relation::eats:
+        case Relation::Eats:
             return strings(kFoods);
-        case Relation::lives:
+        case Relation::Lives:
             return strings(kPlaces);
-        case Relation::owns:
+        case Relation::Owns:
             return strings(kThings);
-        case Relation::likes:
+        case Relation::Likes:
             return strings(kColors);
     }
     return {};
@@ -51,13 +51,13 @@ std::string Facts::answer(int index) const {
 std::string Facts::statement(int index) const {
     const std::string subject = "the " + creature_of(index);
     switch (relation_of(index)) {
-        case Relation::eats:
+        case Relation::Eats:
             return subject + " eats " + answer(index) + " .";
-        case Relation::lives:
+        case Relation::Lives:
             return subject + " lives in the " + answer(index) + " .";
-        case Relation::owns:
+        case Relation::Owns:
             return subject + " owns a " + answer(index) + " .";
-        case Relation::likes:
+        case Relation::Likes:
             return subject + " likes " + answer(index) + " .";
     }
     return {};
@@ -66,13 +66,13 @@ std::string Facts::statement(int index) const {
 std::string Facts::question(int index) const {
     const std::string subject = "the " + creature_of(index);
     switch (relation_of(index)) {
-        case Relation::eats:
+        case Relation::Eats:
             return "what does " + subject + " eat ?";
-        case Relation::lives:
+        case Relation::Lives:
             return "where does " + subject + " live ?";
-        case Relation::owns:
+        case Relation::Owns:
             return "what does " + subject + " own ?";
-        case Relation::likes:
+        case Relation::Likes:
             return "what color does " + subject + " like ?";
     }
     return {};

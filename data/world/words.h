@@ -34,7 +34,7 @@ inline constexpr std::array<std::string_view, 12> kJunk = {"nice",  "view",     
                                                            "sale",  "best",      "hd",    "new",
                                                            "stock", "wallpaper", "day",   "cool"};
 
-enum class Relation { eats, lives, owns, likes };
+enum class Relation { Eats, Lives, Owns, Likes };
 inline constexpr int kRelations = 4;
 
 // What is true of the creatures: one value for each creature and relation.

@@ -228,16 +228,16 @@ TEST(WorldText, AsksOnlyWhatOneObjectAnswers) {
     WorldRandom random(5, "test");
     for (int round = 0; round < 50; ++round) {
         // Two squares: only the circle can be asked for; two blue ones: only the yellow square.
-        const auto color = ask(scene, {false, Attribute::color, Attribute::shape}, random);
+        const auto color = ask(scene, {false, Attribute::Color, Attribute::Shape}, random);
         ASSERT_TRUE(color);
         EXPECT_EQ(color->question.text, "what color is the circle ?");
         EXPECT_EQ(color->question.answer, "blue");
-        const auto place = ask(scene, {false, Attribute::position, Attribute::color}, random);
+        const auto place = ask(scene, {false, Attribute::Position, Attribute::Color}, random);
         EXPECT_EQ(place->question.text, "where is the yellow object ?");
         EXPECT_EQ(place->question.answer, "top right");
     }
     scene.objects.pop_back();
-    EXPECT_FALSE(ask(scene, {false, Attribute::color, Attribute::shape}, random));
+    EXPECT_FALSE(ask(scene, {false, Attribute::Color, Attribute::Shape}, random));
     EXPECT_EQ(ask(scene, {true}, random)->question.answer, "two");
 }
 
