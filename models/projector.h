@@ -1,24 +1,31 @@
 #pragma once
 
-// The projector: vision features to language embeddings, in four kinds (ProjectorConfig::Kind).
+// The projector: maps vision features to language embeddings. Runs the layers that the kind of the
+// configuration lists (models/projector_config.cpp).
 //
-// Weights, under the names of VILA-1.5 where it has the kind:
-//   linear          layers.{weight,bias}
+// Weights are named after the place of their layer in the list, as VILA-1.5 names them:
+//   linear          layers.{weight,bias}: a single layer has no number
 //   mlp2x_gelu      layers.0, layers.2
 //   mlp_downsample  layers.1 (LayerNorm of 4 Cv), layers.2, layers.4
 //   transformer     layers.0 (Cv -> C), layers.1.{layer_norm1, self_attn.*, layer_norm2, mlp.*}
 //                   (a block as in the vision tower, intermediate 4C, GELU), layers.2 (LayerNorm),
-//                   layers.3 (C -> C); the ablation of the paper's section 3.1
+//                   layers.3 (C -> C); the ablation of section 3.1 of the VILA paper
 
-#include <optional>
+#include <functional>
+#include <vector>
 
+#include "autograd/variable.h"
 #include "models/config.h"
-#include "nn/encoder_block.h"
+#include "nn/parameter.h"
 
 namespace vila::models {
 
 class Projector {
   public:
+    // Maps the rows of `images` images, end to end, to the rows that the next layer reads.
+    using Layer = std::function<autograd::Variable(const autograd::Variable& x, int64_t images)>;
+
+    // Declares the weights of all layers in `table`. They have no values yet.
     Projector(const ProjectorConfig& config, nn::ParameterTable& table);
     Projector(const Projector&) = delete;
     Projector& operator=(const Projector&) = delete;
@@ -29,11 +36,7 @@ class Projector {
 
   private:
     ProjectorConfig config_;
-    std::optional<nn::LayerNorm> input_norm_;   // mlp_downsample
-    std::optional<nn::Linear> input_;           // all kinds
-    std::optional<nn::EncoderBlock> block_;     // transformer
-    std::optional<nn::LayerNorm> output_norm_;  // transformer
-    std::optional<nn::Linear> output_;          // all but linear
+    std::vector<Layer> layers_;  // a GELU runs inside the linear layer before it
 };
 
 }  // namespace vila::models

@@ -216,7 +216,7 @@ TEST(ProjectorConfigTest, ReadsKindsAndOrders) {
     } catch (const Error& error) {
         EXPECT_STREQ(error.what(),
                      "p.json: projector type mlp9x is not implemented; expected linear, "
-                     "mlp2x_gelu, transformer, mlp_downsample");
+                     "mlp2x_gelu, transformer or mlp_downsample");
     }
     EXPECT_THROW(read(R"({"mm_projector_type": "linear", "token_order": "spiral"})"), Error);
 }
