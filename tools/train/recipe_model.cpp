@@ -4,6 +4,7 @@
 
 #include "dist/launcher.h"
 #include "tensor/file.h"
+#include "tensor/name_list.h"
 
 namespace vila::tools {
 
@@ -95,7 +96,8 @@ VilaConfig joined_config(const Recipe& recipe, const data::Tokenizer* tokenizer)
     const bool had_projector = config.projector.hidden_size > 0;
     if (!model.projector.empty()) config.projector = recipe_projector_config(model);
     VILA_CHECK(!model.projector.empty() || had_projector,
-               "the model has no projector: give model.projector (linear, mlp2x_gelu, ...)");
+               "the model has no projector: give model.projector, a directory or ",
+               name_list(ProjectorConfig::kind_names()));
     if (model.token_order)
         config.projector.token_order = ProjectorConfig::order_from_name(*model.token_order);
     if (model.select_layer) config.select_layer = *model.select_layer;
