@@ -44,7 +44,8 @@ class KeyIndex {
 class Parser {
   public:
     Parser(std::string_view text, const std::string& where, RepeatedKeys repeated_keys)
-        : scanner_(text, where + ": not valid JSON", JsonScanner::Place::LineAndColumn),
+        : scanner_(text, str(where, where.empty() ? "" : ": ", "not valid JSON"),
+                   JsonScanner::Place::LineAndColumn),
           repeated_keys_(repeated_keys) {}
 
     Json document() {

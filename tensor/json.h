@@ -22,7 +22,8 @@ enum class RepeatedKeys {
 // Parses `text`, one JSON value in UTF-8, with or without a byte-order mark. Accepts what RFC 8259 allows
 // and what Python's json writes beyond it: NaN, Infinity and -Infinity, which become numbers that are not
 // finite, as does a number too large for a double. Whoever reads such a field refuses it; JsonFields does.
-// Throws "WHERE: not valid JSON: ..., at line 3, column 5" where `where` names the source of the text.
+// Throws "WHERE: not valid JSON: ..., at line 3, column 5"; `where` names the source of the text, and may be
+// empty where the caller adds it.
 Json parse_json(std::string_view text, const std::string& where,
                 RepeatedKeys repeated_keys = RepeatedKeys::KeepLast);
 

@@ -1,17 +1,14 @@
 // preprocessor_config.json, as transformers writes it: reading what fifteen versions of it have
 // written, and writing what the present one reads.
 
-#include <nlohmann/json.hpp>
-
 #include "data/image/image_processor.h"
 #include "tensor/check.h"
 #include "tensor/file.h"
+#include "tensor/json.h"
 
 namespace vila::data {
 
 namespace {
-
-using Json = nlohmann::ordered_json;
 
 constexpr char kClip[] = "CLIPImageProcessor";
 constexpr char kSiglip[] = "SiglipImageProcessor";
@@ -138,7 +135,7 @@ ImageProcessorConfig ImageProcessorConfig::for_tower(int64_t size,
 
 ImageProcessorConfig parse_image_processor_config(const std::string& text,
                                                   const std::string& name) {
-    const Json json = Json::parse(text, nullptr, false);
+    const Json json = parse_json(text, name, RepeatedKeys::Refuse);
     VILA_CHECK(json.is_object(), name, ": not a JSON object");
     const Fields fields(json, name);
     const std::string type = read_type(fields);

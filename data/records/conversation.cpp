@@ -1,12 +1,12 @@
 #include "data/records/conversation.h"
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 #include <string_view>
 
 #include "data/records/json_record.h"
 #include "data/text/trim.h"
 #include "tensor/check.h"
+#include "tensor/json.h"
 
 namespace vila::data {
 
@@ -49,10 +49,10 @@ std::string without_placeholders(std::string text) {
     return text;
 }
 
-std::vector<Message> read_turns(const nlohmann::json& turns) {
-    VILA_CHECK(turns.is_array(), "the conversation is ", turns.type_name(), ": expected an array");
+std::vector<Message> read_turns(const Json& turns) {
+    VILA_CHECK(turns.is_array(), "the conversation: expected an array, got ", shown(turns));
     std::vector<Message> messages;
-    for (const nlohmann::json& turn : turns) {
+    for (const Json& turn : turns) {
         const Role role = role_of_turn(text_field(turn, {"from", "role"}));
         const bool has_question = !messages.empty() && messages.back().role != Role::System;
         if (role == Role::Assistant && !has_question) continue;

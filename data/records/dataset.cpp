@@ -2,12 +2,12 @@
 
 #include <algorithm>
 #include <functional>
-#include <nlohmann/json.hpp>
 #include <utility>
 
 #include "data/records/dataset_formats.h"
 #include "data/records/json_record.h"
 #include "tensor/check.h"
+#include "tensor/json.h"
 #include "tensor/name_list.h"
 
 namespace vila::data {
@@ -64,7 +64,7 @@ JsonDataset::JsonDataset(const DatasetSource& source)
 
 Sample JsonDataset::get(int64_t index, const TemplateContext& context) const {
     const auto make_one = [&] {
-        const nlohmann::json record = nlohmann::json::parse(records_.text(index));
+        const Json record = parse_json(records_.text(index), "");
         Sample sample = make(record, context);
         sample.id = record_id(record);
         sample.index = index;
@@ -83,8 +83,8 @@ Sample at_record(const std::function<std::string()>& where, const std::function<
         Sample sample = action();
         check_sample(sample);
         return sample;
-    } catch (const nlohmann::json::parse_error& error) {
-        throw Error(str(where(), ": not valid JSON: ", error.what()));
+    } catch (const Json::exception& error) {
+        throw Error(str(where(), ": ", json_error_text(error)));
     } catch (const std::exception& error) {
         throw Error(str(where(), ": ", error.what()));
     }

@@ -5,13 +5,13 @@
 
 #include <functional>
 #include <memory>
-#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <vector>
 
 #include "data/records/conversation.h"
 #include "data/records/dataset.h"
 #include "data/records/record_file.h"
+#include "tensor/json_fwd.h"
 
 namespace vila::data {
 
@@ -26,7 +26,7 @@ class JsonDataset : public Dataset {
 
   protected:
     // Throws without saying where: get() does that.
-    virtual Sample make(const nlohmann::json& record, const TemplateContext& context) const = 0;
+    virtual Sample make(const Json& record, const TemplateContext& context) const = 0;
     // A file name as the record gives it, below the source's image root unless it is absolute.
     ImageRef image_named(const std::string& name) const;
 

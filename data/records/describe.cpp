@@ -2,11 +2,11 @@
 
 #include <algorithm>
 #include <iomanip>
-#include <nlohmann/json.hpp>
 #include <numeric>
 #include <sstream>
 
 #include "tensor/check.h"
+#include "tensor/json.h"
 
 namespace vila::data {
 
@@ -86,7 +86,7 @@ std::string describe_sample(const Sample& sample, const Tokenizer& tokenizer,
             if (ref.bytes >= 0) out << ", " << ref.bytes << " bytes at " << ref.offset;
         } else {
             const std::span<const int32_t> ids(sample.ids.data() + run.begin, run.end - run.begin);
-            out << nlohmann::json(tokenizer.decode(ids)).dump() << "  " << ids_of(sample, run);
+            out << Json(tokenizer.decode(ids)).dump() << "  " << ids_of(sample, run);
         }
         out << '\n';
         position = last + 1;

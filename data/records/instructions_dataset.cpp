@@ -1,10 +1,9 @@
 // Instructions without images: {question, answer}, {instruction, input, output} or a conversation.
 
-#include <nlohmann/json.hpp>
-
 #include "data/records/dataset_formats.h"
 #include "data/records/json_record.h"
 #include "tensor/check.h"
+#include "tensor/json.h"
 
 namespace vila::data {
 
@@ -15,14 +14,14 @@ class InstructionsDataset final : public JsonDataset {
     using JsonDataset::JsonDataset;
 
   protected:
-    Sample make(const nlohmann::json& record, const TemplateContext& context) const override {
+    Sample make(const Json& record, const TemplateContext& context) const override {
         std::vector<Message> messages = read_messages(record);
         place_images(messages, 0);
         return make_sample(context.chat.render(messages), {}, context);
     }
 
   private:
-    static std::vector<Message> read_messages(const nlohmann::json& record) {
+    static std::vector<Message> read_messages(const Json& record) {
         if (const auto* turns = find_field(record, {"messages", "conversations"}))
             return read_turns(*turns);
         // Keys with a colon are VILA's; instruction and input are joined as Alpaca's data are used.

@@ -1,8 +1,9 @@
 #include "data/records/json_record.h"
 
-#include <nlohmann/json.hpp>
+#include <cmath>
 
 #include "tensor/check.h"
+#include "tensor/json.h"
 
 namespace vila::data {
 
@@ -14,15 +15,14 @@ std::string list(std::initializer_list<const char*> names) {
     return text;
 }
 
-std::string as_text(const nlohmann::json& value) {
+std::string as_text(const Json& value) {
     return value.is_string() ? value.get<std::string>() : value.dump();
 }
 
 }  // namespace
 
-const nlohmann::json* find_field(const nlohmann::json& record,
-                                 std::initializer_list<const char*> names) {
-    VILA_CHECK(record.is_object(), "the record is ", record.type_name(), ": expected an object");
+const Json* find_field(const Json& record, std::initializer_list<const char*> names) {
+    VILA_CHECK(record.is_object(), "the record: expected an object, got ", shown(record));
     for (const char* name : names) {
         const auto found = record.find(name);
         if (found != record.end() && !found->is_null()) return &*found;
@@ -30,22 +30,22 @@ const nlohmann::json* find_field(const nlohmann::json& record,
     return nullptr;
 }
 
-const nlohmann::json& field(const nlohmann::json& record,
-                            std::initializer_list<const char*> names) {
-    const nlohmann::json* found = find_field(record, names);
+const Json& field(const Json& record, std::initializer_list<const char*> names) {
+    const Json* found = find_field(record, names);
     VILA_CHECK(found != nullptr, "the field ", list(names), " is missing");
     return *found;
 }
 
-std::string text_field(const nlohmann::json& record, std::initializer_list<const char*> names) {
-    const nlohmann::json& value = field(record, names);
-    VILA_CHECK(value.is_string() || value.is_number(), "the field ", list(names), " is ",
-               value.type_name(), ": expected text");
+std::string text_field(const Json& record, std::initializer_list<const char*> names) {
+    const Json& value = field(record, names);
+    const bool is_finite = value.is_number() && std::isfinite(value.get<double>());
+    VILA_CHECK(value.is_string() || is_finite, "the field ", list(names), ": expected text, got ",
+               shown(value));
     return as_text(value);
 }
 
-std::string record_id(const nlohmann::json& record) {
-    const nlohmann::json* id = find_field(record, {"id", "question_id", "url"});
+std::string record_id(const Json& record) {
+    const Json* id = find_field(record, {"id", "question_id", "url"});
     return id == nullptr ? "" : as_text(*id);
 }
 

@@ -1,11 +1,10 @@
 // LLaVA instructions (Liu et al. 2023, Visual Instruction Tuning): {id, image, conversations}.
 // ShareGPT4V and LLaVA's pretraining captions are the same.
 
-#include <nlohmann/json.hpp>
-
 #include "data/records/dataset_formats.h"
 #include "data/records/json_record.h"
 #include "tensor/check.h"
+#include "tensor/json.h"
 
 namespace vila::data {
 
@@ -16,7 +15,7 @@ class LlavaDataset final : public JsonDataset {
     using JsonDataset::JsonDataset;
 
   protected:
-    Sample make(const nlohmann::json& record, const TemplateContext& context) const override {
+    Sample make(const Json& record, const TemplateContext& context) const override {
         VILA_CHECK(find_field(record, {"video", "video_id"}) == nullptr,
                    "the record has a video: extract its frames and list them under \"image\"");
         std::vector<ImageRef> images = read_images(record);
@@ -26,16 +25,17 @@ class LlavaDataset final : public JsonDataset {
     }
 
   private:
-    std::vector<ImageRef> read_images(const nlohmann::json& record) const {
+    std::vector<ImageRef> read_images(const Json& record) const {
         std::vector<ImageRef> images;
-        const nlohmann::json* names = find_field(record, {"image", "images"});
+        const Json* names = find_field(record, {"image", "images"});
         if (names == nullptr) return images;
         if (names->is_string()) return {image_named(*names)};
-        VILA_CHECK(names->is_array(), "the field \"image\" is ", names->type_name(),
-                   ": expected a file name or a list of them");
-        for (const nlohmann::json& name : *names) {
-            VILA_CHECK(name.is_string(), "the field \"image\" lists ", name.dump(),
-                       ": expected file names");
+        VILA_CHECK(names->is_array(),
+                   "the field \"image\": expected a file name or a list of them, got ",
+                   shown(*names));
+        for (const Json& name : *names) {
+            VILA_CHECK(name.is_string(), "the field \"image\": expected a list of file names, got ",
+                       shown(name), " in it");
             images.push_back(image_named(name));
         }
         return images;

@@ -4,11 +4,11 @@
 // Neither the similarity of image and sentence nor the image's size is looked at.
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 
 #include "data/records/dataset_formats.h"
 #include "data/records/json_record.h"
 #include "tensor/check.h"
+#include "tensor/json.h"
 
 namespace vila::data {
 
@@ -51,17 +51,19 @@ class Mmc4Dataset final : public JsonDataset {
     }
 
   protected:
-    Sample make(const nlohmann::json& record, const TemplateContext& context) const override {
-        const nlohmann::json& sentences = field(record, {"text_list"});
-        VILA_CHECK(sentences.is_array(), "the field \"text_list\" is ", sentences.type_name(),
-                   ": expected an array of sentences");
+    Sample make(const Json& record, const TemplateContext& context) const override {
+        const Json& sentences = field(record, {"text_list"});
+        VILA_CHECK(sentences.is_array(),
+                   "the field \"text_list\": expected an array of sentences, got ",
+                   shown(sentences));
         const auto count = static_cast<int64_t>(sentences.size());
         const std::vector<Placed> placed = read_images(record, count);
         Document document;
         auto next = placed.begin();
         for (int64_t i = 0; i < count; ++i) {
-            VILA_CHECK(sentences[i].is_string(), "the field \"text_list\" holds ",
-                       sentences[i].type_name(), ": expected sentences");
+            VILA_CHECK(sentences[i].is_string(),
+                       "the field \"text_list\": expected sentences, got ", shown(sentences[i]),
+                       " in it");
             if (i > 0) document.text(" ");
             for (; next != placed.end() && next->sentence == i; ++next) document.image(next->image);
             document.text(without_placeholders(sentences[i]));
@@ -72,15 +74,15 @@ class Mmc4Dataset final : public JsonDataset {
 
   private:
     // The images that are kept, in the order of their sentences.
-    std::vector<Placed> read_images(const nlohmann::json& record, int64_t sentences) const {
+    std::vector<Placed> read_images(const Json& record, int64_t sentences) const {
         std::vector<Placed> placed;
-        const nlohmann::json* infos = find_field(record, {"image_info"});
+        const Json* infos = find_field(record, {"image_info"});
         if (infos == nullptr) return placed;
-        VILA_CHECK(infos->is_array(), "the field \"image_info\" is ", infos->type_name(),
-                   ": expected an array");
-        for (const nlohmann::json& info : *infos) {
+        VILA_CHECK(infos->is_array(), "the field \"image_info\": expected an array, got ",
+                   shown(*infos));
+        for (const Json& info : *infos) {
             if (static_cast<int64_t>(placed.size()) == max_images_) break;
-            const nlohmann::json& index = field(info, {"matched_text_index"});
+            const Json& index = field(info, {"matched_text_index"});
             VILA_CHECK(index.is_number_integer() && index >= 0 && index < sentences,
                        "an image is matched to sentence ", index.dump(), " of ", sentences);
             placed.push_back({index, image_named(text_field(info, {"image_name"}))});

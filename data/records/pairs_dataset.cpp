@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <map>
-#include <nlohmann/json.hpp>
 #include <optional>
 
 #include "data/records/dataset_formats.h"
@@ -11,12 +10,13 @@
 #include "data/records/tar.h"
 #include "tensor/check.h"
 #include "tensor/file.h"
+#include "tensor/json.h"
 
 namespace vila::data {
 
 namespace {
 
-std::string caption_of(const nlohmann::json& record) {
+std::string caption_of(const Json& record) {
     return text_field(record, {"caption", "text", "TEXT"});
 }
 
@@ -32,7 +32,7 @@ class PairsDataset final : public JsonDataset {
     using JsonDataset::JsonDataset;
 
   protected:
-    Sample make(const nlohmann::json& record, const TemplateContext& context) const override {
+    Sample make(const Json& record, const TemplateContext& context) const override {
         const std::string image =
             text_field(record, {"image", "image_name", "image_path", "file_name", "url"});
         return make_pair_sample(image_named(file_name_of(image)), caption_of(record), context);
@@ -89,7 +89,7 @@ class TarPairsDataset final : public Dataset {
             const TarPair& pair = pairs_.at(index);
             std::string caption(static_cast<size_t>(pair.caption.bytes), '\0');
             files_[pair.file]->read_at(pair.caption.offset, caption.data(), pair.caption.bytes);
-            if (pair.is_json) caption = caption_of(nlohmann::json::parse(caption));
+            if (pair.is_json) caption = caption_of(parse_json(caption, ""));
             while (!caption.empty() && caption.back() == '\n') caption.pop_back();
             const ImageRef image{paths_[pair.file].string(), pair.image.offset, pair.image.bytes};
             Sample sample = make_pair_sample(image, caption, context);

@@ -2,10 +2,9 @@
 // file holds documents separated by blank lines; without any blank line, each line is a document. A
 // .jsonl or .json file holds them under "text".
 
-#include <nlohmann/json.hpp>
-
 #include "data/records/dataset_formats.h"
 #include "data/records/json_record.h"
+#include "tensor/json.h"
 
 namespace vila::data {
 
@@ -23,7 +22,7 @@ class JsonTextDataset final : public JsonDataset {
     using JsonDataset::JsonDataset;
 
   protected:
-    Sample make(const nlohmann::json& record, const TemplateContext& context) const override {
+    Sample make(const Json& record, const TemplateContext& context) const override {
         return make_text_sample(text_field(record, {"text"}), context);
     }
 };

@@ -2,18 +2,16 @@
 
 #include <algorithm>
 #include <array>
-#include <nlohmann/json.hpp>
 #include <string_view>
 
 #include "data/text/tokenizer_json.h"
 #include "data/text/unicode.h"
 #include "tensor/check.h"
+#include "tensor/json.h"
 
 namespace vila::data {
 
 namespace {
-
-using OrderedJson = nlohmann::ordered_json;  // written: members stay in order
 
 constexpr bool is_printable(uint32_t byte) {
     return (byte >= 0x21 && byte <= 0x7E) || (byte >= 0xA1 && byte <= 0xAC) ||
@@ -107,48 +105,43 @@ BpeDefinition read_definition(const Json& tokenizer, const Json& config, const s
     return definition;
 }
 
-OrderedJson post_processor_for(const std::string& bos, int32_t id) {
+Json post_processor_for(const std::string& bos, int32_t id) {
     const auto special = [&](int type) {
-        return OrderedJson{{"SpecialToken", {{"id", bos}, {"type_id", type}}}};
+        return Json{{"SpecialToken", {{"id", bos}, {"type_id", type}}}};
     };
     const auto sequence = [](const char* name, int type) {
-        return OrderedJson{{"Sequence", {{"id", name}, {"type_id", type}}}};
+        return Json{{"Sequence", {{"id", name}, {"type_id", type}}}};
     };
-    return {
-        {"type", "TemplateProcessing"},
-        {"single", OrderedJson::array({special(0), sequence("A", 0)})},
-        {"pair", OrderedJson::array({special(0), sequence("A", 0), special(1), sequence("B", 1)})},
-        {"special_tokens",
-         {{bos,
-           {{"id", bos},
-            {"ids", OrderedJson::array({id})},
-            {"tokens", OrderedJson::array({bos})}}}}}};
+    return {{"type", "TemplateProcessing"},
+            {"single", Json::array({special(0), sequence("A", 0)})},
+            {"pair", Json::array({special(0), sequence("A", 0), special(1), sequence("B", 1)})},
+            {"special_tokens",
+             {{bos, {{"id", bos}, {"ids", Json::array({id})}, {"tokens", Json::array({bos})}}}}}};
 }
 
-OrderedJson byte_level(bool use_regex) {
+Json byte_level(bool use_regex) {
     return {{"type", "ByteLevel"},
             {"add_prefix_space", false},
             {"trim_offsets", true},
             {"use_regex", use_regex}};
 }
 
-OrderedJson pre_tokenizer_for(SplitRule rule) {
+Json pre_tokenizer_for(SplitRule rule) {
     if (rule == SplitRule::Gpt2) return byte_level(true);
-    const OrderedJson split = {{"type", "Split"},
-                               {"pattern", {{"Regex", split_pattern(rule)}}},
-                               {"behavior", "Isolated"},
-                               {"invert", false}};
-    return {{"type", "Sequence"},
-            {"pretokenizers", OrderedJson::array({split, byte_level(false)})}};
+    const Json split = {{"type", "Split"},
+                        {"pattern", {{"Regex", split_pattern(rule)}}},
+                        {"behavior", "Isolated"},
+                        {"invert", false}};
+    return {{"type", "Sequence"}, {"pretokenizers", Json::array({split, byte_level(false)})}};
 }
 
-OrderedJson model_for(const BpeDefinition& definition) {
+Json model_for(const BpeDefinition& definition) {
     // Appending does not look for a key that is already there, which would take quadratic time.
-    OrderedJson::object_t vocabulary;
+    Json::object_t vocabulary;
     for (size_t id = 0; id < definition.vocabulary.size(); ++id)
         if (!definition.vocabulary[id].empty())
             vocabulary.emplace_back(definition.vocabulary[id], id);
-    OrderedJson merges = OrderedJson::array();
+    Json merges = Json::array();
     for (const auto& [left, right] : definition.merges) merges.push_back(left + " " + right);
     return {{"type", "BPE"},
             {"dropout", nullptr},
@@ -162,7 +155,7 @@ OrderedJson model_for(const BpeDefinition& definition) {
             {"merges", std::move(merges)}};
 }
 
-OrderedJson added_for(const AddedToken& token) {
+Json added_for(const AddedToken& token) {
     return {
         {"id", token.id},          {"content", token.content}, {"single_word", token.single_word},
         {"lstrip", token.lstrip},  {"rstrip", token.rstrip},   {"normalized", token.normalized},
@@ -194,42 +187,42 @@ BpeDefinition read_bpe(const TokenizerFiles& files, const std::string& where) {
     const Json config = read_tokenizer_config(files, where);
     try {
         return read_definition(tokenizer, config, where);
-    } catch (const nlohmann::json::exception& error) {
-        throw Error(str(where, "/tokenizer.json: ", error.what()));
+    } catch (const Json::exception& error) {
+        throw Error(str(where, "/tokenizer.json: ", json_error_text(error)));
     }
 }
 
 TokenizerFiles write_bpe(const BpeDefinition& definition) {
-    OrderedJson added = OrderedJson::array();
-    OrderedJson decoder = OrderedJson::object();
+    Json added = Json::array();
+    Json decoder = Json::object();
     int32_t bos_id = 0;
     for (const AddedToken& token : definition.added) {
         added.push_back(added_for(token));
-        OrderedJson entry = added_for(token);
+        Json entry = added_for(token);
         entry.erase("id");
         decoder[std::to_string(token.id)] = std::move(entry);
         if (token.content == definition.bos) bos_id = token.id;
     }
-    const OrderedJson tokenizer = {
+    const Json tokenizer = {
         {"version", "1.0"},
         {"truncation", nullptr},
         {"padding", nullptr},
         {"added_tokens", std::move(added)},
-        {"normalizer", definition.composes ? OrderedJson{{"type", "NFC"}} : OrderedJson()},
+        {"normalizer", definition.composes ? Json{{"type", "NFC"}} : Json()},
         {"pre_tokenizer", pre_tokenizer_for(definition.split)},
         {"post_processor",
          definition.adds_bos ? post_processor_for(definition.bos, bos_id) : byte_level(true)},
         {"decoder", byte_level(true)},
         {"model", model_for(definition)}};
     const auto name_or_null = [](const std::string& name) {
-        return name.empty() ? OrderedJson() : OrderedJson(name);
+        return name.empty() ? Json() : Json(name);
     };
-    const OrderedJson config = {{"added_tokens_decoder", std::move(decoder)},
-                                {"bos_token", name_or_null(definition.bos)},
-                                {"eos_token", name_or_null(definition.eos)},
-                                {"pad_token", name_or_null(definition.pad)},
-                                {"clean_up_tokenization_spaces", false},
-                                {"tokenizer_class", "PreTrainedTokenizerFast"}};
+    const Json config = {{"added_tokens_decoder", std::move(decoder)},
+                         {"bos_token", name_or_null(definition.bos)},
+                         {"eos_token", name_or_null(definition.eos)},
+                         {"pad_token", name_or_null(definition.pad)},
+                         {"clean_up_tokenization_spaces", false},
+                         {"tokenizer_class", "PreTrainedTokenizerFast"}};
     return {{"tokenizer.json", tokenizer.dump() + "\n"},
             {"tokenizer_config.json", config.dump(2) + "\n"}};
 }

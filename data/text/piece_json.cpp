@@ -227,7 +227,7 @@ bool is_piece_json(const TokenizerFiles& files, const std::string& where) {
                std::any_of(normalizers.begin(), normalizers.end(),
                            [](const Json& part) { return type_of(part) == "Replace"; });
     } catch (const Json::exception& error) {
-        throw Error(str(where, "/tokenizer.json: ", error.what()));
+        throw Error(str(where, "/tokenizer.json: ", json_error_text(error)));
     }
 }
 
@@ -237,7 +237,7 @@ PieceDefinition read_piece_json(const TokenizerFiles& files, const std::string& 
     try {
         return read_definition(tokenizer, config, where);
     } catch (const Json::exception& error) {
-        throw Error(str(where, "/tokenizer.json: ", error.what()));
+        throw Error(str(where, "/tokenizer.json: ", json_error_text(error)));
     }
 }
 

@@ -279,7 +279,7 @@ PieceDefinition read_piece_model(const TokenizerFiles& files, const std::string&
         read_added(files, config, where, definition);
         apply_config(model, config, definition);
     } catch (const Json::exception& error) {
-        throw Error(str(where, "/tokenizer_config.json: ", error.what()));
+        throw Error(str(where, "/tokenizer_config.json: ", json_error_text(error)));
     }
     return definition;
 }

@@ -34,13 +34,9 @@ std::pair<std::string, std::string> read_merge(const Json& merge, const std::str
 Json parse_json_file(const TokenizerFiles& files, const char* name, const std::string& where) {
     const auto file = files.find(name);
     if (file == files.end()) return Json::object();
-    try {
-        Json json = Json::parse(file->second);
-        VILA_CHECK(json.is_object(), where, "/", name, ": expected a JSON object");
-        return json;
-    } catch (const Json::exception& error) {
-        throw Error(str(where, "/", name, ": not valid JSON: ", error.what()));
-    }
+    Json json = parse_json(file->second, str(where, "/", name));
+    VILA_CHECK(json.is_object(), where, "/", name, ": expected a JSON object");
+    return json;
 }
 
 Json read_tokenizer_config(const TokenizerFiles& files, const std::string& where) {

@@ -1,20 +1,18 @@
 #pragma once
 
 // What all kinds of tokenizer.json, and the configuration files beside any tokenizer, have in
-// common. Everything here throws vila::Error or nlohmann::json::exception; who calls turns the
+// common. Everything here throws vila::Error or Json::exception; who calls turns the
 // second into the first, with the file's name.
 
-#include <nlohmann/json.hpp>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "data/text/added_tokens.h"
 #include "data/text/tokenizer.h"
+#include "tensor/json.h"
 
 namespace vila::data {
-
-using Json = nlohmann::json;
 
 // An empty object when there is no such file. Throws one line that names it when it is not JSON.
 Json parse_json_file(const TokenizerFiles& files, const char* name, const std::string& where);

@@ -133,9 +133,10 @@ TEST(Dataset, LlavaErrorsNameTheRecord) {
     EXPECT_EQ(reader.error(5),
               "bad.json[5]: the conversation ends with a question: expected an answer");
     EXPECT_EQ(reader.error(6),
-              "bad.json[6]: the field \"image\" is number: expected a file name or a list of them");
-    EXPECT_EQ(reader.error(7), "bad.json[7]: the conversation is object: expected an array");
-    EXPECT_EQ(reader.error(8), "bad.json[8]: the record is number: expected an object");
+              "bad.json[6]: the field \"image\": expected a file name or a list of them, got 3");
+    EXPECT_EQ(reader.error(7),
+              "bad.json[7]: the conversation: expected an array, got {\"from\":\"human\"}");
+    EXPECT_EQ(reader.error(8), "bad.json[8]: the record: expected an object, got 5");
     EXPECT_TRUE(reader.error(9).starts_with("bad.json[9]: not valid JSON: ")) << reader.error(9);
 }
 
@@ -241,8 +242,9 @@ TEST(Dataset, Mmc4Documents) {
     EXPECT_EQ(reader.text(2), "<s>[ a](image)[b](image)[c</s>]");
     EXPECT_EQ(reader.error(3), "docs.jsonl:4: an image is matched to sentence 1 of 1");
     EXPECT_EQ(reader.error(4), "docs.jsonl:5: the field \"image_name\" is missing");
-    EXPECT_EQ(reader.error(5),
-              "docs.jsonl:6: the field \"text_list\" is string: expected an array of sentences");
+    EXPECT_EQ(
+        reader.error(5),
+        "docs.jsonl:6: the field \"text_list\": expected an array of sentences, got \"no list\"");
 }
 
 TEST(Dataset, Mmc4KeepsTheFirstImages) {
