@@ -1,5 +1,5 @@
-// BMP without run-length coding: 1, 4 and 8 bits with a palette, 16, 24 and 32 bits with or without
-// masks, rows from the bottom or from the top. Rows are padded to four bytes.
+// Decodes BMP without run-length coding: 1, 4 and 8 bits with a palette; 16, 24 and 32 bits with or
+// without masks; rows from the bottom or from the top. Rows are padded to four bytes.
 
 #include <algorithm>
 #include <bit>
@@ -45,12 +45,12 @@ void read_sizes(ByteReader& reader, Header& header) {
     header.compression = reader.u32_le();
     reader.take(12);  // data size, resolution
     header.colors = reader.u32_le();
-    reader.take(4);  // important colours
+    reader.take(4);  // number of important colors
     if (header.compression == kBitFields)
         for (uint32_t& mask : header.masks) mask = reader.u32_le();
 }
 
-// The masks a picture without any has.
+// The masks of an image that stores none.
 std::array<uint32_t, 3> usual_masks(int bits) {
     if (bits == 16) return {0x7c00, 0x03e0, 0x001f};
     return {0xff0000, 0x00ff00, 0x0000ff};
@@ -78,17 +78,17 @@ Header read_header(ByteReader& reader, const std::string& name) {
     for (const uint32_t mask : header.masks) {
         const uint32_t field = mask == 0 ? 0 : mask >> std::countr_zero(mask);
         VILA_CHECK(field != 0 && field <= 255 && std::has_single_bit(field + 1), name,
-                   ": BMP colour mask ", mask, " is not supported; save the picture as PNG");
+                   ": BMP color mask ", mask, " is not supported; save the picture as PNG");
     }
     return header;
 }
 
-// The palette follows the header; the pixels follow it where the file does not say better.
+// The palette follows the header. The pixels follow the palette unless the file says otherwise.
 Palette read_palette(ByteReader& reader, Header& header, const std::string& name) {
     Palette palette{};
     if (header.bits > 8) return palette;
     const int64_t colors = header.colors == 0 ? int64_t{1} << header.bits : header.colors;
-    VILA_CHECK(colors <= 256, name, ": the BMP file is damaged: a palette of ", colors, " colours");
+    VILA_CHECK(colors <= 256, name, ": the BMP file is damaged: a palette of ", colors, " colors");
     reader.seek(kFileHeaderBytes + header.bytes);
     for (int64_t i = 0; i < colors; ++i) {
         const Bytes entry = reader.take(header.palette_entry_bytes());
@@ -97,7 +97,7 @@ Palette read_palette(ByteReader& reader, Header& header, const std::string& name
     return palette;
 }
 
-// A masked part of a pixel, stretched to 8 bits.
+// Extracts a masked channel of a pixel and stretches it to 8 bits.
 uint8_t field(uint32_t pixel, uint32_t mask) {
     const int shift = std::countr_zero(mask);
     return static_cast<uint8_t>(((pixel & mask) >> shift) * 255 / (mask >> shift));
@@ -128,7 +128,8 @@ Decoded decode_bmp(Bytes bytes, const std::string& name) {
     Header header = read_header(reader, name);
     check_image_size(header.width, header.height, static_cast<int64_t>(bytes.size()), name);
     const Palette palette = read_palette(reader, header, name);
-    // Some writers give the end of the header where the palette stands between.
+    // Some writers give the end of the header as the offset of the pixels, although the palette
+    // lies between.
     const bool palette_forgotten =
         header.bits <= 8 && header.pixels_at == kFileHeaderBytes + header.bytes;
     if (header.pixels_at != 0 && !palette_forgotten) reader.seek(header.pixels_at);

@@ -1,8 +1,9 @@
-// The one EXIF field that changes what a picture shows: orientation (tag 0x0112 of the first
-// directory of a TIFF structure), and turning a picture by it.
+// Reads the orientation, the one EXIF field that changes how an image looks (tag 0x0112 in the
+// first directory of a TIFF structure), and turns an image by it.
 //
-// TIFF: "II" or "MM" for the byte order, 42, offset of the first directory; a directory is a count
-// and that many entries of 12 bytes: tag, type, count, value. Orientation is type 3 (16 bits).
+// A TIFF structure starts with "II" or "MM" for the byte order, the number 42 and the offset of the
+// first directory. A directory is a count and that many entries of 12 bytes: tag, type, count,
+// value. Orientation has type 3 (16 bits).
 
 #include "data/image/image_formats.h"
 
@@ -10,7 +11,7 @@ namespace vila::data {
 
 namespace {
 
-// Integers at an offset in either byte order; 0 beyond the end.
+// Reads integers at an offset in either byte order; 0 past the end.
 struct TiffReader {
     Bytes bytes;
     bool big_endian;
@@ -44,8 +45,8 @@ int exif_orientation(Bytes tiff) {
     return 1;
 }
 
-// The eight orientations are the symmetries of a rectangle. Shown pixel (x, y) comes from the
-// stored pixel where (x, y) is first transposed, then mirrored along either axis:
+// The eight orientations are the symmetries of a rectangle. To find the stored pixel of the shown
+// pixel (x, y), transpose (x, y), then mirror it along either axis:
 //
 //   1 as stored   2 mirrored left-right   3 turned by 180   4 mirrored top-bottom
 //   5 transposed  6 turned right by 90    7 anti-transposed 8 turned left by 90

@@ -1,9 +1,10 @@
-// GIF (87a, 89a): the first picture of the file, on its screen.
+// Decodes the first image of a GIF file (87a, 89a), placed on its screen.
 //
-// Screen size, a global palette, then blocks: extensions ('!') and pictures (','), each with a
-// place on the screen, perhaps its own palette, and LZW codes in sub-blocks of up to 255 bytes. As
-// Pillow does, the screen grows to hold the picture, what the picture leaves out shows the
-// transparent colour's palette entry (else entry 0), and without a palette an index is a grey.
+// A file holds the screen size, a global palette, then blocks: extensions ('!') and images (',').
+// An image has a place on the screen, perhaps a palette of its own, and LZW codes in sub-blocks of
+// up to 255 bytes. As in Pillow, the screen grows to hold the image, the rest of the screen shows
+// the palette entry of the transparent color (else entry 0), and without a palette an index is a
+// gray level.
 
 #include <algorithm>
 
@@ -24,7 +25,7 @@ Palette read_palette(ByteReader& reader, uint8_t flags) {
     return palette;
 }
 
-// A run of sub-blocks as one stretch of bytes.
+// Reads a run of sub-blocks and joins their bytes.
 std::vector<uint8_t> read_blocks(ByteReader& reader) {
     std::vector<uint8_t> content;
     while (const uint8_t length = reader.u8()) {
@@ -34,12 +35,12 @@ std::vector<uint8_t> read_blocks(ByteReader& reader) {
     return content;
 }
 
-// Codes of a growing number of bits, lowest bit first.
+// Reads codes of a growing number of bits, lowest bit first.
 class CodeReader {
   public:
     explicit CodeReader(Bytes bytes) : bytes_(bytes) {}
 
-    // The next code, or -1 at the end.
+    // Returns the next code, or -1 at the end.
     int next(int bits) {
         while (held_bits_ < bits) {
             if (position_ == bytes_.size()) return -1;
@@ -59,8 +60,8 @@ class CodeReader {
     int held_bits_ = 0;
 };
 
-// Undoes LZW: each code stands for a string of indices, namely an earlier string and one more
-// index. Returns at most `count` indices, fewer when the codes end early or make no sense.
+// Decodes LZW: each code stands for a string of indices, an earlier string plus one more index.
+// Returns at most `count` indices; fewer if the codes end early or are invalid.
 std::vector<uint8_t> decode_lzw(Bytes bytes, int first_bits, size_t count) {
     constexpr int kMaxBits = 12, kMaxCodes = 1 << kMaxBits;
     std::array<uint16_t, kMaxCodes> prefix{};  // the earlier string
@@ -85,10 +86,11 @@ std::vector<uint8_t> decode_lzw(Bytes bytes, int first_bits, size_t count) {
             previous = -1;
             continue;
         }
-        // Only a string already known, or the one about to be made from the last one, has a code.
+        // A valid code names a known string, or the one that is about to be made from the last one.
         if (code > codes || (code >= clear && previous < 0)) break;
         if (previous >= 0 && codes < kMaxCodes) {
-            // The string just named by its successor ends with its own first index.
+            // The new string ends with the first index of the current one. If that is the new
+            // string itself, it begins as the previous one does.
             prefix[codes] = static_cast<uint16_t>(previous);
             first[codes] = first[previous];
             last[codes] = code == codes ? first[previous] : first[code];
@@ -107,8 +109,8 @@ std::vector<uint8_t> decode_lzw(Bytes bytes, int first_bits, size_t count) {
     return indices;
 }
 
-// The row of the picture that is stored as number `row`: interlaced pictures store every eighth
-// row, then those between, in four passes.
+// Returns the position of the row that is stored as number `row`. Interlaced images store every
+// eighth row first, then the rows between, in four passes.
 int64_t shown_row(int64_t row, int64_t height, bool interlaced) {
     if (!interlaced) return row;
     constexpr int64_t kStart[] = {0, 4, 2, 1}, kStep[] = {8, 8, 4, 2};
@@ -121,12 +123,12 @@ int64_t shown_row(int64_t row, int64_t height, bool interlaced) {
     return 0;
 }
 
-// Where the first picture of a file stands and how it is coloured.
+// The place and the palette of the first image of a file.
 struct Frame {
     int64_t screen_width = 0, screen_height = 0;
     int64_t x = 0, y = 0, width = 0, height = 0;
     bool interlaced = false;
-    uint8_t outside = 0;  // palette index of what the picture does not cover
+    uint8_t outside = 0;  // palette index of the screen around the image
     Palette palette{};
 };
 
@@ -175,7 +177,7 @@ Decoded decode_gif(Bytes bytes, const std::string& name) {
     frame.screen_width = reader.u16_le();
     frame.screen_height = reader.u16_le();
     const uint8_t flags = reader.u8();
-    reader.take(2);  // background colour, which nobody shows, and aspect ratio
+    reader.take(2);  // background color, which no decoder shows, and aspect ratio
     for (int i = 0; i < 256; ++i) frame.palette[i].fill(static_cast<uint8_t>(i));
     if ((flags & kPaletteFlag) != 0) frame.palette = read_palette(reader, flags);
     for (;;) {

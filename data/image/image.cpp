@@ -1,4 +1,4 @@
-// Recognises the format of an image file, keeps the limits, and turns pictures upright.
+// Recognizes the format of an image file, enforces the limits, and turns images upright.
 
 #include "data/image/image.h"
 
@@ -38,7 +38,7 @@ bool starts_with(Bytes bytes, const char* text, size_t length, size_t at = 0) {
     return bytes.size() >= at + length && std::memcmp(bytes.data() + at, text, length) == 0;
 }
 
-// What a file that is no image starts with, for the error message.
+// Describes the first bytes of a file that is not an image, for the error message.
 std::string describe_start(Bytes bytes) {
     const Bytes start = bytes.first(std::min<size_t>(bytes.size(), 16));
     const bool text = std::all_of(start.begin(), start.end(), [](uint8_t byte) {

@@ -1,6 +1,6 @@
 #pragma once
 
-// What data/image/image.cpp and the decoders (jpeg, png, gif, bmp, webp) share. Not for other callers.
+// Shared by image.cpp and the decoders (jpeg, png, gif, bmp, webp); not for other callers.
 
 #include <array>
 #include <cstdint>
@@ -14,7 +14,7 @@ namespace vila::data {
 
 using Bytes = std::span<const uint8_t>;
 
-// A picture as stored, and the EXIF orientation, 1 to 8, in which it is to be shown.
+// An image as stored, and its EXIF orientation, 1 to 8.
 struct Decoded {
     Image image;
     int orientation = 1;
@@ -26,16 +26,16 @@ Decoded decode_gif(Bytes bytes, const std::string& name);
 Decoded decode_bmp(Bytes bytes, const std::string& name);
 Decoded decode_webp(Bytes bytes, const std::string& name);
 
-// Throws unless a picture of this size, stored in `file_bytes`, is within the limits of image.h.
+// Throws unless an image of this size, stored in `file_bytes`, is within the limits of image.h.
 void check_image_size(int64_t width, int64_t height, int64_t file_bytes, const std::string& name);
 
-// Orientation from a TIFF structure as EXIF holds it; 1 where it is absent or damaged, because a
-// picture is still a picture with a damaged note attached.
+// Reads the orientation from the TIFF structure of an EXIF block. Returns 1 if it is absent or
+// damaged: damaged metadata does not make the image unusable.
 int exif_orientation(Bytes tiff);
-// Turns a picture stored with `orientation` upright.
+// Turns an image stored with `orientation` upright.
 Image apply_orientation(Image image, int orientation);
 
-// Reads integers from bytes in order and throws, naming the file, at the end of them.
+// Reads integers from bytes in order. Throws, naming the file, on reading past the end.
 class ByteReader {
   public:
     ByteReader(Bytes bytes, const std::string& name) : bytes_(bytes), name_(name) {}
@@ -80,7 +80,7 @@ class ByteReader {
     int64_t position_ = 0;
 };
 
-// A palette of 256 colours; entries a file does not give are black.
+// A palette of 256 colors; entries that the file does not define are black.
 using Palette = std::array<std::array<uint8_t, 3>, 256>;
 
 }  // namespace vila::data

@@ -13,7 +13,7 @@ namespace {
 // In the order of ImageMode.
 constexpr const char* kImageModes[] = {"crop", "pad", "resize"};
 
-// The tower's input side, which all steps together must lead to for any picture.
+// Returns the tower's input side. The steps together must yield it for an image of any shape.
 int64_t output_size(const ImageProcessorConfig& config) {
     if (config.do_center_crop) return config.crop_size;
     VILA_CHECK(config.do_resize && config.shortest_edge == 0,
@@ -24,7 +24,7 @@ int64_t output_size(const ImageProcessorConfig& config) {
     return config.resize_width;
 }
 
-// A byte rescaled in double precision and normalised in single, as numpy does it.
+// Rescales a byte in double precision and normalizes it in single precision, as numpy does.
 float pixel_value(const ImageProcessorConfig& config, int byte, size_t channel) {
     float value = static_cast<float>(byte);
     if (config.do_rescale)
@@ -58,7 +58,8 @@ ImageProcessor::ImageProcessor(const ImageProcessorConfig& config, ImageMode mod
     }
 }
 
-// The middle square; where the picture is smaller, black around it, more above and left.
+// Cuts out the center square. A smaller image gets a black margin, the wider part of it above and
+// to the left.
 Image ImageProcessor::cut(const Image& resized) const {
     const auto start = [&](int64_t side) {
         const int64_t twice = side - size_;
@@ -67,7 +68,7 @@ Image ImageProcessor::cut(const Image& resized) const {
     return crop(resized, {start(resized.width), start(resized.height), size_, size_});
 }
 
-// The tower's own steps.
+// Applies the tower's own steps.
 Image ImageProcessor::resize_and_crop(const Image& image) const {
     if (!config_.do_resize) return cut(image);
     int64_t width = config_.resize_width, height = config_.resize_height;
@@ -93,7 +94,8 @@ Image ImageProcessor::to_input(const Image& image) const {
     if (mode_ == ImageMode::Resize) return resize_and_crop(resize_bicubic(image, size_, size_));
     if (mode_ == ImageMode::Crop || image.width == image.height) return resize_and_crop(image);
     if (!config_.do_resize) return cut(pad_to_square(image, fill_));
-    // A square keeps its shape whichever way the size is written.
+    // From here on, the size leaves a square a square, whether it is written as an edge or as
+    // sides.
     if (config_.shortest_edge == 0 && config_.resize_width != config_.resize_height)
         return resize_and_crop(pad_to_square(image, fill_));
     const int64_t side = config_.shortest_edge != 0 ? config_.shortest_edge : config_.resize_width;

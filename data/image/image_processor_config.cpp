@@ -1,5 +1,5 @@
-// preprocessor_config.json, as transformers writes it: reading what fifteen versions of it have
-// written, and writing what the present one reads.
+// Reads preprocessor_config.json as fifteen versions of transformers have written it, and writes it
+// as the current version reads it.
 
 #include "data/image/image_processor.h"
 #include "tensor/check.h"
@@ -14,7 +14,7 @@ constexpr char kClip[] = "CLIPImageProcessor";
 constexpr char kSiglip[] = "SiglipImageProcessor";
 constexpr int64_t kMaxConfigBytes = int64_t{1} << 20;
 
-// Fields of one file, with errors that name it. What is absent, or null, has its default.
+// Fields of one file, with errors that name it. A field that is absent or null keeps its default.
 class Fields {
   public:
     Fields(const Json& json, const std::string& name) : json_(json), name_(name) {}
@@ -26,7 +26,7 @@ class Fields {
         throw Error(str(name_, ": field ", field, ": expected ", expected, ", got ",
                         has(field) ? json_[field].dump().substr(0, 80) : "nothing"));
     }
-    // A step that is null is switched off.
+    // A step whose field is null is switched off.
     void read(const char* field, bool& value) const {
         if (!has(field)) {
             value = value && !json_.contains(field);
@@ -48,7 +48,7 @@ class Fields {
         if (!numbers) fail(field, "three numbers");
         for (size_t c = 0; c < 3; ++c) values[c] = list[c].get<double>();
     }
-    // A side in pixels: json_[field], or json_[field][key].
+    // Returns a side in pixels: json_[field], or json_[field][key].
     int64_t side(const char* field, const char* key = nullptr) const {
         const Json& value = key == nullptr ? json_[field] : json_[field][key];
         if (!value.is_number_integer() || value.get<int64_t>() < 1 ||
@@ -69,7 +69,7 @@ class Fields {
     const std::string& name_;
 };
 
-// Class names have come with and without "Fast", and once were feature extractors.
+// Class names come with and without "Fast"; old ones are feature extractors.
 std::string read_type(const Fields& fields) {
     const char* field =
         fields.has("image_processor_type") ? "image_processor_type" : "feature_extractor_type";
@@ -89,7 +89,7 @@ void read_size(const Fields& fields, ImageProcessorConfig& config) {
     if (!fields.has(kField)) return;
     config.shortest_edge = config.resize_width = config.resize_height = 0;
     if (fields.at(kField).is_number()) {
-        // One number means the shorter edge to CLIP and both to SigLIP.
+        // One number means the shorter edge for CLIP and both sides for SigLIP.
         const int64_t side = fields.side(kField);
         (config.type == kClip ? config.shortest_edge : config.resize_width) = side;
         if (config.type != kClip) config.resize_height = side;
@@ -142,7 +142,7 @@ ImageProcessorConfig parse_image_processor_config(const std::string& text,
     ImageProcessorConfig config;
     if (type == kSiglip)
         config = ImageProcessorConfig::for_tower(224, {0.5, 0.5, 0.5}, {0.5, 0.5, 0.5}, true);
-    bool do_pad = false;  // LlavaImageProcessor's way of asking for ImageMode::Pad
+    bool do_pad = false;  // how LlavaImageProcessor asks for ImageMode::Pad
     fields.read("do_pad", do_pad);
     if (do_pad) fields.fail("do_pad", "false; pictures are padded by image_mode = \"pad\"");
     read_size(fields, config);

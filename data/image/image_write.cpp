@@ -20,7 +20,7 @@ void append(void* bytes, void* data, int count) {
 }  // namespace
 
 std::vector<uint8_t> encode_png(const Image& image) {
-    // What cannot be read again is not written.
+    // Refuses to write an image that decode_image would refuse to read.
     check_image_size(image.width, image.height, kMaxImageFileBytes, "picture to be written");
     std::vector<uint8_t> bytes;
     const int done = stbi_write_png_to_func(append, &bytes, static_cast<int>(image.width),

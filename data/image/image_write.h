@@ -1,7 +1,7 @@
 #pragma once
 
-// Pictures to PNG, 8-bit RGB: lossless, and small enough for reports and miniature worlds. Also to
-// JPEG, for measurements.
+// Writes images as PNG, 8-bit RGB: lossless, and small enough for reports and the miniature world.
+// Also encodes JPEG, for measurements.
 
 #include <cstdint>
 #include <filesystem>
@@ -12,16 +12,18 @@
 
 namespace vila::data {
 
-// The bytes of a PNG file. Throws when the picture has no pixels, or more than can be read again.
+// Returns the bytes of a PNG file. Throws if the image has no pixels, or more than decode_image
+// accepts.
 std::vector<uint8_t> encode_png(const Image& image);
 
-// The bytes of a baseline JPEG file, quality 1 to 100; up to 90 with chroma at half the resolution.
+// Returns the bytes of a baseline JPEG file, quality 1 to 100; up to quality 90, chroma has half
+// the resolution.
 std::vector<uint8_t> encode_jpeg(const Image& image, int quality);
 
-// encode_png into a file, which appears whole or not at all.
+// Writes a PNG file, which appears whole or not at all.
 void write_png(const std::filesystem::path& path, const Image& image);
 
-// "data:image/png;base64,...", to stand as the source of a picture in an HTML page.
+// Returns "data:image/png;base64,...", the source of an image in an HTML page.
 std::string png_data_uri(const Image& image);
 
 }  // namespace vila::data

@@ -1,6 +1,6 @@
-// JPEG: the markers are walked here, for the limits and the orientation; the pixels are decoded by
-// libjpeg-turbo with its defaults (accurate integer IDCT, triangle-filtered chroma), which is what
-// Pillow does, or by stb_image where that library is missing.
+// Decodes JPEG. This file walks the markers, for the limits and the orientation. libjpeg-turbo
+// decodes the pixels with its defaults (accurate integer IDCT, triangle-filtered chroma), as in
+// Pillow; builds without that library use stb_image.
 
 #include <cstddef>
 #include <cstdio>
@@ -21,7 +21,7 @@ namespace vila::data {
 
 namespace {
 
-// What the markers of a file say.
+// The content of a file's markers.
 struct Markers {
     int64_t width = 0, height = 0;
     int64_t scans = 0;
@@ -30,12 +30,12 @@ struct Markers {
 };
 
 bool is_frame_header(uint8_t marker) {
-    // SOF0 to SOF15 without DHT, JPG and DAC, which share their range.
+    // SOF0 to SOF15, without DHT, JPG and DAC, which lie in the same range.
     return marker >= 0xc0 && marker <= 0xcf && marker != 0xc4 && marker != 0xc8 && marker != 0xcc;
 }
 
-// Moves to the next marker, skipping coded data (in which 0xff is followed by 0, or by a restart
-// marker), and returns it; end of image when there is none.
+// Moves past the next marker and returns it, or 0 if there is none. Skips coded data, in which 0xff
+// is followed by 0 or by the number of a restart marker.
 uint8_t next_marker(Bytes bytes, size_t& position) {
     while (position + 1 < bytes.size()) {
         const void* found = std::memchr(bytes.data() + position, 0xff, bytes.size() - position - 1);
@@ -51,10 +51,11 @@ uint8_t next_marker(Bytes bytes, size_t& position) {
     return 0;
 }
 
-// Walks every marker to the end of the image: a decoder sees no more scans than are counted here.
+// Reads all markers up to the end of the image, so that a decoder sees no more scans than are
+// counted here.
 Markers read_markers(Bytes bytes) {
     constexpr uint8_t kStart = 0xd8, kEnd = 0xd9, kScan = 0xda, kApp1 = 0xe1;
-    constexpr char kExif[] = "Exif\0";  // and a second zero, the literal's own
+    constexpr char kExif[] = "Exif\0";  // a second zero ends the literal
     Markers markers;
     bool exif_seen = false;
     size_t position = 2;
@@ -85,8 +86,9 @@ Markers read_markers(Bytes bytes) {
 
 #ifdef VILA_HAVE_JPEG
 
-// libjpeg reports an error by a call that must not return. It jumps back to the setjmp of the two
-// functions below, which hold no object with a destructor; no exception crosses C code.
+// libjpeg reports an error through a callback that must not return. The callback jumps to the
+// setjmp of one of the two functions below, which hold no object with a destructor; no exception
+// crosses C code.
 struct ErrorHandler {
     jpeg_error_mgr manager;  // first, so that libjpeg's pointer is ours
     std::jmp_buf back;
@@ -115,7 +117,7 @@ struct Decoder {
     Decoder& operator=(const Decoder&) = delete;
 };
 
-// Reads the headers and chooses what to decode to; false on an error.
+// Reads the headers and chooses the output color space. Returns false on an error.
 bool read_header(Decoder& decoder, Bytes bytes) {
     if (setjmp(decoder.errors.back) != 0) return false;
     jpeg_create_decompress(&decoder.info);
@@ -127,7 +129,7 @@ bool read_header(Decoder& decoder, Bytes bytes) {
     return true;
 }
 
-// Decodes all rows, `row_bytes` each, into `pixels`; false on an error.
+// Decodes all rows, `row_bytes` each, into `pixels`. Returns false on an error.
 bool read_rows(Decoder& decoder, uint8_t* pixels, size_t row_bytes) {
     if (setjmp(decoder.errors.back) != 0) return false;
     jpeg_start_decompress(&decoder.info);
@@ -139,13 +141,13 @@ bool read_rows(Decoder& decoder, uint8_t* pixels, size_t row_bytes) {
     return true;
 }
 
-// a * b / 255, rounded, for bytes.
+// Returns a * b / 255, rounded, for bytes.
 uint8_t scale_byte(int a, int b) {
     const int product = a * b + 128;
     return static_cast<uint8_t>(((product >> 8) + product) >> 8);
 }
 
-// Grey, or CMYK as Adobe stores it (inverted), to RGB.
+// Converts gray, or CMYK as Adobe stores it (inverted), to RGB.
 Image to_rgb(const std::vector<uint8_t>& pixels, int64_t width, int64_t height, int64_t channels) {
     Image image(width, height);
     for (int64_t i = 0; i < width * height; ++i) {

@@ -1,9 +1,9 @@
-// PNG (ISO/IEC 15948): chunks, checksums, filters, interlacing and all colour types; inflating is
-// stb_image's, into a buffer of exactly the size the header promises.
+// Decodes PNG (ISO/IEC 15948): chunks, checksums, filters, interlacing and all color types.
+// stb_image inflates the data into a buffer of exactly the size that the header promises.
 //
 // A file is a signature and chunks: length, type, content, CRC-32 of type and content. IHDR comes
-// first, PLTE holds the colours of indexed pictures, the IDAT chunks together are one zlib stream
-// of rows, each a filter number and its bytes. Other chunks do not change a pixel we keep.
+// first. PLTE holds the colors of indexed images. The IDAT chunks together are one zlib stream of
+// rows, each a filter number and its bytes. No other chunk changes the decoded pixels.
 
 #include <algorithm>
 #include <cstdlib>
@@ -42,19 +42,19 @@ uint32_t crc32(Bytes bytes) {
     return ~crc;
 }
 
-enum ColorType : uint8_t { kGrey = 0, kRgb = 2, kIndexed = 3, kGreyAlpha = 4, kRgbAlpha = 6 };
+enum ColorType : uint8_t { kGray = 0, kRgb = 2, kIndexed = 3, kGrayAlpha = 4, kRgbAlpha = 6 };
 
 struct Header {
     int64_t width = 0, height = 0;
     int64_t depth = 0;  // bits per sample: 1, 2, 4, 8, 16
-    uint8_t color = kGrey;
+    uint8_t color = kGray;
     bool interlaced = false;
 
     int64_t channels() const {
         switch (color) {
             case kRgb:
                 return 3;
-            case kGreyAlpha:
+            case kGrayAlpha:
                 return 2;
             case kRgbAlpha:
                 return 4;
@@ -62,7 +62,7 @@ struct Header {
                 return 1;
         }
     }
-    // Bytes of a row of `columns` pixels, without its filter number.
+    // Returns the bytes of a row of `columns` pixels, without its filter number.
     int64_t row_bytes(int64_t columns) const { return (columns * channels() * depth + 7) / 8; }
 };
 
@@ -78,25 +78,25 @@ Header read_header(Bytes content, int64_t file_bytes, const std::string& name) {
     const int64_t depth = header.depth;
     const bool deep = depth == 8 || depth == 16, shallow = depth == 1 || depth == 2 || depth == 4;
     const bool legal =
-        header.color == kGrey      ? deep || shallow
+        header.color == kGray      ? deep || shallow
         : header.color == kIndexed ? shallow || depth == 8
-        : header.color == kRgb || header.color == kGreyAlpha || header.color == kRgbAlpha ? deep
+        : header.color == kRgb || header.color == kGrayAlpha || header.color == kRgbAlpha ? deep
                                                                                           : false;
     VILA_CHECK(legal && compression == 0 && filter == 0 && interlace <= 1, name,
-               ": the PNG file is damaged: colour type ", int{header.color}, ", depth ", depth,
+               ": the PNG file is damaged: color type ", int{header.color}, ", depth ", depth,
                ", compression ", int{compression}, ", filter ", int{filter}, ", interlace ",
                int{interlace}, " do not exist together");
     header.interlaced = interlace == 1;
     return header;
 }
 
-// The pixels x0 + i * dx, y0 + j * dy: one of Adam7's seven passes, or the whole picture.
+// The pixels (x0 + i * dx, y0 + j * dy): one of Adam7's seven passes, or the whole image.
 struct Pass {
     int64_t x0, y0, dx, dy;
 
     int64_t columns(const Header& header) const { return (header.width - x0 + dx - 1) / dx; }
     int64_t rows(const Header& header) const {
-        // A pass without columns has no rows either, not even their filter numbers.
+        // A pass without columns stores no rows either, not even their filter numbers.
         return columns(header) > 0 ? (header.height - y0 + dy - 1) / dy : 0;
     }
 };
@@ -132,12 +132,12 @@ uint8_t paeth(int left, int up, int corner) {
     return static_cast<uint8_t>(to_up <= to_corner ? up : corner);
 }
 
-// Undoes a row's filter in place. `previous` is the row above, of zeros for the first one; `step`
-// is the distance to the same sample of the pixel to the left.
-void unfilter(uint8_t filter, uint8_t* row, const uint8_t* previous, int64_t bytes, int64_t step,
+// Undoes a row's filter in place. `previous` is the row above, zeros for the first row; `stride` is
+// the distance in bytes to the same sample of the pixel to the left.
+void unfilter(uint8_t filter, uint8_t* row, const uint8_t* previous, int64_t bytes, int64_t stride,
               const std::string& name) {
-    const auto left = [&](int64_t i) { return i < step ? 0 : int{row[i - step]}; };
-    const auto corner = [&](int64_t i) { return i < step ? 0 : int{previous[i - step]}; };
+    const auto left = [&](int64_t i) { return i < stride ? 0 : int{row[i - stride]}; };
+    const auto corner = [&](int64_t i) { return i < stride ? 0 : int{previous[i - stride]}; };
     const auto add = [&](int64_t i, int value) { row[i] = static_cast<uint8_t>(row[i] + value); };
     switch (filter) {
         case 0:
@@ -160,7 +160,7 @@ void unfilter(uint8_t filter, uint8_t* row, const uint8_t* previous, int64_t byt
     }
 }
 
-// Sample `index` of a row as stored, 16-bit ones cut to their upper byte.
+// Returns sample `index` of a row as stored; of a 16-bit sample, its upper byte.
 uint8_t sample(const uint8_t* row, int64_t index, int64_t depth) {
     if (depth == 8) return row[index];
     if (depth == 16) return row[index * 2];
@@ -169,9 +169,10 @@ uint8_t sample(const uint8_t* row, int64_t index, int64_t depth) {
     return static_cast<uint8_t>((row[bit / 8] >> shift) & ((1 << depth) - 1));
 }
 
-// Grey as 8 bits. Pillow shows 16-bit grey without alpha by cutting every value above 255 to white.
-uint8_t grey_sample(const uint8_t* row, int64_t index, const Header& header) {
-    if (header.depth == 16 && header.color == kGrey)
+// Returns gray as 8 bits. As in Pillow, 16-bit gray without alpha saturates: every value above 255
+// is white.
+uint8_t gray_sample(const uint8_t* row, int64_t index, const Header& header) {
+    if (header.depth == 16 && header.color == kGray)
         return row[index * 2] != 0 ? uint8_t{255} : row[index * 2 + 1];
     const uint8_t value = sample(row, index, header.depth);
     if (header.depth >= 8) return value;
@@ -189,7 +190,7 @@ void put_row(const uint8_t* row, const Header& header, const Palette& palette, c
         } else if (color) {
             for (int64_t c = 0; c < 3; ++c) rgb[c] = sample(row, i * channels + c, header.depth);
         } else {
-            std::fill_n(rgb, 3, grey_sample(row, i * channels, header));
+            std::fill_n(rgb, 3, gray_sample(row, i * channels, header));
         }
     }
 }
@@ -197,14 +198,14 @@ void put_row(const uint8_t* row, const Header& header, const Palette& palette, c
 Image decode_rows(std::vector<uint8_t> rows, const Header& header, const Palette& palette,
                   const std::string& name) {
     Image image(header.width, header.height);
-    const int64_t step = std::max<int64_t>(1, header.channels() * header.depth / 8);
+    const int64_t stride = std::max<int64_t>(1, header.channels() * header.depth / 8);
     const std::vector<uint8_t> zeros(static_cast<size_t>(header.row_bytes(header.width)));
     uint8_t* row = rows.data();
     for (const Pass& pass : passes(header)) {
         const int64_t bytes = header.row_bytes(pass.columns(header));
         const uint8_t* previous = zeros.data();
         for (int64_t j = 0; j < pass.rows(header); ++j) {
-            unfilter(row[0], row + 1, previous, bytes, step, name);
+            unfilter(row[0], row + 1, previous, bytes, stride, name);
             put_row(row + 1, header, palette, pass, pass.y0 + j * pass.dy, image);
             previous = row + 1;
             row += 1 + bytes;
@@ -213,7 +214,7 @@ Image decode_rows(std::vector<uint8_t> rows, const Header& header, const Palette
     return image;
 }
 
-// What the chunks of a file say.
+// The content of a file's chunks.
 struct Contents {
     Header header;
     Palette palette{};
@@ -225,7 +226,7 @@ Contents read_chunks(Bytes bytes, const std::string& name) {
     ByteReader reader(bytes, name);
     reader.seek(kSignatureBytes);
     Contents png;
-    // A file that ends after its last pixel, without IEND, is whole enough.
+    // Accepts a file that ends after its last pixel, without IEND.
     while (reader.left() > 0 || png.stream.empty()) {
         const int64_t length = reader.u32_be();
         const int64_t start = reader.position();

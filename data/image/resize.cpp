@@ -1,6 +1,6 @@
-// The column pass works on sixteen rows at a time, turned so that the same channel of sixteen rows
-// lies side by side: then both passes are sums of scaled byte runs, which compilers vectorise, and
-// integer sums give the same bytes at any vector width.
+// The pass along x takes sixteen rows at a time and transposes them, so that the same channel of
+// sixteen rows is contiguous. Both passes are then sums of scaled byte runs, which compilers
+// vectorize. Integer sums give the same bytes at any vector width.
 
 #include "data/image/resize.h"
 
@@ -33,8 +33,8 @@ double filter_value(Filter filter, double x) {
     return 0.0;
 }
 
-// For each output position of a range: where its inputs start, and their weights in 22-bit fixed
-// point. Rows of `values` have the same length; unused weights are 0.
+// For each output position of a range, its first input, the number of inputs, and their weights in
+// 22-bit fixed point. Rows of `values` have the same length; unused weights are 0.
 struct Weights {
     int64_t taps = 0;
     std::vector<int64_t> first;   // (outputs)
@@ -42,12 +42,12 @@ struct Weights {
     std::vector<int32_t> values;  // (outputs, taps)
 
     int64_t outputs() const { return static_cast<int64_t>(first.size()); }
-    int64_t begin() const { return first.front(); }  // the inputs that matter
+    int64_t begin() const { return first.front(); }  // inputs [begin, end) have weights
     int64_t end() const { return first.back() + count.back(); }
 };
 
-// Weights of outputs [begin, end) of an axis of `input` samples resampled to `output`. The order of
-// the floating-point operations decides the last bit of a weight and is Pillow's.
+// Returns the weights of outputs [begin, end) of an axis of `input` samples resampled to `output`.
+// The floating-point operations are in Pillow's order, which determines the last bit of a weight.
 Weights make_weights(Filter filter, int64_t input, int64_t output, int64_t begin, int64_t end) {
     const double scale = static_cast<double>(input) / static_cast<double>(output);
     const double widening = std::max(scale, 1.0);
@@ -82,8 +82,9 @@ VILA_ALWAYS_INLINE uint8_t round_to_byte(int32_t sum) {
     return static_cast<uint8_t>(std::clamp(sum >> kFractionBits, 0, 255));
 }
 
-// out[i] = sum over the taps of in[tap * stride + i] * weights[tap], for `Lanes` i. Weights add up
-// to about 2^22 in magnitude 1.3 times that at most, so 255 times them fits 32 bits.
+// out[i] = sum over the taps of in[tap * stride + i] * weights[tap], for i in [0, Lanes). The
+// weights sum to about 2^22 and their magnitudes to at most 1.3 times that, so 255 times the sum
+// fits in 32 bits.
 template <int Lanes>
 VILA_ALWAYS_INLINE void weighted_sum(const uint8_t* in, int64_t stride, const int32_t* weights,
                                      int64_t taps, uint8_t* out) {
@@ -96,9 +97,8 @@ VILA_ALWAYS_INLINE void weighted_sum(const uint8_t* in, int64_t stride, const in
 
 constexpr int64_t kRows = 16;
 
-// Turns sixteen rows of sixteen bytes into sixteen columns: four rounds, each interleaving the rows
-// of the first half with those of the second, which is one instruction a row in most instruction
-// sets.
+// Transposes a block of 16 x 16 bytes in four rounds. Each interleaves the rows of the first half
+// with those of the second, which takes one instruction per row in most instruction sets.
 VILA_ALWAYS_INLINE void transpose(uint8_t* block) {
     uint8_t mixed[kRows * kRows];
     for (int round = 0; round < 4; ++round) {
@@ -138,20 +138,20 @@ VILA_ALWAYS_INLINE void columns_to_rows(const uint8_t* columns, int64_t stride, 
         for (int64_t y = 0; y < count; ++y) out[y * stride + x] = columns[x * kRows + y];
 }
 
-// A picture standing somewhere on a canvas of one colour.
+// An image placed on a canvas of one color.
 struct Canvas {
     const Image& image;
     int64_t width = image.width, height = image.height;  // of the canvas
-    int64_t left = 0, top = 0;                           // where the picture stands
+    int64_t left = 0, top = 0;                           // position of the image
     Color fill{};
 };
 
-// Resamples rows [begin, end) of the picture (not of the canvas) along x.
+// Resamples rows [begin, end) of the image (not of the canvas) along x.
 Image resample_columns(const Canvas& canvas, const Weights& weights, int64_t begin, int64_t end,
                        Isa isa) {
     const int64_t outputs = weights.outputs();
     const int64_t first_column = weights.begin(), columns = weights.end() - first_column;
-    // The picture's own columns among those that matter.
+    // The columns of the image among those that have weights.
     const int64_t own_begin = std::max(first_column, canvas.left);
     const int64_t own_end = std::min(weights.end(), canvas.left + canvas.image.width);
     Image resampled(outputs, end - begin);
@@ -178,9 +178,8 @@ Image resample_columns(const Canvas& canvas, const Weights& weights, int64_t beg
     return resampled;
 }
 
-// The inputs of output `y`, `margin.size()` bytes a row: rows of the picture itself, or, where
-// those are not enough, a copy of them in `edge` with `margin` above and below. Row 0 of the
-// picture is input `offset`.
+// Returns the inputs of output `y`, `margin.size()` bytes a row: rows of the image itself or, at
+// its edges, a copy in `edge` with `margin` above and below. Row 0 of the image is input `offset`.
 const uint8_t* input_rows(const Image& image, const Weights& weights, int64_t y, int64_t offset,
                           const std::vector<uint8_t>& margin, std::vector<uint8_t>& edge) {
     const int64_t first = weights.first[y] - offset, last = first + weights.count[y];
@@ -193,7 +192,7 @@ const uint8_t* input_rows(const Image& image, const Weights& weights, int64_t y,
     return edge.data();
 }
 
-// Resamples along y a picture whose row 0 is input `offset`, and beyond which there is `fill`.
+// Resamples an image along y. Its row 0 is input `offset`; inputs outside the image are `fill`.
 Image resample_rows(const Image& image, const Weights& weights, int64_t offset, const Color& fill,
                     Isa isa) {
     constexpr int kLanes = 64;
@@ -216,8 +215,8 @@ Image resample_rows(const Image& image, const Weights& weights, int64_t offset, 
     return resampled;
 }
 
-// Since version 13 Pillow takes the rows first where that leaves clearly less to do; the rounding
-// between the passes makes the order visible.
+// Since version 13, Pillow resamples along y first where that leaves clearly less work. The
+// rounding between the passes makes the order visible in the result.
 bool rows_come_first(const Canvas& canvas, int64_t width, int64_t height) {
     return canvas.height > height && canvas.height - height > 2 * (canvas.width - width);
 }
@@ -237,12 +236,13 @@ Image resample(const Canvas& canvas, int64_t width, int64_t height, Filter filte
     const Weights down =
         make_weights(filter, canvas.height, height, window.top, window.top + window.height);
     if (rows_come_first(canvas, width, height)) {
-        // Only a picture that fills its canvas gets here: squares shrink alike in both directions.
+        // Only an image that fills its canvas gets here: a square canvas shrinks alike in both
+        // directions.
         VILA_ASSERT(canvas.height == canvas.image.height && canvas.width == canvas.image.width);
         const Image squeezed = resample_rows(canvas.image, down, 0, canvas.fill, isa);
         return resample_columns({.image = squeezed}, across, 0, squeezed.height, isa);
     }
-    // The picture's rows that matter.
+    // The rows of the image that have weights.
     const int64_t begin = std::clamp<int64_t>(down.begin() - canvas.top, 0, canvas.image.height);
     const int64_t end = std::clamp<int64_t>(down.end() - canvas.top, begin, canvas.image.height);
     const Image narrowed = resample_columns(canvas, across, begin, end, isa);

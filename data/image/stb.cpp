@@ -1,6 +1,6 @@
-// The one translation unit that holds stb's code: inflating for PNG, writing PNG, and decoding JPEG
-// where libjpeg-turbo is missing. The other parsers of stb_image are left out: the fewer that meet
-// untrusted bytes, the better.
+// The one translation unit that compiles stb: it inflates PNG, writes PNG, and decodes JPEG in
+// builds without libjpeg-turbo. The other parsers of stb_image are left out, so that fewer of them
+// see untrusted bytes.
 
 #include "data/image/image.h"
 

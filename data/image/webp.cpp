@@ -1,5 +1,5 @@
-// WebP through libwebp, where this build has it. Animations are refused: libwebp leaves them to a
-// second library.
+// Decodes WebP with libwebp, in builds that have it. Animations are refused: they need a second
+// library.
 
 #include "data/image/image_formats.h"
 
@@ -15,9 +15,9 @@ namespace vila::data {
 
 namespace {
 
-// The file is RIFF: after twelve bytes, chunks of a name, a length and that many bytes, padded to
-// an even number. Orientation stands in the chunk EXIF, with or without the prefix that JPEG gives
-// it.
+// Finds the orientation. The file is RIFF: after twelve bytes come chunks, each a name, a length
+// and that many bytes, padded to an even number. The chunk EXIF holds the orientation, with or
+// without the prefix that JPEG uses.
 int find_orientation(Bytes bytes) {
     constexpr char kPrefix[] = "Exif\0";
     size_t position = 12;
