@@ -109,9 +109,9 @@ ClipModel::ClipModel(const VisionConfig& vision, const ClipTextConfig& text, Dev
                                          .axes = "()",
                                          .init = {nn::InitKind::Constant, text.logit_scale}})) {}
 
-void ClipModel::initialise(uint64_t seed) {
-    vision_table_.initialise(device_, dtype_, seed, true);
-    text_table_.initialise(device_, dtype_, seed, true);
+void ClipModel::initialize(uint64_t seed) {
+    vision_table_.initialize(device_, dtype_, seed, true);
+    text_table_.initialize(device_, dtype_, seed, true);
 }
 
 std::vector<nn::Parameter*> ClipModel::trainable_parameters() {
@@ -125,7 +125,7 @@ std::vector<nn::Parameter*> ClipModel::trainable_parameters() {
 Variable ClipModel::image_embeddings(const Tensor& pixels) const {
     const int64_t images = pixels.size(0);
     const int64_t positions = vit_.config().num_positions();
-    const Variable state = vit_.hidden_state(pixels.to(dtype_), -1, activation_checkpointing);
+    const Variable state = vit_.hidden_state(pixels.to(dtype_), -1, activation_checkpointing_);
     Variable pooled;
     if (vit_.config().has_class_token()) {
         std::vector<int32_t> rows;

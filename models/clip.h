@@ -1,11 +1,11 @@
 #pragma once
 
-// Contrastive training of a vision tower (Radford et al. 2021, CLIP): the tower and a small text
-// tower map images and their captions to one space, and each image must find its caption among
-// those of the batch, and the reverse. Only the tower is kept afterwards.
+// Contrastive training of a vision tower (Radford et al. 2021, CLIP). The tower and a small text
+// tower map images and captions to one space. The loss asks each image to find its caption among
+// those of the batch, and each caption its image. Only the vision tower is kept afterwards.
 //
-// Names and arithmetic are those of CLIPModel in transformers; with a SigLIP tower, which has no
-// class token, an image is read as the mean of its patches.
+// Names and arithmetic follow CLIPModel in transformers. With a SigLIP tower, which has no class
+// token, the embedding of an image is the mean of its patches.
 
 #include <vector>
 
@@ -15,39 +15,39 @@
 
 namespace vila::models {
 
-// The text half and the common space.
+// The text tower and the common space.
 struct ClipTextConfig {
     int64_t vocab_size = 0;               // V
     int64_t hidden_size = 0;              // C
     int64_t intermediate_size = 0;        // F
     int64_t num_hidden_layers = 0;        // L
     int64_t num_attention_heads = 0;      // H
-    int64_t max_position_embeddings = 0;  // positions a caption may have
+    int64_t max_position_embeddings = 0;  // longest caption, in tokens
     int64_t projection_dim = 0;           // width of the common space
     double layer_norm_eps = 1e-5;
     GeluKind activation = GeluKind::Quick;
     VisionInit init;
-    double logit_scale = 2.6592;  // logarithm of the first 1 / temperature
+    double logit_scale = 2.6592;  // initial log(1 / temperature): ln(1 / 0.07)
 
-    // A small text tower for this vision tower: its width and heads, 2 layers.
+    // A small text tower for this vision tower: the same width and heads, 2 layers.
     static ClipTextConfig for_tower(const VisionConfig& vision, int64_t vocab_size,
                                     int64_t max_positions);
 };
 
 // Images with one caption each.
 struct ClipBatch {
-    Tensor pixels;      // (B, 3, height, width) f32
-    Tensor ids;         // (R) i32: captions end to end
-    Tensor positions;   // (R) i32
-    Tensor cu_seqlens;  // (B + 1) i32
-    Tensor last_rows;   // (B) i32: the last token of each caption, where the text is read
-    int64_t longest = 0;
+    Tensor pixels;        // (B, 3, height, width) f32
+    Tensor ids;           // (R) i32: captions end to end
+    Tensor positions;     // (R) i32
+    Tensor cu_seqlens;    // (B + 1) i32
+    Tensor last_rows;     // (B) i32: the row of the last token of each caption, the text embedding
+    int64_t longest = 0;  // tokens of the longest caption
 
     int64_t pairs() const { return last_rows.size(0); }
 };
 
-// Sequences with one image each; placeholders are dropped, labels ignored. Throws when a sequence
-// has another number of images, or no text.
+// Makes a batch of sequences with one image each. Drops placeholders and ignores labels. Throws
+// when a sequence does not have exactly one image of pixels, or has no text.
 ClipBatch make_clip_batch(Device& device, const std::vector<Sequence>& sequences);
 
 class ClipModel {
@@ -61,28 +61,29 @@ class ClipModel {
     const ClipTextConfig& text_config() const { return text_; }
     Device& device() const { return device_; }
     DType dtype() const { return dtype_; }
-    // The tower's weights, and all others: text tower, projections, temperature.
+    // The weights of the vision tower, and all others: text tower, projections, temperature.
     nn::ParameterTable& vision_table() { return vision_table_; }
     nn::ParameterTable& text_table() { return text_table_; }
-    // New values; everything learns.
-    void initialise(uint64_t seed);
+    // Gives all weights new values and makes them trainable.
+    void initialize(uint64_t seed);
     std::vector<nn::Parameter*> trainable_parameters();
 
-    bool activation_checkpointing = false;
+    // See VilaModel::set_activation_checkpointing. Applies to the vision tower.
+    void set_activation_checkpointing(bool enabled) { activation_checkpointing_ = enabled; }
 
-    // Unit vectors (B, projection_dim).
+    // Pixels (B, 3, height, width), or captions -> unit vectors (B, projection_dim).
     autograd::Variable image_embeddings(const Tensor& pixels) const;
     autograd::Variable text_embeddings(const ClipBatch& batch) const;
-    // Mean over both directions and all pairs of the softmax cross-entropy, times loss_scale:
+    // The softmax cross-entropy, averaged over both directions and all pairs, times loss_scale:
     // shape (1).
     autograd::Variable loss(const ClipBatch& batch, double loss_scale) const;
-    // The same from embeddings (B, projection_dim) that are there already. The temperature learns
-    // unless `fixed_temperature`.
+    // The same loss from embeddings (B, projection_dim). Trains the temperature unless
+    // `fixed_temperature`.
     autograd::Variable loss(const autograd::Variable& images, const autograd::Variable& texts,
                             double loss_scale, bool fixed_temperature = false) const;
-    // Cosines (B, B) f32, images by captions; records no gradient.
+    // Cosine similarities (B, B) f32: images in rows, captions in columns. Records no gradient.
     Tensor similarity(const ClipBatch& batch) const;
-    // Holds the learned temperature at 1 / 100 or above, as CLIP does; call after every step.
+    // Clamps the learned temperature to at least 1 / 100, as CLIP does. Call it after every step.
     void cap_temperature();
 
   private:
@@ -97,6 +98,7 @@ class ClipModel {
     nn::LayerNorm final_layer_norm_;
     nn::Linear visual_projection_, text_projection_;
     nn::Parameter* logit_scale_;  // owned by text_table_; shape ()
+    bool activation_checkpointing_ = false;
 };
 
 }  // namespace vila::models

@@ -34,23 +34,23 @@ VilaModel::VilaModel(const VilaConfig& config, Device& device, DType dtype)
     llm_ = std::make_unique<Llama>(config_.llm, llm_table_, device, dtype);
 }
 
-void VilaModel::initialise(uint64_t seed) {
-    initialise_vision_tower(seed);
-    initialise_projector(seed);
-    initialise_llm(seed);
+void VilaModel::initialize(uint64_t seed) {
+    initialize_vision_tower(seed);
+    initialize_projector(seed);
+    initialize_llm(seed);
 }
 
-void VilaModel::initialise_llm(uint64_t seed) {
-    llm_table_.initialise(device_, dtype_, seed, false);
+void VilaModel::initialize_llm(uint64_t seed) {
+    llm_table_.initialize(device_, dtype_, seed, false);
     set_head_offsets(config_.llm, llm_table_, seed);
 }
 
-void VilaModel::initialise_vision_tower(uint64_t seed) {
-    vision_table_.initialise(device_, dtype_, seed, false);
+void VilaModel::initialize_vision_tower(uint64_t seed) {
+    vision_table_.initialize(device_, dtype_, seed, false);
 }
 
-void VilaModel::initialise_projector(uint64_t seed) {
-    projector_table_.initialise(device_, dtype_, seed, false);
+void VilaModel::initialize_projector(uint64_t seed) {
+    projector_table_.initialize(device_, dtype_, seed, false);
 }
 
 void VilaModel::set_trainable(const Trainable& trainable) {
@@ -68,7 +68,7 @@ void VilaModel::set_block_hook(nn::BlockHook* hook) {
 
 std::vector<nn::Parameter*> VilaModel::trainable_parameters() {
     std::vector<nn::Parameter*> parameters;
-    for (nn::ParameterTable* table : {&vision_table_, &projector_table_, &llm_table_})
+    for (nn::ParameterTable* table : tables())
         for (nn::Parameter& parameter : *table)
             if (parameter.trainable()) parameters.push_back(&parameter);
     return parameters;
@@ -77,7 +77,7 @@ std::vector<nn::Parameter*> VilaModel::trainable_parameters() {
 Variable VilaModel::image_features(const Tensor& pixels) const {
     VILA_CHECK(has_vision(), "this model has no vision tower: it cannot read images");
     const Variable state =
-        vit_->hidden_state(pixels.to(dtype_), config_.select_layer, activation_checkpointing);
+        vit_->hidden_state(pixels.to(dtype_), config_.select_layer, activation_checkpointing_);
     if (config_.select_class_token || !config_.vision->has_class_token()) return state;
     return autograd::gather_rows(state, patch_rows(device_, pixels.size(0), *config_.vision));
 }
@@ -104,7 +104,7 @@ Variable VilaModel::embed(const Batch& batch) const {
 
 Variable VilaModel::loss(const Batch& batch, double loss_scale, Tensor* row_losses) const {
     const Variable hidden =
-        llm_->hidden(embed(batch), batch.positions, batch.cu_seqlens, activation_checkpointing);
+        llm_->hidden(embed(batch), batch.positions, batch.cu_seqlens, activation_checkpointing_);
     const Variable predicting = autograd::gather_rows(hidden, batch.loss_rows);
     return autograd::linear_cross_entropy(predicting, llm_->head_weight(), batch.targets,
                                           loss_scale, row_losses);

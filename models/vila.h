@@ -1,13 +1,14 @@
 #pragma once
 
-// The joined model (Lin et al. 2023, VILA): images go through the vision tower and the projector
-// and take their places between text embeddings; the language model reads the whole. Without a
-// vision part it is a plain language model.
+// The joined model (Lin et al. 2023, VILA). Images pass through the vision tower and the projector
+// and take their places between the text embeddings; the language model reads the whole sequence.
+// Without a vision part it is a plain language model.
 //
 //     pixels -> Vit -> Projector --+
 //                                  splice -> Llama -> loss or logits
 //     ids -> embedding ------------+
 
+#include <array>
 #include <memory>
 #include <vector>
 
@@ -18,7 +19,7 @@
 
 namespace vila::models {
 
-// Which parts learn.
+// The parts that are trained.
 struct Trainable {
     bool llm = false;
     bool projector = false;
@@ -27,55 +28,63 @@ struct Trainable {
 
 class VilaModel {
   public:
-    // Weights have no values yet: initialise() or load them (models/model_directory.h).
+    // Weights have no values yet: call initialize() or load them (models/model_directory.h).
+    // Throws when the parts of `config` do not fit together.
     VilaModel(const VilaConfig& config, Device& device, DType dtype);
     VilaModel(const VilaModel&) = delete;
     VilaModel& operator=(const VilaModel&) = delete;
 
     const VilaConfig& config() const { return config_; }
-    VilaConfig& config() { return config_; }
     Device& device() const { return device_; }
     DType dtype() const { return dtype_; }
     bool has_vision() const { return vit_ != nullptr; }
     const Llama& llm() const { return *llm_; }
 
-    // The weights of the three parts; empty tables where there is no vision part.
+    // The weights of each part. Without a vision part its tables are empty.
     nn::ParameterTable& llm_table() { return llm_table_; }
     nn::ParameterTable& vision_table() { return vision_table_; }
     nn::ParameterTable& projector_table() { return projector_table_; }
     const nn::ParameterTable& llm_table() const { return llm_table_; }
     const nn::ParameterTable& vision_table() const { return vision_table_; }
     const nn::ParameterTable& projector_table() const { return projector_table_; }
-    // New values, a pure function of the seed and the weights' names: of all parts or of one.
-    void initialise(uint64_t seed);
-    void initialise_llm(uint64_t seed);
-    void initialise_vision_tower(uint64_t seed);
-    void initialise_projector(uint64_t seed);
-    // Which parts learn from now on. Tower blocks behind the selected layer never do.
+    // All three in the order of the data: vision tower, projector, language model.
+    std::array<nn::ParameterTable*, 3> tables() {
+        return {&vision_table_, &projector_table_, &llm_table_};
+    }
+
+    // Give all weights, or those of one part, new values: a function of the seed and the weights'
+    // names alone.
+    void initialize(uint64_t seed);
+    void initialize_llm(uint64_t seed);
+    void initialize_vision_tower(uint64_t seed);
+    void initialize_projector(uint64_t seed);
+
+    // Selects the parts that are trained. Tower blocks after the selected layer never are.
     void set_trainable(const Trainable& trainable);
-    // Every weight that learns: tower, projector, language model, each in order of declaration.
+    // All trainable weights in the order of tables(), and of declaration within each.
     std::vector<nn::Parameter*> trainable_parameters();
 
-    // Who is told around every use of a block's weights; nullptr: nobody.
+    // Calls `hook` before and after every use of a block's weights. nullptr removes the hook.
     void set_block_hook(nn::BlockHook* hook);
+    // If enabled, backward runs each block again instead of keeping its activations: the same bits
+    // in less memory for more time. Off by default.
+    void set_activation_checkpointing(bool enabled) { activation_checkpointing_ = enabled; }
 
-    // Runs each block again in backward instead of keeping its activations.
-    bool activation_checkpointing = false;
-
-    // Pixels (I, 3, height, width) of any floating dtype -> what the projector takes:
+    // Pixels (I, 3, height, width) of any floating dtype -> the projector's input
     // (I * features_per_image, Cv).
     autograd::Variable image_features(const Tensor& pixels) const;
     // Features (I * features_per_image, Cv) -> image tokens (I * tokens_per_image, C).
     autograd::Variable project(const autograd::Variable& features) const;
-    // Text embeddings with the image tokens in their rows: (R, C).
+    // Text embeddings with the image tokens in their rows: (R, C). Throws when a sequence is longer
+    // than the model's positions.
     autograd::Variable embed(const Batch& batch) const;
 
-    // Sum over the batch's targets of the cross-entropy, times loss_scale (1 / number of targets
-    // of the whole global batch): shape (1). `row_losses` receives the unscaled losses (M), in the
-    // order of batch.targets. A batch without targets gives 0.
+    // The sum of the cross-entropy over the batch's targets, times loss_scale (1 / number of
+    // targets of the whole global batch): shape (1). `row_losses`, if given, receives the unscaled
+    // losses (M) in the order of batch.targets. A batch without targets gives 0.
     autograd::Variable loss(const Batch& batch, double loss_scale,
                             Tensor* row_losses = nullptr) const;
-    // Logits of every row (R, V) in the model's dtype; records no gradient.
+    // Logits of every row (R, V) in the model's dtype. Records no gradient.
     Tensor logits(const Batch& batch) const;
 
   private:
@@ -86,6 +95,7 @@ class VilaModel {
     std::unique_ptr<Vit> vit_;
     std::unique_ptr<Projector> projector_;
     std::unique_ptr<Llama> llm_;
+    bool activation_checkpointing_ = false;
 };
 
 }  // namespace vila::models

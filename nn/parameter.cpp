@@ -71,7 +71,7 @@ int64_t ParameterTable::count() const {
     return total;
 }
 
-void ParameterTable::initialise(Device& device, DType dtype, uint64_t seed, bool trainable) {
+void ParameterTable::initialize(Device& device, DType dtype, uint64_t seed, bool trainable) {
     for (Parameter& parameter : parameters_) {
         const Tensor value =
             Tensor::from_values(device, parameter.shape, initial_values(parameter, seed));

@@ -63,7 +63,7 @@ class ParameterTable {
 
     // Gives every parameter memory of this dtype with its initial values, a pure function of
     // (seed, name), whatever the order of declaration. Gradients are wanted if `trainable`.
-    void initialise(Device& device, DType dtype, uint64_t seed, bool trainable);
+    void initialize(Device& device, DType dtype, uint64_t seed, bool trainable);
     // Gives one parameter these values, converted to `dtype`; checks the shape.
     void assign(const std::string& name, const Tensor& value, DType dtype, bool trainable);
     // Whether gradients are wanted from now on; keeps values.

@@ -103,7 +103,7 @@ TEST_F(CudaModelTest, Bf16StaysNear) {
 
 TEST_F(CudaModelTest, CheckpointingGivesTheSameGradients) {
     const auto plain = load(DType::F32, gpu), checkpointed = load(DType::F32, gpu);
-    checkpointed->activation_checkpointing = true;
+    checkpointed->set_activation_checkpointing(true);
     const Gradients expected = gradients(*plain), got = gradients(*checkpointed);
     for (size_t i = 0; i < got.of_weights.size(); ++i)
         EXPECT_EQ(got.of_weights[i].second.to_vector<float>(),

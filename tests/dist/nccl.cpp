@@ -160,7 +160,7 @@ TEST(Nccl, MemoryOnItsWayIsNotGivenToOthers) {
     on_lines(2, [](Collectives& job, Device& device, Device& line) {
         nn::ParameterTable table;
         table.declare({.name = "w", .shape = {128}, .init = {nn::InitKind::Zeros}});
-        table.initialise(device, DType::F32, 1, true);
+        table.initialize(device, DType::F32, 1, true);
         nn::Parameter& weight = *table.begin();
         const BucketPlan plan = plan_buckets({&weight}, job.ranks(), 128);
         GradientReducer gradients(job, plan, {&weight}, device);
@@ -238,7 +238,7 @@ TEST(Nccl, OtherRanksDoNotReachAGpu) {
                     const auto device = job_device();
                     all_reduce(job, Tensor::zeros(*device, {3}, DType::F32));
                 }),
-                "[collectives] ranks by threads do not reach the memory of cuda:0 emulated GPU: "
+                "[collectives] ranks by threads cannot reach the memory of cuda:0 emulated GPU: "
                 "expected ranks by NCCL");
 }
 

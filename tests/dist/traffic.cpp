@@ -32,7 +32,7 @@ class Model {
         declare("embed", {401, 211});
         for (int layer = 0; layer < 3; ++layer)
             declare(str("model.layers.", layer, ".weight"), {331, 331});
-        table_.initialise(*device_, layout.dtype, 5, true);
+        table_.initialize(*device_, layout.dtype, 5, true);
         std::vector<nn::Parameter*> parameters;
         for (nn::Parameter& parameter : table_) {
             parameters.push_back(&parameter);

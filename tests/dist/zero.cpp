@@ -100,9 +100,9 @@ Case draw_case(uint64_t seed) {
 
 std::unique_ptr<models::VilaModel> make_model(const Case& drawn, Device& device, DType dtype) {
     auto model = std::make_unique<models::VilaModel>(drawn.config, device, dtype);
-    model->initialise(drawn.seed);
+    model->initialize(drawn.seed);
     model->set_trainable(drawn.trainable);
-    model->activation_checkpointing = drawn.seed % 2 == 1;
+    model->set_activation_checkpointing(drawn.seed % 2 == 1);
     return model;
 }
 

@@ -80,7 +80,7 @@ TEST_F(ClipTest, LearnsItsPairs) {
     vision.init.position = vision.init.class_token = 0.3;
     model = std::make_unique<ClipModel>(vision, ClipTextConfig::for_tower(vision, 31, 16), *device,
                                         DType::F32);
-    model->initialise(3);
+    model->initialize(3);
     nn::Adamw optimizer(model->trainable_parameters(), {});
     double first = 0.0, last = 0.0;
     for (int step = 0; step < 30; ++step) {
@@ -104,7 +104,7 @@ TEST_F(ClipTest, TowersWithoutAClassTokenAreReadAtTheirMean) {
     VisionConfig vision = model->vision_config();
     vision.kind = VisionConfig::Kind::Siglip;
     ClipModel siglip(vision, model->text_config(), *device, DType::F32);
-    siglip.initialise(5);
+    siglip.initialize(5);
     autograd::backward(siglip.loss(batch(), 1.0));
     for (const nn::Parameter* parameter : siglip.trainable_parameters())
         EXPECT_TRUE(parameter->variable.grad().defined()) << parameter->name;

@@ -282,7 +282,7 @@ TEST_F(ModelTest, HeadOffsetsLookBack) {
     llm.init.head_offsets = {{1, 2, 0, std::nullopt, 1, 2, 0, std::nullopt},
                              std::vector<std::optional<int64_t>>(8)};
     VilaModel model(config, *device, DType::F32);
-    model.initialise(4);
+    model.initialize(4);
     const auto bias = [&](const char* side) {
         return model.llm_table()
             .at(std::string("model.layers.0.self_attn.") + side + "_proj.bias")

@@ -138,7 +138,7 @@ TEST_F(JoinedTest, CheckpointingGivesTheSameGradients) {
     const auto gradients = [&](bool checkpointing) {
         const auto model = load(DType::F32);
         model->set_trainable({.llm = true, .projector = true, .vision_tower = true});
-        model->activation_checkpointing = checkpointing;
+        model->set_activation_checkpointing(checkpointing);
         autograd::backward(model->loss(batch(*model, {0, 1, 2}), 0.1));
         std::vector<std::vector<float>> result;
         for (const nn::Parameter* parameter : model->trainable_parameters())
@@ -152,7 +152,7 @@ TEST_F(JoinedTest, FrozenPartsGetNoGradients) {
     const auto model = load(DType::F32);
     model->set_trainable({.projector = true});
     for (const bool checkpointing : {false, true}) {
-        model->activation_checkpointing = checkpointing;
+        model->set_activation_checkpointing(checkpointing);
         for (nn::Parameter& parameter : model->projector_table()) parameter.variable.clear_grad();
         const Batch all = batch(*model, {0, 1, 2});
         autograd::backward(model->loss(all, 1.0 / static_cast<double>(all.loss_tokens())));

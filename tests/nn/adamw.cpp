@@ -24,7 +24,7 @@ class AdamwTest : public ::testing::Test {
     }
 
     void start(DType dtype) {
-        table.initialise(*device, dtype, 1, true);
+        table.initialize(*device, dtype, 1, true);
         frozen->variable = autograd::Variable(frozen->variable.value());
     }
 

@@ -39,7 +39,7 @@ class Trained {
         }
         declare("one", {1});
         declare("head", {257});
-        table_.initialise(*device_, dtype, 5, true);
+        table_.initialize(*device_, dtype, 5, true);
         std::vector<nn::Parameter*> parameters;
         for (nn::Parameter& parameter : table_) parameters.push_back(&parameter);
         optimizer_ = std::make_unique<dist::ShardedAdamw>(

@@ -51,9 +51,9 @@ PlanQuestion small_question() {
 int64_t measured_peak(const PlanQuestion& question, dist::Collectives& job) {
     const auto device = make_cpu_device(1);
     models::VilaModel model(question.model, *device, question.dtype);
-    model.initialise(1);
+    model.initialize(1);
     model.set_trainable(question.trainable);
-    model.activation_checkpointing = question.activation_checkpointing;
+    model.set_activation_checkpointing(question.activation_checkpointing);
     const models::VilaConfig& config = question.model;
     const bool pixels = question.trainable.vision_tower;
     const int64_t side = config.vision->image_size;

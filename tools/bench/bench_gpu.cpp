@@ -217,7 +217,7 @@ std::vector<GpuMeasurement> GpuBench::decode() const {
     models::VilaConfig config;
     config.llm = sizes_.decoder;
     models::VilaModel model(config, device_, dtype_);
-    model.initialise(1);
+    model.initialize(1);
     const autograd::NoGrad no_grad(device_);
     const int64_t end = sizes_.context + sizes_.tokens;
     const int64_t read = model.llm_table().count() - config.llm.vocab_size * config.llm.hidden_size;
@@ -280,9 +280,8 @@ std::string GpuBench::table(const std::vector<GpuMeasurement>& rows) const {
     return text;
 }
 
-nlohmann::json GpuBench::json(const std::string& bench,
-                              const std::vector<GpuMeasurement>& rows) const {
-    nlohmann::json list = nlohmann::json::array();
+Json GpuBench::json(const std::string& bench, const std::vector<GpuMeasurement>& rows) const {
+    Json list = Json::array();
     for (const GpuMeasurement& x : rows)
         list.push_back({{"name", x.name},
                         {"dtype", dtype_name(dtype_)},

@@ -75,7 +75,7 @@ double train_step(const models::VilaModel& model, const StepData& data, nn::Adam
 double rank_invariant_step_seconds(CpuDevice& device, DType dtype, const TrainStepShape& shape,
                                    int steps) {
     models::VilaModel model(shape.model, device, dtype);
-    model.initialise(1);
+    model.initialize(1);
     model.set_trainable(kAll);
     const auto alone = dist::one_process();
     dist::ShardedAdamw optimizer(*alone, {{"all", model.trainable_parameters(), kRate}},
@@ -99,7 +99,7 @@ double rank_invariant_step_seconds(CpuDevice& device, DType dtype, const TrainSt
 struct TrainStepRun::Parts {
     Parts(Device& device, DType dtype, const TrainStepShape& asked)
         : shape(asked), model(shape.model, device, dtype), data(shape) {
-        model.initialise(1);
+        model.initialize(1);
         model.set_trainable(kAll);
         optimizer.emplace(model.trainable_parameters(), nn::AdamwOptions{});
     }
@@ -196,7 +196,7 @@ std::string train_step_table(const CpuDevice& device, const TrainStepMeasurement
     return device.name() + "\n" + line;
 }
 
-nlohmann::json train_step_json(const CpuDevice& device, const TrainStepMeasurement& x) {
+Json train_step_json(const CpuDevice& device, const TrainStepMeasurement& x) {
     return {{"device", device.name()},
             {"train_step",
              {{"dtype", dtype_name(x.dtype)},

@@ -14,8 +14,7 @@ namespace vila::tools {
 namespace {
 
 void give_memory(models::VilaModel& model) {
-    for (nn::ParameterTable* table :
-         {&model.vision_table(), &model.projector_table(), &model.llm_table()})
+    for (nn::ParameterTable* table : model.tables())
         for (nn::Parameter& parameter : *table)
             parameter.variable =
                 autograd::Variable(Tensor::empty(model.device(), parameter.shape, model.dtype()));
@@ -63,8 +62,7 @@ struct PlannedBatch {
 
 int64_t whole_weights(models::VilaModel& model) {
     int64_t bytes = 0;
-    for (nn::ParameterTable* table :
-         {&model.vision_table(), &model.projector_table(), &model.llm_table()})
+    for (nn::ParameterTable* table : model.tables())
         for (const nn::Parameter& parameter : *table)
             if (parameter.variable.defined()) bytes += parameter.variable.value().bytes();
     return bytes;
@@ -110,12 +108,10 @@ MemoryPlan plan_memory(const PlanQuestion& question) {
     models::VilaModel model(question.model, device, question.dtype);
     give_memory(model);
     model.set_trainable(question.trainable);
-    model.activation_checkpointing = question.activation_checkpointing;
+    model.set_activation_checkpointing(question.activation_checkpointing);
     MemoryPlan plan;
     plan.weights = whole_weights(model);
-    for (nn::ParameterTable* table :
-         {&model.vision_table(), &model.projector_table(), &model.llm_table()})
-        plan.parameters += table->count();
+    for (nn::ParameterTable* table : model.tables()) plan.parameters += table->count();
     for (const nn::Parameter* parameter : model.trainable_parameters())
         plan.learning += parameter->shape.numel();
     planned_step(question, model, plan);
