@@ -9,7 +9,7 @@ namespace vila::dist {
 
 namespace {
 
-// The first line in which two texts differ, of each.
+// The first pair of lines in which two texts differ.
 std::pair<std::string, std::string> differing_lines(const std::string& a, const std::string& b) {
     std::istringstream lines_a(a), lines_b(b);
     std::string line_a, line_b;
@@ -52,7 +52,7 @@ void check_same(Collectives& collectives, const std::string& what, const std::st
     for (size_t rank = 1; rank < texts.size(); ++rank) {
         if (texts[rank] == texts[0]) continue;
         const auto [first, other] = differing_lines(texts[0], texts[rank]);
-        throw AgreedError(str("the ranks have not the same ", what, ": rank 0 has '", first,
+        throw AgreedError(str("the ranks disagree on the ", what, ": rank 0 has '", first,
                               "', rank ", rank, " has '", other, "'"));
     }
 }

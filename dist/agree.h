@@ -1,6 +1,6 @@
 #pragma once
 
-// What every rank does at the same place, and what becomes of it when one of them fails.
+// Makes all ranks fail together when one of them fails or disagrees with the others.
 
 #include <functional>
 #include <string>
@@ -10,21 +10,21 @@
 
 namespace vila::dist {
 
-// An error that every rank has, with the same message, at the same place: the job may end in good
-// order, and one of them is enough to say it.
+// An error that every rank throws, with the same message, at the same place. The job can shut down
+// in order, and one rank is enough to report it.
 class AgreedError : public Error {
   public:
     using Error::Error;
 };
 
-// Runs `body`, which must not speak to other ranks, and waits for the others. When it threw on any
-// of them, throws AgreedError on all: with the first failing rank's message, named unless all
-// failed alike.
+// Runs `body` on every rank, then compares the outcomes. If `body` threw on any rank, throws
+// AgreedError on all of them, with the message of the first rank that failed; the message names
+// that rank unless all ranks failed with the same message. `body` must not use collectives.
 void agree(Collectives& collectives, const std::function<void()>& body);
-// The same for a failure that was caught before; empty: none.
+// The same for an error that was caught before; an empty `failure` means success.
 void agree(Collectives& collectives, const std::string& failure);
-// Throws AgreedError on all ranks unless they have the same text; the message shows the first line
-// that differs. `what` names it: "recipe".
+// Throws AgreedError on all ranks unless all have the same text. The message shows the first line
+// that differs. `what` names the text: "recipe", "data".
 void check_same(Collectives& collectives, const std::string& what, const std::string& text);
 
 }  // namespace vila::dist

@@ -32,7 +32,7 @@ int64_t default_bucket_values(const std::vector<nn::Parameter*>& parameters) {
     constexpr int64_t kBuckets = 8;
     int64_t values = 0;
     for (const nn::Parameter* parameter : parameters) values += parameter->shape.numel();
-    return std::clamp(values / kBuckets, kLeastBucketValues, kMostBucketValues);
+    return std::clamp(values / kBuckets, kMinBucketValues, kMaxBucketValues);
 }
 
 BucketPlan plan_buckets(const std::vector<nn::Parameter*>& parameters, int64_t ranks,
@@ -41,7 +41,7 @@ BucketPlan plan_buckets(const std::vector<nn::Parameter*>& parameters, int64_t r
                " values a bucket");
     BucketPlan plan{.ranks = ranks, .buckets = {}, .bucket_of = {}};
     plan.bucket_of.resize(parameters.size());
-    std::vector<std::pair<size_t, std::string>> order;  // with its block
+    std::vector<std::pair<size_t, std::string>> order;  // parameter, block
     for (const bool in_blocks : {true, false})
         for (size_t i = parameters.size(); i-- > 0;) {
             std::string block = by_block ? block_of(parameters[i]->name) : std::string();

@@ -1,16 +1,16 @@
 #pragma once
 
-// Which parameters travel together. A plan is made once, from the parameters alone, so that every
-// rank has the same buckets in the same order without asking.
+// Groups parameters into buckets, each of which is communicated as a whole. A plan depends on the
+// parameters alone, so every rank makes the same one.
 //
-// Parameters are taken from the last declared to the first, which is about the order in which
-// backward() finishes their gradients; a bucket holds one dtype and is closed by the parameter that
-// fills it. Every parameter starts at a multiple of 64 values; the end is padded so that each rank
-// gets an equal slice of whole 64s. But for that padding a plan does not depend on the number of
-// ranks.
+// Parameters are taken from the last declared to the first, which is roughly the order in which
+// backward() finishes their gradients. A bucket holds one dtype and is closed by the parameter that
+// fills it. Every parameter starts at a multiple of 64 values. The end of a bucket is padded so
+// that each rank gets an equal slice, a multiple of 64 values. Apart from that padding a plan does
+// not depend on the number of ranks.
 //
-// Parameters of a block (a layer of an encoder or decoder) may be asked to have a bucket of their
-// own, so that they can come and go together; those buckets are the first.
+// On request, the parameters of each block (a layer of an encoder or decoder) get a bucket of their
+// own, so that they can be gathered and freed together. Those buckets come first.
 
 #include <cstdint>
 #include <string>
@@ -20,25 +20,25 @@
 
 namespace vila::dist {
 
-// Values from one start to the next are a multiple of this.
+// Parameters start at multiples of this many values.
 constexpr int64_t kBucketAlignment = 64;
-// 256 kB and 32 MB of gradients in f32.
-constexpr int64_t kLeastBucketValues = int64_t{1} << 16;
-constexpr int64_t kMostBucketValues = int64_t{1} << 23;
+// Limits of default_bucket_values(): 256 kB and 32 MB of gradients in f32.
+constexpr int64_t kMinBucketValues = int64_t{1} << 16;
+constexpr int64_t kMaxBucketValues = int64_t{1} << 23;
 
 struct Bucket {
     struct Piece {
-        size_t parameter = 0;  // in the list the plan was made from
+        size_t parameter = 0;  // index in the list that the plan was made from
         int64_t begin = 0;     // first value in the bucket
         int64_t count = 0;
     };
     DType dtype = DType::F32;  // of the parameters
     std::vector<Piece> pieces;
-    int64_t size = 0;        // values, padding included
-    std::string block = {};  // "model.layers.3.": the block whose parameters these are; or empty
+    int64_t size = 0;        // values, including padding
+    std::string block = {};  // name of the block, "model.layers.3."; empty for other parameters
 };
 
-// The part of a bucket that one rank looks after.
+// The values [begin, end) of a bucket.
 struct Slice {
     int64_t begin = 0, end = 0;
     int64_t size() const { return end - begin; }
@@ -49,19 +49,22 @@ struct BucketPlan {
     std::vector<Bucket> buckets;
     std::vector<size_t> bucket_of;  // of each parameter
 
+    // The slice of a bucket that belongs to `rank`.
     Slice slice_of(const Bucket& bucket, int64_t rank) const;
-    // Values in all buckets, padding included.
+    // Values in all buckets, including padding.
     int64_t size() const;
 };
 
-// An eighth of all values, within the limits: so that some are summed while others are computed.
+// An eighth of all values, within the limits, so that some buckets are summed while the gradients
+// of others are computed.
 int64_t default_bucket_values(const std::vector<nn::Parameter*>& parameters);
 
-// Every parameter must have values. A bucket is closed once it holds `bucket_values` or more; that
-// of a block holds the whole block.
+// Every parameter must have values (for its dtype). A bucket is closed once it holds
+// `bucket_values` or more. With `by_block`, each block has one bucket of any size.
 BucketPlan plan_buckets(const std::vector<nn::Parameter*>& parameters, int64_t ranks,
                         int64_t bucket_values, bool by_block = false);
-// "model.layers.3." of "model.layers.3.mlp.up_proj.weight"; empty for parameters outside of blocks.
+// The name of the block of a parameter: "model.layers.3." for "model.layers.3.mlp.up_proj.weight".
+// Empty for a parameter outside of blocks.
 std::string block_of(const std::string& parameter);
 
 }  // namespace vila::dist

@@ -36,7 +36,7 @@ double seconds_since(Clock::time_point start) {
 }  // namespace
 
 template <typename Call>
-void Collectives::counted(const char* what, int64_t bytes, int64_t blocks, const Call& call) {
+void Collectives::count(const char* what, int64_t bytes, int64_t blocks, const Call& call) {
     if (observer_ != nullptr) observer_->enter(what, bytes);
     const Clock::time_point start = Clock::now();
     call();
@@ -47,80 +47,80 @@ void Collectives::counted(const char* what, int64_t bytes, int64_t blocks, const
 }
 
 template <typename Call>
-void Collectives::exposed(const Call& call) {
+void Collectives::block_on(const Call& call) {
     const Clock::time_point start = Clock::now();
     finish_on_gpu();
-    if (began_.valid()) began_.get();
+    if (background_.valid()) background_.get();
     call();
     if (ranks() > 1) traffic_.exposed += seconds_since(start);
 }
 
 void Collectives::barrier() {
-    exposed([&] { counted("barrier", 0, 0, [&] { do_barrier(); }); });
+    block_on([&] { count("barrier", 0, 0, [&] { do_barrier(); }); });
 }
 
 void Collectives::broadcast(void* data, int64_t bytes, int64_t root) {
-    // In a ring all but the last pass it on once.
+    // In a ring, all ranks but the last one pass the data on.
     const bool last = (rank() + 1) % ranks() == root;
-    exposed([&] {
-        counted("broadcast", bytes, last ? 0 : 1, [&] { do_broadcast(data, bytes, root); });
-    });
+    block_on(
+        [&] { count("broadcast", bytes, last ? 0 : 1, [&] { do_broadcast(data, bytes, root); }); });
 }
 
 void Collectives::all_gather(const void* in, void* out, int64_t bytes) {
-    exposed(
-        [&] { counted("all_gather", bytes, ranks() - 1, [&] { do_all_gather(in, out, bytes); }); });
+    block_on(
+        [&] { count("all_gather", bytes, ranks() - 1, [&] { do_all_gather(in, out, bytes); }); });
 }
 
 void Collectives::all_to_all(const void* in, void* out, int64_t bytes) {
-    exposed(
-        [&] { counted("all_to_all", bytes, ranks() - 1, [&] { do_all_to_all(in, out, bytes); }); });
+    block_on(
+        [&] { count("all_to_all", bytes, ranks() - 1, [&] { do_all_to_all(in, out, bytes); }); });
 }
 
 void Collectives::begin(std::function<void()> work) {
-    began_ = std::async(std::launch::async,
-                        [before = std::move(began_), work = std::move(work)]() mutable {
-                            if (before.valid()) before.get();
-                            work();
-                        });
+    background_ = std::async(std::launch::async,
+                             [before = std::move(background_), work = std::move(work)]() mutable {
+                                 if (before.valid()) before.get();
+                                 work();
+                             });
 }
 
 void Collectives::begin_all_gather(const void* in, void* out, int64_t bytes) {
     begin([this, in, out, bytes] {
-        counted("all_gather", bytes, ranks() - 1, [&] { do_all_gather(in, out, bytes); });
+        count("all_gather", bytes, ranks() - 1, [&] { do_all_gather(in, out, bytes); });
     });
 }
 
 void Collectives::begin_all_to_all(const void* in, void* out, int64_t bytes,
                                    std::function<void()> then) {
     begin([this, in, out, bytes, then = std::move(then)] {
-        counted("all_to_all", bytes, ranks() - 1, [&] { do_all_to_all(in, out, bytes); });
+        count("all_to_all", bytes, ranks() - 1, [&] { do_all_to_all(in, out, bytes); });
         then();
     });
 }
 
 void Collectives::finish() {
     finish_on_gpu();
-    if (began_.valid()) exposed([] {});
+    if (background_.valid()) block_on([] {});
 }
 
 void Collectives::finish_on_gpu() {
-    if (began_on_ != nullptr) began_on_->order_after(link_of(*began_on_).device());
-    began_on_ = nullptr;
+    if (background_gpu_ != nullptr)
+        background_gpu_->order_after(link_of(*background_gpu_).device());
+    background_gpu_ = nullptr;
 }
 
 GpuLink& Collectives::link_of(const Device& gpu) {
     GpuLink* link = gpu_link();
-    VILA_CHECK(link != nullptr, "[collectives] ranks by ", name(), " do not reach the memory of ",
+    VILA_CHECK(link != nullptr, "[collectives] ranks by ", name(), " cannot reach the memory of ",
                gpu.name(), ": expected ranks by NCCL");
     return *link;
 }
 
 template <typename Move>
-void Collectives::line_up(const char* what, Device& gpu, int64_t bytes, int64_t blocks,
+void Collectives::enqueue(const char* what, Device& gpu, int64_t bytes, int64_t blocks,
                           const Move& move) {
     GpuLink& link = link_of(gpu);
-    counted(what, bytes, blocks, [&] {
+    count(what, bytes, blocks, [&] {
         if (bytes == 0) return;
         link.device().order_after(gpu);
         move(link);
@@ -128,45 +128,45 @@ void Collectives::line_up(const char* what, Device& gpu, int64_t bytes, int64_t 
 }
 
 template <typename Move>
-void Collectives::on_gpu(const char* what, Device& gpu, int64_t bytes, int64_t blocks,
-                         const Move& move) {
-    exposed([&] { line_up(what, gpu, bytes, blocks, move); });
+void Collectives::enqueue_blocking(const char* what, Device& gpu, int64_t bytes, int64_t blocks,
+                                   const Move& move) {
+    block_on([&] { enqueue(what, gpu, bytes, blocks, move); });
 }
 
 void Collectives::broadcast(Device& gpu, void* data, int64_t bytes, int64_t root) {
     const bool last = (rank() + 1) % ranks() == root;
-    on_gpu("broadcast", gpu, bytes, last ? 0 : 1, [&](GpuLink& link) {
+    enqueue_blocking("broadcast", gpu, bytes, last ? 0 : 1, [&](GpuLink& link) {
         link.broadcast(data, bytes, root);
         gpu.order_after(link.device());
     });
 }
 
 void Collectives::all_gather(Device& gpu, const void* in, void* out, int64_t bytes) {
-    on_gpu("all_gather", gpu, bytes, ranks() - 1, [&](GpuLink& link) {
+    enqueue_blocking("all_gather", gpu, bytes, ranks() - 1, [&](GpuLink& link) {
         link.all_gather(in, out, bytes);
         gpu.order_after(link.device());
     });
 }
 
 void Collectives::all_to_all(Device& gpu, const void* in, void* out, int64_t bytes) {
-    on_gpu("all_to_all", gpu, bytes, ranks() - 1, [&](GpuLink& link) {
+    enqueue_blocking("all_to_all", gpu, bytes, ranks() - 1, [&](GpuLink& link) {
         link.all_to_all(in, out, bytes);
         gpu.order_after(link.device());
     });
 }
 
 void Collectives::begin_all_gather(Device& gpu, const void* in, void* out, int64_t bytes) {
-    line_up("all_gather", gpu, bytes, ranks() - 1, [&](GpuLink& link) {
+    enqueue("all_gather", gpu, bytes, ranks() - 1, [&](GpuLink& link) {
         link.all_gather(in, out, bytes);
-        began_on_ = &gpu;
+        background_gpu_ = &gpu;
     });
 }
 
 void Collectives::begin_all_to_all(Device& gpu, const void* in, void* out, int64_t bytes,
-                                   const std::function<void(Device& line)>& then) {
-    line_up("all_to_all", gpu, bytes, ranks() - 1, [&](GpuLink& link) {
+                                   const std::function<void(Device& stream)>& then) {
+    enqueue("all_to_all", gpu, bytes, ranks() - 1, [&](GpuLink& link) {
         link.all_to_all(in, out, bytes);
-        began_on_ = &gpu;
+        background_gpu_ = &gpu;
         then(link.device());
     });
 }
@@ -204,7 +204,7 @@ bool all_of(Collectives& collectives, bool value) {
 }
 
 std::vector<std::string> all_gather(Collectives& collectives, const std::string& text) {
-    // Every text behind its length, padded to the longest.
+    // A block is the length of the text, the text, and padding up to the longest text.
     const auto length = static_cast<int64_t>(text.size());
     const int64_t room = largest(collectives, length);
     const auto block = static_cast<size_t>(room) + sizeof length;

@@ -1,18 +1,19 @@
 #pragma once
 
-// Collectives: what the ranks of a job say to each other. One interface over the ways in which
-// ranks can be connected: a process alone, threads of one process (tests), MPI.
+// Collectives: the communication between the ranks of a job. One interface for a process alone, for
+// ranks that are threads of one process (tests), for MPI and for NCCL.
 //
-// Every rank calls the same functions in the same order with the same sizes; what differs is an
-// error of the caller, which implementations report where they can see it (threads do, MPI cannot).
-// A Collectives object belongs to one thread at a time.
+// Every rank must call the same functions in the same order with the same sizes. Calls that differ
+// are an error of the caller; implementations report it where they can detect it (threads can, MPI
+// cannot). Only one thread at a time may use a Collectives object.
 //
-// What is moved may be in the host's memory or in a GPU's. That of a GPU is moved where it is, by a
-// GpuLink, in the order of the GPU's kernels: the host waits for none of it. Implementations
-// without a link refuse it. Small things (counts, votes, texts) are the host's.
+// Data may be in the host's memory or in a GPU's. A GpuLink moves a GPU's data directly between
+// GPUs, in the order of the GPU's kernels, without making the host wait. Implementations without a
+// link throw for such data. Small values (counts, totals, texts) always travel through the host's
+// memory.
 //
-// An implementation moves bytes and nothing else. Bytes and seconds are counted here; tensors, and
-// what is added, are the business of tensor_collectives.h.
+// An implementation only moves bytes. This class counts bytes and seconds; tensors and sums are in
+// tensor_collectives.h.
 
 #include <cstdint>
 #include <functional>
@@ -26,7 +27,7 @@
 
 namespace vila::dist {
 
-// Told when a collective begins and ends, on the thread that runs it.
+// Is notified when a collective begins and ends, on the thread that runs it.
 class CollectiveObserver {
   public:
     virtual ~CollectiveObserver() = default;
@@ -34,12 +35,12 @@ class CollectiveObserver {
     virtual void leave() = 0;
 };
 
-// What collectives have cost this rank so far.
+// The cost of the collectives of this rank so far.
 struct Traffic {
     int64_t calls = 0;
-    int64_t bytes_sent = 0;  // to other ranks, as a ring would
-    double seconds = 0.0;    // inside collectives, waiting for slower ranks included
-    double exposed = 0.0;    // seconds of them in which the caller could do nothing else
+    int64_t bytes_sent = 0;  // to other ranks, by the formulas of a ring
+    double seconds = 0.0;    // in collectives, including the wait for slower ranks
+    double exposed = 0.0;    // seconds of those for which the caller was blocked
 
     Traffic operator-(const Traffic& other) const {
         return {calls - other.calls, bytes_sent - other.bytes_sent, seconds - other.seconds,
@@ -47,8 +48,8 @@ struct Traffic {
     }
 };
 
-// Moves a GPU's memory between ranks. Calls return when a transfer is in line behind what was
-// launched on device() before; pointers are to memory of that GPU.
+// Moves data between the GPUs of the ranks. Calls return once the transfer is enqueued on the
+// stream of device(); pointers are to memory of that GPU.
 class GpuLink {
   public:
     GpuLink() = default;
@@ -56,14 +57,14 @@ class GpuLink {
     GpuLink(const GpuLink&) = delete;
     GpuLink& operator=(const GpuLink&) = delete;
 
-    // The line: a device of its own on the GPU whose tensors are moved.
+    // A device of its own on the GPU whose tensors are moved: the stream of the transfers.
     virtual Device& device() = 0;
-    // As Collectives::do_...
+    // Same arguments as Collectives::do_...
     virtual void broadcast(void* data, int64_t bytes, int64_t root) = 0;
     virtual void all_gather(const void* in, void* out, int64_t bytes) = 0;
     virtual void all_to_all(const void* in, void* out, int64_t bytes) = 0;
-    // As Collectives::broken().
-    virtual std::string broken() = 0;
+    // See Collectives::transfer_error().
+    virtual std::string transfer_error() = 0;
 };
 
 class Collectives {
@@ -75,53 +76,55 @@ class Collectives {
 
     virtual int64_t rank() const = 0;
     virtual int64_t ranks() const = 0;
-    // "one process", "threads", "mpi": for messages.
+    // "one process", "threads", "mpi", "nccl": for messages.
     virtual std::string name() const = 0;
-    // False where ranks are only planned: then no byte has moved, and only memory counts.
+    // False when a job is only planned (`vila plan`): nothing moves, and only memory is counted.
     virtual bool moves_bytes() const { return true; }
 
     // --- the host's memory ---
-    // Returns once every rank has come.
+    // Returns once every rank has called it.
     void barrier();
-    // Gives every rank the root's bytes.
+    // Copies the root's bytes to every rank.
     void broadcast(void* data, int64_t bytes, int64_t root);
-    // out (ranks blocks of `bytes`): block r is what rank r has at `in`.
+    // out (ranks blocks of `bytes`): block r is a copy of `in` of rank r.
     void all_gather(const void* in, void* out, int64_t bytes);
-    // in, out (ranks blocks of `bytes`): block r of `in` goes to rank r, block r of `out` came from
-    // rank r. The two must not overlap.
+    // in, out (ranks blocks of `bytes`): block r of `in` is sent to rank r, block r of `out` is
+    // received from rank r. The two must not overlap.
     void all_to_all(const void* in, void* out, int64_t bytes);
 
-    // all_gather(), or all_to_all() and after it `then`, on a thread of their own; return at once.
-    // What they use must stay as it is until finish(). Those that begin later come behind them, and
-    // every other call waits for them first: all ranks speak in the same order.
+    // Start all_gather(), or all_to_all() followed by `then`, on a background thread, and return at
+    // once. The caller must not touch their buffers before finish(). Background collectives run in
+    // the order of their calls, and every other call waits for them first, so that all ranks make
+    // their collectives in the same order.
     void begin_all_gather(const void* in, void* out, int64_t bytes);
     void begin_all_to_all(const void* in, void* out, int64_t bytes, std::function<void()> then);
-    // Waits for what began, and throws what it threw. Whoever began something must call it before
-    // this object ends. Of what began on a GPU, that GPU's later kernels wait instead of the host.
+    // Waits for the background collectives and rethrows their error. Must be called after
+    // begin_...() before this object is destroyed. For collectives on a GPU, the later kernels of
+    // that GPU wait instead of the host.
     void finish();
 
     // --- a GPU's memory ---
-    // What is launched on `gpu` after a call sees what it moved.
+    // Kernels launched on `gpu` after a call see the received data.
     void broadcast(Device& gpu, void* data, int64_t bytes, int64_t root);
     void all_gather(Device& gpu, const void* in, void* out, int64_t bytes);
     void all_to_all(Device& gpu, const void* in, void* out, int64_t bytes);
-    // all_gather(), or all_to_all() and after it what `then` launches on the device it is given,
-    // which has a line of its own: `gpu` goes on with something else. What they use must stay until
+    // Enqueue all_gather(), or all_to_all() followed by the kernels that `then` launches on the
+    // device `stream`, beside the kernels of `gpu`. The caller must not touch their buffers before
     // finish().
     void begin_all_gather(Device& gpu, const void* in, void* out, int64_t bytes);
     void begin_all_to_all(Device& gpu, const void* in, void* out, int64_t bytes,
-                          const std::function<void(Device& line)>& then);
+                          const std::function<void(Device& stream)>& then);
 
-    // What has broken behind transfers that therefore never end, in words; empty: nothing. Any
-    // thread may ask.
-    virtual std::string broken() { return {}; }
+    // Describes an error because of which transfers in flight never end; empty if there is none.
+    // Any thread may call it.
+    virtual std::string transfer_error() { return {}; }
 
     const Traffic& traffic() const { return traffic_; }
-    // Nobody is told at first. The observer must outlive its use.
+    // nullptr, the initial value: no observer. The observer must outlive its use.
     void set_observer(CollectiveObserver* observer) { observer_ = observer; }
 
   protected:
-    // What moves tensors in a GPU's memory; nullptr where nothing does.
+    // Moves data in GPU memory; nullptr if this implementation cannot.
     virtual GpuLink* gpu_link() { return nullptr; }
     virtual void do_barrier() = 0;
     virtual void do_broadcast(void* data, int64_t bytes, int64_t root) = 0;
@@ -129,41 +132,44 @@ class Collectives {
     virtual void do_all_to_all(const void* in, void* out, int64_t bytes) = 0;
 
   private:
-    // Runs `call` and counts it; `blocks` blocks of `bytes` go out.
+    // Runs `call` and counts its traffic: `blocks` blocks of `bytes` are sent.
     template <typename Call>
-    void counted(const char* what, int64_t bytes, int64_t blocks, const Call& call);
+    void count(const char* what, int64_t bytes, int64_t blocks, const Call& call);
+    // Waits for the background collectives, runs `call`, and counts the seconds as exposed.
     template <typename Call>
-    void exposed(const Call& call);
-    // Runs `work` behind what began before, on a thread of its own.
+    void block_on(const Call& call);
+    // Runs `work` on a background thread, after the work that was started before.
     void begin(std::function<void()> work);
-    // Puts `move` in line behind what was launched on `gpu`; on_gpu() finishes what began first.
+    // Enqueues `move` on the link's stream, after the kernels launched on `gpu` so far.
     template <typename Move>
-    void line_up(const char* what, Device& gpu, int64_t bytes, int64_t blocks, const Move& move);
+    void enqueue(const char* what, Device& gpu, int64_t bytes, int64_t blocks, const Move& move);
+    // enqueue(), after the background collectives.
     template <typename Move>
-    void on_gpu(const char* what, Device& gpu, int64_t bytes, int64_t blocks, const Move& move);
+    void enqueue_blocking(const char* what, Device& gpu, int64_t bytes, int64_t blocks,
+                          const Move& move);
     GpuLink& link_of(const Device& gpu);
     void finish_on_gpu();
 
     Traffic traffic_;
     CollectiveObserver* observer_ = nullptr;
-    std::future<void> began_;
-    Device* began_on_ = nullptr;  // the GPU that does not wait yet for what began
+    std::future<void> background_;
+    Device* background_gpu_ = nullptr;  // its kernels do not wait yet for the background transfers
 };
 
 // A job of one rank.
 std::unique_ptr<Collectives> one_process();
 
-// --- small things: counts, norms, votes, texts ---
+// --- small values in the host's memory ---
 
-// Each value summed over the ranks, in f64 and in their order.
+// Each value summed over the ranks, in f64, in the order of the ranks.
 std::vector<double> sum(Collectives& collectives, std::span<const double> values);
 double sum(Collectives& collectives, double value);
-// The largest over the ranks.
+// The largest value over the ranks.
 int64_t largest(Collectives& collectives, int64_t value);
-// Whether it is true on every rank, on any rank.
+// True if `value` is true on every rank, or on any rank.
 bool all_of(Collectives& collectives, bool value);
 bool any_of(Collectives& collectives, bool value);
-// Every rank's text, by rank.
+// The texts of all ranks, by rank.
 std::vector<std::string> all_gather(Collectives& collectives, const std::string& text);
 
 }  // namespace vila::dist

@@ -6,9 +6,10 @@
 
 namespace vila::dist {
 
-Launched read_launcher() {
-    Launched launched;
-    // srun's variable for the step, not for the allocation: a command in a batch script is alone.
+LauncherInfo read_launcher() {
+    LauncherInfo launched;
+    // SLURM_STEP_NUM_TASKS counts the tasks of srun. SLURM_NTASKS would count those of the
+    // allocation, although a plain command in a batch script runs alone.
     for (const char* name : {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS"})
         launched.ranks = std::max(launched.ranks, environment_int(name));
     for (const char* name : {"OMPI_COMM_WORLD_RANK", "PMI_RANK", "SLURM_PROCID"})

@@ -1,19 +1,20 @@
 #pragma once
 
-// What the launcher of a job says in the environment, before MPI is opened.
+// The numbers of ranks that a launcher (mpirun, srun) puts into the environment, read before MPI is
+// initialized.
 
 #include <cstdint>
 
 namespace vila::dist {
 
-struct Launched {
-    int64_t ranks = 1;  // of the job; 1 where nothing is said
-    int64_t rank = 0;
+struct LauncherInfo {
+    int64_t ranks = 1;        // of the job; 1 without a launcher
+    int64_t rank = 0;         // of this process
     int64_t local_ranks = 1;  // on this machine
-    int64_t local_rank = 0;   // among them: which device to take
+    int64_t local_rank = 0;   // of this process on this machine: selects the device
 };
 
-// Reads Open MPI's, PMI's and Slurm's variables. Throws when one is not a number.
-Launched read_launcher();
+// Reads the variables of Open MPI, PMI and Slurm. Throws if one of them is not a number.
+LauncherInfo read_launcher();
 
 }  // namespace vila::dist

@@ -11,35 +11,35 @@ namespace vila::dist {
 
 namespace {
 
-// MPI counts are int: larger blocks travel in pieces.
-constexpr int64_t kMaxPiece = int64_t{1} << 30;
+// MPI counts are int: larger blocks are sent in pieces.
+constexpr int64_t kMaxPieceBytes = int64_t{1} << 30;
 
-// `bytes` bytes of each of several blocks that lie `stride` bytes apart.
-class Piece {
+// An MPI datatype: `bytes` bytes of each of several blocks that are `stride` bytes apart.
+class PieceType {
   public:
-    Piece(int64_t bytes, int64_t stride) {
+    PieceType(int64_t bytes, int64_t stride) {
         MPI_Datatype plain;
         MPI_Type_contiguous(static_cast<int>(bytes), MPI_BYTE, &plain);
         MPI_Type_create_resized(plain, 0, static_cast<MPI_Aint>(stride), &type_);
         MPI_Type_commit(&type_);
         MPI_Type_free(&plain);
     }
-    ~Piece() { MPI_Type_free(&type_); }
-    Piece(const Piece&) = delete;
-    Piece& operator=(const Piece&) = delete;
+    ~PieceType() { MPI_Type_free(&type_); }
+    PieceType(const PieceType&) = delete;
+    PieceType& operator=(const PieceType&) = delete;
 
-    MPI_Datatype type() const { return type_; }
+    MPI_Datatype get() const { return type_; }
 
   private:
     MPI_Datatype type_;
 };
 
-// Calls move(offset, piece) for every piece of blocks of `bytes` bytes.
+// Calls move(offset, datatype) for every piece of blocks of `bytes` bytes.
 template <typename Move>
 void in_pieces(int64_t bytes, const Move& move) {
-    for (int64_t offset = 0; offset < bytes; offset += kMaxPiece) {
-        const Piece piece(std::min(kMaxPiece, bytes - offset), bytes);
-        move(offset, piece.type());
+    for (int64_t offset = 0; offset < bytes; offset += kMaxPieceBytes) {
+        const PieceType piece(std::min(kMaxPieceBytes, bytes - offset), bytes);
+        move(offset, piece.get());
     }
 }
 
@@ -61,7 +61,7 @@ class MpiRanks final : public Collectives {
         MPI_Comm_rank(MPI_COMM_WORLD, &rank_);
         MPI_Comm_size(MPI_COMM_WORLD, &ranks_);
     }
-    // After an error the others may never come to MPI_Finalize: abort_ranks() ends those jobs.
+    // After an error the other ranks may never reach MPI_Finalize: abort_ranks() ends such a job.
     ~MpiRanks() override { MPI_Finalize(); }
 
     int64_t rank() const override { return rank_; }
@@ -103,7 +103,7 @@ std::unique_ptr<Collectives> join_ranks() {
     if (expected == 1) return one_process();
     auto ranks = std::make_unique<MpiRanks>();
     VILA_CHECK(ranks->ranks() > 1, "the launcher started ", expected,
-               " processes, but MPI sees each of them alone; under Slurm start with srun "
+               " processes, but MPI does not connect them; under Slurm start with srun "
                "--mpi=pmix, or with the mpirun of the MPI this program was built with");
     return ranks;
 }

@@ -1,6 +1,6 @@
 #pragma once
 
-// Ranks as processes that mpirun or srun started, on one machine or many.
+// Ranks that are processes, started by mpirun or srun on one or more machines.
 
 #include <memory>
 
@@ -8,17 +8,17 @@
 
 namespace vila::dist {
 
-// Whether this build can be one of several processes.
+// True if this build has MPI.
 bool mpi_available();
 
-// This process's place among the processes that were started together; a job of one where a plain
-// command started it, in which case MPI is not even opened. Throws when the launcher says that
-// there are several ranks and MPI does not see them, or this build has no MPI. At most once a
-// process; the object must outlive every use and be destroyed before main() ends.
+// Joins the job of the processes that were started together. Without a launcher, returns a job of
+// one rank and does not initialize MPI. Throws if the launcher started several ranks but MPI does
+// not see them, or this build has no MPI. Call it at most once per process, and destroy the result
+// before main() ends.
 std::unique_ptr<Collectives> join_ranks();
 
-// Ends every process of the job at once, after a failure on this rank: the others would wait for it
-// for ever. Does nothing in a job of one.
+// Ends every process of the job after a failure on this rank: the other ranks would wait for it
+// forever. Does nothing in a job of one rank.
 void abort_ranks(int exit_code);
 
 }  // namespace vila::dist

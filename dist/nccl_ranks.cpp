@@ -11,9 +11,9 @@ namespace vila::dist {
 
 namespace {
 
-// The part of NCCL's interface that is used here. Its values have not changed since version 2.7,
-// which brought ncclSend() and ncclRecv().
-constexpr int kLeastVersion = 2700;
+// The part of NCCL's interface that is used here, with the values of nccl.h. They have not changed
+// since version 2.7, the first with ncclSend() and ncclRecv().
+constexpr int kMinVersion = 2700;
 constexpr int kSuccess = 0;
 constexpr int kInProgress = 7;
 constexpr int kBytes = 1;  // ncclUint8
@@ -44,10 +44,10 @@ class Library {
         load(group_end, "ncclGroupEnd");
         int version = 0;
         check(get_version(&version), "ncclGetVersion");
-        VILA_CHECK(version >= kLeastVersion, name, ": NCCL ", version, ": expected ", kLeastVersion,
+        VILA_CHECK(version >= kMinVersion, name, ": NCCL ", version, ": expected ", kMinVersion,
                    " or later");
     }
-    // It stays open: NCCL has threads of its own.
+    // The library is never closed: NCCL has threads of its own.
     ~Library() = default;
     Library(const Library&) = delete;
     Library& operator=(const Library&) = delete;
@@ -82,7 +82,7 @@ class Library {
     void* handle_;
 };
 
-// What NCCL does in the order of one stream.
+// NCCL's collectives on one stream.
 class NcclLink final : public GpuLink {
   public:
     NcclLink(Collectives& bootstrap, std::unique_ptr<Device> device, void* stream,
@@ -104,7 +104,7 @@ class NcclLink final : public GpuLink {
                        "; NCCL_DEBUG=WARN tells more, and two ranks cannot share a GPU)");
         });
     }
-    // Where something failed the others may never come: they are not waited for.
+    // After an error the other ranks may never come, so this does not wait for them.
     ~NcclLink() override {
         if (communicator_ == nullptr) return;
         if (std::uncaught_exceptions() > 0)
@@ -127,7 +127,7 @@ class NcclLink final : public GpuLink {
                         "ncclAllGather");
     }
 
-    // NCCL has none: a send and a receive for each rank, begun together.
+    // NCCL has no all-to-all: this is a group of a send to and a receive from each rank.
     void all_to_all(const void* in, void* out, int64_t bytes) override {
         const auto* from = static_cast<const char*>(in);
         auto* to = static_cast<char*>(out);
@@ -145,10 +145,10 @@ class NcclLink final : public GpuLink {
         library_->check(library_->group_end(), "ncclGroupEnd");
     }
 
-    std::string broken() override {
+    std::string transfer_error() override {
         int error = kSuccess;
-        const int asked = library_->async_error(communicator_, &error);
-        if (asked != kSuccess) error = asked;
+        const int result = library_->async_error(communicator_, &error);
+        if (result != kSuccess) error = result;
         if (error == kSuccess || error == kInProgress) return {};
         return str("[nccl] ", library_->error_string(error));
     }
@@ -170,7 +170,7 @@ class NcclRanks final : public Collectives {
     int64_t rank() const override { return bootstrap_.rank(); }
     int64_t ranks() const override { return bootstrap_.ranks(); }
     std::string name() const override { return "nccl"; }
-    std::string broken() override { return link_.broken(); }
+    std::string transfer_error() override { return link_.transfer_error(); }
 
   private:
     GpuLink* gpu_link() override { return &link_; }

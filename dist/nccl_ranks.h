@@ -1,7 +1,7 @@
 #pragma once
 
-// Ranks whose GPUs speak to each other by NCCL, which is opened when it is asked for: a program
-// built without it runs, and one that needs it says what is missing.
+// Ranks whose GPUs communicate by NCCL. The library is loaded at run time, so that the program also
+// runs on machines without it.
 
 #include <memory>
 #include <string>
@@ -11,10 +11,11 @@
 
 namespace vila::dist {
 
-// The ranks of `bootstrap` (MPI), which tells all of them NCCL's id and moves what is in the host's
-// memory; it must outlive what is returned. Tensors of a GPU go from GPU to GPU, on `stream` (a
-// cudaStream_t) of `device`: this rank's GPU once more, opened for this purpose alone. Throws on
-// all ranks when the library is missing somewhere, lacks a function, is too old, or cannot connect.
+// Connects the GPUs of the ranks of `bootstrap` (MPI). `bootstrap` distributes NCCL's id and moves
+// data in the host's memory; it must outlive the result. GPU tensors move from GPU to GPU on
+// `stream`, a cudaStream_t of `device`: a second device object for this rank's GPU, used for
+// transfers only. `library` is the file name of NCCL. Throws on all ranks if the library cannot be
+// loaded on some rank, is too old, or cannot connect the GPUs.
 std::unique_ptr<Collectives> nccl_ranks(Collectives& bootstrap, std::unique_ptr<Device> device,
                                         void* stream, const std::string& library);
 

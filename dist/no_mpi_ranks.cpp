@@ -1,4 +1,4 @@
-// In place of mpi_ranks.cpp where there is no MPI.
+// Replaces mpi_ranks.cpp in a build without MPI.
 
 #include "dist/launcher.h"
 #include "dist/mpi_ranks.h"

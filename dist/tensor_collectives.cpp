@@ -14,8 +14,8 @@ bool is_on_gpu(const Tensor& tensor) {
     return tensor.device().kind() != DeviceKind::Cpu;
 }
 
-// sums[i] = parts[0][i] + parts[1][i] + ... in Sum, for `ranks` parts of `count` values in a row
-// and i in [begin, end); or sums[i] += ... from left to right.
+// sums[i] = parts[0][i] + parts[1][i] + ... in Sum, for i in [begin, end); parts (ranks, count).
+// With `accumulate`, sums[i] is the first term. Adds from left to right.
 template <typename Sum, typename In, typename Out>
 void add_parts(const In* parts, int64_t ranks, int64_t count, bool accumulate, Out* sums,
                int64_t begin, int64_t end) {
@@ -26,8 +26,8 @@ void add_parts(const In* parts, int64_t ranks, int64_t count, bool accumulate, O
     }
 }
 
-// add(begin, end) adds part of the values. Holds plain pointers: whoever runs it last, on whatever
-// thread, frees no tensor.
+// A function (begin, end) that adds these values. It holds plain pointers, so that no tensor is
+// freed on the thread that destroys it.
 std::function<void(int64_t, int64_t)> adder(const Tensor& parts, int64_t ranks, bool accumulate,
                                             const Tensor& output) {
     const auto add = [&]<typename Sum, typename In, typename Out>(Sum, In, Out) {
@@ -42,8 +42,8 @@ std::function<void(int64_t, int64_t)> adder(const Tensor& parts, int64_t ranks, 
     return add(float{}, BFloat16{}, BFloat16{});
 }
 
-// The same by the kernels of a GPU: a rank at a time. 0 + x first, because -0 + 0 is 0 on a CPU
-// too.
+// add_parts() by the kernels of a GPU, one rank at a time. The sum starts as 0 + x, so that -0
+// gives 0, as on a CPU.
 void add_parts_on_gpu(const Tensor& parts, int64_t ranks, bool accumulate, const Tensor& output) {
     const int64_t count = output.numel();
     const DType wide = output.dtype() == DType::BF16 ? DType::F32 : output.dtype();
@@ -62,9 +62,9 @@ void add_parts(const Tensor& parts, int64_t ranks, bool accumulate, const Tensor
                               [&](int64_t begin, int64_t end) { add(begin, end); });
 }
 
-// A view of the same memory whose kernels are launched on `line`. It keeps nothing alive.
-Tensor in_line(const Tensor& tensor, Device& line) {
-    return Tensor::from_external(line, tensor.raw(), tensor.shape(), tensor.dtype(), [] {});
+// A view of `tensor` whose kernels are launched on `stream`. It does not keep the memory alive.
+Tensor on_stream(const Tensor& tensor, Device& stream) {
+    return Tensor::from_external(stream, tensor.raw(), tensor.shape(), tensor.dtype(), [] {});
 }
 
 void check_addable(const Tensor& input, const Tensor& output) {
@@ -72,7 +72,7 @@ void check_addable(const Tensor& input, const Tensor& output) {
         input.dtype() == DType::F64 || input.dtype() == DType::F32 || input.dtype() == DType::BF16;
     VILA_CHECK(known && (output.dtype() == input.dtype() ||
                          (input.dtype() == DType::BF16 && output.dtype() == DType::F32)),
-               "[reduce] no sum of ", input.dtype(), " into ", output.dtype());
+               "[reduce] cannot sum ", input.dtype(), " into ", output.dtype());
 }
 
 void check_plain(const Tensor& tensor) {
@@ -80,8 +80,9 @@ void check_plain(const Tensor& tensor) {
                tensor.shape());
 }
 
-// Where a rank's slices are in a tensor of ranks * n values.
-int64_t slice_size(const Collectives& collectives, const Tensor& slice, const Tensor& whole) {
+// Throws unless `whole` (ranks * n values) has room for a `slice` (n values) of each rank. Returns
+// the bytes of the slice.
+int64_t check_slice(const Collectives& collectives, const Tensor& slice, const Tensor& whole) {
     check_plain(slice);
     check_plain(whole);
     VILA_CHECK(&slice.device() == &whole.device(), "[collectives] a slice on ",
@@ -96,7 +97,7 @@ int64_t slice_size(const Collectives& collectives, const Tensor& slice, const Te
 
 void reduce_scatter(Collectives& collectives, const Tensor& input, const Tensor& output,
                     bool accumulate) {
-    slice_size(collectives, output, input);
+    check_slice(collectives, output, input);
     check_addable(input, output);
     if (collectives.ranks() == 1) return add_parts(input, 1, accumulate, output);
     const Tensor parts = Tensor::empty(input.device(), input.shape(), input.dtype());
@@ -110,16 +111,17 @@ void reduce_scatter(Collectives& collectives, const Tensor& input, const Tensor&
 
 void begin_reduce_scatter(Collectives& collectives, const Tensor& input, const Tensor& parts,
                           const Tensor& output) {
-    slice_size(collectives, output, input);
-    slice_size(collectives, output, parts);
+    check_slice(collectives, output, input);
+    check_slice(collectives, output, parts);
     check_addable(input, output);
     VILA_CHECK_EQ(parts.dtype(), input.dtype(), "[reduce_scatter] dtype of the parts");
     if (!collectives.moves_bytes()) return;
     const int64_t bytes = input.bytes() / collectives.ranks();
     if (is_on_gpu(input))
         return collectives.begin_all_to_all(
-            input.device(), input.raw(), parts.raw(), bytes, [&](Device& line) {
-                add_parts(in_line(parts, line), collectives.ranks(), true, in_line(output, line));
+            input.device(), input.raw(), parts.raw(), bytes, [&](Device& stream) {
+                add_parts(on_stream(parts, stream), collectives.ranks(), true,
+                          on_stream(output, stream));
             });
     const auto add = [add = adder(parts, collectives.ranks(), true, output),
                       count = output.numel()] { add(0, count); };
@@ -127,7 +129,7 @@ void begin_reduce_scatter(Collectives& collectives, const Tensor& input, const T
 }
 
 void all_gather(Collectives& collectives, const Tensor& input, const Tensor& output) {
-    const int64_t bytes = slice_size(collectives, input, output);
+    const int64_t bytes = check_slice(collectives, input, output);
     VILA_CHECK_EQ(input.dtype(), output.dtype(), "[all_gather] dtype of the output");
     if (!is_on_gpu(input)) return collectives.all_gather(input.raw(), output.raw(), bytes);
     if (collectives.ranks() > 1)
@@ -136,7 +138,7 @@ void all_gather(Collectives& collectives, const Tensor& input, const Tensor& out
 }
 
 void begin_all_gather(Collectives& collectives, const Tensor& input, const Tensor& output) {
-    const int64_t bytes = slice_size(collectives, input, output);
+    const int64_t bytes = check_slice(collectives, input, output);
     VILA_CHECK_EQ(input.dtype(), output.dtype(), "[all_gather] dtype of the output");
     if (is_on_gpu(input))
         collectives.begin_all_gather(input.device(), input.raw(), output.raw(), bytes);
@@ -148,7 +150,7 @@ void all_reduce(Collectives& collectives, const Tensor& data) {
     check_plain(data);
     check_addable(data, data);
     if (collectives.ranks() == 1 || data.numel() == 0) return;
-    // Each rank sums a slice; the last ones may be padding.
+    // Each rank sums a slice; the last slices may be padding.
     const int64_t slice = ceil_div(data.numel(), collectives.ranks());
     const Tensor padded = Tensor::zeros(data.device(), {slice * collectives.ranks()}, data.dtype());
     const Tensor values = data.reshape({data.numel()}), sums = padded.slice(0, 0, data.numel());

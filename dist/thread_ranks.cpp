@@ -12,27 +12,27 @@ namespace vila::dist {
 
 namespace {
 
-// What a rank is about to do; all ranks must mean the same.
+// The collective that a rank calls; all ranks must make the same call.
 struct Call {
     const char* what = "";
     int64_t bytes = 0;
     int64_t root = 0;
-    const void* data = nullptr;  // where the others read
+    const void* data = nullptr;  // read by the other ranks
 
     bool matches(const Call& other) const {
         return std::strcmp(what, other.what) == 0 && bytes == other.bytes && root == other.root;
     }
 };
 
-// Where the ranks meet.
-class Meeting {
+// A barrier at which the ranks exchange their calls.
+class Rendezvous {
   public:
-    explicit Meeting(int64_t ranks) : calls_(static_cast<size_t>(ranks)) {}
+    explicit Rendezvous(int64_t ranks) : calls_(static_cast<size_t>(ranks)) {}
 
     int64_t ranks() const { return static_cast<int64_t>(calls_.size()); }
     const Call& call(int64_t rank) const { return calls_[static_cast<size_t>(rank)]; }
 
-    // Says what `rank` does and waits until everybody has; throws when they differ.
+    // Publishes the call of `rank` and waits for those of all ranks; throws if they differ.
     void announce(int64_t rank, const Call& call) {
         calls_[static_cast<size_t>(rank)] = call;
         wait();
@@ -43,7 +43,7 @@ class Meeting {
                                 " of ", this->call(other).bytes));
     }
 
-    // Until every rank has come here; throws once a rank has ended.
+    // Waits until every rank has called it; throws once a rank has ended.
     void wait() {
         std::unique_lock lock(mutex_);
         if (ended_) throw_ended();
@@ -58,7 +58,7 @@ class Meeting {
         if (round_ == round) throw_ended();
     }
 
-    // A rank will not come again: whoever waits for it from now on waits in vain.
+    // Marks that a rank has ended: wait() throws from now on.
     void end() {
         const std::lock_guard lock(mutex_);
         ended_ = true;
@@ -77,10 +77,10 @@ class Meeting {
 
 class ThreadRank final : public Collectives {
   public:
-    ThreadRank(Meeting& meeting, int64_t rank) : meeting_(meeting), rank_(rank) {}
+    ThreadRank(Rendezvous& rendezvous, int64_t rank) : rendezvous_(rendezvous), rank_(rank) {}
 
     int64_t rank() const override { return rank_; }
-    int64_t ranks() const override { return meeting_.ranks(); }
+    int64_t ranks() const override { return rendezvous_.ranks(); }
     std::string name() const override { return "threads"; }
 
   private:
@@ -106,23 +106,23 @@ class ThreadRank final : public Collectives {
         });
     }
 
-    // Nobody goes on, and perhaps changes what the others read, before all have read it.
+    // The second wait keeps a rank from changing its data before the others have read it.
     template <typename Read>
     void meet(const Call& call, const Read& read) {
-        meeting_.announce(rank_, call);
+        rendezvous_.announce(rank_, call);
         read();
-        meeting_.wait();
+        rendezvous_.wait();
     }
 
-    // Block `to` of out := block `from` of what `rank` announced.
+    // Copies block `from` of the data that `rank` announced to block `to` of `out`.
     void copy(void* out, int64_t to, int64_t rank, int64_t from, int64_t bytes) const {
         if (bytes == 0) return;
         std::memcpy(static_cast<char*>(out) + to * bytes,
-                    static_cast<const char*>(meeting_.call(rank).data) + from * bytes,
+                    static_cast<const char*>(rendezvous_.call(rank).data) + from * bytes,
                     static_cast<size_t>(bytes));
     }
 
-    Meeting& meeting_;
+    Rendezvous& rendezvous_;
     int64_t rank_;
 };
 
@@ -130,13 +130,13 @@ class ThreadRank final : public Collectives {
 
 void run_thread_ranks(int64_t ranks, const std::function<void(Collectives&)>& body) {
     VILA_CHECK(ranks > 0, "expected at least one rank, got ", ranks);
-    Meeting meeting(ranks);
+    Rendezvous rendezvous(ranks);
     std::mutex mutex;
     std::exception_ptr first;
     std::vector<std::thread> threads;
     for (int64_t rank = 0; rank < ranks; ++rank)
         threads.emplace_back([&, rank] {
-            ThreadRank collectives(meeting, rank);
+            ThreadRank collectives(rendezvous, rank);
             try {
                 body(collectives);
             } catch (...) {
@@ -145,7 +145,7 @@ void run_thread_ranks(int64_t ranks, const std::function<void(Collectives&)>& bo
                     if (!first) first = std::current_exception();
                 }
             }
-            meeting.end();
+            rendezvous.end();
         });
     for (std::thread& thread : threads) thread.join();
     if (first) std::rethrow_exception(first);

@@ -1,8 +1,8 @@
 #pragma once
 
-// Ranks as threads of one process: for tests, which can so have any number of ranks under a
-// sanitizer. Ranks that do not agree on what comes next, and ranks that fail, are reported to all
-// instead of leaving the others waiting.
+// Ranks that are threads of one process: for tests with any number of ranks, also under a
+// sanitizer. When ranks make different calls, or one of them ends, all ranks get an error instead
+// of waiting forever.
 
 #include <functional>
 
@@ -10,9 +10,9 @@
 
 namespace vila::dist {
 
-// Runs body(collectives) on `ranks` threads and returns when all have ended. When one throws or
-// returns early, the others get an error from the collective that waits for it; the first error of
-// all is thrown here.
+// Runs body(collectives) on `ranks` threads and returns when all of them have ended. When one
+// throws or returns early, the collective in which the others wait for it throws. Rethrows the
+// first error of any rank.
 void run_thread_ranks(int64_t ranks, const std::function<void(Collectives&)>& body);
 
 }  // namespace vila::dist

@@ -19,9 +19,9 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr auto kBeat = std::chrono::milliseconds(500);
-// A rank that has not written for so long does not run.
-constexpr int64_t kSilence = 3'000'000'000;
+constexpr auto kPeriod = std::chrono::milliseconds(500);
+// A rank whose status is older than this does not run.
+constexpr int64_t kMaxAge = 3'000'000'000;  // nanoseconds
 
 int64_t now_nanoseconds() {
     return std::chrono::duration_cast<std::chrono::nanoseconds>(
@@ -34,90 +34,87 @@ void set_text(std::array<char, 32>& field, const char* text) {
     std::strncpy(field.data(), text, field.size() - 1);
 }
 
-std::string describe(const RankPlace& place) {
-    const std::string where = str("step ", place.step, ", ", place.phase.data());
-    const std::string collective = place.collective.data();
+std::string describe(const RankStatus& status) {
+    const std::string where = str("step ", status.step, ", ", status.phase.data());
+    const std::string collective = status.collective.data();
     if (collective.empty()) return where;
-    return str(where, place.inside != 0 ? ", in collective " : ", after collective ",
-               place.collectives, " (", collective, " of ", place.bytes, " bytes)");
+    return str(where, status.in_collective != 0 ? ", in collective " : ", after collective ",
+               status.collectives, " (", collective, " of ", status.bytes, " bytes)");
 }
 
-}  // namespace
-
-namespace {
-
-// "rank 1 SAYS (place 1); rank 4 SAYS (place 4)", of the ranks that are meant.
-template <typename IsMeant>
-std::string name_ranks(const std::vector<RankPlace>& places, const char* says,
-                       const IsMeant& is_meant) {
+// "rank 1 VERB (status); rank 4 VERB (status)", for the ranks that `selects` returns true for.
+template <typename Selects>
+std::string name_ranks(const std::vector<RankStatus>& ranks, const char* verb,
+                       const Selects& selects) {
     std::string text;
-    for (size_t rank = 0; rank < places.size(); ++rank)
-        if (is_meant(places[rank]))
-            text += str(text.empty() ? "" : "; ", "rank ", rank, says, " (", describe(places[rank]),
+    for (size_t rank = 0; rank < ranks.size(); ++rank)
+        if (selects(ranks[rank]))
+            text += str(text.empty() ? "" : "; ", "rank ", rank, verb, " (", describe(ranks[rank]),
                         ")");
     return text;
 }
 
-bool in_the_same(const RankPlace& a, const RankPlace& b) {
+bool in_same_collective(const RankStatus& a, const RankStatus& b) {
     return a.collectives == b.collectives && a.collective == b.collective && a.bytes == b.bytes;
 }
 
-// Where most ranks are; nullptr without a majority.
-const RankPlace* place_of_most(const std::vector<RankPlace>& places) {
-    for (const RankPlace& place : places) {
-        const auto same = std::count_if(places.begin(), places.end(), [&](const RankPlace& other) {
-            return in_the_same(place, other);
+// The status of most ranks; nullptr without a majority.
+const RankStatus* find_majority(const std::vector<RankStatus>& ranks) {
+    for (const RankStatus& rank : ranks) {
+        const auto same = std::count_if(ranks.begin(), ranks.end(), [&](const RankStatus& other) {
+            return in_same_collective(rank, other);
         });
-        if (2 * static_cast<size_t>(same) > places.size()) return &place;
+        if (2 * static_cast<size_t>(same) > ranks.size()) return &rank;
     }
     return nullptr;
 }
 
-// Those that have begun fewer collectives than others; empty: none.
-std::string name_ranks_behind(const std::vector<RankPlace>& places) {
+// Names the ranks that have begun fewer collectives than others; empty if there are none.
+std::string name_late_ranks(const std::vector<RankStatus>& ranks) {
     int64_t furthest = 0;
-    for (const RankPlace& place : places) furthest = std::max(furthest, place.collectives);
-    return name_ranks(places, " holds up the others",
-                      [&](const RankPlace& place) { return place.collectives < furthest; });
+    for (const RankStatus& rank : ranks) furthest = std::max(furthest, rank.collectives);
+    return name_ranks(ranks, " holds up the others",
+                      [&](const RankStatus& rank) { return rank.collectives < furthest; });
 }
 
-// No host is in a collective. On GPUs those that are ahead wait for their kernels, which wait for
-// the transfers of those that are behind.
-std::string describe_waiting_for_gpus(const std::vector<RankPlace>& places) {
-    const std::string behind = name_ranks_behind(places);
-    if (!behind.empty()) return behind;
+// For ranks none of whose hosts is in a collective. On GPUs, the ranks that are ahead wait for
+// their kernels, which wait for the transfers of the ranks that are late.
+std::string describe_waiting_for_gpus(const std::vector<RankStatus>& ranks) {
+    const std::string late = name_late_ranks(ranks);
+    if (!late.empty()) return late;
     return str("no rank waits for another, unless their GPUs do: ",
-               name_ranks(places, "", [](const RankPlace&) { return true; }));
+               name_ranks(ranks, "", [](const RankStatus&) { return true; }));
 }
 
 }  // namespace
 
-std::string describe_hang(const std::vector<RankPlace>& places, int64_t now) {
-    const auto is_silent = [&](const RankPlace& place) { return now - place.beat > kSilence; };
-    std::string silent = name_ranks(places, " does not run", is_silent);
+std::string describe_hang(const std::vector<RankStatus>& ranks, int64_t now) {
+    const auto is_silent = [&](const RankStatus& rank) { return now - rank.written_at > kMaxAge; };
+    const auto is_outside = [](const RankStatus& rank) { return rank.in_collective == 0; };
+    std::string silent = name_ranks(ranks, " does not run", is_silent);
     if (!silent.empty()) return silent;
-    if (std::none_of(places.begin(), places.end(),
-                     [](const RankPlace& place) { return place.inside != 0; }))
-        return describe_waiting_for_gpus(places);
-    std::string outside = name_ranks(places, " holds up the others",
-                                     [](const RankPlace& place) { return place.inside == 0; });
+    if (std::all_of(ranks.begin(), ranks.end(), is_outside))
+        return describe_waiting_for_gpus(ranks);
+    std::string outside = name_ranks(ranks, " holds up the others", is_outside);
     if (!outside.empty()) return outside;
-    // All are in collectives. Those that left the others' way are to blame, or those behind.
-    if (const RankPlace* most = place_of_most(places)) {
-        const std::string apart =
-            name_ranks(places, " is in another collective than the others",
-                       [&](const RankPlace& place) { return !in_the_same(place, *most); });
-        if (apart.empty()) return str("all ranks wait for the network (", describe(*most), ")");
-        return str(apart, "; the others: ", describe(*most));
+    // All ranks are in collectives: name those that differ from the majority, or those that are
+    // late.
+    if (const RankStatus* majority = find_majority(ranks)) {
+        const std::string apart = name_ranks(
+            ranks, " is in another collective than the others",
+            [&](const RankStatus& rank) { return !in_same_collective(rank, *majority); });
+        if (apart.empty()) return str("all ranks wait for the network (", describe(*majority), ")");
+        return str(apart, "; the others: ", describe(*majority));
     }
-    const std::string behind = name_ranks_behind(places);
-    if (!behind.empty()) return behind;
+    const std::string late = name_late_ranks(ranks);
+    if (!late.empty()) return late;
     return str("the ranks are in different collectives: ",
-               name_ranks(places, "", [](const RankPlace&) { return true; }));
+               name_ranks(ranks, "", [](const RankStatus&) { return true; }));
 }
 
-Watchdog::Watchdog(int64_t rank, int64_t ranks) : rank_(rank), ranks_(ranks), since_(Clock::now()) {
-    set_text(place_.phase, "start");
+Watchdog::Watchdog(int64_t rank, int64_t ranks)
+    : rank_(rank), ranks_(ranks), phase_start_(Clock::now()) {
+    set_text(status_.phase, "start");
     thread_ = std::thread([this] { watch(); });
 }
 
@@ -128,13 +125,13 @@ void Watchdog::share(fs::path folder) {
     const std::string file = file_of(rank_).string();
     descriptor_ = ::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
     VILA_CHECK(descriptor_ >= 0, file, ": cannot open: ", std::strerror(errno));
-    write_place();
+    write_status();
 }
 
 Watchdog::~Watchdog() {
     {
         const std::lock_guard lock(mutex_);
-        ends_ = true;
+        stops_ = true;
     }
     changed_.notify_all();
     thread_.join();
@@ -148,75 +145,75 @@ fs::path Watchdog::file_of(int64_t rank) const {
     return folder_ / str("rank-", rank);
 }
 
-void Watchdog::attend(Collectives* ranks) {
+void Watchdog::monitor(Collectives* ranks) {
     const std::lock_guard lock(mutex_);
-    attended_ = ranks;
+    monitored_ = ranks;
 }
 
 void Watchdog::phase(const char* name, int64_t step, double limit) {
     const std::lock_guard lock(mutex_);
-    set_text(place_.phase, name);
-    place_.step = step;
+    set_text(status_.phase, name);
+    status_.step = step;
     limit_ = limit;
-    since_ = Clock::now();
+    phase_start_ = Clock::now();
 }
 
 void Watchdog::enter(const char* collective, int64_t bytes) {
     const std::lock_guard lock(mutex_);
-    set_text(place_.collective, collective);
-    place_.bytes = bytes;
-    place_.inside = 1;
-    ++place_.collectives;
+    set_text(status_.collective, collective);
+    status_.bytes = bytes;
+    status_.in_collective = 1;
+    ++status_.collectives;
 }
 
 void Watchdog::leave() {
     const std::lock_guard lock(mutex_);
-    place_.inside = 0;
+    status_.in_collective = 0;
 }
 
 void Watchdog::watch() {
-    // One rank after the other, so that the first of those that run speaks for all.
-    const auto patience = static_cast<double>(std::min<int64_t>(rank_, 3));
+    // Ranks time out one second apart, so that the first one that runs reports for all.
+    const auto delay = static_cast<double>(std::min<int64_t>(rank_, 3));
     std::unique_lock lock(mutex_);
-    while (!ends_) {
-        write_place();
-        const std::chrono::duration<double> taken = Clock::now() - since_;
-        if (limit_ > 0.0 && taken.count() > limit_ + patience) give_up(slow());
-        const std::string broken = attended_ != nullptr ? attended_->broken() : "";
-        if (!broken.empty()) give_up(str(broken, " (", describe(place_), ")"));
-        changed_.wait_for(lock, kBeat, [this] { return ends_; });
+    while (!stops_) {
+        write_status();
+        const std::chrono::duration<double> taken = Clock::now() - phase_start_;
+        if (limit_ > 0.0 && taken.count() > limit_ + delay) end_process(describe_timeout());
+        const std::string broken = monitored_ != nullptr ? monitored_->transfer_error() : "";
+        if (!broken.empty()) end_process(str(broken, " (", describe(status_), ")"));
+        changed_.wait_for(lock, kPeriod, [this] { return stops_; });
     }
 }
 
-// A disk that takes nothing must not stop the watchdog: then the others read what is old.
-void Watchdog::write_place() {
-    place_.beat = now_nanoseconds();
+// Ignores errors: a full disk must not stop the watchdog. The other ranks then read an old status.
+void Watchdog::write_status() {
+    status_.written_at = now_nanoseconds();
     if (descriptor_ < 0) return;
-    [[maybe_unused]] const ssize_t written = ::pwrite(descriptor_, &place_, sizeof place_, 0);
+    [[maybe_unused]] const ssize_t written = ::pwrite(descriptor_, &status_, sizeof status_, 0);
 }
 
-std::vector<RankPlace> Watchdog::read_places() const {
-    std::vector<RankPlace> places(static_cast<size_t>(ranks_));
+std::vector<RankStatus> Watchdog::read_statuses() const {
+    std::vector<RankStatus> statuses(static_cast<size_t>(ranks_));
     for (int64_t rank = 0; rank < ranks_; ++rank) {
-        RankPlace& place = places[static_cast<size_t>(rank)];
+        RankStatus& status = statuses[static_cast<size_t>(rank)];
         const int file = ::open(file_of(rank).c_str(), O_RDONLY | O_CLOEXEC);
         if (file < 0) continue;
-        if (::pread(file, &place, sizeof place, 0) != sizeof place) place = {};
+        if (::pread(file, &status, sizeof status, 0) != sizeof status) status = {};
         ::close(file);
-        place.phase.back() = place.collective.back() = '\0';
+        status.phase.back() = status.collective.back() = '\0';
     }
-    places[static_cast<size_t>(rank_)] = place_;
-    return places;
+    statuses[static_cast<size_t>(rank_)] = status_;
+    return statuses;
 }
 
-std::string Watchdog::slow() const {
-    return str("no progress in phase '", place_.phase.data(), "' of step ", place_.step, " for ",
+std::string Watchdog::describe_timeout() const {
+    return str("no progress in phase '", status_.phase.data(), "' of step ", status_.step, " for ",
                std::lround(limit_), " s: ",
-               descriptor_ < 0 ? "another rank has not come; this one: " + describe(place_)
-                               : describe_hang(read_places(), now_nanoseconds()));
+               descriptor_ < 0 ? "another rank has not arrived; this rank: " + describe(status_)
+                               : describe_hang(read_statuses(), now_nanoseconds()));
 }
 
-void Watchdog::give_up(const std::string& why) const {
+void Watchdog::end_process(const std::string& why) const {
     std::fprintf(stderr, "vila: rank %d: %s\n", static_cast<int>(rank_), why.c_str());
     std::fflush(stderr);
     ::_exit(kWatchdogExit);
@@ -225,12 +222,12 @@ void Watchdog::give_up(const std::string& why) const {
 WatchedRanks::WatchedRanks(Collectives& ranks, Watchdog* watchdog)
     : ranks_(ranks), watchdog_(watchdog) {
     ranks_.set_observer(watchdog_);
-    if (watchdog_ != nullptr) watchdog_->attend(&ranks_);
+    if (watchdog_ != nullptr) watchdog_->monitor(&ranks_);
 }
 
 WatchedRanks::~WatchedRanks() {
     ranks_.set_observer(nullptr);
-    if (watchdog_ != nullptr) watchdog_->attend(nullptr);
+    if (watchdog_ != nullptr) watchdog_->monitor(nullptr);
 }
 
 void die_with_parent() {

@@ -1,15 +1,16 @@
 #pragma once
 
-// Watchdog: ends a job in which nothing moves any more, and says which rank is to blame. MPI itself
-// waits for ever for a rank that is stopped, stuck in a file system, or in another collective.
+// Watchdog: ends a job that makes no progress, and names the rank that causes it. MPI itself waits
+// forever for a rank that is stopped, stuck in a file system, or in another collective.
 //
-// Every rank has one, with a thread of its own that writes down, twice a second, where its rank is:
-// step, phase, collective. A phase that takes longer than its limit makes the thread read what all
-// ranks wrote last, print one line, and end the process with kWatchdogExit; the launcher then ends
-// the others. A rank that no longer writes is stopped or dead; one that is not in a collective
-// holds up the rest; one that is in another collective than most has left their way. Of collectives
-// it learns as their observer. Transfers of GPUs can also break under a host that waits for nothing
-// else: it asks for that as often as it writes.
+// Every rank has a watchdog with a thread of its own. Twice a second, the thread writes the status
+// of its rank (step, phase, collective) to a file. When a phase takes longer than its limit, the
+// thread reads the files of all ranks, prints one line, and ends the process with kWatchdogExit;
+// the launcher then ends the other ranks. A rank whose file is old is stopped or dead. A rank
+// outside of collectives holds up the others. A rank in another collective than most ranks has
+// diverged from them. The watchdog observes the collectives of its rank (CollectiveObserver). GPU
+// transfers can also fail while the host does not wait for them, so the thread polls for such
+// errors as often as it writes.
 
 #include <array>
 #include <atomic>
@@ -28,33 +29,33 @@ namespace vila::dist {
 
 constexpr int kWatchdogExit = 75;
 
-// Where a rank is, as it stands in its file.
-struct RankPlace {
-    int64_t beat = 0;  // nanoseconds since the epoch when this was written
+// The status of a rank, in the format of its file.
+struct RankStatus {
+    int64_t written_at = 0;  // nanoseconds since the epoch
     int64_t step = 0;
-    int64_t collectives = 0;  // begun so far
-    int64_t bytes = 0;        // of the current collective
-    int64_t inside = 0;       // 1 while in a collective
+    int64_t collectives = 0;    // begun so far
+    int64_t bytes = 0;          // of the current collective
+    int64_t in_collective = 0;  // 1 while in a collective
     std::array<char, 32> phase = {};
     std::array<char, 32> collective = {};  // the current or last one
 };
-// Who holds up a job whose ranks are at these places, and where each is; for messages. `now` as
-// RankPlace::beat.
-std::string describe_hang(const std::vector<RankPlace>& places, int64_t now);
+// Names the ranks that hold up a job, with their status; for messages. `now`: nanoseconds since the
+// epoch.
+std::string describe_hang(const std::vector<RankStatus>& ranks, int64_t now);
 
 class Watchdog final : public CollectiveObserver {
   public:
-    // Until share() it knows its own rank only.
+    // Knows the status of its own rank only until share() is called.
     Watchdog(int64_t rank, int64_t ranks);
-    // `folder` is one that all ranks see; it gets a small file for each of them.
+    // Exchanges statuses with the other ranks by files in `folder`, which all ranks can access.
     void share(std::filesystem::path folder);
     ~Watchdog() override;
     Watchdog(const Watchdog&) = delete;
     Watchdog& operator=(const Watchdog&) = delete;
 
-    // Asks `ranks`, from now on, whether they are broken; nullptr: nobody, as at first.
-    void attend(Collectives* ranks);
-    // A phase of the run begins; it may take `limit` seconds.
+    // Polls `ranks` for transfer errors from now on. nullptr, the initial value: no polling.
+    void monitor(Collectives* ranks);
+    // Starts a phase of the run, which may take `limit` seconds; 0: no limit.
     void phase(const char* name, int64_t step, double limit);
     void enter(const char* collective, int64_t bytes) override;
     void leave() override;
@@ -62,26 +63,26 @@ class Watchdog final : public CollectiveObserver {
   private:
     using Clock = std::chrono::steady_clock;
     void watch();
-    void write_place();
-    std::vector<RankPlace> read_places() const;
-    std::string slow() const;
-    [[noreturn]] void give_up(const std::string& why) const;
+    void write_status();
+    std::vector<RankStatus> read_statuses() const;
+    std::string describe_timeout() const;
+    [[noreturn]] void end_process(const std::string& why) const;
     std::filesystem::path file_of(int64_t rank) const;
 
     std::filesystem::path folder_;
     int64_t rank_, ranks_;
     int descriptor_ = -1;
-    std::mutex mutex_;  // of what follows
+    std::mutex mutex_;  // guards the members below
     std::condition_variable changed_;
-    RankPlace place_;
-    Collectives* attended_ = nullptr;
-    Clock::time_point since_;
+    RankStatus status_;
+    Collectives* monitored_ = nullptr;
+    Clock::time_point phase_start_;
     double limit_ = 0.0;
-    bool ends_ = false;
+    bool stops_ = false;
     std::thread thread_;
 };
 
-// For as long as it lives, `watchdog`, if there is one, observes `ranks` and attends to them.
+// While it lives, `watchdog` (unless null) observes and monitors `ranks`.
 class WatchedRanks {
   public:
     WatchedRanks(Collectives& ranks, Watchdog* watchdog);
@@ -94,7 +95,7 @@ class WatchedRanks {
     Watchdog* watchdog_;
 };
 
-// Has the system kill this process when the one that started it dies: ranks do not outlive mpirun.
+// Asks the system to kill this process when its parent dies, so that ranks do not outlive mpirun.
 void die_with_parent();
 
 }  // namespace vila::dist

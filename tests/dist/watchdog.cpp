@@ -1,4 +1,4 @@
-// Who is to blame for a job that hangs, and that a watchdog ends its process.
+// The description of a job that hangs, and the end of a process by its watchdog.
 
 #include "dist/watchdog.h"
 
@@ -15,30 +15,30 @@ namespace {
 
 constexpr int64_t kNow = 1'000'000'000'000;
 
-RankPlace place(int64_t collectives, bool inside, const char* collective = "all_gather") {
-    RankPlace place;
-    place.beat = kNow - 400'000'000;
-    place.step = 17;
-    place.collectives = collectives;
-    place.bytes = 64;
-    place.inside = inside ? 1 : 0;
-    std::strcpy(place.phase.data(), "gradients");
-    std::strcpy(place.collective.data(), collective);
-    return place;
+RankStatus status(int64_t collectives, bool in_collective, const char* collective = "all_gather") {
+    RankStatus status;
+    status.written_at = kNow - 400'000'000;
+    status.step = 17;
+    status.collectives = collectives;
+    status.bytes = 64;
+    status.in_collective = in_collective ? 1 : 0;
+    std::strcpy(status.phase.data(), "gradients");
+    std::strcpy(status.collective.data(), collective);
+    return status;
 }
 
-// A job of one whose transfers break.
-class BrokenRanks final : public Collectives {
+// A job of one rank whose transfers fail.
+class FailingRanks final : public Collectives {
   public:
-    std::atomic<bool> breaks = false;
-    std::atomic<int64_t> asked = 0;
+    std::atomic<bool> fails = false;
+    std::atomic<int64_t> polls = 0;
 
     int64_t rank() const override { return 0; }
     int64_t ranks() const override { return 1; }
-    std::string name() const override { return "broken"; }
-    std::string broken() override {
-        ++asked;
-        return breaks ? "the cable is out" : "";
+    std::string name() const override { return "failing"; }
+    std::string transfer_error() override {
+        ++polls;
+        return fails ? "the cable is out" : "";
     }
 
   private:
@@ -49,55 +49,55 @@ class BrokenRanks final : public Collectives {
 };
 
 TEST(Watchdog, NamesTheRankThatDoesNotRun) {
-    std::vector<RankPlace> places = {place(9, true), place(8, false), place(9, true)};
-    places[1].beat = kNow - 20'000'000'000;
-    const std::string said = describe_hang(places, kNow);
-    EXPECT_EQ(said,
+    std::vector<RankStatus> ranks = {status(9, true), status(8, false), status(9, true)};
+    ranks[1].written_at = kNow - 20'000'000'000;
+    const std::string text = describe_hang(ranks, kNow);
+    EXPECT_EQ(text,
               "rank 1 does not run (step 17, gradients, after collective 8 (all_gather of 64 "
               "bytes))");
-    // One that has never written is silent too.
-    EXPECT_NE(describe_hang({place(9, true), RankPlace{}}, kNow).find("rank 1 does not run"),
+    // The same for a rank that has never written its status.
+    EXPECT_NE(describe_hang({status(9, true), RankStatus{}}, kNow).find("rank 1 does not run"),
               std::string::npos);
 }
 
-TEST(Watchdog, NamesTheRankThatIsBehind) {
-    EXPECT_EQ(describe_hang({place(9, true), place(9, true), place(8, false)}, kNow),
+TEST(Watchdog, NamesTheRankThatIsLate) {
+    EXPECT_EQ(describe_hang({status(9, true), status(9, true), status(8, false)}, kNow),
               "rank 2 holds up the others (step 17, gradients, after collective 8 (all_gather of "
               "64 bytes))");
-    EXPECT_EQ(describe_hang({place(7, true), place(9, true)}, kNow),
+    EXPECT_EQ(describe_hang({status(7, true), status(9, true)}, kNow),
               "rank 0 holds up the others (step 17, gradients, in collective 7 (all_gather of 64 "
               "bytes))");
 }
 
-TEST(Watchdog, NamesTheRankThatLeftTheWayOfTheOthers) {
+TEST(Watchdog, NamesTheRankInAnotherCollective) {
     EXPECT_EQ(
-        describe_hang({place(9, true), place(9, true), place(9, true, "barrier")}, kNow),
+        describe_hang({status(9, true), status(9, true), status(9, true, "barrier")}, kNow),
         "rank 2 is in another collective than the others (step 17, gradients, in collective 9 "
         "(barrier of 64 bytes)); the others: step 17, gradients, in collective 9 (all_gather "
         "of 64 bytes)");
-    // One that skipped a collective is ahead of those that wait for it.
+    // A rank that skipped a collective is ahead of those that wait for it.
     EXPECT_EQ(
-        describe_hang({place(9, true), place(10, true), place(9, true)}, kNow).find("rank 1 is"),
+        describe_hang({status(9, true), status(10, true), status(9, true)}, kNow).find("rank 1 is"),
         size_t{0});
-    const std::string two = describe_hang({place(9, true), place(9, true, "barrier")}, kNow);
+    const std::string two = describe_hang({status(9, true), status(9, true, "barrier")}, kNow);
     EXPECT_EQ(two.find("the ranks are in different collectives: rank 0 "), size_t{0}) << two;
-    EXPECT_NE(describe_hang({place(9, true), place(9, true)}, kNow).find("wait for the network"),
+    EXPECT_NE(describe_hang({status(9, true), status(9, true)}, kNow).find("wait for the network"),
               std::string::npos);
 }
 
-TEST(Watchdog, KnowsThatHostsDoNotWaitForTheirGpusTransfers) {
-    EXPECT_EQ(describe_hang({place(9, false), place(8, false), place(9, false)}, kNow),
+TEST(Watchdog, DescribesRanksWhoseGpusWait) {
+    EXPECT_EQ(describe_hang({status(9, false), status(8, false), status(9, false)}, kNow),
               "rank 1 holds up the others (step 17, gradients, after collective 8 (all_gather of "
               "64 bytes))");
     EXPECT_EQ(
-        describe_hang({place(9, false), place(9, false)}, kNow),
+        describe_hang({status(9, false), status(9, false)}, kNow),
         "no rank waits for another, unless their GPUs do: rank 0 (step 17, gradients, after "
         "collective 9 (all_gather of 64 bytes)); rank 1 (step 17, gradients, after collective "
         "9 (all_gather of 64 bytes))");
 }
 
-TEST(WatchdogDeathTest, APhaseThatTakesTooLongEndsTheProcess) {
-    if (process_job().ranks() > 1) GTEST_SKIP() << "forks, which MPI does not like";
+TEST(WatchdogDeathTest, EndsTheProcessAfterTheTimeLimitOfAPhase) {
+    if (process_job().ranks() > 1) GTEST_SKIP() << "forks, which MPI does not support";
     GTEST_FLAG_SET(death_test_style, "threadsafe");
     const TemporaryDirectory folder;
     EXPECT_EXIT(
@@ -118,39 +118,39 @@ TEST(WatchdogDeathTest, APhaseThatTakesTooLongEndsTheProcess) {
             std::this_thread::sleep_for(std::chrono::seconds(20));
         },
         testing::ExitedWithCode(kWatchdogExit),
-        "rank 1: no progress in phase 'start' .* another rank has not come; this one: .* in "
+        "rank 1: no progress in phase 'start' .* another rank has not arrived; this rank: .* in "
         "collective 1 .all_gather of 8 bytes");
 }
 
-TEST(WatchdogDeathTest, ABrokenTransferEndsTheProcess) {
-    if (process_job().ranks() > 1) GTEST_SKIP() << "forks, which MPI does not like";
+TEST(WatchdogDeathTest, EndsTheProcessAfterATransferError) {
+    if (process_job().ranks() > 1) GTEST_SKIP() << "forks, which MPI does not support";
     GTEST_FLAG_SET(death_test_style, "threadsafe");
     EXPECT_EXIT(
         {
-            BrokenRanks ranks;
+            FailingRanks ranks;
             Watchdog watchdog(1, 2);
-            watchdog.attend(&ranks);
+            watchdog.monitor(&ranks);
             watchdog.phase("update", 4, 0.0);
             watchdog.enter("all_to_all", 8);
-            ranks.breaks = true;
+            ranks.fails = true;
             std::this_thread::sleep_for(std::chrono::seconds(20));
         },
         testing::ExitedWithCode(kWatchdogExit),
         "vila: rank 1: the cable is out .step 4, update, in collective 1 .all_to_all of 8 bytes");
 }
 
-TEST(Watchdog, AsksNobodyThatItNoLongerAttends) {
-    BrokenRanks ranks;
+TEST(Watchdog, StopsPolling) {
+    FailingRanks ranks;
     Watchdog watchdog(0, 1);
-    watchdog.attend(&ranks);
-    watchdog.attend(nullptr);
-    ranks.breaks = true;
-    const int64_t asked = ranks.asked;
+    watchdog.monitor(&ranks);
+    watchdog.monitor(nullptr);
+    ranks.fails = true;
+    const int64_t polls = ranks.polls;
     std::this_thread::sleep_for(std::chrono::milliseconds(1200));
-    EXPECT_EQ(ranks.asked, asked);
+    EXPECT_EQ(ranks.polls, polls);
 }
 
-TEST(Watchdog, PhasesThatMoveOnAreLeftAlone) {
+TEST(Watchdog, LeavesAJobAloneThatMakesProgress) {
     const TemporaryDirectory folder;
     const auto alone = one_process();
     {

@@ -287,7 +287,7 @@ int cmd_train(Args& args) {
         // Rank 0 says it for all.
         if (ranks->rank() == 0) throw;
     } catch (const std::exception& error) {
-        const dist::Launched launched = dist::read_launcher();
+        const dist::LauncherInfo launched = dist::read_launcher();
         if (ranks && ranks->ranks() > 1) {
             std::fprintf(stderr, "vila train: rank %d: %s\n", static_cast<int>(ranks->rank()),
                          error.what());

@@ -14,7 +14,7 @@
 namespace vila::tools {
 
 CommonOptions as_local_rank(CommonOptions common) {
-    const dist::Launched launched = dist::read_launcher();
+    const dist::LauncherInfo launched = dist::read_launcher();
     if (common.device == "cuda" && launched.local_ranks > 1)
         common.device = str("cuda:", launched.local_rank);
     const auto online = static_cast<int64_t>(::sysconf(_SC_NPROCESSORS_ONLN));
@@ -25,7 +25,7 @@ CommonOptions as_local_rank(CommonOptions common) {
 }
 
 std::unique_ptr<Device> make_rank_device(const CommonOptions& common) {
-    const dist::Launched launched = dist::read_launcher();
+    const dist::LauncherInfo launched = dist::read_launcher();
     if (launched.local_ranks == 1 || launched.local_rank == 0 || common.device == "cpu")
         return common.make_device();
     try {
