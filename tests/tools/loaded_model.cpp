@@ -1,4 +1,4 @@
-// What a model directory must have before it answers.
+// The checks of a model directory before its weights are read.
 
 #include "tools/run/loaded_model.h"
 
@@ -9,16 +9,16 @@
 namespace vila::tools {
 namespace {
 
-TEST(LoadedModel, MoreWeightsThanMemoryAreRefusedBeforehand) {
+TEST(LoadedModel, RefusesWeightsThatDoNotFitIntoMemory) {
     check_memory("m", DType::F32, 1000, 1000);
     try {
         check_memory("m", DType::F32, 27'000'000'000, 24'150'000'000);
         FAIL();
     } catch (const Error& error) {
         EXPECT_STREQ(error.what(),
-                     "m: its weights take 27 GB of memory as f32 and this machine has 24.1 GB: use "
-                     "--dtype bf16, or files in the dtype that is asked for, which are used where "
-                     "they lie");
+                     "m: its weights as f32 need 27.000 GB of memory, and this machine has 24.150 "
+                     "GB: use --dtype bf16, or files in the requested dtype, which are mapped "
+                     "without a copy");
     }
 }
 

@@ -1,4 +1,4 @@
-// Answer normalisation, VQA accuracy and CIDEr-D against published rules and a reference program.
+// Answer normalization, VQA accuracy and CIDEr-D against published rules and a reference program.
 
 #include "tools/eval/metrics.h"
 

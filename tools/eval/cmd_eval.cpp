@@ -1,10 +1,10 @@
 // vila eval TASK: scores a model, or a file of predictions, on held-out questions.
 
 #include <cstdio>
-#include <map>
+#include <optional>
 
 #include "tensor/file.h"
-#include "tools/base/json_lines.h"
+#include "tensor/json.h"
 #include "tools/commands.h"
 #include "tools/eval/eval_task.h"
 
@@ -12,29 +12,8 @@ namespace vila::tools {
 
 namespace {
 
-using nlohmann::json;
-
-// Predictions by question id, put in the order of the items.
-std::vector<std::string> read_predictions(const std::filesystem::path& path,
-                                          const std::vector<EvalItem>& items) {
-    std::map<std::string, std::string> by_id;
-    for_each_json_line(path, [&](const json& object, const std::string&) {
-        const json& id = object.at("question_id");
-        by_id[id.is_string() ? id.get<std::string>() : id.dump()] =
-            object.at("text").get<std::string>();
-    });
-    std::vector<std::string> predictions;
-    for (const EvalItem& item : items) {
-        const auto found = by_id.find(item.question_id);
-        VILA_CHECK(found != by_id.end(), path.string(), ": no prediction for question_id ",
-                   item.question_id);
-        predictions.push_back(found->second);
-    }
-    return predictions;
-}
-
-json to_json(const EvalResult& result, const std::string& task, int64_t shots) {
-    json predictions = json::array();
+Json to_json(const EvalResult& result, const std::string& task, int64_t shots) {
+    Json predictions = Json::array();
     for (const EvalPrediction& prediction : result.predictions)
         predictions.push_back({{"question_id", prediction.question_id},
                                {"text", prediction.text},
@@ -47,61 +26,77 @@ json to_json(const EvalResult& result, const std::string& task, int64_t shots) {
             {"predictions", predictions}};
 }
 
+struct EvalCommand {
+    std::string task;
+    std::filesystem::path model, data, images, output, predictions, annotations;
+    bool as_json = false;
+    EvalItemOptions items;
+    EvalOptions eval;
+    CommonOptions common;
+};
+
+EvalCommand parse_command(Args& args) {
+    EvalCommand command;
+    args.positional("TASK", command.task, "what to measure; see the list of tasks below");
+    args.option("--model", command.model, "model directory");
+    args.option("--data", command.data, "questions, one JSON object per line");
+    args.option("--images", command.images,
+                "folder of the images (default: the folder of the questions)");
+    args.option("--shots", command.items.shots, "demonstrations before each question")
+        ->check(CLI::NonNegativeNumber);
+    args.option("--limit", command.items.limit, "use only the first N questions; 0 uses all")
+        ->check(CLI::NonNegativeNumber);
+    args.option("--batch", command.eval.batch, "questions answered at a time")
+        ->check(CLI::PositiveNumber);
+    std::optional<int64_t> max_tokens;
+    args.option("--max-tokens", max_tokens,
+                "longest generated answer in tokens (default: the task's)")
+        ->check(CLI::PositiveNumber);
+    args.flag("--blind", command.eval.no_image, "replace image features by zeros");
+    args.option("--output", command.output, "write score and predictions to this JSON file");
+    args.flag("--json", command.as_json, "print score and predictions as JSON");
+    args.option("--predictions", command.predictions,
+                "score these predictions instead of a model's, one JSON object per line");
+    args.option("--annotations", command.annotations, "the questions that --predictions answer");
+    command.common.declare(args);
+    args.footer(
+        eval_task_help() +
+        "\n\nA question:    {\"question_id\", \"image\"?, \"text\", \"answer\", \"choices\"?, "
+        "\"shots\"?: [{\"image\"?, \"text\"?, \"answer\"}]}\n"
+        "A prediction:  {\"question_id\", \"text\"}");
+    args.parse();
+
+    command.eval.max_tokens = max_tokens.value_or(0);
+    const bool scores_file = !command.predictions.empty();
+    if (scores_file) command.data = command.annotations;
+    if (command.data.empty() || scores_file != command.model.empty())
+        throw UsageError(
+            "give either --model and --data, or --predictions and --annotations, not both");
+    if (command.images.empty()) command.images = command.data.parent_path();
+    return command;
+}
+
+EvalResult evaluate(const EvalCommand& command) {
+    const EvalTask& task = find_eval_task(command.task);
+    const auto items = load_eval_items(command.data, command.images, command.items);
+    if (!command.predictions.empty())
+        return score_predictions(task, items, load_predictions(command.predictions, items));
+    return run_eval(task, LoadedModel(command.model, command.common), items, command.eval);
+}
+
 }  // namespace
 
 int cmd_eval(Args& args) {
-    std::string task;
-    std::filesystem::path model_path, data, images, output, predictions, annotations;
-    bool blind = false, as_json = false;
-    EvalOptions options;
-    CommonOptions common;
-    args.positional("TASK", task, "exact, choice, vqa, caption or text-choice");
-    args.option("--model", model_path, "model directory");
-    args.option("--data", data, "questions, one JSON object a line");
-    args.option("--images", images, "folder of the images (default: beside the questions)");
-    args.option("--shots", options.shots, "demonstrations in front of each question")
-        ->check(CLI::NonNegativeNumber);
-    args.option("--limit", options.limit, "only the first N questions; 0: all")
-        ->check(CLI::NonNegativeNumber);
-    args.option("--batch", options.batch, "questions answered together")
-        ->check(CLI::PositiveNumber);
-    args.option("--max-tokens", options.max_tokens, "longest generated answer")
-        ->check(CLI::PositiveNumber);
-    args.flag("--blind", blind, "replace what the vision tower sees by zeros");
-    args.option("--output", output, "write score and predictions to this JSON file");
-    args.flag("--json", as_json, "print the result as JSON");
-    args.option("--predictions", predictions,
-                "score these answers ({\"question_id\", \"text\"} a line) instead of a model's");
-    args.option("--annotations", annotations, "the questions that --predictions answers");
-    common.declare(args);
-    args.footer(
-        "A question: {\"question_id\", \"image\", \"text\", \"answer\", \"choices\"?, \"shots\"?: "
-        "[{\"image\", \"text\", \"answer\"}]}");
-    args.parse();
-
-    const bool scores_file = !predictions.empty();
-    if (scores_file) data = annotations;
-    if (data.empty() || scores_file != model_path.empty())
-        throw UsageError(
-            "give either --model and --data, or --predictions and --annotations, not both");
-    if (images.empty()) images = data.parent_path();
-    const auto items = load_eval_items(data, images, options);
-    EvalResult result;
-    if (scores_file) {
-        result = score_predictions(task, items, read_predictions(predictions, items));
-    } else {
-        LoadedModel loaded(model_path, common);
-        loaded.blind = blind;
-        result = run_eval(task, loaded, items, options);
-    }
-    const json document = to_json(result, task, options.shots);
-    if (!output.empty()) write_file_atomic(output, document.dump(1) + "\n");
-    if (as_json) {
+    const EvalCommand command = parse_command(args);
+    const EvalResult result = evaluate(command);
+    const Json document = to_json(result, command.task, command.items.shots);
+    if (!command.output.empty()) write_file_atomic(command.output, document.dump(1) + "\n");
+    if (command.as_json) {
         std::printf("%s\n", document.dump().c_str());
     } else {
-        std::printf("%s, %lld-shot: %s %.4f over %zu questions\n", task.c_str(),
-                    static_cast<long long>(options.shots), result.metric.c_str(), result.score,
-                    result.predictions.size());
+        std::printf("%s, %lld-shot: %s %.4f over %zu questions\n", command.task.c_str(),
+                    static_cast<long long>(command.items.shots), result.metric.c_str(),
+                    result.score, result.predictions.size());
     }
     return 0;
 }

@@ -5,7 +5,6 @@
 
 #include "data/text/trim.h"
 #include "tensor/nearest_name.h"
-#include "tools/base/json_lines.h"
 #include "tools/eval/metrics.h"
 #include "tools/run/score.h"
 
@@ -13,40 +12,7 @@ namespace vila::tools {
 
 namespace {
 
-using nlohmann::json;
-namespace fs = std::filesystem;
-
-EvalTurn turn_from_json(const json& object, const fs::path& images, const std::string& text) {
-    EvalTurn turn;
-    for (const std::string& image : string_or_list(object, "image"))
-        turn.images.push_back((images / image).string());
-    turn.text = object.value("text", text);
-    const auto answers = string_or_list(object, "answer");
-    turn.answer = answers.empty() ? "" : answers.front();
-    return turn;
-}
-
-EvalItem item_from_json(const json& object, const std::string& where, const fs::path& images,
-                        const EvalOptions& options) {
-    EvalItem item;
-    VILA_CHECK(object.contains("text") && object.contains("answer"), where,
-               ": an evaluation item needs \"text\" and \"answer\"");
-    const json& id = object.value("question_id", json(where));
-    item.question_id = id.is_string() ? id.get<std::string>() : id.dump();
-    item.question = turn_from_json(object, images, "");
-    item.answers = string_or_list(object, "answer");
-    VILA_CHECK(!item.answers.empty(), where, ": \"answer\" is an empty list");
-    item.choices = string_or_list(object, "choices");
-    const json shots = object.value("shots", json::array());
-    VILA_CHECK(static_cast<int64_t>(shots.size()) >= options.shots, where, ": has ", shots.size(),
-               " shots, ", options.shots, " are asked for; lower --shots");
-    for (int64_t i = 0; i < options.shots; ++i)
-        item.shots.push_back(
-            turn_from_json(shots[static_cast<size_t>(i)], images, item.question.text));
-    return item;
-}
-
-// Placeholders in front of the text unless the text has its own.
+// The text of a turn. Unless it places its images itself, their placeholders go in front.
 std::string with_placeholders(const EvalTurn& turn) {
     if (data::count_placeholders(turn.text) > 0) return turn.text;
     return data::prepend_placeholders(static_cast<int64_t>(turn.images.size()), turn.text);
@@ -57,6 +23,7 @@ struct Conversation {
     std::vector<std::string> images;
 };
 
+// The demonstrations of an item as finished turns, then its question.
 Conversation conversation_of(const EvalItem& item) {
     Conversation conversation;
     const auto ask = [&](const EvalTurn& turn) {
@@ -72,6 +39,7 @@ Conversation conversation_of(const EvalItem& item) {
     return conversation;
 }
 
+// Greedy answers, generated options.batch at a time.
 std::vector<std::string> generate_answers(const LoadedModel& loaded,
                                           const std::vector<EvalItem>& items,
                                           const EvalOptions& options) {
@@ -85,7 +53,8 @@ std::vector<std::string> generate_answers(const LoadedModel& loaded,
         std::vector<models::Sequence> sequences;
         for (size_t i = begin; i < end; ++i) {
             const Conversation conversation = conversation_of(items[i]);
-            prompts.push_back(loaded.chat_prompt(conversation.messages, conversation.images));
+            prompts.push_back(
+                loaded.chat_prompt(conversation.messages, conversation.images, options.no_image));
             loaded.check_fits(prompts.back(), 1);
         }
         for (const Prompt& prompt : prompts) sequences.push_back(prompt.view());
@@ -95,9 +64,10 @@ std::vector<std::string> generate_answers(const LoadedModel& loaded,
     return answers;
 }
 
-// The most likely choice of each item.
+// The choice of highest likelihood of each item.
 std::vector<std::string> choose_answers(const LoadedModel& loaded,
-                                        const std::vector<EvalItem>& items) {
+                                        const std::vector<EvalItem>& items,
+                                        const EvalOptions& options) {
     std::vector<std::string> answers;
     for (const EvalItem& item : items) {
         VILA_CHECK(!item.choices.empty(), "question ", item.question_id,
@@ -105,8 +75,8 @@ std::vector<std::string> choose_answers(const LoadedModel& loaded,
         const Conversation conversation = conversation_of(item);
         std::vector<Prompt> prompts;
         for (const std::string& choice : item.choices)
-            prompts.push_back(
-                loaded.answered_prompt(conversation.messages, conversation.images, choice));
+            prompts.push_back(loaded.answered_prompt(conversation.messages, conversation.images,
+                                                     choice, options.no_image));
         const auto logprobs = target_logprobs(loaded, prompts);
         const auto best = std::max_element(logprobs.begin(), logprobs.end());
         answers.push_back(item.choices[static_cast<size_t>(best - logprobs.begin())]);
@@ -114,58 +84,94 @@ std::vector<std::string> choose_answers(const LoadedModel& loaded,
     return answers;
 }
 
-double exact_score(const std::string& answer, const std::vector<std::string>& answers) {
+using Scores = std::vector<double>;
+using References = std::vector<std::vector<std::string>>;
+
+// 1 for an answer that equals a reference after normalize_exact(), else 0.
+double exact_match(const std::string& answer, const std::vector<std::string>& references) {
     const std::string given = normalize_exact(answer);
-    return std::any_of(answers.begin(), answers.end(),
+    return std::any_of(references.begin(), references.end(),
                        [&](const auto& right) { return normalize_exact(right) == given; })
                ? 1.0
                : 0.0;
 }
 
-bool is_choice_task(const std::string& task) {
-    return task == "choice" || task == "text-choice";
+// A metric that scores every answer by itself. cider_d() is not one: it needs the whole set.
+template <double (*Metric)(const std::string& answer, const std::vector<std::string>& references)>
+Scores each_answer(const std::vector<std::string>& answers, const References& references) {
+    Scores scores;
+    for (size_t i = 0; i < answers.size(); ++i) scores.push_back(Metric(answers[i], references[i]));
+    return scores;
 }
 
-void check_task(const std::string& task) {
-    const auto names = eval_task_names();
-    if (std::find(names.begin(), names.end(), task) == names.end())
-        throw UsageError(
-            str("unknown task \"", task, "\"; did you mean ", nearest_name(task, names), "?"));
-}
+// Every task, once: dispatch, `vila eval --help` and the check of TASK read this table.
+constexpr EvalTask kTasks[] = {
+    {.name = "exact",
+     .help = "generate an answer that equals a reference, up to case and punctuation at its ends",
+     .metric = "accuracy",
+     .answer = generate_answers,
+     .score = each_answer<exact_match>,
+     .max_tokens = 32},
+    {.name = "vqa",
+     .help = "generate a short answer that agrees with human answers",
+     .metric = "VQA accuracy",
+     .answer = generate_answers,
+     .score = each_answer<vqa_accuracy>,
+     .max_tokens = 32},
+    {.name = "caption",
+     .help = "generate a caption that resembles the reference captions",
+     .metric = "CIDEr-D",
+     .answer = generate_answers,
+     .score = cider_d,
+     .max_tokens = 32},
+    {.name = "choice",
+     .help = "give the right choice the highest likelihood",
+     .metric = "accuracy",
+     .answer = choose_answers,
+     .score = each_answer<exact_match>,
+     .max_tokens = 0},
+    {.name = "text-choice",
+     .help = "like choice, for questions without images",
+     .metric = "accuracy",
+     .answer = choose_answers,
+     .score = each_answer<exact_match>,
+     .max_tokens = 0},
+};
 
 }  // namespace
 
-std::vector<std::string> eval_task_names() {
-    return {"exact", "choice", "vqa", "caption", "text-choice"};
+std::span<const EvalTask> eval_tasks() {
+    return kTasks;
 }
 
-std::vector<EvalItem> load_eval_items(const fs::path& data, const fs::path& images,
-                                      const EvalOptions& options) {
-    std::vector<EvalItem> items;
-    for_each_json_line(data, [&](const json& object, const std::string& where) {
-        if (options.limit > 0 && static_cast<int64_t>(items.size()) >= options.limit) return;
-        items.push_back(item_from_json(object, where, images, options));
-    });
-    VILA_CHECK(!items.empty(), data.string(), ": holds no evaluation items");
-    return items;
-}
-
-EvalResult score_predictions(const std::string& task, const std::vector<EvalItem>& items,
-                             const std::vector<std::string>& predictions) {
-    check_task(task);
-    VILA_CHECK_EQ(predictions.size(), items.size(), "predictions");
-    EvalResult result;
-    result.metric = task == "vqa" ? "VQA accuracy" : task == "caption" ? "CIDEr-D" : "accuracy";
-    std::vector<double> scores;
-    if (task == "caption") {
-        std::vector<std::vector<std::string>> references;
-        for (const EvalItem& item : items) references.push_back(item.answers);
-        scores = cider_d(predictions, references);
-    } else {
-        for (size_t i = 0; i < items.size(); ++i)
-            scores.push_back(task == "vqa" ? vqa_accuracy(predictions[i], items[i].answers)
-                                           : exact_score(predictions[i], items[i].answers));
+const EvalTask& find_eval_task(const std::string& name) {
+    std::vector<std::string> names;
+    for (const EvalTask& task : kTasks) {
+        if (name == task.name) return task;
+        names.push_back(task.name);
     }
+    throw UsageError(
+        str("unknown task \"", name, "\"; did you mean ", nearest_name(name, names), "?"));
+}
+
+std::string eval_task_help() {
+    std::string text = "Tasks:";
+    for (const EvalTask& task : kTasks) {
+        text += str("\n  ", task.name, std::string(13 - std::string(task.name).size(), ' '),
+                    task.help, "; score: ", task.metric);
+        if (task.max_tokens > 0) text += str(", at most ", task.max_tokens, " tokens");
+    }
+    return text;
+}
+
+EvalResult score_predictions(const EvalTask& task, const std::vector<EvalItem>& items,
+                             const std::vector<std::string>& predictions) {
+    VILA_CHECK_EQ(predictions.size(), items.size(), "predictions");
+    References references;
+    for (const EvalItem& item : items) references.push_back(item.answers);
+    const Scores scores = task.score(predictions, references);
+    EvalResult result;
+    result.metric = task.metric;
     for (size_t i = 0; i < items.size(); ++i)
         result.predictions.push_back({items[i].question_id, predictions[i], scores[i]});
     result.score =
@@ -173,12 +179,11 @@ EvalResult score_predictions(const std::string& task, const std::vector<EvalItem
     return result;
 }
 
-EvalResult run_eval(const std::string& task, const LoadedModel& loaded,
+EvalResult run_eval(const EvalTask& task, const LoadedModel& loaded,
                     const std::vector<EvalItem>& items, const EvalOptions& options) {
-    check_task(task);
-    return score_predictions(task, items,
-                             is_choice_task(task) ? choose_answers(loaded, items)
-                                                  : generate_answers(loaded, items, options));
+    EvalOptions settings = options;
+    if (settings.max_tokens == 0) settings.max_tokens = task.max_tokens;
+    return score_predictions(task, items, task.answer(loaded, items, settings));
 }
 
 }  // namespace vila::tools

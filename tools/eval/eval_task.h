@@ -1,45 +1,44 @@
 #pragma once
 
-// Evaluation on held-out questions: items from a JSON-lines file, answered 0-shot or after K
-// demonstrations, scored by one of the built-in tasks.
-//
-// An item: {"question_id", "image"?, "text", "answer" (one or a list), "choices"?, "shots"?} where
-// shots is a list of {"image"?, "text"?, "answer"}; a shot without text asks the item's own.
-// "image" may be a list; paths are relative to the images folder.
+// The evaluation tasks of `vila eval`. A task says how a model answers a question and how its answers
+// are scored; the table in eval_task.cpp lists all of them.
 
-#include <filesystem>
+#include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
+#include "tools/eval/eval_items.h"
 #include "tools/run/loaded_model.h"
 
 namespace vila::tools {
 
-struct EvalTurn {
-    std::vector<std::string> images;
-    std::string text;
-    std::string answer;
-};
-
-struct EvalItem {
-    std::string question_id;
-    EvalTurn question;                 // its answer is answers.front()
-    std::vector<std::string> answers;  // any of them is right
-    std::vector<std::string> choices;
-    std::vector<EvalTurn> shots;  // demonstrations, at most as many as were asked for
-};
-
 struct EvalOptions {
-    int64_t shots = 0;        // demonstrations in front of each question
-    int64_t limit = 0;        // only the first questions; 0: all
-    int64_t batch = 32;       // questions answered together
-    int64_t max_tokens = 32;  // of a generated answer
+    int64_t batch = 32;      // questions answered at a time
+    int64_t max_tokens = 0;  // longest generated answer; 0 takes the task's default
+    bool no_image = false;   // replace image features by zeros
 };
 
-// Throws when the file is empty, a field is missing, or an item has fewer than options.shots shots.
-std::vector<EvalItem> load_eval_items(const std::filesystem::path& data,
-                                      const std::filesystem::path& images,
-                                      const EvalOptions& options);
+struct EvalTask {
+    const char* name;
+    const char* help;    // what the model is asked to do, for `vila eval --help`
+    const char* metric;  // name of the score
+    // Returns the model's answer to each item.
+    std::vector<std::string> (*answer)(const LoadedModel& loaded,
+                                       const std::vector<EvalItem>& items,
+                                       const EvalOptions& options);
+    // Returns the score of each answer. `references` holds the right answers of each item.
+    std::vector<double> (*score)(const std::vector<std::string>& answers,
+                                 const std::vector<std::vector<std::string>>& references);
+    int64_t max_tokens;  // default length of a generated answer; 0 if the task generates none
+};
+
+// All tasks, in the order of the help text.
+std::span<const EvalTask> eval_tasks();
+// The task of that name. Throws UsageError, naming the nearest one, if there is none.
+const EvalTask& find_eval_task(const std::string& name);
+// One line per task, for `vila eval --help`.
+std::string eval_task_help();
 
 struct EvalPrediction {
     std::string question_id;
@@ -48,23 +47,17 @@ struct EvalPrediction {
 };
 
 struct EvalResult {
-    std::string metric;  // what `score` is: "accuracy", "CIDEr-D", ...
+    std::string metric;  // EvalTask::metric
     double score = 0.0;  // mean over the questions
     std::vector<EvalPrediction> predictions;
 };
 
-// The built-in tasks:
-//   exact        generated answer equals an answer after normalize_exact; accuracy
-//   vqa          generated answer, VQA accuracy
-//   caption      generated answer, CIDEr-D
-//   choice       the choice of highest likelihood is an answer; accuracy
-//   text-choice  the same for items without images
-std::vector<std::string> eval_task_names();
-EvalResult run_eval(const std::string& task, const LoadedModel& loaded,
+// Lets the model answer the items, and scores its answers.
+EvalResult run_eval(const EvalTask& task, const LoadedModel& loaded,
                     const std::vector<EvalItem>& items, const EvalOptions& options);
 
-// Scores given predictions (in the order of items) by a generating task.
-EvalResult score_predictions(const std::string& task, const std::vector<EvalItem>& items,
+// Scores given predictions, one per item, in the order of the items.
+EvalResult score_predictions(const EvalTask& task, const std::vector<EvalItem>& items,
                              const std::vector<std::string>& predictions);
 
 }  // namespace vila::tools

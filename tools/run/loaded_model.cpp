@@ -6,12 +6,13 @@
 
 #include "models/model_directory.h"
 #include "tools/base/image_source.h"
+#include "tools/base/units.h"
 
 namespace vila::tools {
 
 namespace {
 
-constexpr int64_t kMaxFeatureBytes = int64_t{1} << 28;
+constexpr int64_t kMaxFeatureBytes = int64_t{1} << 28;  // of the feature cache
 
 void check_image_count(int64_t placeholders, size_t images) {
     VILA_CHECK(placeholders == static_cast<int64_t>(images), "the prompt has ", placeholders,
@@ -41,8 +42,8 @@ std::unique_ptr<models::VilaModel> load_in_memory(const std::filesystem::path& d
     return models::load_model(directory, device, dtype, models::WeightMemory::Mapped);
 }
 
-// Mapped weights come from the disk in the order in which a prompt needs them, while it is
-// computed. More than this machine has memory for would push out what was read before.
+// Reads mapped weights from the disk in the order in which a prompt uses them, while it runs. Returns
+// null for weights larger than this machine's memory: later pages would evict earlier ones.
 std::unique_ptr<ReadAhead> read_ahead(const models::VilaModel& model) {
     if (model.device().kind() != DeviceKind::Cpu) return nullptr;
     std::vector<ReadAhead::Range> ranges;
@@ -67,13 +68,10 @@ std::unique_ptr<ReadAhead> read_ahead(const models::VilaModel& model) {
 
 void check_memory(const std::filesystem::path& directory, DType dtype, int64_t needed,
                   int64_t present) {
-    const auto gigabytes = [](int64_t bytes) {
-        return static_cast<double>(bytes / 100'000'000) / 10;
-    };
-    VILA_CHECK(needed <= present, directory.string(), ": its weights take ", gigabytes(needed),
-               " GB of memory as ", dtype, " and this machine has ", gigabytes(present),
-               " GB: use --dtype ", dtype == DType::BF16 ? "f32" : "bf16",
-               ", or files in the dtype that is asked for, which are used where they lie");
+    VILA_CHECK(needed <= present, directory.string(), ": its weights as ", dtype, " need ",
+               gigabytes(needed), " of memory, and this machine has ", gigabytes(present),
+               ": use --dtype ", dtype == DType::BF16 ? "f32" : "bf16",
+               ", or files in the requested dtype, which are mapped without a copy");
 }
 
 data::ImageProcessor open_image_processor(const std::filesystem::path& model_directory,
@@ -107,8 +105,8 @@ LoadedModel::LoadedModel(const std::filesystem::path& directory, const CommonOpt
 
 LoadedModel::Features LoadedModel::features_of(const data::ImageRef& image) const {
     const std::string name = image_name(image);
-    const auto found = seen_.find(name);
-    if (found != seen_.end()) return found->second;
+    const auto found = feature_cache_.find(name);
+    if (found != feature_cache_.end()) return found->second;
     const autograd::NoGrad no_grad(*device_);
     const Tensor pixels = image_processor_->to_pixels(read_image(image), *device_);
     const Shape& side = pixels.shape();
@@ -116,24 +114,24 @@ LoadedModel::Features LoadedModel::features_of(const data::ImageRef& image) cons
         model_->image_features(pixels.reshape({1, 3, side[1], side[2]})).value();
     const auto kept = std::make_shared<const data::LoadedImage>(
         data::LoadedImage{features.shape(), features.to_vector<float>()});
-    seen_bytes_ += features.numel() * dtype_size(DType::F32);
-    if (seen_bytes_ <= kMaxFeatureBytes) seen_[name] = kept;
+    feature_bytes_ += features.numel() * dtype_size(DType::F32);
+    if (feature_bytes_ <= kMaxFeatureBytes) feature_cache_[name] = kept;
     return kept;
 }
 
 std::vector<LoadedModel::Features> LoadedModel::load_images(
-    const std::vector<data::ImageRef>& images) const {
+    const std::vector<data::ImageRef>& images, bool no_image) const {
     VILA_CHECK(images.empty() || image_processor_.has_value(),
-               "this model has no vision tower and cannot be shown ", image_name(images.front()));
-    std::vector<Features> seen;
+               "this model has no vision tower and cannot read ", image_name(images.front()));
+    std::vector<Features> loaded;
     for (const data::ImageRef& image : images) {
         Features features = features_of(image);
-        if (blind)
+        if (no_image)
             features = std::make_shared<const data::LoadedImage>(data::LoadedImage{
                 features->shape, std::vector<float>(features->values.size(), 0.0f)});
-        seen.push_back(std::move(features));
+        loaded.push_back(std::move(features));
     }
-    return seen;
+    return loaded;
 }
 
 void LoadedModel::place_images(std::vector<data::Message>& messages, size_t images) {
@@ -155,25 +153,26 @@ Prompt LoadedModel::raw_prompt(const std::string& text,
 }
 
 Prompt LoadedModel::chat_prompt(std::vector<data::Message> messages,
-                                const std::vector<std::string>& image_paths) const {
+                                const std::vector<std::string>& image_paths, bool no_image) const {
     place_images(messages, image_paths.size());
     const auto segments = chat_template_.render(messages, true);
     return {data::encode_segments(segments, *tokenizer_).ids,
             {},
-            load_images(image_files(image_paths))};
+            load_images(image_files(image_paths), no_image)};
 }
 
 Prompt LoadedModel::answered_prompt(std::vector<data::Message> messages,
                                     const std::vector<std::string>& image_paths,
-                                    const std::string& answer) const {
+                                    const std::string& answer, bool no_image) const {
     place_images(messages, image_paths.size());
     const auto asked = data::encode_segments(chat_template_.render(messages, true), *tokenizer_);
     messages.push_back({data::Role::Assistant, answer});
     data::TokenizedText whole = data::encode_segments(chat_template_.render(messages), *tokenizer_);
-    // Earlier answers (demonstrations) are targets in training but not what is scored here.
+    // Earlier answers (demonstrations) are targets in training, but are not scored here.
     for (size_t i = 0; i < std::min(asked.ids.size(), whole.labels.size()); ++i)
         whole.labels[i] = kIgnoreLabel;
-    return {std::move(whole.ids), std::move(whole.labels), load_images(image_files(image_paths))};
+    return {std::move(whole.ids), std::move(whole.labels),
+            load_images(image_files(image_paths), no_image)};
 }
 
 Prompt LoadedModel::record_prompt(std::vector<int32_t> ids,
@@ -197,7 +196,7 @@ void LoadedModel::check_fits(const Prompt& prompt, int64_t new_tokens) const {
     const int64_t length = prompt.length(prompt.images.empty() ? 1 : tokens_per_image());
     VILA_CHECK(length + new_tokens <= positions, "the prompt takes ", length,
                " positions (images included) and ", new_tokens,
-               " more are asked for: the model has ", positions,
+               " more are requested: the model has ", positions,
                "; shorten the prompt or lower --max-tokens");
 }
 

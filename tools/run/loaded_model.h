@@ -1,7 +1,7 @@
 #pragma once
 
-// A model directory ready to answer: weights, tokenizer, chat template and image processor, and the
-// way from text and picture files to what the model reads. Used by generate, chat, score and eval.
+// A model directory, opened for inference: weights, tokenizer, chat template and image processor. Turns
+// text and image files into prompts. Used by generate, chat, score, eval, report and demo.
 
 #include <filesystem>
 #include <map>
@@ -21,86 +21,88 @@
 
 namespace vila::tools {
 
-// What the model reads: ids with a placeholder for each image, and the features that the vision
-// tower saw in the images. Owns what the models::Sequence that view() makes points to.
+// The input of the model: token ids with a placeholder for each image, and the images' features from
+// the vision tower.
 struct Prompt {
     std::vector<int32_t> ids;     // (T), kImageToken for each image
-    std::vector<int32_t> labels;  // (T), or empty when nothing is scored
+    std::vector<int32_t> labels;  // (T), or empty if nothing is scored
     std::vector<std::shared_ptr<const data::LoadedImage>> images;  // features (N, Cv)
 
+    // Points into this prompt, which must outlive it.
     models::Sequence view() const;
-    // Positions once each image has become `tokens_per_image` of them.
+    // Number of positions when each image takes `tokens_per_image` of them.
     int64_t length(int64_t tokens_per_image) const;
 };
 
-// The image processor of a model's vision tower under an image mode (crop, pad or resize).
+// The image processor of a model's vision tower in an image mode (crop, pad or resize).
 data::ImageProcessor open_image_processor(const std::filesystem::path& model_directory,
                                           const std::string& image_mode);
 
-// Throws one clear line when the weights that must be converted to `dtype` need more bytes than are
-// `present`; without it the system would end the program half-way.
+// Throws if weights converted to `dtype` need more bytes than are `present`. Without this check the
+// system would kill the process while it loads them.
 void check_memory(const std::filesystem::path& directory, DType dtype, int64_t needed,
                   int64_t present);
 
 class LoadedModel {
   public:
-    // Opens MODEL on the device that the options name. A directory with a language model alone is
-    // legal; showing it an image is then refused.
+    // Opens a model directory on the device of `options`. The directory may hold a language model
+    // alone; prompts with images then throw.
     LoadedModel(const std::filesystem::path& directory, const CommonOptions& options);
 
     const models::VilaModel& model() const { return *model_; }
     const data::Tokenizer& tokenizer() const { return *tokenizer_; }
     const data::ChatTemplate& chat_template() const { return chat_template_; }
-    // Speaks by another template from now on (a base model has none of its own).
+    // Replaces the chat template, for a base model that has none of its own.
     void use_template(const std::string& name) { chat_template_ = data::ChatTemplate::named(name); }
     Device& device() const { return *device_; }
     int64_t tokens_per_image() const { return model_->config().tokens_per_image(); }
 
-    // Text exactly as given, "<image>" marking each image's place. Throws when images and
-    // placeholders differ in number.
+    // Each of the following returns a prompt. They throw if images and placeholders differ in
+    // number. With `no_image` the features of every image are replaced by zeros.
+
+    // The text as it is; "<image>" marks the place of each image.
     Prompt raw_prompt(const std::string& text, const std::vector<std::string>& image_paths) const;
-    // A conversation in the model's own template, up to where the answer begins. If no message
-    // holds a placeholder, one per image is put in front of the first user message.
+    // A conversation in the chat template, up to the start of the answer. If no message holds a
+    // placeholder, one per image is put in front of the first user message.
     Prompt chat_prompt(std::vector<data::Message> messages,
-                       const std::vector<std::string>& image_paths) const;
-    // Ids as a dataset made them, with the images of their placeholders.
-    Prompt record_prompt(std::vector<int32_t> ids, const std::vector<data::ImageRef>& images) const;
-    // `prompt` continued by `target`, whose tokens alone are labelled.
-    Prompt with_target(const Prompt& prompt, const std::string& target) const;
-    // The same conversation answered with `answer` as training renders it; the answer and what ends
-    // it are labelled.
+                       const std::vector<std::string>& image_paths, bool no_image = false) const;
+    // The conversation of chat_prompt() followed by `answer`, rendered as in training. Only the
+    // answer and its end-of-turn tokens are labelled.
     Prompt answered_prompt(std::vector<data::Message> messages,
-                           const std::vector<std::string>& image_paths,
-                           const std::string& answer) const;
+                           const std::vector<std::string>& image_paths, const std::string& answer,
+                           bool no_image = false) const;
+    // Ids of a dataset record, and the images of their placeholders.
+    Prompt record_prompt(std::vector<int32_t> ids, const std::vector<data::ImageRef>& images) const;
+    // `prompt` followed by `target`. Only the tokens of the target are labelled.
+    Prompt with_target(const Prompt& prompt, const std::string& target) const;
 
-    // Throws one clear line unless prompt and `new_tokens` more fit into the model's positions.
+    // Throws unless the prompt and `new_tokens` more tokens fit into the model's positions.
     void check_fits(const Prompt& prompt, int64_t new_tokens) const;
-    // The text of generated ids: without special tokens, and without the ids behind the vocabulary
-    // that some models have to make their number round.
+    // The text of generated ids, without special tokens. Padding ids beyond the tokenizer's
+    // vocabulary decode to nothing.
     std::string text_of(const std::vector<int32_t>& ids) const;
-    // Ids after which generation stops: those of the template and of the vocabulary.
+    // Ids that end generation: those of the template, the tokenizer and the configuration.
     std::vector<int32_t> stop_ids() const;
-
-    // Replaces what the tower saw in every image by zeros: the model answers blind.
-    bool blind = false;
 
   private:
     using Features = std::shared_ptr<const data::LoadedImage>;
 
     Features features_of(const data::ImageRef& image) const;
-    std::vector<Features> load_images(const std::vector<data::ImageRef>& images) const;
-    // Puts one placeholder per image in front of the first user message if there is none at all.
+    std::vector<Features> load_images(const std::vector<data::ImageRef>& images,
+                                      bool no_image = false) const;
+    // Puts one placeholder per image in front of the first user message if no message holds one.
     static void place_images(std::vector<data::Message>& messages, size_t images);
 
     std::unique_ptr<Device> device_;
     std::unique_ptr<models::VilaModel> model_;
-    std::unique_ptr<ReadAhead> read_ahead_;  // of the mapped weights of model_
+    std::unique_ptr<ReadAhead> read_ahead_;  // reads the mapped weights of model_
     std::unique_ptr<data::Tokenizer> tokenizer_;
     data::ChatTemplate chat_template_;
     std::optional<data::ImageProcessor> image_processor_;
-    // Features by name: demonstrations show the same pictures again and again.
-    mutable std::map<std::string, Features> seen_;
-    mutable int64_t seen_bytes_ = 0;
+    // Cache of features by image name, because demonstrations repeat the same images. It changes no
+    // result, so const methods fill it; they must not run on several threads at once.
+    mutable std::map<std::string, Features> feature_cache_;
+    mutable int64_t feature_bytes_ = 0;  // of all images so far; past a limit none is added
 };
 
 }  // namespace vila::tools

@@ -1,0 +1,76 @@
+#include "tools/eval/eval_items.h"
+
+#include <map>
+
+#include "tensor/check.h"
+#include "tensor/json.h"
+#include "tools/base/json_lines.h"
+
+namespace vila::tools {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+EvalTurn turn_from_json(const Json& object, const fs::path& images, const std::string& text) {
+    EvalTurn turn;
+    for (const std::string& image : string_or_list(object, "image"))
+        turn.images.push_back((images / image).string());
+    turn.text = object.value("text", text);
+    const auto answers = string_or_list(object, "answer");
+    turn.answer = answers.empty() ? "" : answers.front();
+    return turn;
+}
+
+EvalItem item_from_json(const Json& object, const std::string& where, const fs::path& images,
+                        const EvalItemOptions& options) {
+    EvalItem item;
+    VILA_CHECK(object.contains("text") && object.contains("answer"), where,
+               ": an evaluation item needs \"text\" and \"answer\"");
+    const Json& id = object.value("question_id", Json(where));
+    item.question_id = id.is_string() ? id.get<std::string>() : id.dump();
+    item.question = turn_from_json(object, images, "");
+    item.answers = string_or_list(object, "answer");
+    VILA_CHECK(!item.answers.empty(), where, ": \"answer\" is an empty list");
+    item.choices = string_or_list(object, "choices");
+    const Json shots = object.value("shots", Json::array());
+    VILA_CHECK(static_cast<int64_t>(shots.size()) >= options.shots, where, ": has ", shots.size(),
+               " shots, but ", options.shots, " are requested; lower --shots");
+    for (int64_t i = 0; i < options.shots; ++i)
+        item.shots.push_back(
+            turn_from_json(shots[static_cast<size_t>(i)], images, item.question.text));
+    return item;
+}
+
+}  // namespace
+
+std::vector<EvalItem> load_eval_items(const fs::path& data, const fs::path& images,
+                                      const EvalItemOptions& options) {
+    std::vector<EvalItem> items;
+    for_each_json_line(data, [&](const Json& object, const std::string& where) {
+        if (options.limit > 0 && static_cast<int64_t>(items.size()) >= options.limit) return;
+        items.push_back(item_from_json(object, where, images, options));
+    });
+    VILA_CHECK(!items.empty(), data.string(), ": holds no questions");
+    return items;
+}
+
+std::vector<std::string> load_predictions(const fs::path& path,
+                                          const std::vector<EvalItem>& items) {
+    std::map<std::string, std::string> by_id;
+    for_each_json_line(path, [&](const Json& object, const std::string&) {
+        const Json& id = object.at("question_id");
+        by_id[id.is_string() ? id.get<std::string>() : id.dump()] =
+            object.at("text").get<std::string>();
+    });
+    std::vector<std::string> predictions;
+    for (const EvalItem& item : items) {
+        const auto found = by_id.find(item.question_id);
+        VILA_CHECK(found != by_id.end(), path.string(), ": no prediction for question_id ",
+                   item.question_id);
+        predictions.push_back(found->second);
+    }
+    return predictions;
+}
+
+}  // namespace vila::tools
