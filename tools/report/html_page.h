@@ -1,24 +1,19 @@
 #pragma once
 
-// One self-contained HTML page, built piece by piece: headings, paragraphs, tables, charts (inline
-// SVG) and pictures (data URIs). No script and nothing fetched from elsewhere, so the file can be
-// mailed and opened anywhere.
+// Builds one self-contained HTML page from headings, paragraphs, tables, charts (inline SVG) and images
+// (data URIs). The page has no script and loads nothing, so it can be mailed and opened anywhere.
 
 #include <string>
 #include <vector>
 
+#include "tools/report/result_table.h"
+
 namespace vila::tools {
 
-// Text with &, <, > and quotes escaped.
+// Escapes &, <, > and double quotes.
 std::string html_escape(const std::string& text);
 
-struct Table {
-    std::string title;
-    std::vector<std::string> columns;
-    std::vector<std::vector<std::string>> rows;  // plain text; each row as long as `columns`
-};
-
-// A picture question as a card: its pictures, what was asked, answered and true.
+// A question about images, with the model's answer and the right one.
 struct AnswerCard {
     std::vector<std::string> images;  // data URIs
     std::string question, answer, truth;
@@ -32,10 +27,10 @@ class HtmlPage {
     void heading(const std::string& text);
     void paragraph(const std::string& text);
     void table(const Table& table);
-    // `svg` is markup from svg_chart().
+    // `svg` is the markup of svg_chart().
     void figure(const std::string& svg, const std::string& caption);
     void cards(const std::vector<AnswerCard>& cards);
-    // The finished document.
+    // The complete document.
     std::string str() const;
 
   private:

@@ -3,13 +3,15 @@
 #include <algorithm>
 #include <fstream>
 #include <map>
-#include <nlohmann/json.hpp>
 #include <vector>
 
 #include "data/image/image.h"
 #include "data/image/image_write.h"
 #include "tensor/check.h"
+#include "tensor/file.h"
+#include "tensor/json.h"
 #include "tools/report/html_page.h"
+#include "tools/report/result_table.h"
 #include "tools/report/svg_chart.h"
 
 namespace vila::tools {
@@ -17,8 +19,6 @@ namespace vila::tools {
 namespace {
 
 namespace fs = std::filesystem;
-using nlohmann::json;
-
 // log.jsonl of one run, column by column.
 struct RunLog {
     std::string name;
@@ -29,7 +29,7 @@ struct RunLog {
     double seconds = 0.0;
 };
 
-void add_point(Series& series, double step, const json& line, const char* key) {
+void add_point(Series& series, double step, const Json& line, const char* key) {
     if (line.contains(key) && line[key].is_number())
         series.points.emplace_back(step, line[key].get<double>());
 }
@@ -41,11 +41,12 @@ RunLog read_log(const fs::path& run, const std::string& name) {
     VILA_CHECK(file.good(), run.string(), "/log.jsonl: cannot be opened; is this a run directory?");
     std::string text;
     for (int64_t number = 1; std::getline(file, text); ++number) {
-        const json line = json::parse(text, nullptr, false);
+        const std::string where = str(run.string(), "/log.jsonl line ", number);
         // A run that was killed may leave half of its last line.
-        if (line.is_discarded() && file.peek() == EOF) break;
-        VILA_CHECK(line.is_object() && line.contains("step"), run.string(), "/log.jsonl line ",
-                   number, ": expected an object with \"step\"");
+        if (file.peek() == EOF && !try_parse_json(text)) break;
+        const Json line = parse_json(text, where);
+        VILA_CHECK(line.is_object() && line.contains("step"), where,
+                   ": expected an object with \"step\", got ", shown(line));
         const double step = line["step"].get<double>();
         add_point(log.loss, step, line, "loss");
         add_point(log.learning_rate, step, line, "lr");
@@ -86,29 +87,9 @@ void add_run(HtmlPage& page, const RunLog& log) {
     page.figure(svg_chart("Speed", "step", {log.tokens_per_second}), "Tokens per second.");
 }
 
-std::string cell_text(const json& cell) {
-    if (cell.is_string()) return cell.get<std::string>();
-    if (!cell.is_number_float()) return cell.is_null() ? "" : cell.dump();
-    char text[32];
-    std::snprintf(text, sizeof text, "%.3f", cell.get<double>());
-    return text;
-}
-
-Table to_table(const json& source) {
-    Table table{source.at("title").get<std::string>(), {}, {}};
-    for (const json& column : source.at("columns")) table.columns.push_back(cell_text(column));
-    for (const json& row : source.at("rows")) {
-        table.rows.emplace_back();
-        for (const json& cell : row) table.rows.back().push_back(cell_text(cell));
-        VILA_CHECK_EQ(table.rows.back().size(), table.columns.size(), "results.json, table \"",
-                      table.title, "\": cells in a row");
-    }
-    return table;
-}
-
-AnswerCard to_card(const json& sample, const fs::path& folder) {
+AnswerCard to_card(const Json& sample, const fs::path& folder) {
     AnswerCard card;
-    for (const json& image : sample.value("images", json::array())) {
+    for (const Json& image : sample.value("images", Json::array())) {
         card.images.push_back(
             data::png_data_uri(data::load_image(folder / image.get<std::string>())));
     }
@@ -122,20 +103,18 @@ AnswerCard to_card(const json& sample, const fs::path& folder) {
 void add_results(HtmlPage& page, const fs::path& folder) {
     const fs::path path = folder / "results.json";
     if (!fs::exists(path)) return;
-    std::ifstream file(path);
-    const json results = json::parse(file, nullptr, false);
-    VILA_CHECK(!results.is_discarded(), path.string(), ": is not JSON");
+    const Json results = parse_json(read_file(path), path.string());
     try {
         if (results.contains("tables")) page.heading("Results");
-        for (const json& table : results.value("tables", json::array()))
-            page.table(to_table(table));
+        for (const Json& table : results.value("tables", Json::array()))
+            page.table(table_from_json(table, ""));
         std::vector<AnswerCard> cards;
-        for (const json& sample : results.value("samples", json::array()))
+        for (const Json& sample : results.value("samples", Json::array()))
             cards.push_back(to_card(sample, folder));
         if (!cards.empty()) page.heading("Held-out questions and the model's answers");
         page.cards(cards);
-    } catch (const json::exception& error) {
-        throw Error(str(path.string(), ": ", error.what()));
+    } catch (const Json::exception& error) {
+        throw Error(str(path.string(), ": ", json_error_text(error)));
     }
 }
 
