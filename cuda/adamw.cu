@@ -1,9 +1,10 @@
-// adamw: one optimizer step of many tensors in one launch and one pass; 16 bytes read and 12 to 16
-// written per element.
+// adamw: one optimizer step of many tensors, in one launch and one pass over memory. Each element
+// takes 16 bytes of reads and 12 to 16 of writes.
 //
 // Formula   m = beta1 m + (1 - beta1) g; v = beta2 v + (1 - beta2) g^2
 //           w = decay w - step_size m / (sqrt(v) inv_sqrt_second + eps)
-// Mapping   a block owns 1024 elements of one tensor; which, it finds in the launch's own arguments
+// Mapping   a block owns 1024 elements of one tensor, which it finds in a list in the kernel's
+//           arguments
 //
 // A model has many tensors that are too small to keep a GPU busy (norms, biases), and a launch for
 // each would take longer than the update.
@@ -21,7 +22,7 @@ namespace vila::cuda {
 namespace {
 
 constexpr int64_t kAdamwThreads = 256;
-constexpr int64_t kAdamwElements = 1024;  // of a block
+constexpr int64_t kAdamwElements = 1024;  // elements per block
 
 struct AdamwTensor {
     const float* gradient;
@@ -52,16 +53,16 @@ struct AdamwTensor {
     }
 };
 
-// As many tensors as fit into the 4 KiB of a launch's arguments.
-constexpr int kMostTensors = 40;
+// As many tensors as fit into the 4 KiB of kernel arguments.
+constexpr int kMaxTensors = 40;
 struct AdamwTensors {
-    AdamwTensor of[kMostTensors];
+    AdamwTensor of[kMaxTensors];
     int count = 0;
 };
 static_assert(sizeof(AdamwTensors) <= 4096);
 
 __global__ void adamw_kernel(const __grid_constant__ AdamwTensors tensors) {
-    // The last tensor that begins at this block or before it.
+    // Binary search for the last tensor whose first block is not after this block.
     int low = 0, high = tensors.count;
     while (high - low > 1) {
         const int middle = (low + high) / 2;
@@ -99,7 +100,7 @@ void adamw(const AdamwArgs& args) {
                                            .factors = adamw_factors(x)};
             blocks += ceil_div(count, kAdamwElements);
         }
-        if (tensors.count < kMostTensors && i + 1 < args.tensors.size()) continue;
+        if (tensors.count < kMaxTensors && i + 1 < args.tensors.size()) continue;
         launch(device_of(x.master), adamw_kernel, {blocks}, {kAdamwThreads}, 0, tensors);
         tensors.count = 0;
         blocks = 0;

@@ -1,8 +1,8 @@
-// argmax: where the largest number of each row is, so that one id comes back to the host instead
-// of a row of logits.
+// argmax: the column of the largest number of each row, so that the host copies one id instead of a
+// row of logits.
 //
-// Mapping   a block owns a row; thread t sees columns t, t + 512, ...
-// Shared    the best number and column of each of the 16 warps
+// Mapping   a block owns a row; thread t takes columns t, t + 512, ...
+// Shared    the largest number and its column for each of the 16 warps
 
 #include "cuda/kernels.h"
 #include "cuda/launch.h"
@@ -13,28 +13,29 @@ namespace vila::cuda {
 
 namespace {
 
-// A vocabulary is one row: many threads, so that many loads are on their way.
+// A row is as long as the vocabulary: many threads keep many loads in flight.
 constexpr int kArgmaxThreads = 512;
 constexpr int kArgmaxWarps = kArgmaxThreads / kWarp;
 
-// A number and its column; behind every real column until one was found.
+// The largest number so far and its column. The column is larger than any real one at first.
 template <typename Compute>
 struct Best {
     Compute value;
     int column;
 
-    // The larger, the one further left of equal ones: whoever asks, and in whatever order.
-    __device__ void meet(Compute other, int other_column) {
+    // Keeps the larger number, and the lower column of equal ones: the result does not depend on
+    // the order of the calls.
+    __device__ void update(Compute other, int other_column) {
         if (other > value || (other == value && other_column < column)) {
             value = other;
             column = other_column;
         }
     }
-    __device__ void meet_warp() {
+    __device__ void reduce_warp() {
         for (int distance = kWarp / 2; distance > 0; distance /= 2) {
             const Compute other = __shfl_xor_sync(kAllLanes, value, distance);
             const int other_column = __shfl_xor_sync(kAllLanes, column, distance);
-            meet(other, other_column);
+            update(other, other_column);
         }
     }
 };
@@ -51,12 +52,12 @@ __global__ void argmax_kernel(const T* x, int64_t columns, int32_t* index) {
         const Compute value = widen(x_r[c]);
         if (value > best.value) best = {value, static_cast<int>(c)};
     }
-    best.meet_warp();
+    best.reduce_warp();
     if (lane == 0) warps[warp] = best;
-    __syncthreads();  // all warps have given theirs
+    __syncthreads();  // the results of all warps are stored
     if (warp > 0) return;
     best = lane < kArgmaxWarps ? warps[lane] : nothing;
-    best.meet_warp();
+    best.reduce_warp();
     if (lane == 0) index[blockIdx.x] = best.column < columns ? best.column : 0;
 }
 

@@ -1,11 +1,11 @@
 #pragma once
 
-// What the files of attention share: where sequences and tiles are, and tiles in shared memory.
+// Shared by the attention kernels: the position of sequences and tiles, and tiles in shared memory.
 //
-// Attention is computed in tiles (Dao et al. 2022, FlashAttention): 32 queries against 32 keys, a
-// lane of a warp per key (or per query where keys own the sum), so that a row of scores is one
-// number in each lane and no T x S matrix exists. Blocks never share a sum: there are no atomics,
-// and packed sequences have the bits of separate ones.
+// Attention is computed in tiles (Dao et al. 2022, FlashAttention) of 32 queries and 32 keys. Each
+// lane of a warp takes one key (one query in the kernel for dk and dv), so a row of scores is one
+// number per lane and no T x S matrix is stored. No sum is shared by two blocks: there are no
+// atomics, and packed sequences get the same bits as separate ones.
 
 #include "cuda/cu_seqlens.h"
 #include "cuda/launch.h"
@@ -16,36 +16,39 @@
 
 namespace vila::cuda {
 
-constexpr int kTileRows = 32;  // queries or keys of a tile: the lanes of a warp
+constexpr int kTileRows = 32;  // queries or keys of a tile: one per lane of a warp
 constexpr int kAttentionWarps = 4;
 constexpr int kAttentionThreads = kAttentionWarps * kWarp;
 constexpr int kRowsPerWarp = kTileRows / kAttentionWarps;
 
-// A (R, H, D) tensor whose rows may be strided.
+// A tensor (R, H, D) with arbitrary strides along R and H.
 template <typename T>
 struct HeadRows {
     T* data;
-    int64_t row_step, head_step;
+    int64_t row_stride, head_stride;
 
     explicit HeadRows(const Tensor& tensor)
-        : data(tensor.data<T>()), row_step(tensor.strides()[0]), head_step(tensor.strides()[1]) {}
+        : data(tensor.data<T>()),
+          row_stride(tensor.strides()[0]),
+          head_stride(tensor.strides()[1]) {}
     __device__ T* operator()(int64_t row, int64_t head) const {
-        return data + row * row_step + head * head_step;
+        return data + row * row_stride + head * head_stride;
     }
 };
 
-// Rows [query_begin, query_begin + queries) of q and [key_begin, key_begin + keys) of k and v.
+// One sequence: rows [query_begin, query_begin + queries) of q, and rows
+// [key_begin, key_begin + keys) of k and v.
 struct Sequence {
     int64_t query_begin, queries, key_begin, keys;
 
-    // How many of its keys query i (counted from query_begin) sees.
+    // The number of keys that query i (counted from query_begin) sees.
     __device__ int64_t visible(int64_t i, bool causal) const {
         const int64_t seen = keys - (queries - 1 - i);
         return !causal ? keys : seen < 0 ? 0 : seen;
     }
 };
 
-// All sequences of a call.
+// All sequences of one call.
 struct Sequences {
     const int32_t *cu_seqlens_q, *cu_seqlens_k;
     int64_t count, query_rows, key_rows;
@@ -57,17 +60,19 @@ struct Sequences {
           query_rows(queries),
           key_rows(keys) {}
 
-    // Bad starts have been noted (cu_seqlens.h); here they only must not lead outside.
+    // Returns sequence b. Invalid cu_seqlens are clamped, so that no row outside is read; the check
+    // in cu_seqlens.h records them as faults.
     __device__ Sequence at(int64_t b) const {
-        const int64_t query = inside(cu_seqlens_q[b], query_rows);
-        const int64_t key = inside(cu_seqlens_k[b], key_rows);
-        const int64_t queries = inside(cu_seqlens_q[b + 1], query_rows) - query;
-        const int64_t keys = inside(cu_seqlens_k[b + 1], key_rows) - key;
+        const int64_t query = clamp_row(cu_seqlens_q[b], query_rows);
+        const int64_t key = clamp_row(cu_seqlens_k[b], key_rows);
+        const int64_t queries = clamp_row(cu_seqlens_q[b + 1], query_rows) - query;
+        const int64_t keys = clamp_row(cu_seqlens_k[b + 1], key_rows) - key;
         return {query, queries < 0 ? 0 : queries, key, keys < 0 ? 0 : keys};
     }
 
-    // Finds tile number `tile` among the tiles of all sequences, cut along queries or keys. Gives
-    // the sequence and the tile's first row in it; false when there are fewer tiles.
+    // Finds tile number `tile` of all sequences, which are cut into tiles along queries or keys.
+    // Sets `sequence`, and `first` to the tile's first row in it. Returns false when there are
+    // fewer tiles.
     __device__ bool find(int64_t tile, bool along_keys, Sequence& sequence, int64_t& first,
                          int tile_rows = kTileRows) const {
         for (int64_t b = 0; b < count; ++b) {
@@ -82,18 +87,18 @@ struct Sequences {
         }
         return false;
     }
-    // At least as many tiles as find() knows, without looking at the cu_seqlens.
-    int64_t most_tiles(bool along_keys, int tile_rows = kTileRows) const {
+    // An upper bound on the number of tiles, from the numbers of rows and sequences alone.
+    int64_t max_tiles(bool along_keys, int tile_rows = kTileRows) const {
         return (along_keys ? key_rows : query_rows) / tile_rows + count;
     }
 };
 
-// On tensor cores, attention_*_mma.cu: bf16, D a multiple of 8 up to 128. Returns false, having
-// done nothing, for anything else.
+// Attention on tensor cores (attention_*_mma.cu), for bf16 and D a multiple of 8 up to 128. Returns
+// false, having launched nothing, for anything else.
 bool attention_forward_mma(const AttentionForwardArgs& args);
 bool attention_backward_mma(const AttentionBackwardArgs& args);
 
-// Notes starts that do not cover all rows.
+// Records a fault of kind `cover` unless the sequences cover all `rows`.
 inline void check_attention_cu_seqlens(CudaDevice& device, const Tensor& cu_seqlens, int64_t rows,
                                        FaultKind cover) {
     const CheckCuSeqlens inner = {
@@ -102,8 +107,8 @@ inline void check_attention_cu_seqlens(CudaDevice& device, const Tensor& cu_seql
     for_elements(device, 1, CheckCover{inner, cover});
 }
 
-// A tile of rows in shared memory. A pitch of D + 1 lets the lanes of a warp walk down a column
-// without meeting in one bank.
+// A tile of rows in shared memory. With a pitch of D + 1 the lanes of a warp can read a column
+// without bank conflicts.
 template <typename Compute>
 struct SharedTile {
     Compute* data;
@@ -112,7 +117,7 @@ struct SharedTile {
     __device__ Compute* row(int64_t r) const { return data + r * pitch; }
 };
 
-// Brings rows [first, first + kTileRows) of one head to shared memory, times `factor`; rows from
+// Loads rows [first, first + kTileRows) of one head, times `factor`, to shared memory. Rows from
 // `last` on become zeros.
 template <typename T, typename Compute>
 __device__ void load_rows(const HeadRows<T>& rows, int64_t first, int64_t last, int64_t head,
@@ -145,7 +150,7 @@ __device__ Compute dot(const Compute* a, const Compute* b, int64_t D) {
     return sum;
 }
 
-// sum[d] += sum over j < count of weights[j] * tile(j, d); lane l owns columns l, l + 32, ...
+// sum[d] += sum over j < count of weights[j] * tile(j, d). Lane l owns columns l, l + 32, ...
 template <typename Compute>
 __device__ void add_weighted_rows(const Compute* weights, int64_t count,
                                   const SharedTile<Compute>& tile, int64_t D, int lane,

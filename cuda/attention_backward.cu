@@ -1,14 +1,15 @@
-// Attention backward. The probabilities come again from the scores and log_sum_exp; two kernels, as
-// dq is a sum over keys, dk and dv are sums over queries, and no two blocks add to one number.
+// Attention backward. The probabilities are computed again from the scores and log_sum_exp. dq is a
+// sum over keys, dk and dv are sums over queries: two kernels, so that no two blocks add to the
+// same element.
 //
-// Formula   p = exp(scale q k^T - log_sum_exp), delta = <dout, out>, ds = scale p (dout v^T -
-// delta)
+// Formula   p = exp(scale q k^T - log_sum_exp), delta = <dout, out>
+//           ds = scale p (dout v^T - delta)
 //           dq = ds k, dk = ds^T q, dv = p^T dout
-// Mapping   dq: a block owns 32 queries of a head. dk, dv: a block owns 32 keys of a key head, and
-//           goes through all query heads that share it. A warp owns 8 rows, lane j meets row j of
-//           the other tile
-// Shared    dq: q, dout, dq, k, v; dk, dv: k, v, dk, dv, q, dout: 6 x 32 x D numbers, 97 KB for
-//           D = 128; and two rows of weights per warp
+// Mapping   dq: a block owns 32 queries of a head
+//           dk, dv: a block owns 32 keys of a key head and loops over all query heads that share it
+//           a warp owns 8 rows of the block; lane j takes row j of the other tile
+// Shared    dq: q, dout, dq, k, v. dk and dv: k, v, dk, dv, q, dout; 6 x 32 x D elements, 97 KB for
+//           D = 128. And two rows of weights per warp
 
 #include "cuda/attention.h"
 #include "cuda/kernels.h"
@@ -29,7 +30,7 @@ struct BackwardCall {
     compute_t<T> scale;
 };
 
-// delta (R, H) = <dout, out>; one warp per row and head.
+// delta (R, H) = <dout, out>. One warp per row and head.
 template <typename T>
 struct Delta {
     BackwardCall<T> call;
@@ -67,11 +68,11 @@ __global__ void attention_dq_kernel(BackwardCall<T> call) {
     const int64_t end = first + kTileRows < sequence.queries ? first + kTileRows : sequence.queries;
     const int64_t key_end = sequence.visible(end - 1, call.causal);
     for (int64_t key = 0; key < key_end; key += kTileRows) {
-        __syncthreads();  // nobody reads the tile before any more
+        __syncthreads();  // all threads are done reading the previous tile
         const int64_t row = sequence.key_begin + key, last = sequence.key_begin + sequence.keys;
         load_rows(call.k, row, last, key_head, D, Compute(1), k);
         load_rows(call.v, row, last, key_head, D, Compute(1), v);
-        __syncthreads();  // the tile is complete; the first time, q, dout and dq are too
+        __syncthreads();  // the tile is ready; on the first pass, so are q, dout and dq
         for (int i = 0; i < kRowsPerWarp; ++i) {
             const int64_t r = warp * kRowsPerWarp + i;
             if (first + r >= end) break;
@@ -88,7 +89,7 @@ __global__ void attention_dq_kernel(BackwardCall<T> call) {
             weights[lane] = ds;
             __syncwarp();  // the weights are complete
             add_weighted_rows(weights, keys, k, D, lane, dq.row(r));
-            __syncwarp();  // nobody reads the weights any more
+            __syncwarp();  // all lanes are done reading the weights
         }
     }
     __syncthreads();  // dq is complete
@@ -117,17 +118,17 @@ __global__ void attention_dkv_kernel(BackwardCall<T> call) {
     load_rows(call.v, key, key_end, key_head, D, Compute(1), v);
     clear_rows(D, dk);
     clear_rows(D, dv);
-    // The first query that sees the tile's first key; those before it see none of the tile.
+    // The first query that sees the tile's first key. Earlier queries see no key of the tile.
     const int64_t sees = call.causal ? first + sequence.queries - sequence.keys : 0;
     const int64_t query_begin = sees < 0 ? 0 : sees;
     for (int64_t head = key_head * call.group; head < (key_head + 1) * call.group; ++head) {
         for (int64_t query = query_begin; query < sequence.queries; query += kTileRows) {
-            __syncthreads();  // nobody reads the tile before any more
+            __syncthreads();  // all threads are done reading the previous tile
             const int64_t row = sequence.query_begin + query;
             const int64_t last = sequence.query_begin + sequence.queries;
             load_rows(call.q, row, last, head, D, Compute(1), q);
             load_rows(call.dout, row, last, head, D, Compute(1), dout);
-            __syncthreads();  // the tile is complete; the first time, k, v, dk and dv are too
+            __syncthreads();  // the tile is ready; on the first pass, so are k, v, dk and dv
             const int64_t left = sequence.queries - query;
             const int64_t queries = left < kTileRows ? left : kTileRows;
             const int64_t at = (row + lane) * call.H + head;
@@ -145,7 +146,7 @@ __global__ void attention_dkv_kernel(BackwardCall<T> call) {
                 __syncwarp();  // the weights are complete
                 add_weighted_rows(weights, queries, dout, D, lane, dv.row(r));
                 add_weighted_rows(weights + kWarp, queries, q, D, lane, dk.row(r));
-                __syncwarp();  // nobody reads the weights any more
+                __syncwarp();  // all lanes are done reading the weights
             }
         }
     }
@@ -186,13 +187,13 @@ void attention_backward(const AttentionBackwardArgs& args) {
                                       args.causal,
                                       static_cast<Compute>(args.scale)};
         for_rows(device, R * H, Delta<T>{call});
-        const auto bytes = [](int64_t numbers) {
-            return static_cast<size_t>(numbers) * sizeof(Compute);
+        const auto bytes = [](int64_t elements) {
+            return static_cast<size_t>(elements) * sizeof(Compute);
         };
-        launch(device, attention_dq_kernel<T>, {sequences.most_tiles(false), H},
-               {kAttentionThreads}, bytes(kTileRows * (5 * D + 2) + kAttentionThreads), call);
-        launch(device, attention_dkv_kernel<T>, {sequences.most_tiles(true), K},
-               {kAttentionThreads}, bytes(kTileRows * (6 * D + 2) + 2 * kAttentionThreads), call);
+        launch(device, attention_dq_kernel<T>, {sequences.max_tiles(false), H}, {kAttentionThreads},
+               bytes(kTileRows * (5 * D + 2) + kAttentionThreads), call);
+        launch(device, attention_dkv_kernel<T>, {sequences.max_tiles(true), K}, {kAttentionThreads},
+               bytes(kTileRows * (6 * D + 2) + 2 * kAttentionThreads), call);
     });
 }
 

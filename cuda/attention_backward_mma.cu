@@ -1,15 +1,16 @@
-// Attention backward on tensor cores, bf16 with sums in f32. As in attention_backward.cu: one
-// kernel in which queries own the sum, one in which keys do, and no number is added to by two
-// blocks.
+// Attention backward on tensor cores: bf16 with f32 sums. As in attention_backward.cu, one kernel
+// computes dq and one dk and dv, so that no two blocks add to the same element.
 //
-// Formula   p = exp(scale q k^T - log_sum_exp), delta = <dout, out>, ds = scale p (dout v^T -
-//           delta); dq = ds k, dk = ds^T q, dv = p^T dout
-// Mapping   dq: a block of 4 warps owns 64 queries of a head. dk, dv: it owns 64 keys of a key
-// head,
-//           and goes through all query heads that share it. A warp owns 16 rows with their sums
-// Loop      32 rows of the other side at a time; the next tile is on its way while this one is used
-// Shared    64 rows of two tensors, two tiles of 32 rows of the two others: 256 x (D + 8) bf16, 70
-//           KB for D = 128
+// Formula   p = exp(scale q k^T - log_sum_exp), delta = <dout, out>
+//           ds = scale p (dout v^T - delta)
+//           dq = ds k, dk = ds^T q, dv = p^T dout
+// Mapping   dq: a block of 4 warps owns 64 queries of a head
+//           dk, dv: a block owns 64 keys of a key head and loops over all query heads that share it
+//           a warp owns 16 rows of the block, with their sums in registers
+// Loop      tiles of 32 rows of the other two tensors; the next tile is copied while this one is
+//           used
+// Shared    64 rows of the two tensors that the block owns, and two tiles of 32 rows of each of the
+//           other two: 256 x (D + 8) bf16, 70 KB for D = 128
 
 #include "cuda/attention_mma.h"
 #include "cuda/kernels.h"
@@ -19,8 +20,8 @@ namespace vila::cuda {
 
 namespace {
 
-constexpr int kOther = 32;          // rows of a tile of the other side
-constexpr int kTiles = kOther / 8;  // products side by side
+constexpr int kOther = 32;          // rows of a tile of the other tensors
+constexpr int kTiles = kOther / 8;  // 16 x 8 tiles of scores per warp
 
 struct BackwardCall {
     HeadRows<BFloat16> q, k, v, out, dout, dq, dk, dv;
@@ -32,7 +33,7 @@ struct BackwardCall {
     float scale;
 };
 
-// delta (R, H) = <dout, out>; one warp per row and head.
+// delta (R, H) = <dout, out>. One warp per row and head.
 struct Delta {
     BackwardCall call;
 
@@ -45,18 +46,20 @@ struct Delta {
     }
 };
 
-// Two tensors in tiles: those that the block owns, and two places for those that it meets.
+// The tiles in shared memory: two that the block owns, and two buffers for each of the other two
+// tensors.
 template <int width>
 struct Tiles {
     using Tile = MmaTile<width>;
     BFloat16* memory;
 
-    __device__ Tile own(int which) const { return {memory + which * Tile::numbers(kMmaRows)}; }
+    __device__ Tile own(int which) const { return {memory + which * Tile::elements(kMmaRows)}; }
     __device__ Tile other(int which, int64_t i) const {
-        return {memory + Tile::numbers(2 * kMmaRows) + (i % 2 * 2 + which) * Tile::numbers(kOther)};
+        return {memory + Tile::elements(2 * kMmaRows) +
+                (i % 2 * 2 + which) * Tile::elements(kOther)};
     }
     static constexpr size_t bytes() {
-        return Tile::numbers(2 * kMmaRows + 4 * kOther) * sizeof(BFloat16);
+        return Tile::elements(2 * kMmaRows + 4 * kOther) * sizeof(BFloat16);
     }
 };
 
@@ -81,13 +84,13 @@ __global__ void attention_dq_mma_kernel(BackwardCall call) {
             shared.other(0, i).begin_load(call.k, row, end, key_head, D, kOther);
             shared.other(1, i).begin_load(call.v, row, end, key_head, D, kOther);
         }
-        ptx::close_copy_group();
+        ptx::cp_async_commit_group();
     };
     shared.own(0).begin_load(call.q, query, query_end, head, D, kMmaRows);
     shared.own(1).begin_load(call.dout, query, query_end, head, D, kMmaRows);
     begin_load(0);
 
-    // Of the lane's two rows.
+    // One value for each of the lane's two rows.
     float log_sum_exp[2], delta[2];
     int64_t visible[2];
     for (int half = 0; half < 2; ++half) {
@@ -101,23 +104,23 @@ __global__ void attention_dq_mma_kernel(BackwardCall call) {
     float dq[width / 8][4] = {};
     for (int64_t i = 0; i < tiles; ++i) {
         begin_load(i + 1);
-        ptx::wait_for_copies<1>();
-        __syncthreads();  // everybody's copies of tile i, and of q and dout, are there
-        float scores[kTiles][4], slopes[kTiles][4];
+        ptx::cp_async_wait_group<1>();
+        __syncthreads();  // the copies of tile i, q and dout by all threads are complete
+        float scores[kTiles][4], dp[kTiles][4];
         multiply_rows(scores, shared.own(0), warp_row, shared.other(0, i));
-        multiply_rows(slopes, shared.own(1), warp_row, shared.other(1, i));
+        multiply_rows(dp, shared.own(1), warp_row, shared.other(1, i));
         for (int tile = 0; tile < kTiles; ++tile) {
             for (int j = 0; j < 4; ++j) {
                 const int half = j / 2;
                 const bool seen = i * kOther + tile * 8 + lane % 4 * 2 + j % 2 < visible[half];
                 const float p = math::exp(call.scale * scores[tile][j] - log_sum_exp[half]);
-                scores[tile][j] = seen ? call.scale * p * (slopes[tile][j] - delta[half]) : 0.0F;
+                scores[tile][j] = seen ? call.scale * p * (dp[tile][j] - delta[half]) : 0.0F;
             }
         }
         add_weighted_rows<width>(dq, scores, shared.other(0, i));
-        __syncthreads();  // nobody reads tile i any more: its place is for tile i + 2
+        __syncthreads();  // all threads are done reading tile i; tile i + 2 will overwrite it
     }
-    ptx::wait_for_copies<0>();
+    ptx::cp_async_wait_group<0>();
     store_sums<width>(dq, {1.0F, 1.0F}, call.dq, query + warp_row, query_end, head, D);
 }
 
@@ -132,8 +135,8 @@ __global__ void attention_dkv_mma_kernel(BackwardCall call) {
     const Tiles<width> shared = {shared_array<BFloat16>()};
 
     const int64_t key = sequence.key_begin + first, key_end = sequence.key_begin + sequence.keys;
-    // The first query that sees the block's first key; those before it see none of its keys. Tiles
-    // of queries are counted through all heads of the group.
+    // The first query that sees the block's first key. Earlier queries see no key of the block.
+    // Tiles of queries are numbered through all heads of the group.
     const int64_t sees = call.causal ? first + sequence.queries - sequence.keys : 0;
     const int64_t query_begin = sees < 0 ? 0 : sees;
     const int64_t tiles_of_head =
@@ -148,7 +151,7 @@ __global__ void attention_dkv_mma_kernel(BackwardCall call) {
             shared.other(0, i).begin_load(call.q, row, end, head_of(i), D, kOther);
             shared.other(1, i).begin_load(call.dout, row, end, head_of(i), D, kOther);
         }
-        ptx::close_copy_group();
+        ptx::cp_async_commit_group();
     };
     shared.own(0).begin_load(call.k, key, key_end, key_head, D, kMmaRows);
     shared.own(1).begin_load(call.v, key, key_end, key_head, D, kMmaRows);
@@ -157,12 +160,12 @@ __global__ void attention_dkv_mma_kernel(BackwardCall call) {
     float dk[width / 8][4] = {}, dv[width / 8][4] = {};
     for (int64_t i = 0; i < tiles; ++i) {
         begin_load(i + 1);
-        ptx::wait_for_copies<1>();
-        __syncthreads();  // everybody's copies of tile i, and of k and v, are there
+        ptx::cp_async_wait_group<1>();
+        __syncthreads();  // the copies of tile i, k and v by all threads are complete
         // Rows are keys, columns are queries.
-        float weights[kTiles][4], slopes[kTiles][4];
+        float weights[kTiles][4], dp[kTiles][4];
         multiply_rows(weights, shared.own(0), warp_row, shared.other(0, i));
-        multiply_rows(slopes, shared.own(1), warp_row, shared.other(1, i));
+        multiply_rows(dp, shared.own(1), warp_row, shared.other(1, i));
         for (int tile = 0; tile < kTiles; ++tile) {
             for (int j = 0; j < 4; ++j) {
                 const int64_t r = query_of(i) + tile * 8 + lane % 4 * 2 + j % 2;
@@ -171,17 +174,17 @@ __global__ void attention_dkv_mma_kernel(BackwardCall call) {
                 if (r < sequence.queries && row_key < sequence.visible(r, call.causal)) {
                     const int64_t at = (sequence.query_begin + r) * call.H + head_of(i);
                     p = math::exp(call.scale * weights[tile][j] - call.log_sum_exp[at]);
-                    ds = call.scale * p * (slopes[tile][j] - call.delta[at]);
+                    ds = call.scale * p * (dp[tile][j] - call.delta[at]);
                 }
                 weights[tile][j] = p;
-                slopes[tile][j] = ds;
+                dp[tile][j] = ds;
             }
         }
         add_weighted_rows<width>(dv, weights, shared.other(1, i));
-        add_weighted_rows<width>(dk, slopes, shared.other(0, i));
-        __syncthreads();  // nobody reads tile i any more: its place is for tile i + 2
+        add_weighted_rows<width>(dk, dp, shared.other(0, i));
+        __syncthreads();  // all threads are done reading tile i; tile i + 2 will overwrite it
     }
-    ptx::wait_for_copies<0>();
+    ptx::cp_async_wait_group<0>();
     store_sums<width>(dk, {1.0F, 1.0F}, call.dk, key + warp_row, key_end, key_head, D);
     store_sums<width>(dv, {1.0F, 1.0F}, call.dv, key + warp_row, key_end, key_head, D);
 }
@@ -216,10 +219,10 @@ bool attention_backward_mma(const AttentionBackwardArgs& args) {
     const bool done = for_width(D, [&](auto width) {
         for_rows(device, R * H, Delta{call});
         launch(device, attention_dq_mma_kernel<width.value>,
-               {call.sequences.most_tiles(false, kMmaRows), H}, {kAttentionThreads},
+               {call.sequences.max_tiles(false, kMmaRows), H}, {kAttentionThreads},
                Tiles<width.value>::bytes(), call);
         launch(device, attention_dkv_mma_kernel<width.value>,
-               {call.sequences.most_tiles(true, kMmaRows), K}, {kAttentionThreads},
+               {call.sequences.max_tiles(true, kMmaRows), K}, {kAttentionThreads},
                Tiles<width.value>::bytes(), call);
     });
     VILA_ASSERT(done);

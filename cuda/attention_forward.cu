@@ -2,8 +2,8 @@
 //
 // Formula   out = softmax(scale q k^T) v inside each sequence; log_sum_exp of the scores
 // Mapping   a block owns 32 queries of one head, a warp 8 of them; lane j scores key j of a tile
-// Loop      a tile of 32 keys and values is brought to shared memory and used by all 32 queries
-// Shared    q, k, v, out: 4 x 32 x D numbers, and a row of weights per warp; 66 KB for D = 128
+// Loop      loads tiles of 32 keys and values to shared memory; all 32 queries use them
+// Shared    q, k, v, out: 4 x 32 x D elements, and a row of weights per warp; 66 KB for D = 128
 
 #include "cuda/attention.h"
 #include "cuda/kernels.h"
@@ -23,7 +23,8 @@ struct ForwardCall {
     compute_t<T> scale;
 };
 
-// Row `row` of the tile meets keys [key, key + kTileRows): largest, total and out are updated.
+// Updates the running maximum, the sum of weights and out of one query with a tile of keys, of
+// which it sees the first `keys`.
 template <typename Compute>
 __device__ void attend(const Compute* q, const SharedTile<Compute>& k, const SharedTile<Compute>& v,
                        int64_t keys, int64_t D, int lane, Compute& largest, Compute& total,
@@ -40,7 +41,7 @@ __device__ void attend(const Compute* q, const SharedTile<Compute>& k, const Sha
     __syncwarp();  // the weights are complete
     for (int64_t d = lane; d < D; d += kWarp) out[d] *= factor;
     add_weighted_rows(weights, keys, v, D, lane, out);
-    __syncwarp();  // nobody reads the weights any more
+    __syncwarp();  // all lanes are done reading the weights
 }
 
 template <typename T>
@@ -69,11 +70,11 @@ __global__ void attention_forward_kernel(ForwardCall<T> call) {
     const int64_t end = first + kTileRows < sequence.queries ? first + kTileRows : sequence.queries;
     const int64_t key_end = sequence.visible(end - 1, call.causal);
     for (int64_t key = 0; key < key_end; key += kTileRows) {
-        __syncthreads();  // nobody reads the tile before any more
+        __syncthreads();  // all threads are done reading the previous tile
         const int64_t row = sequence.key_begin + key, last = sequence.key_begin + sequence.keys;
         load_rows(call.k, row, last, key_head, D, Compute(1), k);
         load_rows(call.v, row, last, key_head, D, Compute(1), v);
-        __syncthreads();  // the tile is complete; the first time, q and out are too
+        __syncthreads();  // the tile is ready; on the first pass, so are q and out
         for (int i = 0; i < kRowsPerWarp; ++i) {
             const int64_t r = warp * kRowsPerWarp + i;
             if (first + r >= end) break;
@@ -83,7 +84,7 @@ __global__ void attention_forward_kernel(ForwardCall<T> call) {
                        total[i], weights, out.row(r));
         }
     }
-    __syncthreads();  // out is cleared, also when there was no key
+    __syncthreads();  // out is cleared, even where no key was visible
     for (int i = 0; i < kRowsPerWarp; ++i) {
         const int64_t r = warp * kRowsPerWarp + i;
         if (first + r >= end) break;
@@ -123,9 +124,9 @@ void attention_forward(const AttentionForwardArgs& args) {
                                      D,
                                      args.causal,
                                      static_cast<Compute>(args.scale)};
-        const int64_t numbers = kTileRows * (4 * D + 1) + kAttentionThreads;
-        launch(device, attention_forward_kernel<T>, {sequences.most_tiles(false), H},
-               {kAttentionThreads}, static_cast<size_t>(numbers) * sizeof(Compute), call);
+        const int64_t elements = kTileRows * (4 * D + 1) + kAttentionThreads;
+        launch(device, attention_forward_kernel<T>, {sequences.max_tiles(false), H},
+               {kAttentionThreads}, static_cast<size_t>(elements) * sizeof(Compute), call);
     });
 }
 

@@ -1,9 +1,10 @@
-// Attention forward on tensor cores, bf16 with sums in f32 (Dao 2023, FlashAttention-2).
+// Attention forward on tensor cores: bf16 with f32 sums (Dao 2023, FlashAttention-2).
 //
 // Formula   out = softmax(scale q k^T) v inside each sequence; log_sum_exp of the scores
-// Mapping   a block of 4 warps owns 64 queries of one head, a warp 16 of them with their sums
-// Loop      64 keys and values at a time; the next tile is on its way while this one is used
-// Shared    64 rows of q, two tiles of k and of v: 5 x 64 x (D + 8) bf16, 87 KB for D = 128
+// Mapping   a block of 4 warps owns 64 queries of one head; a warp owns 16 of them, with their sums
+//           in registers
+// Loop      tiles of 64 keys and values; the next tile is copied while this one is used
+// Shared    64 rows of q, two tiles of k and two of v: 5 x 64 x (D + 8) bf16, 87 KB for D = 128
 
 #include "cuda/attention_mma.h"
 #include "cuda/kernels.h"
@@ -13,8 +14,8 @@ namespace vila::cuda {
 
 namespace {
 
-constexpr int kKeys = 64;          // of a tile
-constexpr int kTiles = kKeys / 8;  // products side by side
+constexpr int kKeys = 64;          // keys of a tile
+constexpr int kTiles = kKeys / 8;  // 16 x 8 tiles of scores per warp
 
 struct ForwardCall {
     HeadRows<BFloat16> q, k, v, out;
@@ -22,25 +23,26 @@ struct ForwardCall {
     Sequences sequences;
     int64_t H, group, D;
     bool causal;
-    float scale_log2;  // scale / ln 2: powers of two are what the hardware has
+    float scale_log2;  // scale / ln 2: the hardware computes powers of two
 };
 
-// What the lanes of a quad hold, combined.
+// Combines the values of the four lanes of a quad; every lane gets the result.
 template <typename Combine>
-__device__ inline float over_quad(float value, const Combine& combine) {
+__device__ inline float quad_reduce(float value, const Combine& combine) {
     value = combine(value, __shfl_xor_sync(kAllLanes, value, 1));
     return combine(value, __shfl_xor_sync(kAllLanes, value, 2));
 }
 
-// Of two rows: the largest score so far and the lane's part of the sum of weights.
-struct Running {
+// The online softmax of the lane's two rows: the largest score so far, and the lane's part of the
+// sum of weights.
+struct OnlineSoftmax {
     float largest[2] = {-INFINITY, -INFINITY}, total[2] = {0.0F, 0.0F};
 };
 
-// Scores become weights 2^(score - largest); `factor` is what older sums shrink by. seen[half] keys
-// of the tile are visible to the row.
+// Replaces scores by weights 2^(score - largest), and sets `factor` to the scale of earlier sums,
+// 2^(old largest - largest). Row `half` sees the first seen[half] keys of the tile.
 __device__ inline void softmax_step(float (&scores)[kTiles][4], const int64_t (&seen)[2],
-                                    float scale_log2, Running& running, float (&factor)[2]) {
+                                    float scale_log2, OnlineSoftmax& running, float (&factor)[2]) {
     const int column = static_cast<int>(threadIdx.x) % 4 * 2;
     for (int half = 0; half < 2; ++half) {
         float largest = running.largest[half];
@@ -51,8 +53,8 @@ __device__ inline void softmax_step(float (&scores)[kTiles][4], const int64_t (&
                 largest = score > largest ? score : largest;
             }
         }
-        largest = over_quad(largest, [](float a, float b) { return b > a ? b : a; });
-        // A row that has seen nothing yet keeps -infinity, without computing with it.
+        largest = quad_reduce(largest, [](float a, float b) { return b > a ? b : a; });
+        // A row that has seen no key keeps -infinity; computing with it would give NaN.
         const float base = largest == -INFINITY ? 0.0F : largest;
         factor[half] = exp2f(running.largest[half] - base);
         running.largest[half] = largest;
@@ -80,9 +82,9 @@ __global__ void attention_forward_mma_kernel(ForwardCall call) {
     auto* memory = shared_array<BFloat16>();
     const Tile q = {memory};
     const auto k = [&](int64_t i) {
-        return Tile{memory + Tile::numbers(kMmaRows) + Tile::numbers(kKeys) * (i % 2)};
+        return Tile{memory + Tile::elements(kMmaRows) + Tile::elements(kKeys) * (i % 2)};
     };
-    const auto v = [&](int64_t i) { return Tile{k(i).data + 2 * Tile::numbers(kKeys)}; };
+    const auto v = [&](int64_t i) { return Tile{k(i).data + 2 * Tile::elements(kKeys)}; };
 
     const int64_t query = sequence.query_begin + first;
     const int64_t query_end = sequence.query_begin + sequence.queries;
@@ -95,24 +97,24 @@ __global__ void attention_forward_mma_kernel(ForwardCall call) {
             k(i).begin_load(call.k, row, end, key_head, call.D, kKeys);
             v(i).begin_load(call.v, row, end, key_head, call.D, kKeys);
         }
-        ptx::close_copy_group();
+        ptx::cp_async_commit_group();
     };
     q.begin_load(call.q, query, query_end, head, call.D, kMmaRows);
     begin_load(0);
 
     float out[width / 8][4] = {};
-    Running running;
+    OnlineSoftmax running;
     for (int64_t i = 0; i < tiles; ++i) {
         begin_load(i + 1);
-        ptx::wait_for_copies<1>();
-        __syncthreads();  // everybody's copies of tile i, and of q, are there
+        ptx::cp_async_wait_group<1>();
+        __syncthreads();  // the copies of tile i and q by all threads are complete
         float scores[kTiles][4];
         multiply_rows(scores, q, warp_row, k(i));
         int64_t seen[2];
         for (int half = 0; half < 2; ++half)
             seen[half] =
                 sequence.visible(first + warp_row + lane / 4 + half * 8, call.causal) - i * kKeys;
-        // Rows behind the last query see what is there; nobody stores them.
+        // Rows after the last query are limited to existing keys; they are not stored.
         for (int64_t& keys : seen)
             if (keys > sequence.keys - i * kKeys) keys = sequence.keys - i * kKeys;
         float factor[2];
@@ -120,13 +122,14 @@ __global__ void attention_forward_mma_kernel(ForwardCall call) {
         for (int tile = 0; tile < width / 8; ++tile)
             for (int j = 0; j < 4; ++j) out[tile][j] *= factor[j / 2];
         add_weighted_rows<width>(out, scores, v(i));
-        __syncthreads();  // nobody reads tile i any more: its place is for tile i + 2
+        __syncthreads();  // all threads are done reading tile i; tile i + 2 will overwrite it
     }
-    ptx::wait_for_copies<0>();
+    ptx::cp_async_wait_group<0>();
 
     float inverse[2];
     for (int half = 0; half < 2; ++half) {
-        const float total = over_quad(running.total[half], [](float a, float b) { return a + b; });
+        const float total =
+            quad_reduce(running.total[half], [](float a, float b) { return a + b; });
         const int64_t r = first + warp_row + lane / 4 + half * 8;
         const bool any = r < sequence.queries && sequence.visible(r, call.causal) > 0;
         inverse[half] = any ? 1.0F / total : 0.0F;
@@ -159,10 +162,10 @@ bool attention_forward_mma(const AttentionForwardArgs& args) {
                               .causal = args.causal,
                               .scale_log2 = static_cast<float>(args.scale) * kLog2E};
     const bool done = for_width(D, [&](auto width) {
-        constexpr int kNumbers = MmaTile<width.value>::numbers(kMmaRows + 4 * kKeys);
+        constexpr int kElements = MmaTile<width.value>::elements(kMmaRows + 4 * kKeys);
         launch(device, attention_forward_mma_kernel<width.value>,
-               {call.sequences.most_tiles(false, kMmaRows), H}, {kAttentionThreads},
-               kNumbers * sizeof(BFloat16), call);
+               {call.sequences.max_tiles(false, kMmaRows), H}, {kAttentionThreads},
+               kElements * sizeof(BFloat16), call);
     });
     VILA_ASSERT(done);
     out.finish();

@@ -1,13 +1,13 @@
 #pragma once
 
-// Sequence starts that come with the data, checked on the GPU before a kernel follows them.
+// Checks on the GPU that cu_seqlens, which come with the data, are valid before a kernel uses them.
 
 #include "cuda/elements.h"
 #include "cuda/row_exists.h"
 
 namespace vila::cuda {
 
-// One thread: notes when `cu_seqlens` (sequences + 1) does not rise inside [0, rows].
+// Records a fault unless cu_seqlens (sequences + 1) rise within [0, rows]. One thread.
 struct CheckCuSeqlens {
     const int32_t* cu_seqlens;
     int64_t sequences, rows;
@@ -30,7 +30,8 @@ inline void check_cu_seqlens(CudaDevice& device, const Tensor& cu_seqlens, int64
                                 order, device.faults()});
 }
 
-// The same, and every row must belong to a sequence: starts run from 0 to rows.
+// Does the checks of CheckCuSeqlens, and records a fault unless cu_seqlens run from 0 to rows, so
+// that every row belongs to a sequence.
 struct CheckCover {
     CheckCuSeqlens inner;
     FaultKind cover;
@@ -43,8 +44,8 @@ struct CheckCover {
     }
 };
 
-// `value` kept inside [0, rows]: what a kernel uses that runs before the fault is thrown.
-__device__ inline int64_t inside(int64_t value, int64_t rows) {
+// Clamps `value` to [0, rows], for kernels that run before the fault is thrown.
+__device__ inline int64_t clamp_row(int64_t value, int64_t rows) {
     return value < 0 ? 0 : value > rows ? rows : value;
 }
 

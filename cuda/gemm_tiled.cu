@@ -1,12 +1,12 @@
-// A plain tiled matrix product: the reference for faster ones, and what runs without cuBLASLt.
+// A plain tiled matrix product: the reference for faster ones, and the fallback without cuBLASLt.
 //
 // Formula   c(i, j) = alpha * sum over p, in order, of a(i, p) b(p, j) [+ c(i, j)] [+ bias(j)]
-//           The terms of a step are added up by themselves, then 32 steps, then all: a sum over a
-//           vocabulary loses no more digits than one over a hundred terms
-// Mapping   a block owns 32 x 32 elements of c; each of its 64 threads 4 x 4 of them
-// Loop      32 columns of a and rows of b at a time are brought to shared memory, where every
-//           element is used 32 times
-// Shared    2 x 32 x 33 numbers, 8448 bytes in f32; the odd pitch keeps columns in different banks
+//           The sum has three levels: the 32 terms of a tile, 32 tiles, and all of k. So a sum over
+//           a vocabulary loses no more digits than one over a hundred terms
+// Mapping   a block owns 32 x 32 elements of c, each of its 64 threads 4 x 4 of them
+// Loop      loads 32 columns of a and 32 rows of b to shared memory; every element is used 32 times
+// Shared    2 x 32 x 33 elements, 8448 bytes in f32; the odd pitch puts the elements of a column in
+//           different banks
 
 #include "cuda/gemm.h"
 #include "cuda/launch.h"
@@ -17,10 +17,10 @@ namespace vila::cuda {
 
 namespace {
 
-constexpr int kTile = 32;     // rows and columns of c, and depth of a step
-constexpr int kThreads = 64;  // of a block, as an 8 x 8 grid
+constexpr int kTile = 32;     // rows and columns of c, and columns of a, per tile
+constexpr int kThreads = 64;  // threads of a block, an 8 x 8 grid
 constexpr int kGrid = 8;
-constexpr int kEach = kTile / kGrid;  // rows and columns of c of one thread
+constexpr int kEach = kTile / kGrid;  // rows and columns of c per thread
 
 template <typename Compute>
 struct GemmTiles {
@@ -28,7 +28,7 @@ struct GemmTiles {
     Compute b[kTile][kTile + 1];  // b(p, j)
 };
 
-// What the kernel needs of a BatchedGemm.
+// A BatchedGemm as kernel arguments.
 template <typename A, typename B, typename C>
 struct GemmCall {
     int64_t m, n, k;
@@ -38,13 +38,13 @@ struct GemmCall {
     int64_t a_row_stride, a_column_stride, b_row_stride, b_column_stride, c_row_stride;
     bool accumulate;
     compute_t<A> alpha;
-    const A* bias_a;  // the bias in the dtype of a or of b, or neither
+    const A* bias_a;  // the bias, if any: one of these two, by its dtype
     const B* bias_b;
     BatchAxes batch;
 };
 
-// Brings a tile of a matrix to shared memory, zeros outside it, neighbouring threads along the
-// axis that is contiguous in memory.
+// Loads a tile of a matrix to shared memory, zeros outside the matrix. Consecutive threads read
+// along the axis that is contiguous in memory.
 template <typename T, typename Compute>
 __device__ void load_tile(const T* matrix, int64_t rows, int64_t columns, int64_t row_stride,
                           int64_t column_stride, int64_t first_row, int64_t first_column,
@@ -74,36 +74,37 @@ __global__ void gemm_tiled_kernel(GemmCall<A, B, C> call) {
     }
     const int64_t first_row = static_cast<int64_t>(blockIdx.x) * kTile;
     const int64_t first_column = static_cast<int64_t>(blockIdx.y) * kTile;
-    // Rows and columns a grid apart, so that neighbouring threads read neighbouring columns.
+    // The rows and columns of a thread are kGrid apart, so that consecutive threads read
+    // consecutive columns.
     const int thread_row = static_cast<int>(threadIdx.x) / kGrid;
     const int thread_column = static_cast<int>(threadIdx.x) % kGrid;
 
-    Compute sum[kEach][kEach] = {}, part[kEach][kEach] = {};
-    for (int64_t p = 0; p < call.k; p += kTile) {
-        load_tile(call.a, call.m, call.k, call.a_row_stride, call.a_column_stride, first_row, p,
+    Compute sum[kEach][kEach] = {}, chunk_sum[kEach][kEach] = {};
+    for (int64_t k = 0; k < call.k; k += kTile) {
+        load_tile(call.a, call.m, call.k, call.a_row_stride, call.a_column_stride, first_row, k,
                   tiles.a);
-        load_tile(call.b, call.k, call.n, call.b_row_stride, call.b_column_stride, p, first_column,
+        load_tile(call.b, call.k, call.n, call.b_row_stride, call.b_column_stride, k, first_column,
                   tiles.b);
         __syncthreads();  // the tiles are complete
-        const int depth = call.k - p < kTile ? static_cast<int>(call.k - p) : kTile;
-        Compute step[kEach][kEach] = {};
-        for (int q = 0; q < depth; ++q) {
+        const int depth = call.k - k < kTile ? static_cast<int>(call.k - k) : kTile;
+        Compute tile_sum[kEach][kEach] = {};
+        for (int p = 0; p < depth; ++p) {
             for (int i = 0; i < kEach; ++i) {
-                const Compute a = tiles.a[thread_row + i * kGrid][q];
+                const Compute a = tiles.a[thread_row + i * kGrid][p];
                 for (int j = 0; j < kEach; ++j)
-                    step[i][j] += a * tiles.b[q][thread_column + j * kGrid];
+                    tile_sum[i][j] += a * tiles.b[p][thread_column + j * kGrid];
             }
         }
-        const bool part_ends = p / kTile % kTile == kTile - 1 || p + kTile >= call.k;
+        const bool chunk_ends = k / kTile % kTile == kTile - 1 || k + kTile >= call.k;
         for (int i = 0; i < kEach; ++i) {
             for (int j = 0; j < kEach; ++j) {
-                part[i][j] += step[i][j];
-                if (!part_ends) continue;
-                sum[i][j] += part[i][j];
-                part[i][j] = 0;
+                chunk_sum[i][j] += tile_sum[i][j];
+                if (!chunk_ends) continue;
+                sum[i][j] += chunk_sum[i][j];
+                chunk_sum[i][j] = 0;
             }
         }
-        __syncthreads();  // nobody reads the tiles any more
+        __syncthreads();  // all threads are done reading the tiles
     }
     for (int i = 0; i < kEach; ++i) {
         const int64_t row = first_row + thread_row + i * kGrid;
@@ -122,7 +123,7 @@ __global__ void gemm_tiled_kernel(GemmCall<A, B, C> call) {
 
 template <typename A, typename B, typename C>
 void run(CudaDevice& device, const BatchedGemm& problem) {
-    const bool bias_like_a = problem.bias_dtype == dtype_of<A>;
+    const bool bias_has_dtype_of_a = problem.bias_dtype == dtype_of<A>;
     const GemmCall<A, B, C> call = {
         .m = problem.m,
         .n = problem.n,
@@ -137,8 +138,8 @@ void run(CudaDevice& device, const BatchedGemm& problem) {
         .c_row_stride = problem.c_row_stride,
         .accumulate = problem.accumulate,
         .alpha = static_cast<compute_t<A>>(problem.alpha),
-        .bias_a = bias_like_a ? static_cast<const A*>(problem.bias) : nullptr,
-        .bias_b = bias_like_a ? nullptr : static_cast<const B*>(problem.bias),
+        .bias_a = bias_has_dtype_of_a ? static_cast<const A*>(problem.bias) : nullptr,
+        .bias_b = bias_has_dtype_of_a ? nullptr : static_cast<const B*>(problem.bias),
         .batch = problem.batch};
     launch(device, gemm_tiled_kernel<A, B, C>,
            {ceil_div(problem.m, kTile), ceil_div(problem.n, kTile), problem.batch.count()},

@@ -1,11 +1,12 @@
-// linear_cross_entropy: softmax cross-entropy of hidden (R, C) against weight (V, C), loss and
-// gradients in one call, by chunks of rows whose logits are made and used up at once: a product,
-// one pass over the logits that turns them into their gradient, two products.
+// linear_cross_entropy: softmax cross-entropy of the logits hidden (R, C) weight (V, C)^T. One call
+// computes the loss and the gradients in chunks of rows, so that only the logits of one chunk exist
+// at a time: a product makes them, a kernel turns them into their gradient, and two products use
+// it.
 //
 // Formula   loss = log sum_v exp(logits_v) - logits_target
 //           dlogits = grad_scale * (softmax(logits) - onehot(target)), in place
-// Mapping   a block of 256 threads owns a row of logits; it reads it twice and writes it once
-// Shared    one number per warp, for sums over the block
+// Mapping   a block of 256 threads owns a row of logits; reads it three times and writes it once
+// Shared    one number per warp, for reductions over the block
 
 #include <algorithm>
 
@@ -22,22 +23,23 @@ namespace {
 
 constexpr int kThreads = 256;
 constexpr int kWarps = kThreads / kWarp;
-// A chunk has at least so many rows, as every chunk reads all of weight.
-constexpr int64_t kChunkRows = 128;
+// A chunk has at least this many rows, because every chunk reads all of weight.
+constexpr int64_t kMinChunkRows = 128;
 
 template <typename Compute>
 struct BlockPartials {
     Compute of_warp[kWarps];
 };
 
-// combine() over what all threads of the block hold, warps in order; every thread gets it.
-template <typename Compute, typename InWarp, typename Combine>
-__device__ Compute over_block(Compute value, BlockPartials<Compute>& partials,
-                              const InWarp& in_warp, const Combine& combine) {
-    value = in_warp(value);
-    __syncthreads();  // the partials of the call before have been read
+// Reduces the values of all threads of the block with combine(), in the order of the warps. Every
+// thread gets the result.
+template <typename Compute, typename ReduceWarp, typename Combine>
+__device__ Compute block_reduce(Compute value, BlockPartials<Compute>& partials,
+                                const ReduceWarp& reduce_warp, const Combine& combine) {
+    value = reduce_warp(value);
+    __syncthreads();  // all threads have read the partials of the previous call
     if (threadIdx.x % kWarp == 0) partials.of_warp[threadIdx.x / kWarp] = value;
-    __syncthreads();  // all warps have given theirs
+    __syncthreads();  // the partials of all warps are stored
     Compute total = partials.of_warp[0];
     for (int warp = 1; warp < kWarps; ++warp) total = combine(total, partials.of_warp[warp]);
     return total;
@@ -56,18 +58,19 @@ __global__ void cross_entropy_kernel(Compute* logits, const int32_t* targets, Co
     Compute largest = -static_cast<Compute>(INFINITY);
     for (int64_t v = threadIdx.x; v < vocab; v += kThreads)
         largest = row_logits[v] > largest ? row_logits[v] : largest;
-    largest = over_block(
+    largest = block_reduce(
         largest, partials, [](Compute x) { return warp_max(x); },
         [](Compute a, Compute b) { return b > a ? b : a; });
     Compute sum = 0;
     for (int64_t v = threadIdx.x; v < vocab; v += kThreads)
         sum += math::exp(row_logits[v] - largest);
-    sum = over_block(
+    sum = block_reduce(
         sum, partials, [](Compute x) { return warp_sum(x); },
         [](Compute a, Compute b) { return a + b; });
     if (threadIdx.x == 0) losses[row] = math::log(sum) + (largest - target_logit);
 
-    // Each thread overwrites what only it reads; target_logit was read before the barriers above.
+    // Each thread overwrites only logits that no other thread reads; target_logit was read before
+    // the barriers above.
     const Compute factor = grad_scale / sum;
     for (int64_t v = threadIdx.x; v < vocab; v += kThreads)
         row_logits[v] =
@@ -126,8 +129,8 @@ void linear_cross_entropy(const LinearCrossEntropyArgs& args) {
     if (rows == 0) return;
     for_float("linear_cross_entropy", args.hidden.dtype(), [&](auto zero) {
         using T = decltype(zero);
-        const int64_t most = device_of(args.hidden).options.max_logits;
-        const int64_t chunk = std::min(rows, std::max(kChunkRows, most / vocab));
+        const int64_t max_logits = device_of(args.hidden).options.max_logits;
+        const int64_t chunk = std::min(rows, std::max(kMinChunkRows, max_logits / vocab));
         const Tensor logits =
             Tensor::empty(args.hidden.device(), {chunk, vocab}, dtype_of<compute_t<T>>);
         for (int64_t begin = 0; begin < rows; begin += chunk)

@@ -1,5 +1,5 @@
-// Mean of the rows of each sequence, in order; one thread per element of the mean. Backward: one
-// thread per element of dx, which looks for its sequence.
+// Mean of the rows of each sequence. One thread per element of the mean, which adds the rows in
+// order. Backward: one thread per element of dx, which searches for its sequence.
 
 #include "cuda/cu_seqlens.h"
 #include "cuda/kernels.h"
@@ -18,7 +18,8 @@ struct MeanRowsForward {
 
     __device__ void operator()(int64_t i) const {
         const int64_t b = i / columns, c = i % columns;
-        const int64_t begin = inside(cu_seqlens[b], rows), end = inside(cu_seqlens[b + 1], rows);
+        const int64_t begin = clamp_row(cu_seqlens[b], rows),
+                      end = clamp_row(cu_seqlens[b + 1], rows);
         Compute sum = 0;
         for (int64_t r = begin; r < end; ++r) sum += widen(x[r * columns + c]);
         y[i] = narrow<T>(sum / static_cast<Compute>(end > begin ? end - begin : 1));

@@ -66,16 +66,16 @@ __global__ void warp_kernel(int* sums, unsigned int* votes) {
 // Copies 16 bytes to shared memory and gives the first number, with or without waiting.
 __global__ void copy_kernel(const float* x, float* y, int64_t offset, bool waits, bool ends_early) {
     float* shared = cuda::shared_array<float>();
-    cuda::ptx::begin_copy(shared, reinterpret_cast<const char*>(x) + offset, true);
-    cuda::ptx::close_copy_group();
-    if (waits) cuda::ptx::wait_for_copies<0>();
+    cuda::ptx::cp_async(shared, reinterpret_cast<const char*>(x) + offset, true);
+    cuda::ptx::cp_async_commit_group();
+    if (waits) cuda::ptx::cp_async_wait_group<0>();
     *y = shared[0];
-    if (!ends_early) cuda::ptx::wait_for_copies<0>();
+    if (!ends_early) cuda::ptx::cp_async_wait_group<0>();
 }
 
 __global__ void load_outside_shared_kernel(const float* x) {
     uint32_t registers[4];
-    cuda::ptx::load_matrices(registers, x);
+    cuda::ptx::ldmatrix(registers, x);
 }
 
 __global__ void count_kernel(int* count, int* last) {

@@ -20,21 +20,21 @@ __global__ void ptx_kernel(const BFloat16* a, const BFloat16* b, bool transposed
     Shared& shared = cuda::shared_memory<Shared>();
     const int lane = static_cast<int>(threadIdx.x);
     const int row = lane / 2, half = lane % 2 * 8;
-    cuda::ptx::begin_copy(&shared.a[row][half], a + row * kSide + half, row < kSide - 1);
-    cuda::ptx::close_copy_group();
-    cuda::ptx::begin_copy(&shared.b[row][half], b + row * kSide + half, true);
-    cuda::ptx::close_copy_group();
-    cuda::ptx::wait_for_copies<1>();
+    cuda::ptx::cp_async(&shared.a[row][half], a + row * kSide + half, row < kSide - 1);
+    cuda::ptx::cp_async_commit_group();
+    cuda::ptx::cp_async(&shared.b[row][half], b + row * kSide + half, true);
+    cuda::ptx::cp_async_commit_group();
+    cuda::ptx::cp_async_wait_group<1>();
     for (int i = 0; i < 8; ++i) copied[row * kSide + half + i] = shared.a[row][half + i];
-    cuda::ptx::wait_for_copies<0>();
+    cuda::ptx::cp_async_wait_group<0>();
     __syncthreads();  // all lanes' copies are there
 
     uint32_t left[4], right[4];
-    cuda::ptx::load_matrices(left, &shared.a[lane % 16][lane / 16 * 8]);
+    cuda::ptx::ldmatrix(left, &shared.a[lane % 16][lane / 16 * 8]);
     if (transposed) {
-        cuda::ptx::load_matrices(right, &shared.b[lane % 8 + lane / 16 * 8][lane / 8 % 2 * 8]);
+        cuda::ptx::ldmatrix(right, &shared.b[lane % 8 + lane / 16 * 8][lane / 8 % 2 * 8]);
     } else {
-        cuda::ptx::load_matrices_transposed(right, &shared.b[lane % 16][lane / 16 * 8]);
+        cuda::ptx::ldmatrix_trans(right, &shared.b[lane % 16][lane / 16 * 8]);
     }
     for (int tile = 0; tile < 2; ++tile) {
         float sums[4];
@@ -42,7 +42,7 @@ __global__ void ptx_kernel(const BFloat16* a, const BFloat16* b, bool transposed
             return c[(lane / 4 + i / 2 * 8) * kSide + tile * 8 + lane % 4 * 2 + i % 2];
         };
         for (int i = 0; i < 4; ++i) sums[i] = at(i);
-        cuda::ptx::multiply_add(sums, left, right[2 * tile], right[2 * tile + 1]);
+        cuda::ptx::mma(sums, left, right[2 * tile], right[2 * tile + 1]);
         for (int i = 0; i < 4; ++i) at(i) = sums[i];
     }
 }

@@ -26,36 +26,35 @@ struct Product {
 };
 
 // In ptx.cpp: for the 32 lanes of a warp at once.
-void load_matrices(void* const* lanes);
-void load_matrices_transposed(void* const* lanes);
-void multiply_add(void* const* lanes);
+void ldmatrix(void* const* lanes);
+void ldmatrix_trans(void* const* lanes);
+void mma(void* const* lanes);
 
 }  // namespace model
 
-void begin_copy(void* shared, const void* global, bool real);
-void close_copy_group();
+void cp_async(void* shared, const void* global, bool real);
+void cp_async_commit_group();
 void finish_copies(int groups);
 template <int groups>
-void wait_for_copies() {
+void cp_async_wait_group() {
     finish_copies(groups);
 }
 
-inline void load_matrices(uint32_t (&registers)[4], const void* row, int line = __builtin_LINE(),
-                          const char* file = __builtin_FILE()) {
+inline void ldmatrix(uint32_t (&registers)[4], const void* row, int line = __builtin_LINE(),
+                     const char* file = __builtin_FILE()) {
     model::Matrices lane = {registers, row};
-    emulation::with_warp(model::load_matrices, &lane, file, line);
+    emulation::with_warp(model::ldmatrix, &lane, file, line);
 }
-inline void load_matrices_transposed(uint32_t (&registers)[4], const void* row,
-                                     int line = __builtin_LINE(),
-                                     const char* file = __builtin_FILE()) {
+inline void ldmatrix_trans(uint32_t (&registers)[4], const void* row, int line = __builtin_LINE(),
+                           const char* file = __builtin_FILE()) {
     model::Matrices lane = {registers, row};
-    emulation::with_warp(model::load_matrices_transposed, &lane, file, line);
+    emulation::with_warp(model::ldmatrix_trans, &lane, file, line);
 }
 
-inline void multiply_add(float (&c)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1,
-                         int line = __builtin_LINE(), const char* file = __builtin_FILE()) {
+inline void mma(float (&c)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1,
+                int line = __builtin_LINE(), const char* file = __builtin_FILE()) {
     model::Product lane = {c, a, {b0, b1}};
-    emulation::with_warp(model::multiply_add, &lane, file, line);
+    emulation::with_warp(model::mma, &lane, file, line);
 }
 
 uint32_t pack_bf16(float low, float high);

@@ -66,15 +66,15 @@ void load(void* const* lanes, bool transposed) {
 
 namespace model {
 
-void load_matrices(void* const* lanes) {
+void ldmatrix(void* const* lanes) {
     load(lanes, false);
 }
 
-void load_matrices_transposed(void* const* lanes) {
+void ldmatrix_trans(void* const* lanes) {
     load(lanes, true);
 }
 
-void multiply_add(void* const* lanes) {
+void mma(void* const* lanes) {
     float a[16][16], b[8][16];  // b by columns
     for (int lane = 0; lane < kLanes; ++lane) {
         const auto& from = *static_cast<const Product*>(lanes[lane]);
@@ -105,14 +105,14 @@ void multiply_add(void* const* lanes) {
 
 }  // namespace model
 
-void begin_copy(void* shared, const void* global, bool real) {
+void cp_async(void* shared, const void* global, bool real) {
     check_place(shared, true, "cp.async to");
     if (real) check_place(global, false, "cp.async from");
     std::memset(shared, 0xff, kCopyBytes);
     running_thread->copies.push_back({shared, real ? global : nullptr});
 }
 
-void close_copy_group() {
+void cp_async_commit_group() {
     running_thread->copy_groups.push_back(running_thread->copies.size());
 }
 
