@@ -1,4 +1,4 @@
-// y = a + b with broadcasting. One thread per element of y; three streams of memory.
+// y = a + b with broadcasting. One thread per element of y: two reads and one write of memory.
 
 #include "cuda/elements.h"
 #include "cuda/kernels.h"

@@ -1,12 +1,12 @@
 #pragma once
 
-// Conversion between any two element types, half precision included.
+// Conversion between any two element types, including f16.
 
 #include "cuda/number.h"
 
 namespace vila::cuda {
 
-// Exact: a half's exponent is rebiased by a multiplication, which also handles its subnormals.
+// Exact. A multiplication adjusts the exponent's bias; it also normalizes subnormals.
 __device__ inline float from_half(Float16 x) {
     unsigned int bits = (x.bits & 0x7fffU) << 13;
     if ((x.bits & 0x7c00U) == 0x7c00U) {
@@ -27,7 +27,8 @@ __device__ inline Float16 to_half(float x) {
     } else if (size >= 0x47800000U) {
         half = 0x7c00U;  // 65536 and more: infinity
     } else if (size < 0x38800000U) {
-        // Below the smallest normal half: adding 1/2 leaves the subnormal's digits at the end.
+        // Below the smallest normal f16: adding 1/2 shifts the subnormal's digits to the lowest
+        // bits.
         half = __float_as_uint(__uint_as_float(size) + 0.5F) - __float_as_uint(0.5F);
     } else {
         half = (size + 0xfffU + (size >> 13 & 1U) - (112U << 23)) >> 13;

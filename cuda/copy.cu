@@ -1,5 +1,5 @@
-// copy and fill: strided, converting between any two dtypes. One thread per element; threads follow
-// y's row-major order, so a transposing copy writes whole lines and reads scattered ones.
+// copy and fill: strided, with conversion between any two dtypes. One thread per element, in the
+// row-major order of y: a transposing copy writes whole cache lines and reads scattered elements.
 
 #include "cuda/convert.h"
 #include "cuda/elements.h"

@@ -69,7 +69,8 @@ class CudaDevice : public Device {
     void copy_to_host(void* destination, const void* source, int64_t bytes) override;
     void synchronize() override;
     void order_after(Device& other) override;
-    // Runs `body` once, then records it as a CUDA graph. Returns a function that launches the graph.
+    // Runs `body` once, then records it as a CUDA graph. Returns a function that launches the
+    // graph.
     std::function<void()> capture(std::function<void()> body) override;
 
     // cuBLASLt, opened by the first call; nullptr where it cannot be opened, after a warning.

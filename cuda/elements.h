@@ -1,7 +1,7 @@
 #pragma once
 
-// One thread per element: for operators that compute each element by itself. An operator is a
-// struct with its pointers and `__device__ void operator()(int64_t i) const`.
+// for_elements: one thread per element, for operators that compute each element on its own. An
+// operator is a struct with its pointers and `__device__ void operator()(int64_t i) const`.
 
 #include <algorithm>
 
@@ -10,8 +10,8 @@
 
 namespace vila::cuda {
 
-// Threads of a block: a few warps, so that the blocks of a small tensor spread over the GPU.
-constexpr int64_t kElementsBlock = 256;
+// Threads per block: a few warps, so that the blocks of a small tensor spread over the GPU.
+constexpr int64_t kElementsPerBlock = 256;
 
 template <typename Op>
 __global__ void elements_kernel(int64_t count, Op op) {
@@ -21,7 +21,7 @@ __global__ void elements_kernel(int64_t count, Op op) {
 
 template <typename Op>
 void for_elements(CudaDevice& device, int64_t count, const Op& op) {
-    const int64_t block = std::min(kElementsBlock, ceil_div(count, kWarp) * kWarp);
+    const int64_t block = std::min(kElementsPerBlock, ceil_div(count, kWarp) * kWarp);
     if (count == 0) return;
     launch(device, elements_kernel<Op>, {ceil_div(count, block)}, {block}, 0, count, op);
 }

@@ -1,4 +1,5 @@
-// Rows of a table by id, one thread per element; and the gradient of the table (row_sums.h).
+// Looks up rows of a table by id, one thread per element. The gradient of the table adds rows by id
+// (row_sums.h).
 
 #include "cuda/elements.h"
 #include "cuda/kernels.h"

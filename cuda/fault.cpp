@@ -16,7 +16,7 @@ std::string order_text(const char* op, int64_t sequence, int32_t begin, int64_t 
     return str("[", op, "] cu_seqlens fall from ", begin, " to ", end, " at sequence ", sequence);
 }
 
-// Ends are noted with the number of rows as their position.
+// The position of such a fault is the number of rows.
 std::string ends_text(const char* op, int64_t rows, int32_t begin, int64_t end) {
     return str("[", op, "] cu_seqlens run from ", begin, " to ", end,
                ": expected no more than 0 to ", rows);

@@ -1,17 +1,15 @@
 #pragma once
 
-// Numbers that come with the data (token ids, row indices, sequence starts) are checked by the
-// kernels that follow them. A kernel cannot throw: it leaves a note here, goes on without following
-// the number, and the device throws when the host next waits for it.
-
-//
-// Here is the note; row_exists.h leaves it.
+// Faults: numbers in the data that are out of range. Kernels check the numbers that they use as
+// indices (token ids, row indices, cu_seqlens). A kernel cannot throw, so it records a fault in
+// device memory and continues without using the number; the device throws Error when the host next
+// waits for it. row_exists.h has the device functions that record faults.
 
 #include <cstdint>
 
 namespace vila::cuda {
 
-// Who may find a number out of range; fault.cpp has their names.
+// The checks that can fail; fault.cpp has their error messages.
 enum class FaultKind {
     Embedding,
     GatherRows,
@@ -28,10 +26,10 @@ enum class FaultKind {
     Count,
 };
 
-// The first fault of a kind, by position, so that the same one is named every time.
+// The fault of a kind at the lowest position, so that every run reports the same one.
 struct Fault {
     unsigned long long first;  // position << 32 | value; kNoFault when there is none
-    int64_t other;             // the largest number allowed, or the other of two numbers
+    int64_t other;             // the largest valid number, or the second number of the message
 };
 constexpr unsigned long long kNoFault = ~0ULL;
 
@@ -39,7 +37,7 @@ struct Faults {
     Fault kinds[static_cast<int>(FaultKind::Count)];
 };
 
-// Throws the first fault found in `faults` (host memory), if any.
+// Throws Error for the first kind of fault in `faults` (host memory); returns if there is none.
 void throw_fault(const Faults& faults);
 
 }  // namespace vila::cuda

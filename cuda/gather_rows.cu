@@ -1,4 +1,4 @@
-// y rows = x rows index; -1 gives zeros. One thread per element.
+// y[r] = x[index[r]]; an index of -1 gives zeros. One thread per element.
 
 #include "cuda/elements.h"
 #include "cuda/kernels.h"

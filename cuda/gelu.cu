@@ -1,4 +1,4 @@
-// The three forms of GELU, and their slopes. One thread per element.
+// The three forms of GELU and their derivatives. One thread per element.
 
 #include "cuda/elements.h"
 #include "cuda/kernels.h"
@@ -25,7 +25,7 @@ __device__ Compute value(Compute x) {
 }
 
 template <GeluKind kind, typename Compute>
-__device__ Compute slope(Compute x) {
+__device__ Compute derivative(Compute x) {
     if constexpr (kind == GeluKind::Erf) {
         return math::normal_cdf(x) + x * math::normal_pdf(x);
     } else if constexpr (kind == GeluKind::Tanh) {
@@ -53,7 +53,7 @@ struct GeluBackward {
     T* dx;
 
     __device__ void operator()(int64_t i) const {
-        dx[i] = narrow<T>(widen(dy[i]) * slope<kind>(widen(x[i])));
+        dx[i] = narrow<T>(widen(dy[i]) * derivative<kind>(widen(x[i])));
     }
 };
 

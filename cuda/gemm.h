@@ -1,6 +1,6 @@
 #pragma once
 
-// Matrix products on the GPU: c = alpha * a b [+ c] [+ bias], batched, and what follows them.
+// Matrix products on the GPU: c = alpha * a b [+ c] [+ bias], batched, with an optional epilogue.
 
 #include <cstdint>
 
@@ -11,7 +11,7 @@
 
 namespace vila::cuda {
 
-// Where the matrices of a batch begin: batch axes with the strides of a, b and c.
+// The axes of a batch, innermost first, with the strides of a, b and c along them.
 struct BatchAxes {
     int rank = 0;
     int64_t extent[Shape::kMaxRank] = {};
@@ -39,14 +39,15 @@ struct BatchedGemm : GemmProblem {
     bool has_epilogue() const { return residual != nullptr || gelu; }
 };
 
-// A call of the kernel table as a problem without epilogue; c must not be empty.
+// Converts the arguments of matmul, without its epilogue. c must not be empty.
 BatchedGemm gemm_problem(const MatmulArgs& args);
 
-// Our own kernel, gemm_tiled.cu: any problem, plain, the reference for faster ones. Row i of c
-// depends on row i of a alone, bit for bit.
+// Computes any problem without epilogue with the kernel of gemm_tiled.cu, the reference for faster
+// ones. The bits of row i of c depend on row i of a and on b alone.
 void gemm_tiled(CudaDevice& device, const BatchedGemm& problem);
 
-// By cuBLASLt (gemm_cublas.h) where it is installed and knows the problem, else gemm_tiled.
+// Computes the problem with cuBLASLt (gemm_cublas.h) if it is installed and supports the problem,
+// else with gemm_tiled.
 void gemm(CudaDevice& device, const BatchedGemm& problem);
 
 }  // namespace vila::cuda

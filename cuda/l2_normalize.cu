@@ -1,4 +1,4 @@
-// Rows scaled to unit length. One warp per row, which reads its row twice, the second time from
+// Scales rows to unit length. One warp per row, which reads its row twice, the second time from
 // cache.
 
 #include "cuda/kernels.h"
@@ -29,7 +29,7 @@ struct L2NormalizeForward {
     }
 };
 
-// dx = (dy - y <y, dy>) / norm; the middle term is absent where the norm was clamped.
+// dx = (dy - y <y, dy>) / norm; without the second term where the norm was clamped to eps.
 template <typename T>
 struct L2NormalizeBackward {
     using Compute = compute_t<T>;

@@ -1,7 +1,7 @@
 #pragma once
 
-// How kernels are started. launch() is CUDA's `kernel<<<...>>>` as a function call, which plain C++
-// compilers understand too: the emulation in tests/ compiles the kernels of this folder unchanged.
+// launch(): CUDA's `kernel<<<...>>>` as a function call. C++ compilers accept it too, so the
+// emulation in tests/ compiles the kernels of this folder unchanged.
 
 #include <cstdint>
 
@@ -12,25 +12,25 @@
 
 namespace vila::cuda {
 
-// The GPU that holds a tensor.
+// The CudaDevice of a tensor, which must be on one.
 inline CudaDevice& device_of(const Tensor& tensor) {
     return static_cast<CudaDevice&>(tensor.device());
 }
 
-// Lanes of a warp, and the mask that names all of them.
+// The number of lanes of a warp, and the mask of all of them.
 constexpr int kWarp = 32;
 constexpr unsigned int kAllLanes = 0xffffffffU;
 
-// Up to three extents of a grid or block.
+// The extents of a grid or block.
 struct Extent {
     int64_t x = 1, y = 1, z = 1;
 };
 
-// Shared memory that every kernel may use; more must be asked for.
-constexpr size_t kSharedWithoutAsking = 48 << 10;
+// The dynamic shared memory that a kernel can use by default; more needs an attribute.
+constexpr size_t kDefaultSharedBytes = 48 << 10;
 
-// Starts `kernel` on the device's stream with `shared` bytes of dynamic shared memory; a grid
-// without blocks starts nothing.
+// Launches `kernel` on the device's stream with `shared` bytes of dynamic shared memory. Does
+// nothing for a grid without blocks.
 template <typename... Parameters, typename... Arguments>
 void launch(CudaDevice& device, void (*kernel)(Parameters...), const Extent& grid,
             const Extent& block, size_t shared, const Arguments&... arguments) {
@@ -45,7 +45,7 @@ void launch(CudaDevice& device, void (*kernel)(Parameters...), const Extent& gri
     config.dynamicSmemBytes = shared;
     config.stream = device.stream();
     device.make_current();
-    if (shared > kSharedWithoutAsking)
+    if (shared > kDefaultSharedBytes)
         VILA_CUDA_CHECK(cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel),
                                              cudaFuncAttributeMaxDynamicSharedMemorySize,
                                              static_cast<int>(shared)));

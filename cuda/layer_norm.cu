@@ -1,7 +1,7 @@
-// Layer normalisation (Ba et al. 2016): y = (x - mean) * inv_std * weight + bias.
-// One warp per row, which reads its row three times, twice from cache: the variance is taken around
-// the mean, as one pass over sum and sum of squares would lose the digits of a row far from zero.
-// dweight and dbias are sums over rows by columns (sums.h).
+// Layer normalization (Ba et al. 2016): y = (x - mean) * inv_std * weight + bias.
+// One warp per row, which reads its row three times, twice from cache. The variance is computed
+// around the mean: the difference of mean square and squared mean, which takes one pass less, would
+// lose the digits of a row far from zero. dweight and dbias are sums over rows (sums.h).
 
 #include "cuda/kernels.h"
 #include "cuda/math.h"
@@ -119,13 +119,13 @@ void layer_norm_backward(const LayerNormBackwardArgs& args) {
                  LayerNormBackward<T>{x, args.weight.data<T>(), dy, mean, inv_std,
                                       args.dx.data<T>(), columns});
         if (args.dweight.defined())
-            sum_terms<Neighbours::Outputs, Compute>(
+            sum_terms<Neighbors::Outputs, Compute>(
                 device, columns, rows, LayerNormWeightTerm<T>{x, dy, mean, inv_std, columns},
                 AddTo<Compute>{args.dweight.data<Compute>()});
         if (args.dbias.defined())
-            sum_terms<Neighbours::Outputs, Compute>(device, columns, rows,
-                                                    LayerNormBiasTerm<T>{dy, columns},
-                                                    AddTo<Compute>{args.dbias.data<Compute>()});
+            sum_terms<Neighbors::Outputs, Compute>(device, columns, rows,
+                                                   LayerNormBiasTerm<T>{dy, columns},
+                                                   AddTo<Compute>{args.dbias.data<Compute>()});
     });
 }
 

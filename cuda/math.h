@@ -1,7 +1,7 @@
 #pragma once
 
-// Functions of one number, for float and double alike. The float ones are CUDA's accurate versions
-// (within 2 units in the last place), not the fast intrinsics.
+// Mathematical functions, overloaded for float and double. The float ones are CUDA's accurate
+// versions (within 2 units in the last place), not the fast intrinsics.
 
 #include "cuda/runtime.h"
 
@@ -43,7 +43,7 @@ __device__ inline Compute sigmoid(Compute x) {
     return 1 / (1 + exp(-x));
 }
 
-// The standard normal distribution's cumulative distribution and density.
+// The cumulative distribution function and the density of the standard normal distribution.
 template <typename Compute>
 __device__ inline Compute normal_cdf(Compute x) {
     constexpr auto kInverseSqrt2 = static_cast<Compute>(0.70710678118654752440);

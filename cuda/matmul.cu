@@ -1,4 +1,4 @@
-// matmul: from tensors to a BatchedGemm, and to the product that computes it.
+// matmul: describes tensors as a BatchedGemm, and chooses the implementation that computes it.
 
 #include "cuda/gemm.h"
 #include "cuda/gemm_cublas.h"
@@ -42,13 +42,13 @@ BatchedGemm gemm_problem(const MatmulArgs& args) {
 
 namespace {
 
-// Tries to compute the product and what follows it in one kernel: cuBLASLt has the tanh form of
-// GELU, in less than f32's digits, so only bf16 takes it from there.
+// Computes the product and its epilogue in one cuBLASLt call if it can; else returns false.
+// cuBLASLt has only the tanh form of GELU, at less than f32 precision, so only bf16 uses it.
 bool matmul_with_epilogue(CudaDevice& device, const MatmulArgs& args) {
     CublasGemm* const cublas = device.cublas();
-    const bool known =
+    const bool has_gelu =
         !args.gelu || (*args.gelu == GeluKind::Tanh && args.c.dtype() == DType::BF16);
-    if (cublas == nullptr || !known) return false;
+    if (cublas == nullptr || !has_gelu) return false;
     BatchedGemm problem = gemm_problem(args);
     if (args.residual.defined()) problem.residual = args.residual.raw();
     problem.gelu = args.gelu.has_value();

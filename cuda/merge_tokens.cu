@@ -1,5 +1,5 @@
 // Space to depth over a square grid of tokens: each 2 x 2 block becomes one token of 4C channels.
-// One thread per element of the merged tokens, in both directions.
+// The inverse splits them again. One thread per element of the merged tokens, in both directions.
 
 #include "cuda/elements.h"
 #include "cuda/kernels.h"

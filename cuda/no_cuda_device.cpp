@@ -1,4 +1,4 @@
-// Stands in for cuda_device.cpp in a program that was built without the CUDA toolkit.
+// Replaces cuda_device.cpp in a build without the CUDA toolkit: opening a GPU throws Error.
 
 #include "cuda/cuda_device.h"
 #include "tensor/check.h"

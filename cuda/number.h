@@ -1,6 +1,7 @@
 #pragma once
 
-// Element types on the GPU: loaded to, and stored from, the type in which kernels compute.
+// Element types in kernels: widen() converts a loaded element to the type in which kernels compute
+// (compute_t), narrow() converts a result to the element type that is stored.
 
 #include <cstdint>
 #include <cstring>
@@ -20,7 +21,7 @@ __device__ inline float widen(BFloat16 x) {
     return __uint_as_float(static_cast<unsigned int>(x.bits) << 16);
 }
 
-// Rounds to nearest, ties to even; keeps NaN a NaN. As BFloat16(float) does on the host.
+// Rounds to nearest, ties to even; NaN stays NaN. Gives the bits of BFloat16(float) on the host.
 __device__ inline BFloat16 round_to_bf16(float x) {
     const unsigned int bits = __float_as_uint(x);
     BFloat16 y;

@@ -1,4 +1,4 @@
-// Images to rows of patches. One thread per element of the patches.
+// Cuts images into patches, one row per patch. One thread per element of the patches.
 
 #include "cuda/elements.h"
 #include "cuda/kernels.h"

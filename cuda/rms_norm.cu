@@ -1,6 +1,6 @@
-// Root mean square normalisation (Zhang and Sennrich 2019): y = x * inv_rms * weight.
+// Root mean square normalization (Zhang and Sennrich 2019): y = x * inv_rms * weight.
 // One warp per row, which reads its row twice, the second time from cache. dweight is a sum over
-// rows by columns (sums.h).
+// rows (sums.h).
 
 #include "cuda/kernels.h"
 #include "cuda/math.h"
@@ -89,9 +89,9 @@ void rms_norm_backward(const RmsNormBackwardArgs& args) {
             device, rows,
             RmsNormBackward<T>{x, args.weight.data<T>(), dy, inv_rms, args.dx.data<T>(), columns});
         if (args.dweight.defined())
-            sum_terms<Neighbours::Outputs, Compute>(device, columns, rows,
-                                                    RmsNormWeightTerm<T>{x, dy, inv_rms, columns},
-                                                    AddTo<Compute>{args.dweight.data<Compute>()});
+            sum_terms<Neighbors::Outputs, Compute>(device, columns, rows,
+                                                   RmsNormWeightTerm<T>{x, dy, inv_rms, columns},
+                                                   AddTo<Compute>{args.dweight.data<Compute>()});
     });
 }
 

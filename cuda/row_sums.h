@@ -1,14 +1,14 @@
 #pragma once
 
-// y rows index += x rows, where an index may occur many times: the sum for a row of y is taken in
-// the order of the rows of x, without atomics, by the warp of the index's first occurrence.
+// y[index[r]] += x[r] for rows r, where an index may occur many times. The warp of the first
+// occurrence of an index adds up all its rows in order: no atomics, and the same bits every time.
 
 #include "cuda/row_exists.h"
 #include "cuda/rows.h"
 
 namespace vila::cuda {
 
-// Columns of one warp; wider rows are cut up, for more warps.
+// Columns per warp; wider rows are cut into pieces, to use more warps.
 constexpr int64_t kRowSumColumns = 256;
 
 template <typename T>
@@ -18,11 +18,11 @@ struct AddRowsAt {
     const int32_t* index;
     Compute* y;
     int64_t count, columns, rows, pieces;  // rows of x, columns, rows of y, pieces of a row
-    int32_t lowest;                        // 0, or -1 when that means "skip"
+    int32_t lowest;                        // 0, or -1 where an index of -1 means "skip"
     FaultKind kind;
     Faults* faults;
 
-    // Of the 32 rows from `begin`: which have index `wanted`, one bit each.
+    // One bit for each of the 32 rows from `begin`: set where the index is `wanted`.
     __device__ unsigned int matches(int64_t begin, int lane, int32_t wanted) const {
         const int64_t r = begin + lane;
         return __ballot_sync(kAllLanes, r < count && index[r] == wanted ? 1 : 0);

@@ -1,15 +1,15 @@
 #pragma once
 
-// One warp per row: for operators that reduce rows of a few thousand elements. Lane l sees columns
-// l, l + 32, ...; sums go over the lanes in a fixed order, and no barrier is needed. An operator is
-// a struct with `__device__ void operator()(int64_t row, int lane) const`.
+// for_rows: one warp per row, for operators that reduce rows of a few thousand elements. Lane l
+// takes columns l, l + 32, ...; lanes are summed in a fixed order, and no barrier is needed. An
+// operator is a struct with `__device__ void operator()(int64_t row, int lane) const`.
 
 #include "cuda/launch.h"
 #include "cuda/number.h"
 
 namespace vila::cuda {
 
-// The sum, or the largest, of what the lanes of a warp hold; every lane gets it.
+// The sum (below: the maximum) of the values of a warp's lanes; every lane gets the result.
 template <typename Compute>
 __device__ inline Compute warp_sum(Compute value) {
     for (int distance = kWarp / 2; distance > 0; distance /= 2)
@@ -26,7 +26,8 @@ __device__ inline Compute warp_max(Compute value) {
     return value;
 }
 
-// The sum of term(c) over the columns of a row, for the lanes of a warp together.
+// The sum of term(c) over the columns of a row, computed by all lanes of a warp; every lane gets
+// it.
 template <typename Compute, typename Term>
 __device__ inline Compute row_sum(int64_t columns, int lane, const Term& term) {
     Compute sum = 0;
@@ -34,8 +35,8 @@ __device__ inline Compute row_sum(int64_t columns, int lane, const Term& term) {
     return warp_sum(sum);
 }
 
-// Warps of a block. More would only wait for each other to end.
-constexpr int64_t kRowsBlock = 4;
+// Rows, and so warps, per block. A block of more would only end later, with its slowest warp.
+constexpr int64_t kRowsPerBlock = 4;
 
 template <typename Op>
 __global__ void rows_kernel(int64_t rows, Op op) {
@@ -45,7 +46,8 @@ __global__ void rows_kernel(int64_t rows, Op op) {
 
 template <typename Op>
 void for_rows(CudaDevice& device, int64_t rows, const Op& op) {
-    launch(device, rows_kernel<Op>, {ceil_div(rows, kRowsBlock)}, {kWarp, kRowsBlock}, 0, rows, op);
+    launch(device, rows_kernel<Op>, {ceil_div(rows, kRowsPerBlock)}, {kWarp, kRowsPerBlock}, 0,
+           rows, op);
 }
 
 }  // namespace vila::cuda

@@ -1,12 +1,13 @@
 #pragma once
 
-// CUDA's runtime library with errors as exceptions.
+// CUDA's runtime library, with its errors as exceptions.
 
 #include <cuda_runtime.h>
 
 #include "tensor/check.h"
 
-// Throws Error with the call's text, its place, and CUDA's name and words for the error.
+// Evaluates a runtime call. Throws Error with the text of the call, its file and line, and CUDA's
+// name and description of the error.
 #define VILA_CUDA_CHECK(call)                                                             \
     do {                                                                                  \
         const cudaError_t vila_cuda_error = (call);                                       \

@@ -1,4 +1,4 @@
-// y rows index += x rows; -1 is skipped.
+// y[index[r]] += x[r]; rows with index -1 are skipped.
 
 #include "cuda/kernels.h"
 #include "cuda/row_sums.h"

@@ -1,4 +1,4 @@
-// y rows index = x rows; zeros without x. One thread per element of those rows.
+// y[index[r]] = x[r], or zeros without x. One thread per element of x.
 
 #include "cuda/elements.h"
 #include "cuda/kernels.h"

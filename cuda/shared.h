@@ -1,6 +1,7 @@
 #pragma once
 
-// Shared memory, in one form only: a struct that the whole block sees, whose size the launch gives.
+// Dynamic shared memory as a struct that all threads of a block see; the launch passes its size.
+// The kernels use no other form of shared memory.
 //
 //   struct Tile { float a[32][33], b[32][33]; };
 //   __global__ void kernel(...) { Tile& tile = shared_memory<Tile>(); ... }
@@ -17,7 +18,7 @@ __device__ inline T& shared_memory() {
     return *reinterpret_cast<T*>(dynamic_shared_memory);
 }
 
-// The same as an array, for blocks whose shared memory depends on a width.
+// Shared memory as an array, for kernels whose size depends on a run-time width.
 template <typename T>
 __device__ inline T* shared_array() {
     return reinterpret_cast<T*>(dynamic_shared_memory);

@@ -1,7 +1,7 @@
 #pragma once
 
-// Walking strided or broadcast operands: the axes of a shape with the strides of each operand,
-// merged until neighbours differ, in a form that can be passed to a kernel.
+// StridedPlan: the axes of a shape with the strides of each strided or broadcast operand, to pass
+// to a kernel. Adjacent axes that one stride per operand can walk are merged.
 
 #include <array>
 
@@ -14,9 +14,9 @@ template <int kOperands>
 struct StridedPlan {
     int rank = 0;  // merged axes, innermost first; at least one
     int64_t extent[Shape::kMaxRank] = {};
-    int64_t stride[Shape::kMaxRank][kOperands] = {};  // 0: repeats
+    int64_t stride[Shape::kMaxRank][kOperands] = {};  // 0 where broadcast
 
-    // Where element `index`, in row-major order, is in operand `operand`.
+    // The offset in operand `operand` of element `index` in row-major order.
     __device__ int64_t offset(int64_t index, int operand) const {
         int64_t at = 0;
         for (int axis = 0; axis + 1 < rank; ++axis) {
@@ -49,7 +49,7 @@ StridedPlan<kOperands> plan_strided(const Shape& shape,
     return plan;
 }
 
-// The strides with which a contiguous tensor of shape `own` repeats to fill `full`.
+// The strides that broadcast a contiguous tensor of shape `own` to shape `full`.
 inline Shape broadcast_strides(const Shape& own, const Shape& full) {
     Shape strides = full;
     int64_t running = 1;

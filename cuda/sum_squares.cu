@@ -1,4 +1,4 @@
-// result += sum of x^2 in f64, by chunks that a warp each adds up.
+// result += sum of x^2, in f64. One warp per chunk of x (sums.h).
 
 #include "cuda/kernels.h"
 #include "cuda/sums.h"
@@ -22,9 +22,9 @@ struct Square {
 void sum_squares(const SumSquaresArgs& args) {
     for_float("sum_squares", args.x.dtype(), [&](auto zero) {
         using T = decltype(zero);
-        sum_terms<Neighbours::Terms, double>(device_of(args.x), 1, args.x.numel(),
-                                             Square<T>{args.x.data<T>()},
-                                             AddTo<double>{args.result.data<double>()});
+        sum_terms<Neighbors::Terms, double>(device_of(args.x), 1, args.x.numel(),
+                                            Square<T>{args.x.data<T>()},
+                                            AddTo<double>{args.result.data<double>()});
     });
 }
 

@@ -1,5 +1,5 @@
-// y = x summed along broadcast axes. The axes of x fall in two groups, those that y keeps and those
-// that it sums; an element of y is one sum of sums.h.
+// y = x summed along broadcast axes. The axes of x form two groups: those that y keeps, and those
+// that are summed. Each element of y is one sum of sum_terms (sums.h).
 
 #include "cuda/kernels.h"
 #include "cuda/strided.h"
@@ -31,16 +31,16 @@ struct Store {
     }
 };
 
-// The axes of x that y keeps (or sums), with x's strides.
+// The axes of x that y keeps, or those that are summed, with the strides of x.
 StridedPlan<1> plan_axes(const Shape& x, const Shape& y, bool kept) {
     const Shape strides = x.row_major_strides(), own = broadcast_strides(y, x);
-    Shape extents, steps;
+    Shape extents, kept_strides;
     for (int axis = 0; axis < x.rank(); ++axis) {
         if ((own[axis] != 0) != kept) continue;
         extents.push_back(x[axis]);
-        steps.push_back(strides[axis]);
+        kept_strides.push_back(strides[axis]);
     }
-    return plan_strided<1>(extents, {steps});
+    return plan_strided<1>(extents, {kept_strides});
 }
 
 }  // namespace
@@ -58,9 +58,9 @@ void sum_to(const SumToArgs& args) {
             const Store<T, Y> store = {args.y.data<Y>(), args.accumulate};
             CudaDevice& device = device_of(args.y);
             if (along_outputs) {
-                sum_terms<Neighbours::Outputs, compute_t<T>>(device, outputs, count, term, store);
+                sum_terms<Neighbors::Outputs, compute_t<T>>(device, outputs, count, term, store);
             } else {
-                sum_terms<Neighbours::Terms, compute_t<T>>(device, outputs, count, term, store);
+                sum_terms<Neighbors::Terms, compute_t<T>>(device, outputs, count, term, store);
             }
         });
     });

@@ -1,8 +1,8 @@
 #pragma once
 
-// Many sums at once, in an order that depends on the sizes alone: total[o] = sum over r < count of
-// value(o, r) for o < outputs. The terms of a sum are cut into chunks, each added up by itself;
-// a second kernel adds the chunks in order and hands each total to finish(o, total).
+// sum_terms: many sums at once, total[o] = sum over r < count of value(o, r) for o < outputs, in an
+// order that depends on the sizes alone. The terms of a sum are cut into chunks. One kernel adds up
+// each chunk; a second one adds the chunks in order and passes each total to finish(o, total).
 //
 // value is a struct with `__device__ Compute operator()(int64_t o, int64_t r) const`, finish one
 // with `__device__ void operator()(int64_t o, Compute total) const`.
@@ -12,14 +12,14 @@
 
 namespace vila::cuda {
 
-// Which of o and r are neighbours in memory, and so belong to neighbouring threads.
-enum class Neighbours { Outputs, Terms };
+// Which of o and r is contiguous in memory, and so is assigned to consecutive threads.
+enum class Neighbors { Outputs, Terms };
 
-// Terms of a chunk: enough work for a thread (Outputs) or a warp (Terms) to be worth its start.
+// Terms per chunk: enough work for a thread (Outputs) or a warp (Terms) to be worth launching.
 constexpr int64_t kTermsPerThread = 64;
 constexpr int64_t kTermsPerWarp = 4096;
 
-// One thread per (chunk, output), neighbours along outputs: partial[chunk * outputs + o].
+// One thread per (chunk, output), consecutive along outputs: partial[chunk * outputs + o].
 template <typename Compute, typename Value>
 struct SumByThread {
     Value value;
@@ -64,14 +64,14 @@ struct SumOfChunks {
     }
 };
 
-template <Neighbours neighbours, typename Compute, typename Value, typename Finish>
+template <Neighbors neighbors, typename Compute, typename Value, typename Finish>
 void sum_terms(CudaDevice& device, int64_t outputs, int64_t count, const Value& value,
                const Finish& finish) {
-    const int64_t chunk = neighbours == Neighbours::Outputs ? kTermsPerThread : kTermsPerWarp;
+    const int64_t chunk = neighbors == Neighbors::Outputs ? kTermsPerThread : kTermsPerWarp;
     const int64_t chunks = ceil_div(count, chunk);
     const Tensor partial = Tensor::empty(device, {chunks, outputs}, dtype_of<Compute>);
     auto* sums = partial.data<Compute>();
-    if constexpr (neighbours == Neighbours::Outputs) {
+    if constexpr (neighbors == Neighbors::Outputs) {
         for_elements(device, chunks * outputs,
                      SumByThread<Compute, Value>{value, outputs, count, sums});
     } else {
@@ -80,7 +80,7 @@ void sum_terms(CudaDevice& device, int64_t outputs, int64_t count, const Value& 
     for_elements(device, outputs, SumOfChunks<Compute, Finish>{sums, outputs, chunks, finish});
 }
 
-// A finish that adds to a vector: dweight += total.
+// A finish that adds to a vector, as in dweight += total.
 template <typename Compute>
 struct AddTo {
     Compute* sum;
