@@ -8,7 +8,7 @@ namespace vila::data {
 
 namespace {
 
-// Offset where the last character of `text` begins; broken sequences count byte by byte.
+// Returns the offset of the last character of `text`; each byte of a broken sequence counts as one.
 size_t last_char_offset(std::string_view text) {
     for (size_t length = 1; length <= std::min<size_t>(text.size(), 4); ++length) {
         const Utf8Char last = first_char(text.substr(text.size() - length));

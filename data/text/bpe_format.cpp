@@ -18,7 +18,7 @@ constexpr bool is_printable(uint32_t byte) {
            (byte >= 0xAE && byte <= 0xFF);
 }
 
-// The code of each byte's symbol, and back: -1 where a code stands for no byte.
+// Maps each byte to the code of its symbol, and back; -1 where a code stands for no byte.
 struct SymbolTable {
     std::array<uint32_t, 256> code{};
     std::array<int32_t, 256 + 68> byte{};
@@ -136,7 +136,7 @@ Json pre_tokenizer_for(SplitRule rule) {
 }
 
 Json model_for(const BpeDefinition& definition) {
-    // Appending does not look for a key that is already there, which would take quadratic time.
+    // Appends without searching for an equal key, which would take quadratic time.
     Json::object_t vocabulary;
     for (size_t id = 0; id < definition.vocabulary.size(); ++id)
         if (!definition.vocabulary[id].empty())

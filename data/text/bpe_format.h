@@ -1,7 +1,7 @@
 #pragma once
 
-// tokenizer.json and tokenizer_config.json of byte-level BPE vocabularies, as Hugging Face
-// tokenizers and transformers read and write them.
+// Reads and writes tokenizer.json and tokenizer_config.json of byte-level BPE vocabularies, in the
+// format of Hugging Face tokenizers and transformers.
 
 #include <cstdint>
 #include <string>
@@ -14,7 +14,7 @@
 
 namespace vila::data {
 
-// What the files say, spelled as they spell it: bytes as printable characters.
+// The content of the files, with tokens spelled as in the files: bytes as printable characters.
 struct BpeDefinition {
     std::vector<std::string> vocabulary;  // index is the id; empty where there is no token
     std::vector<std::pair<std::string, std::string>> merges;  // lowest rank first
@@ -26,16 +26,18 @@ struct BpeDefinition {
     std::string bos, eos, pad;   // empty: none
 };
 
-// The printable character that stands for a byte, in UTF-8: printable Latin-1 for itself, the other
-// 68 bytes in order from U+0100 on.
+// Returns the printable character that stands for a byte, in UTF-8: printable Latin-1 characters
+// stand for themselves, U+0100 and up for the other 68 bytes in order.
 std::string byte_symbol(uint8_t byte);
-// The bytes that a spelling stands for; false if it holds a character that stands for none.
+// Finds the bytes that a spelling stands for. Returns false if one of its characters stands for no
+// byte.
 bool bytes_of_spelling(std::string_view spelling, std::string& bytes);
 
-// Throws for a vocabulary of another kind and for settings that would change ids and are not
-// implemented. `where` names the directory in errors.
+// Reads a vocabulary. Throws if it is of another kind, or if a setting that is not implemented
+// would change ids. `where` names the directory in errors.
 BpeDefinition read_bpe(const TokenizerFiles& files, const std::string& where);
 
+// Returns the files of a vocabulary.
 TokenizerFiles write_bpe(const BpeDefinition& definition);
 
 }  // namespace vila::data

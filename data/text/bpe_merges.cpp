@@ -8,7 +8,7 @@ namespace vila::data {
 
 namespace {
 
-// Up to here looking at every pair for each merge is faster than keeping a queue.
+// Up to this length, searching all pairs for each merge is faster than a queue.
 constexpr size_t kShortWord = 24;
 constexpr int32_t kNoMerge = INT32_MAX;
 
@@ -63,7 +63,7 @@ void BpeMerges::apply(std::vector<int32_t>& symbols, const OnPair& on_pair) cons
 }
 
 void BpeMerges::apply_short(std::vector<int32_t>& symbols) const {
-    // merges[i]: of symbols i and i + 1.
+    // merges[i] is the merge of symbols i and i + 1.
     Merge merges[kShortWord];
     const auto look_up = [&](size_t i) {
         merges[i] = find(symbols[i], symbols[i + 1]).value_or(Merge{kNoMerge, 0});
@@ -88,8 +88,8 @@ void BpeMerges::apply_short(std::vector<int32_t>& symbols) const {
 
 template <typename Observer>
 void BpeMerges::apply_long(std::vector<int32_t>& symbols, const Observer& observer) const {
-    // A linked list over the symbols, and a queue of (rank, left position); entries whose pair has
-    // changed since are recognised by their rank and skipped.
+    // A linked list over the symbols, and a queue of (rank, left position). An entry whose pair has
+    // changed since is recognized by its rank and skipped.
     const auto size = static_cast<int64_t>(symbols.size());
     std::vector<int32_t> previous(symbols.size()), next(symbols.size());
     std::vector<uint64_t> entries;

@@ -1,6 +1,6 @@
 #pragma once
 
-// The merge table of a byte-pair encoding and its application to one word.
+// The merge table of a byte-pair encoding, and how it merges the symbols of one word.
 
 #include <cstdint>
 #include <functional>
@@ -11,22 +11,23 @@ namespace vila::data {
 
 class BpeMerges {
   public:
-    // What a pair of neighbouring symbols becomes; the lowest rank is merged first.
+    // The symbol that a pair of adjacent symbols becomes; the lowest rank is merged first.
     struct Merge {
         int32_t rank = 0;
         int32_t id = 0;
     };
 
     explicit BpeMerges(int64_t expected = 0);
-    // Of several merges of one pair the last one counts.
+    // If a pair is added several times, the last merge counts.
     void add(int32_t left, int32_t right, const Merge& merge);
     std::optional<Merge> find(int32_t left, int32_t right) const;
 
     // Merges the pair of lowest rank, the leftmost of equals, until no pair of `symbols` is in the
     // table. O(n log n) in the number of symbols.
     void apply(std::vector<int32_t>& symbols) const;
-    // The same, and tells of every pair in the table that stood side by side at some time: (left,
-    // right, merged), pairs of the beginning from left to right, then as they come up.
+    // Merges likewise and calls on_pair(left, right, merged) for every pair of the table that was
+    // adjacent at some time: first the initial pairs from left to right, then new ones as they
+    // form.
     using OnPair = std::function<void(int32_t, int32_t, int32_t)>;
     void apply(std::vector<int32_t>& symbols, const OnPair& on_pair) const;
 

@@ -33,7 +33,7 @@ void BpeTokenizer::fill_tokens(const BpeDefinition& definition) {
         if (added.id >= static_cast<int32_t>(tokens_.size())) tokens_.resize(added.id + 1);
         Token& token = tokens_[added.id];
         token = {added.content, "", added.special, false};
-        // Decoded as any token is, and as the normalizer left it: "\u0120" is a space here too.
+        // Added tokens decode like other tokens, after normalization: "\u0120" is a space here too.
         const std::string looked_for =
             added.normalized && composes_ ? nfc(added.content) : added.content;
         if (!bytes_of_spelling(looked_for, token.bytes)) token.bytes = looked_for;

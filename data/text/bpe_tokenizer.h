@@ -17,8 +17,8 @@ namespace vila::data {
 
 class BpeTokenizer final : public VocabularyTokenizer {
   public:
-    // The files are kept to be saved again as they are; `where` names their directory in errors.
-    // Throws as read_bpe() does.
+    // Keeps the files for save(). `where` names their directory in errors. Throws as read_bpe()
+    // does.
     BpeTokenizer(TokenizerFiles files, const std::string& where);
 
     std::vector<int32_t> encode(std::string_view text, const EncodeOptions& options) const override;
@@ -30,9 +30,9 @@ class BpeTokenizer final : public VocabularyTokenizer {
   private:
     struct Token {
         std::string spelling;     // as in the file
-        std::string bytes;        // what it stands for
+        std::string bytes;        // the bytes it decodes to
         bool is_special = false;  // left out when decoding without special tokens
-        bool is_plain = false;    // text leads to it: no added token
+        bool is_plain = false;    // can result from text: not an added token
     };
 
     void fill_tokens(const BpeDefinition& definition);
@@ -48,7 +48,7 @@ class BpeTokenizer final : public VocabularyTokenizer {
     bool composes_ = false;  // normalizes to NFC
     std::vector<Token> tokens_;
     std::vector<int32_t> byte_symbols_;  // (256) id of each single byte
-    WordTable words_;                    // words that are a token and need no merging
+    WordTable words_;                    // words that become one token, without merging
     BpeMerges merges_;
     AddedTokenFinder raw_tokens_, normalized_tokens_;
 };

@@ -1,5 +1,5 @@
-// Words are counted once and merged many times. A merge visits only the words that hold its pair;
-// the queue of pairs holds counts that may since have dropped, which is seen when they come up.
+// Words are counted once and merged many times. A merge visits only the words that contain its
+// pair. Counts in the queue of pairs may be outdated; they are checked when a pair comes up.
 
 #include "data/text/bpe_trainer.h"
 
@@ -35,14 +35,14 @@ struct Word {
 
 struct PairUse {
     int64_t count = 0;
-    std::vector<int64_t> words;  // that hold the pair, or once did
+    std::vector<int64_t> words;  // words that contain the pair, or once did
 };
 
 struct Candidate {
     int64_t count;
     Pair pair;
 
-    // The queue's top is its largest: most frequent, then smallest ids.
+    // The top of the queue is its largest element: most frequent, then smallest ids.
     bool operator<(const Candidate& other) const {
         return count != other.count ? count < other.count : pair > other.pair;
     }
@@ -55,7 +55,7 @@ class Trainer {
         for (const auto& [pair, use] : pairs_) queue_.push({use.count, pair});
     }
 
-    // The next pair to merge; false when no pair is left.
+    // Finds the next pair to merge. Returns false if no pair is left.
     bool best(Pair& pair) {
         while (!queue_.empty()) {
             const Candidate top = queue_.top();
@@ -91,7 +91,7 @@ class Trainer {
     }
 
   private:
-    // Adds or takes away what a word contributes; with no visitor, adding also lists the word.
+    // Adds or subtracts the contribution of a word. Without a visitor, adding also lists the word.
     template <typename Visitor>
     void count_pairs(int64_t w, int64_t sign, Visitor visit) {
         const Word& word = words_[w];
@@ -124,7 +124,7 @@ class Trainer {
     std::priority_queue<Candidate> queue_;
 };
 
-// The distinct words of all texts, in order of first appearance, as byte symbols.
+// Returns the distinct words of all texts, in order of first appearance, as byte symbols.
 std::vector<Word> count_words(std::span<const std::string> texts, SplitRule rule, bool composes,
                               const std::vector<int32_t>& byte_ids) {
     std::vector<Word> words;
@@ -164,7 +164,7 @@ void check(const BpeTraining& training) {
                "sequences are to begin with a token, but none is named (bos)");
 }
 
-// Special tokens, then the 256 bytes in the order of their symbols.
+// Returns the special tokens, then the 256 bytes in the order of their symbols.
 BpeDefinition initial_definition(const BpeTraining& training) {
     BpeDefinition definition;
     definition.split = training.split;
@@ -184,7 +184,7 @@ BpeDefinition initial_definition(const BpeTraining& training) {
     std::vector<std::string> symbols;
     for (int32_t byte = 0; byte < 256; ++byte)
         symbols.push_back(byte_symbol(static_cast<uint8_t>(byte)));
-    // Symbols have one or two bytes in UTF-8, whose order is that of their codes.
+    // Symbols have one or two bytes in UTF-8 and sort as their codes do.
     std::sort(symbols.begin(), symbols.end());
     definition.vocabulary.insert(definition.vocabulary.end(), symbols.begin(), symbols.end());
     return definition;

@@ -1,6 +1,6 @@
 #pragma once
 
-// Training of a byte-level BPE vocabulary (Sennrich et al. 2016, Neural Machine Translation of Rare
+// Trains a byte-level BPE vocabulary (Sennrich et al. 2016, Neural Machine Translation of Rare
 // Words with Subword Units; Radford et al. 2019 for bytes).
 
 #include <cstdint>
@@ -15,20 +15,21 @@
 namespace vila::data {
 
 struct BpeTraining {
-    int64_t vocab_size = 1024;  // special tokens, 256 bytes and merges; fewer if the text runs out
+    int64_t vocab_size = 1024;  // special tokens, 256 bytes and merges; fewer if no pair is left
     SplitRule split = SplitRule::Llama3;
-    // Get the first ids, in this order.
+    // They get the first ids, in this order.
     std::vector<std::string> special_tokens = {"<s>", "</s>"};
-    // Which of them play a part; empty for none.
+    // Which of them mark sequences; empty for none.
     std::string bos = "<s>";
     std::string eos = "</s>";
     std::string pad = "";
     bool add_bos = true;  // sequences begin with `bos`
 };
 
-// The most frequent pair of neighbouring symbols becomes a new one, again and again; among equally
-// frequent pairs the one with the smaller ids (left, then right). These are the merges of the
-// Hugging Face BPE trainer with the byte alphabet given to it. Each text is split on its own.
+// Merges the most frequent pair of adjacent symbols into a new symbol, again and again; among
+// equally frequent pairs, the one with the smaller ids (left, then right). The merges equal those
+// of the Hugging Face BPE trainer with the byte alphabet as its initial alphabet. Each text is
+// split on its own.
 std::unique_ptr<Tokenizer> train_bpe(std::span<const std::string> texts,
                                      const BpeTraining& training);
 

@@ -1,6 +1,6 @@
-// A unit of the double array: bits 0 to 7 are the byte that leads to it, bit 8 says that a key ends
+// A unit of the double array: bits 0 to 7 are the byte that leads to it, bit 8 is set if a key ends
 // there, bits 10 to 30 and bit 9 give the distance to its children. The unit of a leaf has bit 31
-// and the offset of its replacement below that.
+// set and the offset of its replacement in the bits below.
 
 #include "data/text/charsmap.h"
 

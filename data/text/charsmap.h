@@ -1,7 +1,7 @@
 #pragma once
 
-// The character map of a SentencePiece model: which sequences of bytes are replaced before anything
-// else, compiled into a double array (Aoe 1989, An efficient digital search algorithm by using a
+// The character map of a SentencePiece model: the byte sequences that normalization replaces first,
+// compiled into a double array (Aoe 1989, An efficient digital search algorithm by using a
 // double-array structure) in the layout of the Darts-clone library. Models named nmt_nfkc have one.
 
 #include <cstdint>
@@ -15,7 +15,7 @@ class Charsmap {
   public:
     // No replacements.
     Charsmap() = default;
-    // Throws one line that begins with `where` when the sizes do not fit.
+    // Throws one line that begins with `where` if the sizes are inconsistent.
     Charsmap(std::string_view bytes, const std::string& where);
 
     bool empty() const { return units_.empty(); }
@@ -23,8 +23,8 @@ class Charsmap {
         int64_t bytes = 0;             // length of the longest match; 0: none
         std::string_view replacement;  // valid as long as the map
     };
-    // The longest sequence at the beginning of `text` that has a replacement. Damaged maps give
-    // wrong replacements, never a read beyond them.
+    // Finds the longest sequence at the beginning of `text` that has a replacement. A damaged map
+    // gives wrong replacements, but never causes a read outside it.
     Match longest(std::string_view text) const;
 
   private:

@@ -1,5 +1,5 @@
-// The table of templates is at the end; above it stands one function for each family of spellings.
-// The strings are those of LLaVA 1.5 and VILA, to the space.
+// The table of templates is at the end; the functions above it render one family of templates each.
+// The strings equal those of LLaVA 1.5 and VILA, including every space.
 
 #include "data/text/chat_template.h"
 
@@ -15,16 +15,16 @@ namespace vila::data {
 
 namespace {
 
-// Turns of a conversation, taken apart: questions and answers in alternation.
+// A conversation as its system message and its turns, questions and answers in alternation.
 struct Conversation {
     std::string system;
-    std::vector<std::string> turns;  // even: the user's
-    bool generates = false;          // the last turn is a question, its answer is to come
+    std::vector<std::string> turns;  // even ones are the user's
+    bool generates = false;          // the last turn is a question to be answered
 
     bool is_last(size_t turn) const { return turn + 1 == turns.size(); }
 };
 
-// Puts segments together: images are taken out of texts, like neighbours are joined.
+// Builds a list of segments. Splits images out of texts and joins adjacent texts of one kind.
 class SegmentList {
   public:
     void add(Segment::Kind kind, std::string_view text, bool is_target) {
@@ -36,7 +36,7 @@ class SegmentList {
         else
             segments_.push_back({kind, std::string(text), is_target});
     }
-    // Text of the template, or of a message: a placeholder becomes an image, never a target.
+    // Adds text of the template or of a message. A placeholder becomes an image, never a target.
     SegmentList& text(std::string_view text, bool is_target = false) {
         while (true) {
             const size_t at = text.find(kImagePlaceholder);
@@ -72,19 +72,19 @@ bool is_question(size_t turn) {
 
 struct ChatTemplate::Definition {
     std::string_view name;
-    std::string_view system;  // when the conversation brings none
+    std::string_view system;  // used if the conversation has none
     void (*render)(const Definition&, const Conversation&, SegmentList&);
-    std::string_view user, assistant;  // how the roles are called
-    std::string_view end;              // what ends a turn, or follows the token that ends it
-    std::string_view last_end;         // what ends the last turn
-    std::string_view stop[2];          // tokens that end an answer, beside the tokenizer's own
+    std::string_view user, assistant;  // names of the roles in the text
+    std::string_view end;              // ends a turn, or follows the token that ends it
+    std::string_view last_end;         // ends the last turn
+    std::string_view stop[2];          // tokens that end an answer, besides the tokenizer's own
 };
 
 namespace {
 
 using Definition = ChatTemplate::Definition;
 
-// "<image>caption\n": the question is dropped, its images stay.
+// "<image>caption\n": the question's text is dropped, its images stay.
 void render_plain(const Definition& definition, const Conversation& conversation,
                   SegmentList& list) {
     VILA_CHECK(conversation.turns.size() <= 2, "template ", definition.name,
@@ -128,7 +128,7 @@ void render_llama_2(const Definition&, const Conversation& conversation, Segment
     }
 }
 
-// "<|im_start|>user\nquestion<|im_end|>...", with a line end behind each <|im_end|> or without.
+// "<|im_start|>user\nquestion<|im_end|>...", with or without a line end after each <|im_end|>.
 void render_chatml(const Definition& definition, const Conversation& conversation,
                    SegmentList& list) {
     const auto open = [&](std::string_view role) {
@@ -146,8 +146,8 @@ void render_chatml(const Definition& definition, const Conversation& conversatio
     if (conversation.generates) open("assistant");
 }
 
-// "<|start_header_id|>user<|end_header_id|>\n\nquestion<|eot_id|>...". The beginning of text is
-// part of the template and stands there twice with a tokenizer that puts its own, as in VILA.
+// "<|start_header_id|>user<|end_header_id|>\n\nquestion<|eot_id|>...". The template contains the
+// beginning-of-text token. With a tokenizer that adds its own, the token comes twice, as in VILA.
 void render_llama_3(const Definition& definition, const Conversation& conversation,
                     SegmentList& list) {
     const auto open = [&](std::string_view role) {
@@ -166,7 +166,7 @@ void render_llama_3(const Definition& definition, const Conversation& conversati
     if (conversation.generates) open(definition.assistant);
 }
 
-// A question with one space before each piece of its text, and none before an image.
+// Returns a question with one space before each part of its text, and none before an image.
 std::string with_single_spaces(std::string_view question) {
     std::string spaced;
     while (true) {
@@ -179,8 +179,8 @@ std::string with_single_spaces(std::string_view question) {
     }
 }
 
-// "question : what is it ? answer : a dog ." in words that a tiny vocabulary has. The full stop,
-// where it is a token of its own, ends an answer.
+// "question : what is it ? answer : a dog ." in words of a tiny vocabulary. The full stop ends an
+// answer if it is a token of its own.
 void render_qa(const Definition&, const Conversation& conversation, SegmentList& list) {
     list.bos().text(conversation.system);
     for (size_t turn = 0; turn < conversation.turns.size(); ++turn) {
@@ -221,7 +221,7 @@ constexpr const char* kMptSystem =
 constexpr const char* kHermesSystem = "Answer the questions.";
 constexpr const char* kQwenSystem = "You are a helpful assistant";
 
-// Rows of one family differ in their words. llama_3_system is how VILA 1.5 spelled llama_3.
+// Rows of one family differ in their words. llama_3_system is VILA 1.5's version of llama_3.
 constexpr Definition kDefinitions[] = {
     {"plain", "", render_plain, "", "", "", "", {}},
     {"vicuna_v1", kVicunaSystem, render_vicuna, "USER", "ASSISTANT", "", "", {}},

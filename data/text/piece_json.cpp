@@ -1,4 +1,4 @@
-// tokenizer.json of a vocabulary of pieces. There are two generations of them: the older normalizes
+// Reads tokenizer.json of a vocabulary of pieces. There are two generations: the older normalizes
 // text (Prepend, Replace), the newer splits it (Metaspace).
 
 #include <algorithm>
@@ -19,7 +19,7 @@ using Kind = PieceDefinition::Kind;
 
 constexpr const char* kSpaceMark = "\u2581";
 
-// Replace of one literal string by another.
+// Returns whether the part replaces the literal `pattern` by `content`.
 bool is_replace(const Json& part, const char* pattern, const char* content) {
     return type_of(part) == "Replace" && part.at("pattern").is_object() &&
            part["pattern"].value("String", std::string()) == pattern &&
@@ -49,7 +49,7 @@ SpaceRule read_normalizer(const Json& normalizer, const std::string& where, Text
 }
 
 TextRules::Prefix prefix_of(const Json& metaspace, const std::string& where) {
-    if (!metaspace.contains("prepend_scheme"))  // as it was written before 2024
+    if (!metaspace.contains("prepend_scheme"))  // files written before 2024
         return metaspace.value("add_prefix_space", true) ? TextRules::Prefix::Always
                                                          : TextRules::Prefix::Never;
     const std::string scheme = metaspace["prepend_scheme"];
@@ -85,7 +85,7 @@ void read_text_rules(const Json& tokenizer, const std::string& where, PieceDefin
     definition.splits_at_spaces = parts[0].value("split", true);
 }
 
-// Whether decoding drops one space at the beginning.
+// Returns whether decoding drops one space at the beginning.
 bool read_decoder(const Json& decoder, bool byte_fallback, const std::string& where) {
     const auto refuse = [&] {
         throw Error(str(where, ": tokenizer.json has decoder ", decoder.dump(),
@@ -110,7 +110,7 @@ bool read_decoder(const Json& decoder, bool byte_fallback, const std::string& wh
     return true;
 }
 
-// <0x0A> and the like: the byte, or -1.
+// Returns the byte of a spelling such as <0x0A>, or -1.
 int32_t byte_of(const std::string& spelling) {
     if (spelling.size() != 6 || !spelling.starts_with("<0x") || spelling[5] != '>') return -1;
     int32_t byte = -1;
@@ -154,7 +154,7 @@ void read_pieces(const Json& model, const std::string& where, PieceDefinition& d
             piece.kind = Kind::Hidden;
         }
         if (special.contains(id)) piece.kind = Kind::Hidden;
-        // Text that is spelled like a special token is not that token.
+        // Text that reads like a special token is not that token.
         if (piece.kind == Kind::Normal && spelling.find(' ') == std::string::npos)
             piece.plain = plain_text(spelling);
         if (byte >= 0 && definition.byte_fallback) {

@@ -1,4 +1,4 @@
-// tokenizer.model and what the Llama tokenizer of transformers makes of it.
+// Reads tokenizer.model, and applies the rules of the Llama tokenizer of transformers to it.
 
 #include <algorithm>
 #include <array>
@@ -18,7 +18,7 @@ using Kind = PieceDefinition::Kind;
 using Type = SentencePieceModel::Type;
 using Symbols = std::unordered_map<std::string_view, int32_t>;
 
-// Longer pieces than any trainer makes would let a small file take long to load.
+// No trainer makes longer pieces; without this limit a small file could take long to load.
 constexpr size_t kMaxPieceBytes = 1024;
 
 constexpr const char* kAlgorithms[] = {"?", "unigram", "BPE", "word", "char"};
@@ -33,7 +33,8 @@ void check_supported(const SentencePieceModel& model, const std::string& where) 
                ": a denormalizer with a character map: not supported");
 }
 
-// The byte of <0x0A>; only capital digits, as the library writes them. -1: none.
+// Returns the byte of a spelling such as <0x0A>, or -1. Digits are capitals, as the library writes
+// them.
 int32_t byte_of(std::string_view text) {
     constexpr std::string_view kDigits = "0123456789ABCDEF";
     if (text.size() != 6 || !text.starts_with("<0x") || text[5] != '>') return -1;
@@ -111,7 +112,7 @@ void read_pieces(const SentencePieceModel& model, const std::string& where,
                missing - bytes.begin(), ": byte_fallback needs all 256");
 }
 
-// Offsets between the characters of `text`, without its ends.
+// Returns the offsets between the characters of `text`, without its ends.
 std::vector<size_t> inner_offsets(std::string_view text) {
     std::vector<size_t> offsets;
     size_t at = first_char(text).bytes;
@@ -119,7 +120,7 @@ std::vector<size_t> inner_offsets(std::string_view text) {
     return offsets;
 }
 
-// Rank of each score: 0 for the highest, the same for equals.
+// Returns the rank of each score: 0 for the highest; equal scores share a rank.
 std::unordered_map<float, int32_t> rank_scores(const SentencePieceModel& model) {
     std::vector<float> scores;
     for (const SentencePieceModel::Piece& piece : model.pieces) scores.push_back(piece.score);
@@ -131,8 +132,8 @@ std::unordered_map<float, int32_t> rank_scores(const SentencePieceModel& model) 
     return ranks;
 }
 
-// The library merges any two neighbours whose sum is a piece. Here every such pair is listed: each
-// piece, cut at each place where both sides are pieces or single characters.
+// The library merges any two adjacent symbols whose concatenation is a piece. This function lists
+// those pairs: it cuts each piece wherever both sides are pieces or single characters.
 void list_merges(const SentencePieceModel& model, PieceDefinition& definition) {
     Symbols symbols;
     for (size_t id = 0; id < definition.pieces.size(); ++id)
@@ -196,7 +197,7 @@ void add_named(const Json& entry, PieceDefinition& definition) {
     definition.added.push_back(token);
 }
 
-// Special tokens are found in text even where no file lists them as added.
+// Special tokens are found in text even if no file lists them as added.
 void read_added(const TokenizerFiles& files, const Json& config, const std::string& where,
                 PieceDefinition& definition) {
     definition.added = read_added_tokens_decoder(config, where);
@@ -223,7 +224,7 @@ bool flag_of(const Json& config, const char* key, bool otherwise) {
 
 void apply_config(const SentencePieceModel& model, const Json& config,
                   PieceDefinition& definition) {
-    // Not legacy: the prefix is put there by the wrapper, and only before the first text.
+    // Not legacy: the wrapper adds the prefix, and only before the first text.
     const bool legacy = flag_of(config, "legacy", true);
     TextRules& rules = definition.rules;
     rules.prefix = model.add_dummy_prefix ? TextRules::Prefix::Always : TextRules::Prefix::Never;
@@ -238,7 +239,7 @@ void apply_config(const SentencePieceModel& model, const Json& config,
     definition.adds_bos = flag_of(config, "add_bos_token", true) && !definition.bos.empty();
 }
 
-// What the model itself says, where no file beside it does.
+// Uses the model's own settings where no file beside it has them.
 Json with_defaults(Json config, const SentencePieceModel& model) {
     const auto control = [&](const std::string& text) {
         return std::any_of(model.pieces.begin(), model.pieces.end(), [&](const auto& piece) {

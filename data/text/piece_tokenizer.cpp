@@ -1,5 +1,5 @@
-// A text is prepared, cut where no piece can cover both sides, and each part is looked up as a
-// whole; only parts that are no piece are merged from their characters.
+// Encoding prepares a text, cuts it where no piece can cover both sides, and looks up each part as
+// a whole. Only parts that are no piece are merged from their characters.
 
 #include "data/text/piece_tokenizer.h"
 
@@ -196,8 +196,8 @@ void PieceTokenizer::encode_chunk(std::string_view chunk, Ids& symbols, Ids& ids
     append_result(symbols, ids);
 }
 
-// An unused piece is taken apart again into the pair that last could have formed it, anywhere in
-// the text: that is what the library remembers.
+// Splits each unused piece into the last pair that could have formed it anywhere in the text, which
+// is the pair that the library remembers.
 void PieceTokenizer::encode_unused(std::string_view plain, Ids& ids) const {
     Ids symbols;
     append_symbols(plain, symbols);

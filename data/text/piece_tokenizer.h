@@ -1,9 +1,9 @@
 #pragma once
 
-// The tokenizer of Llama 1 and 2, Vicuna and Yi: BPE over characters with spaces among them, and
-// bytes for characters that are not in the vocabulary (Sennrich et al. 2016; Kudo and Richardson
-// 2018). From tokenizer.model with the ids of the SentencePiece library, from tokenizer.json with
-// those of the Hugging Face package.
+// The tokenizer of Llama 1 and 2, Vicuna and Yi: BPE over characters, spaces included, and bytes
+// for characters that are not in the vocabulary (Sennrich et al. 2016; Kudo and Richardson 2018).
+// Ids equal those of the SentencePiece library for tokenizer.model, and those of the Hugging Face
+// package for tokenizer.json.
 
 #include <string>
 #include <string_view>
@@ -20,7 +20,7 @@ namespace vila::data {
 
 class PieceTokenizer final : public VocabularyTokenizer {
   public:
-    // The files are kept to be saved again as they are; `where` names their directory in errors.
+    // Keeps the files for save(). `where` names their directory in errors.
     PieceTokenizer(PieceDefinition definition, TokenizerFiles files, const std::string& where);
 
     std::vector<int32_t> encode(std::string_view text, const EncodeOptions& options) const override;
@@ -53,13 +53,13 @@ class PieceTokenizer final : public VocabularyTokenizer {
     void append_result(const Ids& symbols, Ids& ids) const;
 
     TextRules rules_;
-    std::vector<PieceDefinition::Piece> pieces_;  // added tokens too
+    std::vector<PieceDefinition::Piece> pieces_;  // includes added tokens
     int32_t first_loose_ = 0;                     // symbols from here on are loose characters
     std::vector<std::string> loose_;
     std::vector<int32_t> ascii_symbols_;  // (128), -1: none
     WordTable characters_;                // other single characters to symbols
-    WordTable words_;                     // plain texts to the piece they become
-    WordTable all_words_;                 // to the piece they are, for ignore_merges
+    WordTable words_;                     // from plain texts to the piece they become
+    WordTable all_words_;  // from plain texts to the piece they spell, for ignore_merges
     TextPairs pairs_;
     BpeMerges merges_;
     PrefixTrie user_defined_;

@@ -1,6 +1,6 @@
 #pragma once
 
-// A set of strings that answers: which is the longest that begins here?
+// A set of strings with values, searched for the longest string that is a prefix of a text.
 
 #include <bitset>
 #include <cstdint>
@@ -13,17 +13,17 @@ namespace vila::data {
 class PrefixTrie {
   public:
     bool empty() const { return ends_.size() == 1; }
-    // `value` is not negative. Of several values for one key the last counts. Empty keys are left
-    // out.
+    // `value` is not negative. If a key is added several times, its last value counts. Ignores
+    // empty keys.
     void add(std::string_view key, int64_t value);
-    // Whether a key begins with this byte: most places need no further look.
+    // Returns whether a key begins with this byte. Most positions of a text are ruled out by it.
     bool may_begin(char byte) const { return first_[static_cast<uint8_t>(byte)]; }
 
     struct Match {
         int64_t value = -1;  // -1: none
         size_t bytes = 0;
     };
-    // The longest key that `text` begins with.
+    // Finds the longest key that is a prefix of `text`.
     Match longest(std::string_view text) const;
 
   private:

@@ -1,5 +1,5 @@
-// The patterns are tried alternative by alternative, the first that matches wins. \s+(?!\S) is
-// "white space, without its last character when something else follows".
+// The scanners try a pattern's alternatives in order; the first that matches wins. \s+(?!\S)
+// matches white space, without its last character if something else follows.
 
 #include "data/text/pretokenizer.h"
 
@@ -15,7 +15,7 @@ namespace {
 struct Char {
     CharClass kind = CharClass::Other;
     uint32_t code = kInvalidCode;
-    int64_t end = 0;  // offset behind it
+    int64_t end = 0;  // offset after it
     bool exists = false;
 
     bool is(CharClass wanted) const { return exists && kind == wanted; }
@@ -28,7 +28,8 @@ Char char_at(std::string_view text, int64_t offset) {
     return {char_class(next.code), next.code, offset + next.bytes, true};
 }
 
-// Offset behind the longest run of one class that begins at `offset`, of `at_most` characters.
+// Returns the end of the longest run of one class that begins at `offset`, at most `at_most`
+// characters long.
 int64_t run_end(std::string_view text, int64_t offset, CharClass kind,
                 int64_t at_most = INT64_MAX) {
     for (; at_most > 0; --at_most) {
@@ -39,7 +40,8 @@ int64_t run_end(std::string_view text, int64_t offset, CharClass kind,
     return offset;
 }
 
-// Length of 's 't 're 've 'm 'll 'd at the beginning of `text`, else 0. U+017F is an s in any case.
+// Returns the length of 's 't 're 've 'm 'll 'd at the beginning of `text`, else 0. With any_case,
+// U+017F (long s) counts as s.
 int64_t contraction(std::string_view text, bool any_case) {
     if (text[0] != '\'') return 0;
     const auto letter_at = [&](int64_t offset, int64_t& end) -> char {
@@ -58,7 +60,7 @@ int64_t contraction(std::string_view text, bool any_case) {
     return second == (first == 'l' ? 'l' : 'e') ? second_end : 0;
 }
 
-// \s+(?!\S)|\s+ for white space that begins `text`.
+// Matches \s+(?!\S)|\s+ at the beginning of `text`.
 int64_t space_word(std::string_view text) {
     int64_t last = 0, end = 0;
     for (Char next = char_at(text, 0); next.is(CharClass::Space); next = char_at(text, end)) {
@@ -69,7 +71,8 @@ int64_t space_word(std::string_view text) {
     return something_follows && last > 0 ? last : end;
 }
 
-// \s*[\r\n]+ at the beginning of `text`, else 0: white space up to the last line end of its run.
+// Matches \s*[\r\n]+ at the beginning of `text`: white space up to the last line end of its run.
+// Else returns 0.
 int64_t line_end_word(std::string_view text) {
     int64_t offset = 0, through = 0;
     for (Char next = char_at(text, 0); next.is(CharClass::Space); next = char_at(text, offset)) {

@@ -1,7 +1,7 @@
 #pragma once
 
-// The first cut of byte-level BPE: text into words that no token crosses. Hand-written scanners for
-// the three regular expressions in use; each call gives the next word.
+// Splits text into words before byte-level BPE; no token crosses the end of a word. Hand-written
+// scanners for the three regular expressions in use.
 
 #include <cstdint>
 #include <functional>
@@ -12,15 +12,15 @@ namespace vila::data {
 enum class SplitRule {
     Gpt2,    // contractions, letters, numbers and the rest, each with one space before it
     Llama3,  // contractions in any case, numbers in groups of three, line ends on their own
-    Qwen2,   // as Llama3, numbers one digit at a time
+    Qwen2,   // as Llama3, but each digit is a word
 };
 
-// The regular expression of a rule, as tokenizer.json spells it.
+// Returns the regular expression of a rule, as tokenizer.json spells it.
 std::string_view split_pattern(SplitRule rule);
 
-// Length in bytes of the first word of `text`, which must not be empty. Leftmost, first
-// alternative. Letters, numbers and white space are those of Unicode 16; a byte that is not part of
-// valid UTF-8 is a character of its own that is none of them.
+// Returns the length in bytes of the first word of `text`, which must not be empty: the match of
+// the first alternative that matches. Letters, numbers and white space are those of Unicode 16; a
+// byte that is not part of valid UTF-8 is a character of its own and none of them.
 int64_t next_word(SplitRule rule, std::string_view text);
 
 }  // namespace vila::data

@@ -6,7 +6,7 @@ namespace vila::data {
 
 namespace {
 
-// Appends ids and labels, and keeps track of where the next text stands.
+// Appends ids and labels, and tracks the place of the next text.
 class SegmentEncoder {
   public:
     explicit SegmentEncoder(const Tokenizer& tokenizer) : tokenizer_(tokenizer) {}
@@ -17,7 +17,7 @@ class SegmentEncoder {
     }
     void bos() {
         if (!tokenizer_.adds_bos()) return;
-        // What follows the first token of all still begins the sequence.
+        // Text after the very first token still begins the sequence.
         place_ = out_.ids.empty() ? TextPlace::Start : TextPlace::AfterToken;
         put(tokenizer_.bos_id().value(), false);
     }

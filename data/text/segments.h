@@ -1,8 +1,8 @@
 #pragma once
 
-// From segments of text, special tokens and images to token ids with the loss mask beside them.
-// Segments are encoded one by one, so that the mask is exact by construction and training sees what
-// generation will see.
+// Encodes segments of text, special tokens and images to token ids and labels. Segments are encoded
+// one by one, so that the loss mask is exact by construction and training sees the same ids as
+// generation.
 
 #include <cstdint>
 #include <span>
@@ -25,10 +25,10 @@ std::string prepend_placeholders(int64_t images, std::string_view text);
 
 struct Segment {
     enum class Kind {
-        Text,   // `text`, encoded as plain text: special tokens are not looked for in it
-        Bos,    // the tokenizer's beginning of sequence, if it puts one
+        Text,   // `text`, encoded as plain text: special tokens in it are not parsed
+        Bos,    // the tokenizer's beginning of sequence, if it adds one
         Eos,    // the tokenizer's end of sequence
-        Token,  // the vocabulary's token spelled `text`
+        Token,  // the token that the vocabulary spells `text`
         Image,  // kImageToken
     };
     Kind kind = Kind::Text;
@@ -38,17 +38,17 @@ struct Segment {
     bool operator==(const Segment&) const = default;
 };
 
-// Ids and labels of one sequence, made together; see Sample.
+// Ids and labels of one sequence; see Sample.
 struct TokenizedText {
     std::vector<int32_t> ids;     // (T)
     std::vector<int32_t> labels;  // (T)
 };
 
-// Neighbouring text segments that are alike in `is_target` are encoded as one text.
+// Encodes segments in order. Adjacent text segments with equal `is_target` are encoded as one text.
 TokenizedText encode_segments(std::span<const Segment> segments, const Tokenizer& tokenizer);
 
-// A raw prompt: beginning of sequence if the tokenizer puts one, then the text with each
-// kImagePlaceholder as kImageToken and with added tokens parsed. No targets.
+// Encodes a raw prompt: the beginning of sequence if the tokenizer adds one, then the text, with
+// each kImagePlaceholder as kImageToken and with added tokens parsed. It has no targets.
 TokenizedText encode_prompt(std::string_view prompt, const Tokenizer& tokenizer);
 
 }  // namespace vila::data

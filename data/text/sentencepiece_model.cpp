@@ -1,5 +1,5 @@
-// Unknown fields are skipped, as protobuf has it, for newer versions of the library add some. Known
-// fields must have their type.
+// Unknown fields are skipped, as protobuf requires, because newer versions of the library add
+// fields. Known fields must have their type.
 
 #include "data/text/sentencepiece_model.h"
 
@@ -17,13 +17,13 @@ enum class Wire { Varint = 0, Fixed64 = 1, Bytes = 2, Fixed32 = 5 };
 
 constexpr const char* kWireNames[] = {"a varint", "8 bytes", "a string", "?", "?", "4 bytes"};
 
-// One field after the other of a message.
+// Reads the fields of a message in order.
 class MessageReader {
   public:
     MessageReader(std::string_view message, std::string where)
         : rest_(message), where_(std::move(where)) {}
 
-    // Reads the next field; false at the end of the message.
+    // Reads the next field. Returns false at the end of the message.
     bool next() {
         if (rest_.empty()) return false;
         const uint64_t key = varint();

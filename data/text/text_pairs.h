@@ -1,8 +1,8 @@
 #pragma once
 
-// Which characters stand beside each other inside some piece of a vocabulary. Where two neighbours
-// of a text never do, no piece covers both, and the text can be cut between them without changing
-// ids.
+// The pairs of characters that are adjacent inside some piece of a vocabulary. No piece covers two
+// adjacent characters of a text that are not such a pair, so the text can be cut between them
+// without changing ids.
 
 #include <cstdint>
 #include <string_view>
@@ -13,10 +13,11 @@ namespace vila::data {
 class TextPairs {
   public:
     TextPairs();
-    // All neighbours in `piece`.
+    // Adds all pairs of adjacent characters in `piece`.
     void add(std::string_view piece);
-    // Length in bytes of the longest beginning of `text`, which must not be empty, that is not to
-    // be cut. A set of hashes answers: it may find a pair that was never added, never miss one.
+    // Returns the length in bytes of the longest prefix of `text` (not empty) that must not be cut.
+    // Pairs beyond ASCII are a set of hashes: it may report a pair that was never added, but never
+    // misses one.
     int64_t uncut_bytes(std::string_view text) const;
 
   private:
@@ -26,7 +27,7 @@ class TextPairs {
     bool together(uint32_t left, uint32_t right) const;
 
     std::vector<uint8_t> ascii_;    // (128, 128), by left and right
-    std::vector<uint64_t> hashed_;  // bits: pairs with another character
+    std::vector<uint64_t> hashed_;  // a bit for each hash of a pair that is not all ASCII
 };
 
 }  // namespace vila::data

@@ -14,7 +14,7 @@ struct Step {
     size_t consumed = 0;
 };
 
-// What the beginning of `text` becomes.
+// Returns the replacement of the beginning of `text`.
 Step next_step(const TextRules& rules, std::string_view text) {
     if (const auto kept = rules.keeps.longest(text); kept.value >= 0)
         return {text.substr(0, kept.bytes), kept.bytes};
@@ -25,8 +25,8 @@ Step next_step(const TextRules& rules, std::string_view text) {
     return {text.substr(0, next.bytes), static_cast<size_t>(next.bytes)};
 }
 
-// SentencePiece's normalizer, step by step. Spaces are told from U+2581 here, in the result no
-// more.
+// SentencePiece's normalizer, step by step. Inside, spaces and U+2581 are distinct; in the result
+// both are spaces.
 std::string normalized(const TextRules& rules, std::string_view text, bool with_prefix) {
     if (rules.removes_spaces) {
         while (!text.empty()) {

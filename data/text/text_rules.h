@@ -1,7 +1,6 @@
 #pragma once
 
-// How text is prepared for a vocabulary of pieces: cleaned, and given the space that words begin
-// with.
+// Prepares text for a vocabulary of pieces: normalizes it and adds the space that words begin with.
 
 #include <cstdint>
 #include <string>
@@ -14,32 +13,32 @@
 namespace vila::data {
 
 struct TextRules {
-    // Where a space is put in front.
+    // Which texts get a space in front.
     enum class Prefix {
         Never,
-        First,   // of text that begins a sequence
-        Always,  // and of text that follows a special token
+        First,   // text that begins a sequence
+        Always,  // also text that follows a special token
     };
     Prefix prefix = Prefix::Always;
-    bool prefix_unless_space = false;  // not in front of a space
-    // Metaspace: spaces are looked at after added tokens have been searched, so that an added token
-    // is compared with the text as it was.
+    bool prefix_unless_space = false;  // no second space in front of a space
+    // Metaspace: spaces are handled after the search for added tokens, so that an added token is
+    // compared with the original text.
     bool after_added_tokens = false;
-    bool composes = false;  // to NFC
+    bool composes = false;  // normalizes to NFC
 
-    // What SentencePiece's own normalizer does.
+    // SentencePiece's own normalizer.
     bool replaces_broken = false;  // each byte that is not UTF-8 becomes U+FFFD
-    bool removes_spaces = false;   // at both ends, and all but one inside
+    bool removes_spaces = false;   // removes spaces at both ends and reduces runs to one
     Charsmap charsmap;             // replacements
     PrefixTrie keeps;              // strings that are not replaced
 
-    // Whether text at this place gets a space in front.
+    // Returns whether text at this place gets a space in front.
     bool prefixes(TextPlace place) const;
-    // `text` as plain text, with that space.
+    // Returns `text` as plain text, with that space if `with_prefix`.
     std::string prepare(std::string_view text, bool with_prefix) const;
 };
 
-// `text` with a space for each U+2581.
+// Returns `text` with a space for each U+2581.
 std::string plain_text(std::string_view text);
 
 }  // namespace vila::data

@@ -10,7 +10,7 @@ namespace vila::data {
 
 namespace {
 
-// The token that the post-processor puts in front of a sequence; empty if none.
+// Returns the token that the post-processor puts in front of a sequence; empty if none.
 std::string token_in_front(const Json& post_processor) {
     for (const Json& part : parts_of(post_processor, "processors")) {
         if (type_of(part) != "TemplateProcessing" || part.at("single").empty()) continue;
@@ -73,7 +73,7 @@ std::vector<std::string> read_vocabulary(const Json& model, const std::string& w
     VILA_CHECK(vocabulary.is_object(), where, ": tokenizer.json has a vocab that is no object");
     for (const auto& [spelling, id] : vocabulary.items()) {
         const int64_t index = read_id(id, where + ": tokenizer.json");
-        // A sparse vocabulary is legal, a wild id would allocate without bound.
+        // A sparse vocabulary is legal, but a huge id would allocate without bound.
         VILA_CHECK(index < 16 * static_cast<int64_t>(vocabulary.size()) + 65536, where,
                    ": tokenizer.json gives \"", spelling, "\" the id ", index);
         if (index >= static_cast<int64_t>(tokens.size())) tokens.resize(index + 1);
@@ -135,7 +135,7 @@ std::vector<AddedToken> read_added_tokens(const Json& tokenizer, const Json& con
 }
 
 void check_added_token(const AddedToken& token, int64_t vocabulary, const std::string& where) {
-    // A wild id would allocate without bound.
+    // A huge id would allocate without bound.
     VILA_CHECK(token.id >= 0 && token.id < 16 * vocabulary + 65536, where,
                " gives the added token \"", token.content, "\" the id ", token.id);
 }

@@ -1,6 +1,5 @@
-// The decoder follows Table 3-7 of the Unicode standard, the normalizer its section 3.11; marks are
-// sorted rather than bubbled, so that a million of them on one letter take no longer than they
-// must.
+// The decoder follows Table 3-7 of the Unicode standard, the normalizer section 3.11. Marks are
+// sorted in O(n log n), so that a million of them on one letter do not take quadratic time.
 
 #include "data/text/unicode.h"
 
@@ -20,7 +19,8 @@ uint8_t byte_at(std::string_view text, size_t index) {
     return static_cast<uint8_t>(text[index]);
 }
 
-// How many bytes a lead byte asks for, and what its second byte may be; length 0: not a lead byte.
+// The length of the sequence that a lead byte begins, and the range of the second byte; length 0:
+// not a lead byte.
 struct Lead {
     int64_t length;
     uint8_t second_least, second_most;
@@ -37,7 +37,7 @@ Lead lead(uint8_t byte) {
     return {4, 0x80, 0xBF};
 }
 
-// How many bytes of `text` fit the form that its first byte announces: at least 1.
+// Returns how many bytes of `text` fit the form that its first byte announces: at least 1.
 int64_t fitting_bytes(std::string_view text, const Lead& form) {
     int64_t count = 1;
     while (count < form.length && count < static_cast<int64_t>(text.size())) {
@@ -77,7 +77,7 @@ std::string with_replacements(std::string_view text, bool each_byte) {
 
 // --- canonical composition ---
 
-// Bytes of broken sequences travel among the codes, marked by this bit.
+// Marks a byte of a broken sequence among the codes.
 constexpr uint32_t kRawByte = 0x80000000;
 // Below this every character is its own canonical form and composes with nothing before it.
 constexpr uint32_t kFirstInteresting = 0x300;
@@ -111,7 +111,7 @@ void append_decomposed(uint32_t code, std::vector<uint32_t>& out) {
     if (row->second != 0) append_decomposed(row->second, out);
 }
 
-// The character that two become, 0 if they do not compose.
+// Returns the composition of two characters, 0 if they do not compose.
 uint32_t composed(uint32_t first, uint32_t second) {
     if (first - kLeadFirst < kLeads && second - kVowelFirst < kVowels)
         return kHangulFirst + ((first - kLeadFirst) * kVowels + (second - kVowelFirst)) * kTails;
@@ -143,7 +143,7 @@ std::vector<uint32_t> decompose(std::string_view text) {
     return codes;
 }
 
-// Puts the marks behind each base character into the order of their classes.
+// Sorts the marks after each base character by their classes.
 void order_marks(std::vector<uint32_t>& codes) {
     auto at = codes.begin();
     while (at != codes.end()) {
@@ -160,8 +160,8 @@ void order_marks(std::vector<uint32_t>& codes) {
     }
 }
 
-// Composes in place: a mark joins the last base character unless one of its own class or a higher
-// one stands between them.
+// Composes in place: a mark joins the last base character unless a mark of its own class or a
+// higher one lies between them.
 void compose(std::vector<uint32_t>& codes) {
     size_t kept = 0;
     size_t base = codes.size();  // none yet
@@ -251,7 +251,7 @@ bool is_word_char(uint32_t code) {
 }
 
 std::string nfc(std::string_view text) {
-    // Characters from U+0300 on are those whose first byte is at least 0xCC.
+    // The first byte of characters from U+0300 on is at least 0xCC.
     if (std::none_of(text.begin(), text.end(),
                      [](char byte) { return static_cast<uint8_t>(byte) >= 0xCC; }))
         return std::string(text);

@@ -47,7 +47,7 @@ WordTable::Key WordTable::key_of(std::string_view word) {
     Key key{0, 0, 0};
     if (size > kInlineBytes) {
         key.head = hash_of(bytes, size);
-    } else if (size >= 8) {  // the two halves overlap; with the size they are the word
+    } else if (size >= 8) {  // the halves may overlap; with the size they identify the word
         key.head = load8(bytes);
         key.tail = load8(bytes + size - 8);
     } else if (size >= 4) {
@@ -80,7 +80,7 @@ void WordTable::grow() {
     const size_t mask = slots_.size() - 1;
     for (const Slot& entry : old) {
         if (entry.size == 0) continue;
-        // All words are different: the first empty slot is theirs.
+        // The words are distinct, so the first empty slot is right.
         size_t slot = mix(entry.head + entry.size, entry.tail) >> 20 & mask;
         while (slots_[slot].size != 0) slot = (slot + 1) & mask;
         slots_[slot] = entry;

@@ -1,7 +1,7 @@
 #pragma once
 
-// A table from words to ids, made once and asked for every word of a text. Keys of up to 16 bytes
-// stand in the table itself, so that most questions touch one cache line.
+// A hash table from words to ids, built once and searched for every word of a text. Keys of up to
+// 16 bytes are stored in the table itself, so that most searches touch one cache line.
 
 #include <cstdint>
 #include <string>
@@ -13,18 +13,19 @@ namespace vila::data {
 class WordTable {
   public:
     explicit WordTable(int64_t expected = 0);
-    // `value` is not negative. Of several values for one word the last counts. No empty words.
+    // The word is not empty, `value` not negative. If a word is added several times, its last value
+    // counts.
     void add(std::string_view word, int32_t value);
-    // -1: not in the table.
+    // Returns the value of a word, -1 if it is not in the table.
     int32_t find(std::string_view word) const;
 
   private:
     static constexpr size_t kInlineBytes = 16;
     struct Slot {
-        uint64_t head = 0, tail = 0;  // of a short word: all of its bytes; of a long one: its hash
+        uint64_t head = 0, tail = 0;  // all bytes of a short word; hash of a long one
         uint32_t size = 0;            // 0: empty slot
         int32_t value = -1;
-        int64_t offset = 0;  // of a long word, into long_words_
+        int64_t offset = 0;  // offset of a long word in long_words_
     };
     struct Key {
         uint64_t head, tail, hash;
