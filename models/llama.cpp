@@ -3,7 +3,6 @@
 #include <cmath>
 
 #include "autograd/ops.h"
-#include "nn/encoder_block.h"
 
 namespace vila::models {
 
@@ -20,8 +19,8 @@ nn::LinearInit matrix(const LlamaConfig& config, int64_t inputs, bool has_bias,
     return {.weight = config.init.linear(inputs, factor), .has_bias = has_bias};
 }
 
-// The q and k biases of a layer start equal: a query then matches the key that is like it, which
-// is what in-context look-up grows from.
+// The q and k biases of a layer start equal, so that a query matches the keys that resemble it.
+// In-context look-up develops from such matches.
 nn::LinearInit query_or_key(const LlamaConfig& config, int64_t layer) {
     nn::LinearInit init = matrix(config, config.hidden_size, config.qkv_bias);
     if (config.init.qk_bias > 0.0) {
@@ -34,9 +33,9 @@ nn::LinearInit query_or_key(const LlamaConfig& config, int64_t layer) {
 }  // namespace
 
 RopeTable::RopeTable(const LlamaConfig& config, Device& device, DType dtype) {
-    const std::vector<double> frequencies = config.rope.frequencies(config.head_dim);
+    const std::vector<double> frequencies = config.rope.frequencies(config.head_dim);  // (D / 2)
     const Shape shape = {config.max_position_embeddings, config.head_dim / 2};
-    std::vector<double> cosines, sines;
+    std::vector<double> cosines, sines;  // of shape `shape`
     for (int64_t position = 0; position < shape[0]; ++position)
         for (const double frequency : frequencies) {
             cosines.push_back(std::cos(static_cast<double>(position) * frequency));
@@ -75,80 +74,85 @@ LlamaBlock::LlamaBlock(nn::ParameterTable& table, int64_t layer, const LlamaConf
 LlamaBlock::Heads LlamaBlock::project(const Variable& normed, const Tensor& positions,
                                       const RopeTable& rope) const {
     const auto split = [&](const Variable& x, int64_t heads) {
-        return autograd::reshape(x, {normed.size(0), heads, head_dim_});
+        return autograd::reshape(x, {normed.size(0), heads, head_dim_});  // (R, heads, D)
     };
     return {autograd::rope(split(q_proj_(normed), heads_), positions, rope.cos, rope.sin),
             autograd::rope(split(k_proj_(normed), key_value_heads_), positions, rope.cos, rope.sin),
             split(v_proj_(normed), key_value_heads_)};
 }
 
-Variable LlamaBlock::add_mlp(const Variable& x) const {
-    const Variable normed = post_attention_layernorm_(x);
-    return down_proj_(autograd::swiglu(gate_proj_(normed), up_proj_(normed)), {.residual = x});
+Variable LlamaBlock::attend(const Variable& q, const Variable& k, const Variable& v,
+                            const Tensor& cu_seqlens_q, const Tensor& cu_seqlens_k) const {
+    const double scale = 1.0 / std::sqrt(static_cast<double>(head_dim_));
+    const Variable mixed =
+        autograd::attention(q, k, v, cu_seqlens_q, cu_seqlens_k, true, scale);  // (R, H, D)
+    return autograd::reshape(mixed, {q.size(0), heads_ * head_dim_});
+}
+
+Variable LlamaBlock::finish(const Variable& x, const Variable& mixed) const {
+    const Variable attended = o_proj_(mixed, {.residual = x});                      // (R, C)
+    const Variable normed = post_attention_layernorm_(attended);                    // (R, C)
+    const Variable gated = autograd::swiglu(gate_proj_(normed), up_proj_(normed));  // (R, F)
+    return down_proj_(gated, {.residual = attended});                               // (R, C)
 }
 
 Variable LlamaBlock::operator()(const Variable& x, const Tensor& positions,
                                 const Tensor& cu_seqlens, const RopeTable& rope) const {
     const Heads heads = project(input_layernorm_(x), positions, rope);
-    const double scale = 1.0 / std::sqrt(static_cast<double>(head_dim_));
-    const Variable mixed =
-        autograd::attention(heads.q, heads.k, heads.v, cu_seqlens, cu_seqlens, true, scale);
-    return add_mlp(
-        o_proj_(autograd::reshape(mixed, {x.size(0), heads_ * head_dim_}), {.residual = x}));
+    const Variable mixed = attend(heads.q, heads.k, heads.v, cu_seqlens, cu_seqlens);  // (R, H*D)
+    return finish(x, mixed);
 }
 
-DecodeStep::DecodeStep(Device& device, std::span<const int64_t> rows,
-                       std::span<KvCache* const> caches, int64_t max_positions)
+DecodeBatch::DecodeBatch(Device& device, std::span<const int64_t> rows,
+                         std::span<KvCache* const> caches, int64_t max_positions)
     : rows(rows), caches(caches) {
     VILA_CHECK_EQ(rows.size(), caches.size(), "[decode] row counts for caches");
-    std::vector<int32_t> places;
+    std::vector<int32_t> row_positions;
     for (size_t b = 0; b < caches.size(); ++b) {
         const int64_t end = caches[b]->length() + rows[b];
         VILA_CHECK(end <= max_positions, "[decode] ", end, " positions: the model has ",
                    max_positions);
         for (int64_t p = caches[b]->length(); p < end; ++p)
-            places.push_back(static_cast<int32_t>(p));
-        cu_seqlens_q.push_back(nn::equal_cu_seqlens(device, 1, rows[b]));
-        cu_seqlens_k.push_back(nn::equal_cu_seqlens(device, 1, end));
+            row_positions.push_back(static_cast<int32_t>(p));
+        cu_seqlens_q.push_back(autograd::equal_cu_seqlens(device, 1, rows[b]));
+        cu_seqlens_k.push_back(autograd::equal_cu_seqlens(device, 1, end));
     }
-    positions = Tensor::from_values(device, {static_cast<int64_t>(places.size())}, places);
+    positions =
+        Tensor::from_values(device, {static_cast<int64_t>(row_positions.size())}, row_positions);
 }
 
-Tensor LlamaBlock::decode(const Tensor& x, const DecodeStep& step, const RopeTable& rope) const {
-    const Variable input(x);
-    const Heads heads = project(input_layernorm_(input), step.positions, rope);
-    const double scale = 1.0 / std::sqrt(static_cast<double>(head_dim_));
-    const Tensor mixed = Tensor::empty(x.device(), heads.q.shape(), x.dtype());
+Tensor LlamaBlock::decode(const Tensor& x, const DecodeBatch& batch, const RopeTable& rope) const {
+    const Variable input(x);  // (R, C)
+    const Heads heads = project(input_layernorm_(input), batch.positions, rope);
+    const Tensor mixed =
+        Tensor::empty(x.device(), {x.size(0), heads_ * head_dim_}, x.dtype());  // (R, H * D)
     int64_t begin = 0;
-    for (size_t b = 0; b < step.caches.size(); ++b) {
-        KvCache& cache = *step.caches[b];
-        const int64_t end = begin + step.rows[b];
-        const int64_t length = cache.length() + step.rows[b];
+    for (size_t b = 0; b < batch.caches.size(); ++b) {
+        KvCache& cache = *batch.caches[b];
+        const int64_t end = begin + batch.rows[b];
+        const int64_t length = cache.length() + batch.rows[b];
         cache.append(layer_, heads.k.value().slice(0, begin, end),
                      heads.v.value().slice(0, begin, end));
-        const Variable out = autograd::attention(
-            Variable(heads.q.value().slice(0, begin, end)), Variable(cache.keys(layer_, length)),
-            Variable(cache.values(layer_, length)), step.cu_seqlens_q[b], step.cu_seqlens_k[b],
-            true, scale);
+        const Variable q(heads.q.value().slice(0, begin, end));  // (rows[b], H, D)
+        const Variable k(cache.keys(layer_, length));            // (length, K, D)
+        const Variable v(cache.values(layer_, length));          // (length, K, D)
+        const Variable out = attend(q, k, v, batch.cu_seqlens_q[b], batch.cu_seqlens_k[b]);
         mixed.slice(0, begin, end).copy_from(out.value());
         begin = end;
     }
-    const Variable rows(mixed.reshape({x.size(0), heads_ * head_dim_}));
-    return add_mlp(o_proj_(rows, {.residual = input})).value();
+    return finish(input, Variable(mixed)).value();
 }
 
-Tensor LlamaBlock::decode_token(const Tensor& x, const TokenPlace& place, const KvCache& cache,
-                                const RopeTable& rope) const {
-    const Variable input(x);
-    const Heads heads = project(input_layernorm_(input), place.position, rope);
-    const double scale = 1.0 / std::sqrt(static_cast<double>(head_dim_));
-    cache.write(layer_, place.position, heads.k.value(), heads.v.value());
+Tensor LlamaBlock::decode_token(const Tensor& x, const DevicePosition& position,
+                                const KvCache& cache, const RopeTable& rope) const {
+    const Variable input(x);  // (1, C)
+    const Heads heads = project(input_layernorm_(input), position.position, rope);
+    cache.write(layer_, position.position, heads.k.value(), heads.v.value());
+    const Variable k(cache.keys(layer_, cache.capacity()));    // (capacity, K, D)
+    const Variable v(cache.values(layer_, cache.capacity()));  // (capacity, K, D)
     const Variable mixed =
-        autograd::attention(heads.q, Variable(cache.keys(layer_, cache.capacity())),
-                            Variable(cache.values(layer_, cache.capacity())), place.cu_seqlens_q,
-                            place.cu_seqlens_k, true, scale);
-    return add_mlp(o_proj_(autograd::reshape(mixed, {1, heads_ * head_dim_}), {.residual = input}))
-        .value();
+        attend(heads.q, k, v, position.cu_seqlens_q, position.cu_seqlens_k);  // (1, H * D)
+    return finish(input, mixed).value();
 }
 
 Llama::Llama(const LlamaConfig& config, nn::ParameterTable& table, Device& device, DType dtype)
@@ -178,7 +182,7 @@ Variable Llama::embed(const Tensor& ids) const {
 
 Variable Llama::hidden(const Variable& embeddings, const Tensor& positions,
                        const Tensor& cu_seqlens, bool checkpointing) const {
-    Variable x = embeddings;
+    Variable x = embeddings;  // (R, C)
     for (size_t i = 0; i < layers_.size(); ++i) {
         const auto body = [this, i, positions, cu_seqlens](const std::vector<Variable>& inputs) {
             const nn::BlockScope scope(block_hook, layer_name(static_cast<int64_t>(i)));
@@ -200,19 +204,19 @@ const Variable& Llama::head_weight() const {
 Tensor Llama::decode(const Tensor& embeddings, std::span<const int64_t> rows,
                      std::span<KvCache* const> caches) const {
     const autograd::NoGrad no_grad(embeddings.device());
-    const DecodeStep step(embeddings.device(), rows, caches, config_.max_position_embeddings);
-    VILA_CHECK_EQ(embeddings.size(0), step.positions.size(0), "[decode] rows of the embeddings");
-    Tensor x = embeddings;
-    for (const LlamaBlock& layer : layers_) x = layer.decode(x, step, rope_);
+    const DecodeBatch batch(embeddings.device(), rows, caches, config_.max_position_embeddings);
+    VILA_CHECK_EQ(embeddings.size(0), batch.positions.size(0), "[decode] rows of the embeddings");
+    Tensor x = embeddings;  // (R, C)
+    for (const LlamaBlock& layer : layers_) x = layer.decode(x, batch, rope_);
     for (size_t b = 0; b < caches.size(); ++b) caches[b]->advance(rows[b]);
     return norm_(Variable(x)).value();
 }
 
-Tensor Llama::decode_token(const Tensor& embedding, const TokenPlace& place,
+Tensor Llama::decode_token(const Tensor& embedding, const DevicePosition& position,
                            const KvCache& cache) const {
     const autograd::NoGrad no_grad(embedding.device());
-    Tensor x = embedding;
-    for (const LlamaBlock& layer : layers_) x = layer.decode_token(x, place, cache, rope_);
+    Tensor x = embedding;  // (1, C)
+    for (const LlamaBlock& layer : layers_) x = layer.decode_token(x, position, cache, rope_);
     return norm_(Variable(x)).value();
 }
 

@@ -2,7 +2,7 @@
 
 // The language model (Touvron et al. 2023, LLaMA; Dubey et al. 2024, Llama 3; Yang et al. 2024,
 // Qwen2): embedding, L pre-norm blocks of grouped-query attention with rotary positions and SwiGLU,
-// a final norm, and the head. Works on rows of sequences laid end to end.
+// a final norm, and the head. Works on the rows of sequences laid end to end.
 
 #include <span>
 #include <vector>
@@ -22,20 +22,20 @@ struct RopeTable {
     RopeTable(const LlamaConfig& config, Device& device, DType dtype);
 };
 
-// New rows of several sequences: rows[b] rows continue caches[b], sequence after sequence.
-struct DecodeStep {
+// New rows of B sequences, end to end: rows[b] rows continue the sequence in caches[b].
+struct DecodeBatch {
     std::span<const int64_t> rows;
     std::span<KvCache* const> caches;
     Tensor positions;                                // (R) i32
     std::vector<Tensor> cu_seqlens_q, cu_seqlens_k;  // of each sequence alone, (2) i32
 
     // Throws when a sequence would have more than `max_positions`.
-    DecodeStep(Device& device, std::span<const int64_t> rows, std::span<KvCache* const> caches,
-               int64_t max_positions);
+    DecodeBatch(Device& device, std::span<const int64_t> rows, std::span<KvCache* const> caches,
+                int64_t max_positions);
 };
 
-// Where the one new row of a sequence stands, told by device memory alone.
-struct TokenPlace {
+// The position of the one new row of a sequence. Only device memory holds its value.
+struct DevicePosition {
     Tensor position;                    // (1) i32
     Tensor cu_seqlens_q, cu_seqlens_k;  // (2) i32: 0, 1 and 0, position + 1
 };
@@ -45,12 +45,13 @@ class LlamaBlock {
   public:
     LlamaBlock(nn::ParameterTable& table, int64_t layer, const LlamaConfig& config);
 
-    // x (R, C) of sequences delimited by cu_seqlens (B + 1) i32; positions (R) i32.
+    // x (R, C) of B sequences delimited by cu_seqlens (B + 1) i32; positions (R) i32. -> (R, C).
     autograd::Variable operator()(const autograd::Variable& x, const Tensor& positions,
                                   const Tensor& cu_seqlens, const RopeTable& rope) const;
-    // The same for new rows that continue sequences in caches. Call it under NoGrad.
-    Tensor decode(const Tensor& x, const DecodeStep& step, const RopeTable& rope) const;
-    Tensor decode_token(const Tensor& x, const TokenPlace& place, const KvCache& cache,
+    // The same block for new rows (R, C) of sequences in caches, and for the one new row (1, C) of
+    // a sequence. Call them under NoGrad.
+    Tensor decode(const Tensor& x, const DecodeBatch& batch, const RopeTable& rope) const;
+    Tensor decode_token(const Tensor& x, const DevicePosition& position, const KvCache& cache,
                         const RopeTable& rope) const;
 
   private:
@@ -59,8 +60,12 @@ class LlamaBlock {
     };
     Heads project(const autograd::Variable& normed, const Tensor& positions,
                   const RopeTable& rope) const;
-    // x + mlp(norm(x)).
-    autograd::Variable add_mlp(const autograd::Variable& x) const;
+    // Causal attention with scores scaled by 1 / sqrt(D): (R, H * D).
+    autograd::Variable attend(const autograd::Variable& q, const autograd::Variable& k,
+                              const autograd::Variable& v, const Tensor& cu_seqlens_q,
+                              const Tensor& cu_seqlens_k) const;
+    // x + o_proj(mixed) = y, then y + mlp(norm(y)). x (R, C), mixed (R, H * D) -> (R, C).
+    autograd::Variable finish(const autograd::Variable& x, const autograd::Variable& mixed) const;
 
     int64_t layer_;
     int64_t heads_, key_value_heads_, head_dim_;
@@ -72,8 +77,8 @@ class LlamaBlock {
 
 class Llama {
   public:
-    // Declares all weights in `table` under their Hugging Face names; they have values once the
-    // table was initialised or loaded.
+    // Declares all weights in `table` under their Hugging Face names. They have values once the
+    // table is initialized or loaded.
     Llama(const LlamaConfig& config, nn::ParameterTable& table, Device& device, DType dtype);
     Llama(const Llama&) = delete;
     Llama& operator=(const Llama&) = delete;
@@ -81,25 +86,26 @@ class Llama {
     const LlamaConfig& config() const { return config_; }
     // ids (R) i32 -> (R, C).
     autograd::Variable embed(const Tensor& ids) const;
-    // Embeddings (R, C) -> the normed last hidden state (R, C). With `checkpointing` each block is
-    // run again in backward instead of keeping its activations.
+    // Embeddings (R, C) -> the last hidden state after the final norm (R, C). With `checkpointing`,
+    // backward runs each block again instead of keeping its activations.
     autograd::Variable hidden(const autograd::Variable& embeddings, const Tensor& positions,
                               const Tensor& cu_seqlens, bool checkpointing) const;
     // Hidden state (R, C) -> logits (R, V).
     autograd::Variable logits(const autograd::Variable& hidden) const;
-    // Weight of the head (V, C): lm_head, or the embedding table where tied.
+    // The weight of the head (V, C): lm_head, or the embedding table if they are tied.
     const autograd::Variable& head_weight() const;
 
-    // New rows (R, C) of sequences that continue caches[b] with rows[b] rows each: their normed
-    // last hidden state (R, C). Appends to the caches.
+    // Embeddings (R, C) of new rows, rows[b] for the sequence in caches[b] -> their last hidden
+    // state after the final norm (R, C). Appends to the caches. Throws when the positions of a
+    // cache or of the model are used up.
     Tensor decode(const Tensor& embeddings, std::span<const int64_t> rows,
                   std::span<KvCache* const> caches) const;
-    // The same for one row (1, C) of one sequence, with the same bits, as launches that do not
-    // depend on where it stands; the caller sees to it that there is room, and advances the cache.
-    Tensor decode_token(const Tensor& embedding, const TokenPlace& place,
+    // The same for one row (1, C) of one sequence, with the same bits, by launches that do not
+    // depend on the position. The caller makes sure that the cache has room, and advances it.
+    Tensor decode_token(const Tensor& embedding, const DevicePosition& position,
                         const KvCache& cache) const;
 
-    // Told around every use of a block's weights.
+    // Called before and after every use of a block's weights, if set.
     nn::BlockHook* block_hook = nullptr;
 
   private:
@@ -108,7 +114,7 @@ class Llama {
     nn::Embedding embed_tokens_;
     std::vector<LlamaBlock> layers_;
     nn::RmsNorm norm_;
-    nn::Parameter* lm_head_ = nullptr;  // null where the embedding table is the head
+    nn::Parameter* lm_head_ = nullptr;  // null if the embedding table is the head
 };
 
 }  // namespace vila::models

@@ -13,13 +13,13 @@ namespace vila::models {
 
 namespace {
 
-int32_t most_probable(std::span<const float> logits) {
+int32_t argmax(std::span<const float> logits) {
     return static_cast<int32_t>(std::max_element(logits.begin(), logits.end()) - logits.begin());
 }
 
 }  // namespace
 
-bool takes_most_probable(const SamplerOptions& options) {
+bool is_greedy(const SamplerOptions& options) {
     return options.temperature == 0.0 && options.repetition_penalty == 1.0 &&
            options.min_tokens == 0 && options.top_k >= 0 && options.top_p > 0.0;
 }
@@ -44,7 +44,7 @@ void adjust_logits(std::span<float> logits, const SamplerOptions& options,
     if (step >= options.min_tokens) return;
     for (const int32_t id : stop_ids)
         if (known(id)) logits[static_cast<size_t>(id)] = -std::numeric_limits<float>::infinity();
-    VILA_CHECK(!std::isinf(logits[static_cast<size_t>(most_probable(logits))]),
+    VILA_CHECK(!std::isinf(logits[static_cast<size_t>(argmax(logits))]),
                "[sample] min_tokens leaves no token: every id is a stop id");
 }
 
@@ -52,9 +52,9 @@ int32_t sample_token(std::span<const float> logits, const SamplerOptions& option
     VILA_CHECK(!logits.empty(), "[sample] no logits");
     VILA_CHECK(options.temperature >= 0.0 && options.top_k >= 0 && options.top_p > 0.0,
                "[sample] expected temperature >= 0, top_k >= 0 and top_p > 0");
-    if (options.temperature == 0.0) return most_probable(logits);
+    if (options.temperature == 0.0) return argmax(logits);
 
-    // Most probable first; ties by id.
+    // Sorted by logit, largest first; ties by id.
     std::vector<int32_t> ids(logits.size());
     std::iota(ids.begin(), ids.end(), 0);
     size_t kept_ids = ids.size();
@@ -73,7 +73,7 @@ int32_t sample_token(std::span<const float> logits, const SamplerOptions& option
             std::exp((logits[static_cast<size_t>(id)] - largest) / options.temperature));
     double total = std::accumulate(shares.begin(), shares.end(), 0.0);
     if (options.top_p < 1.0) {
-        // The token that crosses the threshold is kept.
+        // Keeps the token that crosses the threshold.
         double kept = 0.0;
         size_t count = 0;
         while (count < shares.size() && kept < options.top_p * total) kept += shares[count++];

@@ -5,8 +5,8 @@
 #include "cuda/cuda_device.h"
 #include "cuda/fault.h"
 #include "cuda/runtime.h"
+#include "models/decode_graph.h"
 #include "models/generate.h"
-#include "models/token_step.h"
 #include "nn/adamw.h"
 #include "tensor/kernels.h"
 #include "tests/support/driver.h"
@@ -150,7 +150,7 @@ TEST_F(CudaLaunchGraph, AStepNamesThePositionsThatAreUsedUp) {
     CudaDevice device(0);
     const auto model = load(DType::F32, device);
     KvCache cache(model->config().llm, device, DType::F32, 2);
-    TokenStep step(*model, cache);
+    DecodeGraph step(*model, cache);
     step.run(1);
     step.run(2);
     EXPECT_EQ(

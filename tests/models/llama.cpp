@@ -133,7 +133,7 @@ TEST_F(LlamaTest, PiecesOfAPromptGiveWhatTheWholeGives) {
     options.max_tokens = 32;
     const std::vector<int32_t> whole = generate(*model, {prompt, {}, {}}, options);
     for (const int64_t rows : {1, 7, 22, 23}) {
-        options.prefill_rows = rows;
+        options.prefill_chunk = rows;
         EXPECT_EQ(generate(*model, {prompt, {}, {}}, options), whole) << rows << " rows at once";
     }
 }

@@ -3,7 +3,7 @@
 #include <cmath>
 #include <cstdio>
 
-#include "models/token_step.h"
+#include "models/decode_graph.h"
 #include "tensor/kernels.h"
 #include "tensor/random.h"
 #include "tools/base/timing.h"
@@ -236,10 +236,10 @@ std::vector<GpuMeasurement> GpuBench::decode() const {
         for (int64_t i = 0; i < sizes_.tokens; ++i) ids.push_back(next(ids.back()));
         return ids;
     };
-    models::TokenStep step(model, cache);
+    models::DecodeGraph step(model, cache);
     const auto recorded = [&](int32_t id) {
         step.run(id);
-        return step.most_probable().to_vector<int32_t>()[0];
+        return step.argmax().to_vector<int32_t>()[0];
     };
     const Tensor best = Tensor::empty(device_, {1}, DType::I32);
     const auto one_by_one = [&](int32_t id) {
