@@ -67,4 +67,10 @@ Variable attention(const Variable& q, const Variable& k, const Variable& v,
         });
 }
 
+Tensor equal_cu_seqlens(Device& device, int64_t count, int64_t length) {
+    std::vector<int32_t> cu_seqlens;
+    for (int64_t b = 0; b <= count; ++b) cu_seqlens.push_back(static_cast<int32_t>(b * length));
+    return Tensor::from_values(device, {count + 1}, cu_seqlens);
+}
+
 }  // namespace vila::autograd

@@ -63,6 +63,9 @@ Variable rope(const Variable& x, const Tensor& positions, const Tensor& cos, con
 Variable attention(const Variable& q, const Variable& k, const Variable& v,
                    const Tensor& cu_seqlens_q, const Tensor& cu_seqlens_k, bool causal,
                    double scale);
+// The offsets of `count` packed sequences of `length` rows each: 0, length, 2 length, ...;
+// (count + 1) i32.
+Tensor equal_cu_seqlens(Device& device, int64_t count, int64_t length);
 
 // Pixels (B, 3, height, width) -> patches (B * N, 3 * P * P); no gradient flows to pixels.
 Tensor patchify(const Tensor& pixels, int64_t patch);

@@ -135,7 +135,7 @@ Variable ClipModel::image_embeddings(const Tensor& pixels) const {
         pooled = vit_.post_layernorm(tokens);
     } else {
         pooled = autograd::mean_rows(vit_.post_layernorm(state),
-                                     nn::equal_cu_seqlens(device_, images, positions));
+                                     autograd::equal_cu_seqlens(device_, images, positions));
     }
     return autograd::l2_normalize(visual_projection_(pooled));
 }

@@ -39,7 +39,7 @@ Projector::Layer block_layer(const ProjectorConfig& config, nn::ParameterTable& 
                                           .activation = GeluKind::Erf,
                                           .init = config.init};
     return [block = nn::EncoderBlock(table, name, block)](const Variable& x, int64_t images) {
-        return block(x, nn::equal_cu_seqlens(x.device(), images, x.size(0) / images));
+        return block(x, autograd::equal_cu_seqlens(x.device(), images, x.size(0) / images));
     };
 }
 

@@ -111,7 +111,7 @@ Variable Vit::hidden_state(const Tensor& pixels, int64_t index, bool checkpointi
     const Shape expected = {pixels.size(0), kChannels, config_.image_size, config_.image_size};
     VILA_CHECK_EQ(pixels.shape(), expected, "[vit] shape of the pixels");
     const Tensor cu_seqlens =
-        nn::equal_cu_seqlens(pixels.device(), pixels.size(0), config_.num_positions());
+        autograd::equal_cu_seqlens(pixels.device(), pixels.size(0), config_.num_positions());
     Variable x = embed(pixels);
     if (pre_layrnorm_) x = (*pre_layrnorm_)(x);
     for (int64_t i = 0; i < blocks_for(index); ++i) {

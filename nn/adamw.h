@@ -1,11 +1,11 @@
 #pragma once
 
-// AdamW (Loshchilov and Hutter 2019) over a list of parameters, with f32 master weights and
-// moments beside parameters of any compute dtype.
+// AdamW (Loshchilov and Hutter 2019) for a list of parameters in f32 or bf16, with master weights
+// and moments in f32.
 //
-// A training step: backward() as often as there are micro-batches (gradients add up), then
-// gradient_norm(), step(), clear_gradients(). The state of one parameter is complete without the
-// parameter: restore() sets parameters from their masters.
+// A training step calls backward() for each micro-batch (gradients accumulate), then
+// gradient_norm(), step() and clear_gradients(). The state alone determines the parameters:
+// restore() sets them from their masters.
 
 #include <functional>
 #include <string>
@@ -29,31 +29,32 @@ struct AdamwOptions {
 
 class Adamw {
   public:
-    // Parameters that take no gradient are left out; the rest must be f32 or bf16 and have names
-    // of their own. The pointers must stay valid.
+    // Skips parameters that are not trainable. The others must be f32 or bf16 and have different
+    // names. The pointers must stay valid.
     Adamw(const std::vector<Parameter*>& parameters, const AdamwOptions& options);
 
-    // One update of every parameter: gradients are multiplied by `grad_scale` first (for clipping).
-    // A parameter that no gradient reached counts as one with a gradient of zeros, so that ranks
-    // whose samples had no image do as the others do.
+    // Updates every parameter. Gradients are multiplied by `grad_scale` first (for clipping). A
+    // missing gradient counts as zeros, so that ranks whose samples had no image make the same
+    // update as the others.
     void step(double lr, double grad_scale = 1.0);
     int64_t steps_done() const { return steps_done_; }
     void clear_gradients();
 
     const std::vector<Parameter*>& parameters() const { return parameters_; }
 
-    // "master/NAME", "exp_avg/NAME", "exp_avg_sq/NAME" of every parameter, f32; views of the live
-    // state; moments are zeros before the first step.
+    // The tensors "master/NAME", "exp_avg/NAME" and "exp_avg_sq/NAME" of every parameter, f32:
+    // views of the live state. Moments are zeros before the first step.
     std::vector<std::pair<std::string, Tensor>> state();
-    // Puts back what state() gave after `steps_done` steps; `tensor(name)` must return each f32
-    // tensor of that name. Parameters become their masters, rounded.
+    // Restores the state() of `steps_done` steps. `tensor(name)` must return the saved f32 tensor
+    // of that name. Sets the parameters to their masters, rounded. Throws if a shape or dtype
+    // differs.
     void restore(int64_t steps_done, const std::function<Tensor(const std::string& name)>& tensor);
 
   private:
     struct Slot {
         Tensor master, exp_avg, exp_avg_sq;
     };
-    // The state of parameter i, made on the first call.
+    // The state of parameter i, allocated on the first call.
     Slot& slot(size_t i);
 
     std::vector<Parameter*> parameters_;
@@ -62,12 +63,13 @@ class Adamw {
     int64_t steps_done_ = 0;
 };
 
-// sum of |gradient|^2 over the parameters that have one, in f64, in the order of the list.
+// The sum of the squares of all gradients, in f64, in the order of the list. Skips parameters
+// without a gradient.
 double gradient_sum_of_squares(const std::vector<Parameter*>& parameters);
-// Its root: the global gradient norm.
+// The global gradient norm: the square root of gradient_sum_of_squares().
 double gradient_norm(const std::vector<Parameter*>& parameters);
-// What to multiply gradients by so that a norm above `clip_norm` becomes clip_norm; 1 when
-// clip_norm is 0 (off).
+// The factor that reduces a gradient norm above `clip_norm` to clip_norm; otherwise 1. A clip_norm
+// of 0 turns clipping off.
 double clip_scale(double norm, double clip_norm);
 
 }  // namespace vila::nn

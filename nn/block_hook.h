@@ -1,7 +1,7 @@
 #pragma once
 
-// Told around every use of a block's weights, in the forward pass and when backward() runs the
-// block again: lets somebody keep the weights elsewhere in the meantime (dist/sharded_adamw.h).
+// A hook that models call around every use of a block's weights: in the forward pass, and when
+// backward() recomputes the block. The weights may be absent between uses (dist/sharded_adamw.h).
 
 #include <string>
 
@@ -10,12 +10,12 @@ namespace vila::nn {
 class BlockHook {
   public:
     virtual ~BlockHook() = default;
-    // `block` opens the names of the block's parameters: "model.layers.3.".
+    // `block` is the prefix of the names of the block's parameters: "model.layers.3.".
     virtual void enter(const std::string& block) = 0;
     virtual void leave(const std::string& block) = 0;
 };
 
-// Calls both; without a hook, neither.
+// Calls enter() in its constructor and leave() in its destructor. Does nothing if `hook` is null.
 class BlockScope {
   public:
     BlockScope(BlockHook* hook, std::string block) : hook_(hook), block_(std::move(block)) {

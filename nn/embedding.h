@@ -1,6 +1,6 @@
 #pragma once
 
-// A table of learned rows, looked up by id.
+// A table of learned vectors, looked up by id.
 
 #include "nn/parameter.h"
 
@@ -12,7 +12,7 @@ class Embedding {
     Embedding(ParameterTable& table, const std::string& name, int64_t rows, int64_t width,
               const Init& init);
 
-    // ids (R) i32 in [0, rows) -> (R, width).
+    // ids (R) i32 in [0, rows) -> (R, width). Throws on an id outside of the table.
     autograd::Variable operator()(const Tensor& ids) const;
     const Parameter& weight() const { return *weight_; }
 

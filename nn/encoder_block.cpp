@@ -33,24 +33,19 @@ EncoderBlock::EncoderBlock(ParameterTable& table, const std::string& name,
 
 autograd::Variable EncoderBlock::operator()(const autograd::Variable& x,
                                             const Tensor& cu_seqlens) const {
-    const int64_t head_width = config_.width / config_.heads;
-    const Shape heads = {x.size(0), config_.heads, head_width};
-    const double scale = 1.0 / std::sqrt(static_cast<double>(head_width));
+    const int64_t head_dim = config_.width / config_.heads;  // D
+    const Shape heads = {x.size(0), config_.heads, head_dim};
+    const double scale = 1.0 / std::sqrt(static_cast<double>(head_dim));
 
-    const autograd::Variable normed = layer_norm1_(x);
-    const autograd::Variable mixed = autograd::attention(
+    const autograd::Variable normed = layer_norm1_(x);     // (R, C)
+    const autograd::Variable mixed = autograd::attention(  // (R, H, D)
         autograd::reshape(q_proj_(normed), heads), autograd::reshape(k_proj_(normed), heads),
         autograd::reshape(v_proj_(normed), heads), cu_seqlens, cu_seqlens, config_.causal, scale);
-    const autograd::Variable attended =
+    const autograd::Variable attended =  // (R, C)
         out_proj_(autograd::reshape(mixed, x.shape()), {.residual = x});
-    const autograd::Variable hidden = fc1_(layer_norm2_(attended), {.gelu = config_.activation});
+    const autograd::Variable hidden =  // (R, F)
+        fc1_(layer_norm2_(attended), {.gelu = config_.activation});
     return fc2_(hidden, {.residual = attended});
-}
-
-Tensor equal_cu_seqlens(Device& device, int64_t count, int64_t length) {
-    std::vector<int32_t> cu_seqlens;
-    for (int64_t b = 0; b <= count; ++b) cu_seqlens.push_back(static_cast<int32_t>(b * length));
-    return Tensor::from_values(device, {count + 1}, cu_seqlens);
 }
 
 }  // namespace vila::nn

@@ -1,8 +1,8 @@
 #pragma once
 
-// The pre-norm transformer block of vision towers (Dosovitskiy et al. 2021), under the names of
-// CLIP and SigLIP in Hugging Face transformers. Also the block of the transformer projector and of
-// the text tower in contrastive training.
+// The pre-norm transformer block of vision towers (Dosovitskiy et al. 2021), with the parameter
+// names of CLIP and SigLIP in Hugging Face transformers. The transformer projector and the text
+// tower of contrastive training use it too.
 
 #include "autograd/ops.h"
 #include "nn/init.h"
@@ -11,15 +11,18 @@
 
 namespace vila::nn {
 
+using autograd::equal_cu_seqlens;
+
 struct EncoderBlockConfig {
     int64_t width = 0;         // C
     int64_t intermediate = 0;  // F
-    int64_t heads = 0;         // H; C is a multiple of it
+    int64_t heads = 0;         // H; divides C
     double layer_norm_eps = 1e-5;
     GeluKind activation = GeluKind::Erf;
     bool causal = false;
-    InitRule init = {};           // of the matrices; biases start at zero
-    double residual_scale = 1.0;  // times that for out_proj and fc2, which add to the residual
+    InitRule init = {};  // of the matrices; biases start at zero
+    double residual_scale =
+        1.0;  // factor on the init of out_proj and fc2, which add to the residual
 };
 
 class EncoderBlock {
@@ -28,8 +31,8 @@ class EncoderBlock {
     // with weight and bias.
     EncoderBlock(ParameterTable& table, const std::string& name, const EncoderBlockConfig& config);
 
-    // x (R, C): sequences end to end, sequence b in rows [cu_seqlens[b], cu_seqlens[b+1]); cu_seqlens (B + 1)
-    // i32. Attention stays inside a sequence.
+    // x (R, C) -> (R, C). x holds packed sequences: sequence b is rows [cu_seqlens[b],
+    // cu_seqlens[b + 1]), cu_seqlens (B + 1) i32. Rows attend only to rows of their own sequence.
     autograd::Variable operator()(const autograd::Variable& x, const Tensor& cu_seqlens) const;
 
   private:
@@ -39,8 +42,5 @@ class EncoderBlock {
     LayerNorm layer_norm2_;
     Linear fc1_, fc2_;
 };
-
-// The starts of `count` sequences of equal length: 0, length, 2 length, ...; (count + 1) i32.
-Tensor equal_cu_seqlens(Device& device, int64_t count, int64_t length);
 
 }  // namespace vila::nn

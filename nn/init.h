@@ -1,6 +1,6 @@
 #pragma once
 
-// How the matrices of a new model are drawn: the rules that configurations can name.
+// Initialization rules for the matrices of a new model, as configurations name them.
 
 #include "nn/parameter.h"
 
@@ -8,14 +8,14 @@ namespace vila::nn {
 
 struct InitRule {
     enum class Kind {
-        Normal,        // N(0, scale^2), whatever the shape: Hugging Face's `initializer_range`
-        FanInNormal,   // N(0, scale^2 / inputs): with scale 1, keeps the variance of activations
-        FanInUniform,  // uniform in +-scale / sqrt(inputs): with scale 1, PyTorch's new Linear
+        Normal,       // N(0, scale^2) for any shape: `initializer_range` of Hugging Face
+        FanInNormal,  // N(0, scale^2 / inputs): with scale 1, preserves the variance of activations
+        FanInUniform,  // uniform in +-scale / sqrt(inputs): with scale 1, as PyTorch's Linear
     };
     Kind kind = Kind::Normal;
     double scale = 0.02;
 
-    // For a matrix with that many inputs; `factor` multiplies every value.
+    // The initialization of a matrix with `inputs` columns. `factor` multiplies every value.
     Init operator()(int64_t inputs, double factor = 1.0) const;
 };
 

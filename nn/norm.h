@@ -1,6 +1,6 @@
 #pragma once
 
-// The two normalisations with their learned scales: RmsNorm (Llama) and LayerNorm (ViT).
+// The two normalizations, with their learned weights: RmsNorm (Llama) and LayerNorm (ViT).
 
 #include "nn/parameter.h"
 
@@ -8,7 +8,7 @@ namespace vila::nn {
 
 class RmsNorm {
   public:
-    // Declares NAME.weight (width), ones.
+    // Declares NAME.weight (width), initialized to ones.
     RmsNorm(ParameterTable& table, const std::string& name, int64_t width, double eps);
     // x (R, width) -> (R, width).
     autograd::Variable operator()(const autograd::Variable& x) const;
@@ -20,14 +20,14 @@ class RmsNorm {
 
 class LayerNorm {
   public:
-    // Declares NAME.weight (width), ones, and NAME.bias (width), zeros.
+    // Declares NAME.weight (width), initialized to ones, and NAME.bias (width), to zeros.
     LayerNorm(ParameterTable& table, const std::string& name, int64_t width, double eps);
     // x (R, width) -> (R, width).
     autograd::Variable operator()(const autograd::Variable& x) const;
 
   private:
     Parameter* weight_;  // owned by the table
-    Parameter* bias_;
+    Parameter* bias_;    // owned by the table
     double eps_;
 };
 

@@ -1,9 +1,9 @@
 #pragma once
 
-// Parameters, declared once. A layer's constructor declares each of its weights in a
-// ParameterTable: name (the Hugging Face name inside its part), shape, initialisation, whether
-// weight decay applies. Loading, saving, initialising, counting, optimising and sharding all walk
-// that table, in the order of declaration.
+// Parameters and the table that lists them. The constructor of a layer declares each of its weights
+// in a ParameterTable: name (the Hugging Face name within its part of the model), shape,
+// initialization, and whether weight decay applies. Loading, saving, initializing, counting,
+// optimizing and sharding all walk the table, in the order of declaration.
 
 #include <deque>
 #include <map>
@@ -29,12 +29,13 @@ struct Init {
 struct Parameter {
     std::string name = {};  // "model.layers.0.self_attn.q_proj.weight"
     Shape shape = {};
-    std::string axes = {};  // the shape in letters, for messages: "(C, F)"
+    std::string axes = {};  // letters of the shape, for messages: "(C, F)"
     Init init = {};
-    bool decay = false;  // AdamW's weight decay: matrices yes, norms and biases no
-    // Parameters with the same non-empty share start from the same values (drawn once).
+    bool decay =
+        false;  // whether AdamW's weight decay applies: to matrices, not to norms and biases
+    // Parameters with the same non-empty share get the same initial values.
     std::string share = {};
-    // Values in the compute dtype; the gradient, f32, belongs to the variable.
+    // The value, in the compute dtype, and its gradient, in f32 (f64 for f64).
     autograd::Variable variable = {};
 
     bool trainable() const { return variable.requires_grad(); }
@@ -46,10 +47,12 @@ class ParameterTable {
     ParameterTable(const ParameterTable&) = delete;
     ParameterTable& operator=(const ParameterTable&) = delete;
 
-    // The reference stays valid for the life of the table. Throws on a name declared twice.
+    // Adds a parameter. The reference is valid as long as the table. Throws if the name exists
+    // already.
     Parameter& declare(Parameter parameter);
-    // Throws when there is none of that name; the message names the nearest one.
+    // Throws if there is no parameter of that name; the message suggests the nearest name.
     Parameter& at(const std::string& name);
+    // Returns nullptr if there is no parameter of that name.
     Parameter* find(const std::string& name);
     const Parameter* find(const std::string& name) const;
 
@@ -58,15 +61,16 @@ class ParameterTable {
     auto begin() const { return parameters_.begin(); }
     auto end() const { return parameters_.end(); }
     int64_t size() const { return static_cast<int64_t>(parameters_.size()); }
-    // Number of values in all parameters.
+    // Number of values of all parameters.
     int64_t count() const;
 
-    // Gives every parameter memory of this dtype with its initial values, a pure function of
-    // (seed, name), whatever the order of declaration. Gradients are wanted if `trainable`.
+    // Allocates every parameter in this dtype and fills it with its initial values, a pure function
+    // of (seed, name) that does not depend on the order of declaration. The parameters get
+    // gradients if `trainable`.
     void initialize(Device& device, DType dtype, uint64_t seed, bool trainable);
-    // Gives one parameter these values, converted to `dtype`; checks the shape.
+    // Sets one parameter to `value`, converted to `dtype`. Throws if the shape differs.
     void assign(const std::string& name, const Tensor& value, DType dtype, bool trainable);
-    // Whether gradients are wanted from now on; keeps values.
+    // Sets whether the parameters get gradients from now on. Keeps their values.
     void set_trainable(bool trainable);
 
   private:

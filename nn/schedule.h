@@ -1,6 +1,6 @@
 #pragma once
 
-// The learning rate as a pure function of the step.
+// The learning rate schedule: a pure function of the step.
 
 #include <cstdint>
 #include <string>
@@ -8,23 +8,23 @@
 namespace vila::nn {
 
 enum class Decay {
-    Cosine,    // half a cosine from the peak to `final_ratio` times the peak
-    Constant,  // the peak
+    Cosine,    // half a cosine, from the peak to `final_ratio` times the peak
+    Constant,  // the peak at every step
 };
-// "cosine" or "constant"; throws on anything else.
+// Parses "cosine" or "constant"; throws on anything else.
 Decay decay_from_name(const std::string& name);
 
 struct Schedule {
-    double peak = 0.0;          // learning rate after the warm-up
-    double warmup_ratio = 0.0;  // share of the steps in which it rises linearly from 0
+    double peak = 0.0;          // learning rate after warmup
+    double warmup_ratio = 0.0;  // fraction of the steps in which the rate rises linearly from 0
     Decay decay = Decay::Cosine;
     int64_t total_steps = 0;
     double final_ratio = 0.0;
 
-    // Steps of warm-up: the ratio of total_steps, rounded up.
+    // warmup_ratio * total_steps, rounded up.
     int64_t warmup_steps() const;
-    // The rate of step 0, 1, ..., total_steps - 1, as the Hugging Face trainer computes it: with a
-    // warm-up, step 0 has rate 0; cosine reaches its end at step total_steps.
+    // The learning rate of step 0, 1, ..., total_steps - 1, as in the Hugging Face trainer: with
+    // warmup, step 0 has rate 0; the cosine ends at step total_steps.
     double at(int64_t step) const;
 };
 
