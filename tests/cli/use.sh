@@ -77,7 +77,7 @@ check "answers do not depend on those beside them" cmp -s output together
 expect 0 "" generate --model $model --max-tokens 24 --temperature 1 --seed 4 --image images/red.bmp --prompt "what colour is it?" --json
 check "as with --prompt" [ "$(grep -o '"ids":[^]]*' output)" = "$(head -n 1 together | grep -o '"ids":[^]]*')" ]
 expect 2 "--prompt is required, or --input, and not both" "${many[@]}" --prompt hi
-expect 2 "said in each request" "${many[@]}" --image images/red.bmp
+expect 2 "each request gives its own images" "${many[@]}" --image images/red.bmp
 echo '{"id": 1}' >many.bad
 fails "many.bad line 1" generate --model $model --input many.bad
 

@@ -1,4 +1,4 @@
-// Answers as they come: whole characters, and nothing of a stop string.
+// Streamed answers consist of whole characters and contain nothing of a stop string.
 
 #include "tools/run/answer_stream.h"
 
@@ -12,7 +12,7 @@ namespace {
 struct Streamed {
     std::vector<std::string> pieces;
     std::string text;
-    size_t used = 0;  // tokens taken until it stopped
+    size_t used = 0;  // tokens pushed until it stopped
 };
 
 // Pushes the bytes of `text` as one token each.
@@ -30,7 +30,7 @@ Streamed stream(const std::string& text, const std::vector<std::string>& stops) 
     return result;
 }
 
-TEST(AnswerStream, GivesWholeCharactersAtOnce) {
+TEST(AnswerStream, EmitsWholeCharactersAtOnce) {
     const Streamed got = stream("a\xC3\xA9!", {});
     EXPECT_EQ(got.pieces, (std::vector<std::string>{"a", "\xC3\xA9", "!"}));
 }
@@ -43,7 +43,7 @@ TEST(AnswerStream, EndsBeforeAStopString) {
     EXPECT_EQ(stream("xxa", {"xxa", "xa"}).text, "");
 }
 
-TEST(AnswerStream, GivesBackWhatOnlyLookedLikeAStop) {
+TEST(AnswerStream, EmitsTextThatOnlyLookedLikeAStop) {
     const Streamed got = stream("a#b##", {"###"});
     EXPECT_EQ(got.text, "a#b##");
     EXPECT_EQ(got.pieces, (std::vector<std::string>{"a", "#b", "##"}));
@@ -51,12 +51,12 @@ TEST(AnswerStream, GivesBackWhatOnlyLookedLikeAStop) {
     EXPECT_EQ(stream("aaab", {"aab"}).text, "a");
 }
 
-TEST(AnswerStream, IdsBehindTheVocabularyAreNoText) {
+TEST(AnswerStream, IdsBeyondTheVocabularyDecodeToNothing) {
     const auto tokenizer = data::byte_tokenizer();
     std::string text;
     AnswerStream answer(*tokenizer, {}, [&](const std::string& piece) { text += piece; });
-    const auto behind = static_cast<int32_t>(tokenizer->vocab_size());
-    for (const int32_t id : {tokenizer->encode("a")[0], behind, 151935, tokenizer->encode("b")[0]})
+    const auto beyond = static_cast<int32_t>(tokenizer->vocab_size());
+    for (const int32_t id : {tokenizer->encode("a")[0], beyond, 151935, tokenizer->encode("b")[0]})
         EXPECT_TRUE(answer.push(id));
     answer.finish();
     EXPECT_EQ(text, "ab");

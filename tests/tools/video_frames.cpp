@@ -1,4 +1,4 @@
-// Frames of a video: which ones, in which order, and what is refused.
+// Frames of a video: which ones are taken, in which order, and which inputs are refused.
 
 #include "tools/run/video_frames.h"
 
@@ -23,7 +23,7 @@ TEST(VideoFrames, PositionsAreThoseOfLinspace) {
     EXPECT_THROW(even_positions(8, 0), Error);
 }
 
-TEST(VideoFrames, AFolderIsReadInTheOrderOfItsNumbers) {
+TEST(VideoFrames, AFolderIsReadInNumericalOrder) {
     const TemporaryDirectory folder;
     for (const char* name : {"f10.png", "f9.png", "f1.JPG", "notes.txt", "f02.png"})
         std::ofstream(folder.path() / name) << "x";
@@ -35,7 +35,7 @@ TEST(VideoFrames, AFolderIsReadInTheOrderOfItsNumbers) {
     EXPECT_EQ(VideoFrames(folder.path(), 2).files().size(), 2U);
 }
 
-TEST(VideoFrames, RefusesWhatHasNoFrames) {
+TEST(VideoFrames, RefusesInputsWithoutFrames) {
     const TemporaryDirectory folder;
     EXPECT_THROW(VideoFrames(folder.path(), 8), Error);
     EXPECT_THROW(VideoFrames(folder.path() / "absent.mp4", 8), Error);

@@ -166,7 +166,7 @@ GenerateMeasurement bench_generate(const CommonOptions& common,
     loaded.check_fits(prompt, generation.max_tokens);
     models::generate(model, prompt.view(), generation);
 
-    got.prompt_positions = prompt.length(options.images.empty() ? 1 : loaded.tokens_per_image());
+    got.prompt_positions = loaded.num_positions(prompt);
     got.cache_bytes = cache_bytes(model, got.prompt_positions + options.tokens);
     got.bytes_per_token = weight_bytes_per_token(model) +
                           cache_bytes(model, got.prompt_positions + options.tokens / 2);
@@ -200,7 +200,7 @@ std::string generate_table(const GenerateMeasurement& x) {
     return text;
 }
 
-nlohmann::json generate_json(const GenerateMeasurement& x) {
+Json generate_json(const GenerateMeasurement& x) {
     return {{"generate",
              {{"dtype", dtype_name(x.dtype)},
               {"threads", x.threads},

@@ -6,10 +6,10 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
+#include "tensor/json.h"
 #include "tools/base/args.h"
 
 namespace vila::tools {
@@ -46,6 +46,6 @@ GenerateMeasurement bench_generate(const CommonOptions& common,
                                    const GenerateBenchOptions& options);
 
 std::string generate_table(const GenerateMeasurement& measurement);
-nlohmann::json generate_json(const GenerateMeasurement& measurement);
+Json generate_json(const GenerateMeasurement& measurement);
 
 }  // namespace vila::tools

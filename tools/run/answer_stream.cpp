@@ -8,7 +8,7 @@ namespace vila::tools {
 
 namespace {
 
-// How many bytes at the end of `text` may be the beginning of `stop`.
+// Returns the number of bytes at the end of `text` that may be the beginning of `stop`.
 size_t overlap(const std::string& text, const std::string& stop) {
     size_t length = std::min(text.size(), stop.size() - 1);
     while (length > 0 && text.compare(text.size() - length, length, stop, 0, length) != 0) --length;

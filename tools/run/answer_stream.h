@@ -1,7 +1,7 @@
 #pragma once
 
-// An answer as it comes, token by token: whole characters, held back as long as they may be the
-// beginning of a stop string.
+// Streams an answer, token by token, as whole characters. Text that may be the beginning of a stop
+// string is held back until the next tokens decide.
 
 #include <functional>
 #include <string>
@@ -13,21 +13,21 @@ namespace vila::tools {
 
 class AnswerStream {
   public:
-    // `emit` is told of every piece of text that is certain to belong to the answer. An answer ends
-    // before the first of `stops` in it; empty ones are refused.
+    // `emit` is called with every piece of text that certainly belongs to the answer. The answer ends
+    // before the first stop string. Throws UsageError for an empty one.
     AnswerStream(const data::Tokenizer& tokenizer, std::vector<std::string> stops,
                  std::function<void(const std::string& piece)> emit);
 
-    // One more token; false once a stop string has come. Ids behind the vocabulary, of which models
-    // have some to make their number round, are no text.
+    // Adds a token. Returns false once the text contains a stop string. Padding ids beyond the
+    // tokenizer's vocabulary decode to nothing.
     bool push(int32_t id);
-    // No more tokens: what was held back belongs to the answer.
+    // Ends the answer and emits the text that was held back.
     void finish();
-    // Everything emitted so far.
+    // All text emitted so far.
     const std::string& text() const { return text_; }
 
   private:
-    // Emits what cannot be part of a stop string; with `at_end` everything before one.
+    // Emits the text that cannot be part of a stop string; with `at_end`, all text before one.
     bool release(bool at_end);
 
     int64_t vocab_size_;

@@ -1,5 +1,5 @@
-// vila chat: a conversation in the terminal. /image FILE shows the next message a picture, /reset
-// starts over, /exit or end of input leaves.
+// vila chat: a conversation in the terminal. /image FILE adds an image to the next message, /reset
+// starts over, /exit or the end of input leaves.
 
 #include <cstdio>
 #include <iostream>
@@ -16,7 +16,7 @@ namespace {
 struct Conversation {
     std::vector<data::Message> messages;
     std::vector<std::string> images;
-    std::string pending;  // placeholders of images that the next message is shown
+    std::string pending;  // placeholders of the images of the next message
 };
 
 void show_image(Conversation& conversation, const std::string& path) {
@@ -24,7 +24,7 @@ void show_image(Conversation& conversation, const std::string& path) {
     conversation.pending += std::string(data::kImagePlaceholder) + "\n";
 }
 
-// Asks, streams the answer to stdout and keeps it in the history.
+// Asks, streams the answer to stdout, and adds both to the history.
 void take_turn(const LoadedModel& loaded, const SamplingOptions& sampling, uint64_t seed,
                Conversation& conversation, const std::string& line) {
     std::vector<data::Message> messages = conversation.messages;
@@ -57,10 +57,14 @@ int cmd_chat(Args& args) {
     SamplingOptions sampling;
     CommonOptions common;
     args.option("--model", model_path, "model directory")->required();
-    args.option("--image", images, "an image for the first message; once for each image");
+    args.option("--image", images, "image for the first message; may be repeated");
     sampling.declare(args);
     common.declare(args);
-    args.footer("In the conversation: /image FILE   /reset   /exit");
+    args.footer(
+        "In the conversation:\n"
+        "  /image FILE  add an image to the next message\n"
+        "  /reset       start over\n"
+        "  /exit        leave");
     args.parse();
 
     const LoadedModel loaded(model_path, common);
@@ -81,8 +85,7 @@ int cmd_chat(Args& args) {
                 take_turn(loaded, sampling, common.seed.value_or(0), conversation, line);
             }
         } catch (const Error& error) {
-            // A mistake in one message (a bad picture, a prompt that is too long) ends that
-            // message.
+            // An error (an unreadable image, a prompt that is too long) drops this message only.
             std::fprintf(stderr, "%s\n", error.what());
             if (!conversation.images.empty() && !conversation.pending.empty()) {
                 conversation.images.pop_back();

@@ -1,10 +1,10 @@
-// vila generate: one answer to one prompt, streamed to the terminal; or the answers to a file of
-// requests, several at a time.
+// vila generate: answers one prompt, streaming to the terminal, or the requests of a file, several at a
+// time.
 
 #include <cstdio>
-#include <nlohmann/json.hpp>
 #include <optional>
 
+#include "tensor/json.h"
 #include "tools/base/json_lines.h"
 #include "tools/commands.h"
 #include "tools/run/answer_stream.h"
@@ -22,9 +22,9 @@ struct Request {
     Prompt prompt;
 };
 
-// Ids up to a stop string, and their text.
-nlohmann::json answer_json(const LoadedModel& loaded, const SamplingOptions& sampling,
-                           const Request& request, const std::vector<int32_t>& ids) {
+// The answer to a request, up to its first stop string.
+Json answer_json(const LoadedModel& loaded, const SamplingOptions& sampling, const Request& request,
+                 const std::vector<int32_t>& ids) {
     AnswerStream answer(loaded.tokenizer(), sampling.stops, [](const std::string&) {});
     std::vector<int32_t> used;
     for (const int32_t id : ids) {
@@ -32,14 +32,13 @@ nlohmann::json answer_json(const LoadedModel& loaded, const SamplingOptions& sam
         if (!answer.push(id)) break;
     }
     answer.finish();
-    const int64_t each = request.prompt.images.empty() ? 1 : loaded.tokens_per_image();
     return {{"id", request.id},
             {"text", answer.text()},
             {"ids", used},
-            {"prompt_positions", request.prompt.length(each)}};
+            {"prompt_positions", loaded.num_positions(request.prompt)}};
 }
 
-// Answers every request of the file, `batch` at a time, one JSON line each, in order.
+// Answers the requests of a file in order, `batch` at a time, and prints one JSON line for each.
 void answer_requests(const LoadedModel& loaded, const SamplingOptions& sampling, uint64_t seed,
                      const std::filesystem::path& input, int64_t batch) {
     models::GenerateOptions options = sampling.to_options(seed);
@@ -55,7 +54,7 @@ void answer_requests(const LoadedModel& loaded, const SamplingOptions& sampling,
         std::fflush(stdout);
         waiting.clear();
     };
-    for_each_json_line(input, [&](const nlohmann::json& request, const std::string& where) {
+    for_each_json_line(input, [&](const Json& request, const std::string& where) {
         waiting.push_back(
             {request_id(request), request_prompt(loaded, request, where, input.parent_path())});
         loaded.check_fits(waiting.back().prompt, sampling.max_tokens);
@@ -64,73 +63,93 @@ void answer_requests(const LoadedModel& loaded, const SamplingOptions& sampling,
     if (!waiting.empty()) answer_waiting();
 }
 
-}  // namespace
-
-int cmd_generate(Args& args) {
-    std::filesystem::path model_path, video, input;
-    int64_t batch = 8;
+struct GenerateCommand {
+    std::filesystem::path model, video, input;
     std::string text;
     std::vector<std::string> images;
-    int64_t frames = 8;
-    bool raw = false, as_json = false;
+    int64_t batch = 8, frames = 8;
+    bool has_input = false, raw = false, as_json = false;
     SamplingOptions sampling;
     CommonOptions common;
-    args.option("--model", model_path, "model directory")->required();
-    const auto* prompt_given =
-        args.option("--prompt", text, "what to say; <image> marks where an image stands");
-    const auto* input_given = args.option(
-        "--input", input, "answer the requests of this file instead: JSON lines as of vila score");
-    args.option("--batch", batch, "how many requests of --input are answered at a time")
+
+    uint64_t seed() const { return common.seed.value_or(0); }
+};
+
+GenerateCommand parse_command(Args& args) {
+    GenerateCommand command;
+    args.option("--model", command.model, "model directory")->required();
+    const auto* prompt =
+        args.option("--prompt", command.text, "the prompt; <image> marks the place of an image");
+    const auto* input = args.option("--input", command.input,
+                                    "answer the requests of this file instead, one JSON object "
+                                    "per line, as for vila score");
+    args.option("--batch", command.batch, "requests of --input answered at a time")
         ->check(CLI::PositiveNumber);
-    args.option("--image", images, "an image file; once for each image, in order");
-    args.option("--video", video,
-                "a folder of frames, or a video file where ffmpeg is installed; its frames are "
-                "images after the others");
-    args.option("--frames", frames, "how many frames of the video, evenly spaced")
+    args.option("--image", command.images, "image file; repeat it for more images, in order");
+    args.option("--video", command.video,
+                "folder of frames, or a video file if ffmpeg is installed; its frames follow the "
+                "other images");
+    args.option("--frames", command.frames, "frames to take from the video, evenly spaced")
         ->check(CLI::PositiveNumber);
-    args.flag("--raw", raw, "take the prompt as it is, without the model's chat template");
-    args.flag("--json", as_json, "print one JSON object instead of streaming text");
-    sampling.declare(args);
-    common.declare(args);
+    args.flag("--raw", command.raw, "use the prompt as it is, without the chat template");
+    args.flag("--json", command.as_json, "print one JSON object instead of streaming the text");
+    command.sampling.declare(args);
+    command.common.declare(args);
     args.parse();
 
-    if (prompt_given->count() + input_given->count() != 1)
+    command.has_input = input->count() > 0;
+    if (prompt->count() + input->count() != 1)
         throw UsageError("--prompt is required, or --input, and not both");
-    if (input_given->count() > 0 && (!images.empty() || !video.empty() || raw))
-        throw UsageError("--input: images and templates are said in each request");
+    if (command.has_input && (!command.images.empty() || !command.video.empty() || command.raw))
+        throw UsageError("--input: each request gives its own images and template");
+    return command;
+}
 
-    const LoadedModel loaded(model_path, common);
-    if (input_given->count() > 0) {
-        answer_requests(loaded, sampling, common.seed.value_or(0), input, batch);
-        return 0;
+Prompt read_prompt(const LoadedModel& loaded, const GenerateCommand& command) {
+    std::vector<std::string> images = command.images;
+    std::optional<VideoFrames> frames;  // holds the files until they are read
+    if (!command.video.empty()) {
+        frames.emplace(command.video, command.frames);
+        images.insert(images.end(), frames->files().begin(), frames->files().end());
     }
-    std::optional<VideoFrames> frame_files;
-    if (!video.empty()) {
-        frame_files.emplace(video, frames);
-        images.insert(images.end(), frame_files->files().begin(), frame_files->files().end());
-    }
-    const Prompt prompt = raw ? loaded.raw_prompt(text, images)
-                              : loaded.chat_prompt({{data::Role::User, text}}, images);
-    loaded.check_fits(prompt, sampling.max_tokens);
+    Prompt prompt = command.raw ? loaded.raw_prompt(command.text, images)
+                                : loaded.chat_prompt({{data::Role::User, command.text}}, images);
+    loaded.check_fits(prompt, command.sampling.max_tokens);
+    return prompt;
+}
 
-    AnswerStream answer(loaded.tokenizer(), sampling.stops, [&](const std::string& piece) {
-        if (as_json) return;
+// Streams the answer to stdout, or prints it as JSON at the end.
+void answer_prompt(const LoadedModel& loaded, const GenerateCommand& command) {
+    const Prompt prompt = read_prompt(loaded, command);
+    AnswerStream answer(loaded.tokenizer(), command.sampling.stops, [&](const std::string& piece) {
+        if (command.as_json) return;
         std::fputs(piece.c_str(), stdout);
         std::fflush(stdout);
     });
-    models::GenerateOptions options = sampling.to_options(common.seed.value_or(0));
+    models::GenerateOptions options = command.sampling.to_options(command.seed());
     options.stop_ids = loaded.stop_ids();
     options.on_token = [&](int32_t id) { return answer.push(id); };
     const auto ids = models::generate(loaded.model(), prompt.view(), options);
     answer.finish();
-    if (as_json) {
-        const nlohmann::json result = {
-            {"text", answer.text()},
-            {"ids", ids},
-            {"prompt_positions", prompt.length(images.empty() ? 1 : loaded.tokens_per_image())}};
+    if (command.as_json) {
+        const Json result = {{"text", answer.text()},
+                             {"ids", ids},
+                             {"prompt_positions", loaded.num_positions(prompt)}};
         std::fputs(result.dump().c_str(), stdout);
     }
     std::fputc('\n', stdout);
+}
+
+}  // namespace
+
+int cmd_generate(Args& args) {
+    const GenerateCommand command = parse_command(args);
+    const LoadedModel loaded(command.model, command.common);
+    if (command.has_input) {
+        answer_requests(loaded, command.sampling, command.seed(), command.input, command.batch);
+    } else {
+        answer_prompt(loaded, command);
+    }
     return 0;
 }
 

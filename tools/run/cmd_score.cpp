@@ -1,4 +1,4 @@
-// vila score: log probabilities of targets and the best next tokens, one JSON line a request.
+// vila score: log probabilities of targets, and the most likely next tokens, for a file of requests.
 
 #include <cstdio>
 
@@ -13,10 +13,8 @@ namespace vila::tools {
 
 namespace {
 
-using nlohmann::json;
-
-json answer_line(const std::string& id, const Prompt& prompt, const Score& score) {
-    json top = json::array();
+Json answer_line(const std::string& id, const Prompt& prompt, const Score& score) {
+    Json top = Json::array();
     for (const auto& [token, logprob] : score.top) top.push_back({token, logprob});
     return {{"id", id},
             {"input_ids", prompt.ids},
@@ -31,9 +29,9 @@ int cmd_score(Args& args) {
     std::filesystem::path model_path, input, output, dump;
     CommonOptions common;
     args.option("--model", model_path, "model directory")->required();
-    args.option("--input", input, "requests, one JSON object a line")->required();
-    args.option("--output", output, "answers, one JSON object a line")->required();
-    args.option("--dump", dump, "also write logits and image features to this safetensors file");
+    args.option("--input", input, "file of requests, one JSON object per line")->required();
+    args.option("--output", output, "file for the answers, one JSON object per line")->required();
+    args.option("--dump", dump, "write logits and image features to this safetensors file");
     common.declare(args);
     args.footer(str(
         "Request:  {\"id\": \"a\", \"prompt\": \"raw text with <image>\", \"images\": "
@@ -52,7 +50,7 @@ int cmd_score(Args& args) {
     const LoadedModel loaded(model_path, common);
     std::string lines;
     std::vector<std::pair<std::string, Tensor>> dumped;
-    for_each_json_line(input, [&](const json& request, const std::string& where) {
+    for_each_json_line(input, [&](const Json& request, const std::string& where) {
         const std::string name = request_id(request);
         const Prompt prompt = request_prompt(loaded, request, where, input.parent_path());
         const Score score = score_prompt(loaded, prompt, !dump.empty());

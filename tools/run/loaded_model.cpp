@@ -88,11 +88,6 @@ models::Sequence Prompt::view() const {
     return sequence;
 }
 
-int64_t Prompt::length(int64_t tokens_per_image) const {
-    return static_cast<int64_t>(ids.size()) +
-           static_cast<int64_t>(images.size()) * (tokens_per_image - 1);
-}
-
 LoadedModel::LoadedModel(const std::filesystem::path& directory, const CommonOptions& options)
     : device_(options.make_device()),
       model_(load_in_memory(directory, *device_, options.dtype_or(DType::F32))),
@@ -191,9 +186,15 @@ Prompt LoadedModel::with_target(const Prompt& prompt, const std::string& target)
     return scored;
 }
 
+int64_t LoadedModel::num_positions(const Prompt& prompt) const {
+    const auto ids = static_cast<int64_t>(prompt.ids.size());
+    if (prompt.images.empty()) return ids;
+    return ids + static_cast<int64_t>(prompt.images.size()) * (tokens_per_image() - 1);
+}
+
 void LoadedModel::check_fits(const Prompt& prompt, int64_t new_tokens) const {
     const int64_t positions = model_->config().llm.max_position_embeddings;
-    const int64_t length = prompt.length(prompt.images.empty() ? 1 : tokens_per_image());
+    const int64_t length = num_positions(prompt);
     VILA_CHECK(length + new_tokens <= positions, "the prompt takes ", length,
                " positions (images included) and ", new_tokens,
                " more are requested: the model has ", positions,

@@ -30,8 +30,6 @@ struct Prompt {
 
     // Points into this prompt, which must outlive it.
     models::Sequence view() const;
-    // Number of positions when each image takes `tokens_per_image` of them.
-    int64_t length(int64_t tokens_per_image) const;
 };
 
 // The image processor of a model's vision tower in an image mode (crop, pad or resize).
@@ -76,6 +74,8 @@ class LoadedModel {
     // `prompt` followed by `target`. Only the tokens of the target are labelled.
     Prompt with_target(const Prompt& prompt, const std::string& target) const;
 
+    // Number of positions that the prompt takes, with its images expanded.
+    int64_t num_positions(const Prompt& prompt) const;
     // Throws unless the prompt and `new_tokens` more tokens fit into the model's positions.
     void check_fits(const Prompt& prompt, int64_t new_tokens) const;
     // The text of generated ids, without special tokens. Padding ids beyond the tokenizer's

@@ -4,8 +4,6 @@
 
 namespace vila::tools {
 
-using nlohmann::json;
-
 namespace {
 
 data::Role role_from_name(const std::string& name, const std::string& where) {
@@ -17,12 +15,12 @@ data::Role role_from_name(const std::string& name, const std::string& where) {
 
 }  // namespace
 
-std::string request_id(const json& request) {
-    const json& id = request.at("id");
+std::string request_id(const Json& request) {
+    const Json& id = request.at("id");
     return id.is_string() ? id.get<std::string>() : id.dump();
 }
 
-Prompt request_prompt(const LoadedModel& loaded, const json& request, const std::string& where,
+Prompt request_prompt(const LoadedModel& loaded, const Json& request, const std::string& where,
                       const std::filesystem::path& folder) {
     VILA_CHECK(request.contains("prompt") != request.contains("messages"), where,
                ": expected either \"prompt\" or \"messages\"");
@@ -34,7 +32,7 @@ Prompt request_prompt(const LoadedModel& loaded, const json& request, const std:
         prompt = loaded.raw_prompt(request["prompt"].get<std::string>(), images);
     } else {
         std::vector<data::Message> messages;
-        for (const json& message : request["messages"])
+        for (const Json& message : request["messages"])
             messages.push_back({role_from_name(message.at("role").get<std::string>(), where),
                                 message.at("content").get<std::string>()});
         prompt = loaded.chat_prompt(std::move(messages), images);

@@ -1,24 +1,23 @@
 #pragma once
 
-// Requests to a model, one JSON object a line, as `vila score` and `vila generate --input` read
-// them:
+// Requests to a model, as `vila score` and `vila generate --input` read them, one JSON object per line:
 //   {"id": "a", "prompt": "raw text with <image>", "images": ["x.jpg"], "target": "continuation"}
 //   {"id": "a", "messages": [{"role": "user", "content": "..."}], "images": [...]}
-// Images are relative to the file of the requests; a target is labelled and optional.
+// Image paths are relative to the file of the requests. The target is optional; its tokens are labelled.
 
 #include <filesystem>
-#include <nlohmann/json.hpp>
 #include <string>
 
+#include "tensor/json.h"
 #include "tools/run/loaded_model.h"
 
 namespace vila::tools {
 
-// "id": text, or the JSON of what else it is; throws when it is missing.
-std::string request_id(const nlohmann::json& request);
-// What the model reads. `where` names the line in messages; throws on a request that is neither of
-// the two.
-Prompt request_prompt(const LoadedModel& loaded, const nlohmann::json& request,
-                      const std::string& where, const std::filesystem::path& folder);
+// The field "id": its text, or its JSON if it is not a string. Throws if it is missing.
+std::string request_id(const Json& request);
+// The prompt of a request. `folder` is where its images are; `where` names the line in messages. Throws
+// for a request of neither form.
+Prompt request_prompt(const LoadedModel& loaded, const Json& request, const std::string& where,
+                      const std::filesystem::path& folder);
 
 }  // namespace vila::tools

@@ -17,19 +17,24 @@ struct SamplingOptions {
     std::vector<std::string> stops;
 
     void declare(Args& args) {
-        args.option("--max-tokens", max_tokens, "new tokens at most")->check(CLI::PositiveNumber);
-        args.option("--temperature", temperature, "0: always the most probable token")
+        args.option("--max-tokens", max_tokens, "largest number of new tokens")
+            ->check(CLI::PositiveNumber);
+        args.option("--temperature", temperature,
+                    "sampling temperature; 0 always takes the most likely token")
             ->check(CLI::NonNegativeNumber);
-        args.option("--top-p", top_p, "keep the most probable tokens up to this share")
+        args.option("--top-p", top_p,
+                    "sample from the most likely tokens that together reach this "
+                    "probability")
             ->check(CLI::Range(0.0, 1.0));
-        args.option("--top-k", top_k, "keep that many of the most probable tokens; 0: all")
+        args.option("--top-k", top_k,
+                    "sample from this many of the most likely tokens; 0 means all")
             ->check(CLI::NonNegativeNumber);
         args.option("--repetition-penalty", repetition_penalty,
-                    "above 1: tokens that were there before become less probable")
+                    "above 1, tokens that have occurred become less likely")
             ->check(CLI::PositiveNumber);
-        args.option("--min-tokens", min_tokens, "no end before that many tokens")
+        args.option("--min-tokens", min_tokens, "smallest number of new tokens")
             ->check(CLI::NonNegativeNumber);
-        args.option("--stop", stops, "end the answer before this text; may be repeated");
+        args.option("--stop", stops, "end the answer before this string; may be repeated");
     }
     models::GenerateOptions to_options(uint64_t seed) const {
         models::GenerateOptions options;

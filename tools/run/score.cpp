@@ -10,7 +10,7 @@ namespace {
 
 constexpr size_t kTop = 5;
 
-// ln sum exp of one row of logits (V), in f64.
+// ln sum exp of a row of logits (V), in f64.
 double log_sum_exp(std::span<const float> logits) {
     const double highest = *std::max_element(logits.begin(), logits.end());
     double sum = 0.0;
@@ -18,6 +18,7 @@ double log_sum_exp(std::span<const float> logits) {
     return highest + std::log(sum);
 }
 
+// The most likely tokens of a row of logits (V), as (id, ln p).
 std::vector<std::pair<int32_t, double>> best_tokens(std::span<const float> logits) {
     std::vector<int32_t> ids(logits.size());
     std::iota(ids.begin(), ids.end(), 0);

@@ -42,7 +42,7 @@ bool name_before(const std::string& a, const std::string& b) {
             ++i, ++j;
         }
     }
-    // Names that differ in leading zeros only still have an order.
+    // Names that differ only in leading zeros: the shorter one first.
     return a.size() - i != b.size() - j ? a.size() - i < b.size() - j : a < b;
 }
 
@@ -55,7 +55,7 @@ double seconds_of_video(const fs::path& video) {
                "give a folder of frames");
     const double seconds = std::atof(probe.output.c_str());
     VILA_CHECK(probe.exit_code == 0 && seconds > 0.0, video.string(),
-               ": ffprobe finds no video with a duration in it");
+               ": ffprobe finds no video with a duration");
     return seconds;
 }
 
@@ -89,7 +89,7 @@ void VideoFrames::read_folder(const fs::path& folder, int64_t count) {
     for (const auto& entry : fs::directory_iterator(folder))
         if (entry.is_regular_file() && is_picture(entry.path()))
             names.push_back(entry.path().filename().string());
-    VILA_CHECK(!names.empty(), folder.string(), ": expected a folder of frames, found no picture");
+    VILA_CHECK(!names.empty(), folder.string(), ": expected a folder of frames, found no image");
     std::sort(names.begin(), names.end(), name_before);
     for (const int64_t at : even_positions(static_cast<int64_t>(names.size()), count))
         files_.push_back((folder / names[static_cast<size_t>(at)]).string());
@@ -110,7 +110,7 @@ void VideoFrames::read_video(const fs::path& video, int64_t count) {
         if (fs::exists(frame)) files_.push_back(frame.string());
     }
     VILA_CHECK(static_cast<int64_t>(files_.size()) == count, video.string(), ": ffmpeg gave ",
-               files_.size(), " of ", count, " frames; is the file whole?");
+               files_.size(), " of ", count, " frames; is the file complete?");
 }
 
 }  // namespace vila::tools

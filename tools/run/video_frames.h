@@ -1,7 +1,7 @@
 #pragma once
 
-// A video as evenly sampled frames, each of which the model sees as one image: a folder of frames,
-// or a file that ffmpeg reads. Nothing here decodes video itself.
+// Evenly sampled frames of a video, each of which the model reads as one image. The video is a folder
+// of frames, or a file that ffmpeg decodes.
 
 #include <cstdint>
 #include <filesystem>
@@ -10,21 +10,21 @@
 
 namespace vila::tools {
 
-// `count` of `total` positions from the first to the last, evenly spaced and rounded down, as VILA
-// samples them; all of them where there are fewer.
+// Returns `count` positions from 0 to total - 1, evenly spaced and rounded down, as VILA samples frames.
+// Returns all positions if there are fewer than `count`.
 std::vector<int64_t> even_positions(int64_t total, int64_t count);
 
 class VideoFrames {
   public:
-    // `path` is a folder whose pictures are frames in the order of their names (numbers in names
-    // count as numbers), or a video file, for which ffmpeg and ffprobe must be on the PATH. Throws
-    // one clear line when they are not, or when there is no frame.
+    // `path` is a folder of images, ordered by name (numbers in names compare as numbers), or a video
+    // file, which needs ffmpeg and ffprobe on the PATH. Throws if they are missing or if there is no
+    // frame.
     VideoFrames(const std::filesystem::path& path, int64_t count);
-    // Picture files, in order of time. Those of a video file go with this object.
+    // Image files in order of time. Frames of a video file are deleted with this object.
     const std::vector<std::string>& files() const { return files_; }
 
   private:
-    // A folder that goes with its owner, also when the constructor throws.
+    // A folder that is deleted with its owner, even if the constructor of the owner throws.
     struct Scratch {
         std::filesystem::path path;
 
