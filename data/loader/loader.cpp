@@ -15,7 +15,8 @@ namespace vila::data {
 
 namespace {
 
-// The share of bad samples is taken of at least so many, or the first one would stop a run.
+// The share of bad samples counts at least so many samples; otherwise the first bad one would stop
+// a run.
 constexpr int64_t kLeastSeen = 100;
 constexpr size_t kListedSamples = 5;
 
@@ -26,7 +27,8 @@ struct Ready {
 
 }  // namespace
 
-// One thread builds steps in order, with helpers for the loops inside; next() takes them in order.
+// One thread builds steps in order, with helper threads for the loops inside; next() returns them
+// in order.
 class Loader::Implementation {
   public:
     Implementation(StepBuilder builder, const LoaderOptions& options)
@@ -83,7 +85,7 @@ class Loader::Implementation {
         }
     }
 
-    // A step that failed stays where it is, so that every further call says so again.
+    // A failed step stays in the queue, so that every later call throws again.
     Ready wait_for_next() {
         std::unique_lock lock(mutex_);
         changed_.wait(lock, [&] { return !ready_.empty(); });
@@ -139,11 +141,11 @@ class Loader::Implementation {
     int64_t seen_ = 0, bad_ = 0;
     std::vector<BadSample> first_bad_;
 
-    std::mutex mutex_;  // of what follows
+    std::mutex mutex_;  // guards the members below
     std::condition_variable changed_;
-    std::deque<Ready> ready_;  // from next_step_ on
+    std::deque<Ready> ready_;  // starts at next_step_
     int64_t next_built_;
-    int64_t jumps_ = 0;  // calls of skip_to(): what was under way then is thrown away
+    int64_t jumps_ = 0;  // calls of skip_to(); a step begun before the last one is discarded
     bool stops_ = false;
     std::thread thread_;
 };

@@ -11,11 +11,12 @@ namespace vila::data {
 
 namespace {
 
-// Weights are scaled by a power of two to integers with about so many bits in their sum.
+// Weights are scaled by a power of two to integers whose sum has about this many bits.
 constexpr int kWeightBits = 30;
 constexpr int kFeistelRounds = 8;
 
-// Steele, Lea and Flood 2014, Fast Splittable Pseudorandom Number Generators: the finalizer.
+// The finalizer of SplitMix64 (Steele, Lea and Flood 2014, Fast Splittable Pseudorandom Number
+// Generators).
 uint64_t mix(uint64_t x) {
     x += 0x9e3779b97f4a7c15u;
     x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
@@ -27,12 +28,12 @@ uint64_t mix(uint64_t a, uint64_t b) {
     return mix(mix(a) ^ b);
 }
 
-// floor(position * part / whole) without overflow.
+// Returns floor(position * part / whole) without overflow.
 int64_t taken(int64_t position, int64_t part, int64_t whole) {
     return position / whole * part + position % whole * part / whole;
 }
 
-// Integers in the proportion of the weights, to the last bit where that is possible.
+// Returns integers in the proportion of the weights, exactly where possible.
 std::vector<int64_t> whole_weights(const std::vector<double>& weights) {
     const double sum = std::accumulate(weights.begin(), weights.end(), 0.0);
     const int scale = kWeightBits - 1 - std::ilogb(sum);
@@ -54,7 +55,7 @@ Permutation::Permutation(int64_t size, uint64_t key) : size_(size), key_(key) {
 int64_t Permutation::operator()(int64_t position) const {
     VILA_ASSERT(position >= 0 && position < size_);
     do {
-        // Each round adds a hash of one digit to the other, which can be undone.
+        // Each round adds a hash of one digit to the other, which is invertible.
         int64_t high = position / low_, low = position % low_;
         for (uint64_t round = 0; round < kFeistelRounds; ++round) {
             int64_t& changed = round % 2 == 0 ? high : low;
@@ -64,7 +65,7 @@ int64_t Permutation::operator()(int64_t position) const {
             changed = static_cast<int64_t>((static_cast<uint64_t>(changed) + hash % radix) % radix);
         }
         position = high * low_ + low;
-    } while (position >= size_);  // the grid is a little larger than the range: go on walking
+    } while (position >= size_);  // cycle walking: the grid is slightly larger than the range
     return position;
 }
 

@@ -1,17 +1,17 @@
 #pragma once
 
-// The order of samples: a pure function of (seed, position), the same for any number of ranks, so
-// that a run resumes anywhere in constant time and without replaying.
+// The order of samples: a pure function of seed and position, equal for any number of ranks. A run
+// can resume at any position in constant time, without replaying.
 //
-// Sources are interleaved evenly by weight. Each source is walked by its own permutation, a new one
-// every time around, so that one epoch of a source visits each of its records once.
+// Sources are interleaved evenly by weight. Each source is visited in the order of a permutation,
+// a new one for each epoch of the source, so that an epoch visits each of its records once.
 
 #include <cstdint>
 #include <vector>
 
 namespace vila::data {
 
-// A record of a mixture: `index` in [0, sizes[source]).
+// A record of a mixture, with `index` in [0, sizes[source]).
 struct SampleAddress {
     int32_t source = 0;
     int64_t index = 0;
@@ -19,8 +19,8 @@ struct SampleAddress {
     bool operator==(const SampleAddress&) const = default;
 };
 
-// A bijection of [0, size) chosen by `key`: a Feistel network over the two digits of the number in
-// a mixed radix, with cycle walking (Black and Rogaway 2002, Ciphers with Arbitrary Finite
+// A permutation of [0, size) chosen by `key`: a Feistel network over the two digits of the number
+// in a mixed radix, with cycle walking (Black and Rogaway 2002, Ciphers with Arbitrary Finite
 // Domains).
 class Permutation {
   public:
@@ -39,19 +39,19 @@ class Mixture {
     // sizes: records of each source, all above 0. weights: share of samples, above 0, any scale.
     Mixture(std::vector<int64_t> sizes, std::vector<double> weights, uint64_t seed);
 
-    // The sample at a position of the endless stream, position >= 0. O(log sources).
+    // Returns the sample at a position >= 0 of the endless stream. O(log sources).
     SampleAddress at(int64_t position) const;
-    // What stands in for the sample at `position` when it cannot be used: the record that follows
-    // it in its source's order, `attempt` places further on (1, 2, ...).
+    // Returns the replacement of an unusable sample at `position`: the record `attempt` places
+    // after it (1, 2, ...) in its source's order.
     SampleAddress replacement(int64_t position, int64_t attempt) const;
-    // Samples of an epoch of the whole mixture: as many as there are records in all sources.
+    // Returns the samples of an epoch of the mixture: the number of records of all sources.
     int64_t samples_per_epoch() const;
-    // How many of the first `position` samples come from `source`.
+    // Returns how many of the first `position` samples come from `source`.
     int64_t count_before(int64_t position, int32_t source) const;
 
   private:
-    // Sources form a binary tree; of every `weight` samples that reach a node, left_weight go left,
-    // evenly spread.
+    // Sources are the leaves of a binary tree. Of every `weight` samples that reach a node,
+    // left_weight go left, evenly spread.
     struct Node {
         int64_t left_weight = 0, weight = 1;
         int32_t left = -1, right = -1;  // nodes, or -1 at a leaf
@@ -59,7 +59,7 @@ class Mixture {
     };
     struct Turn {
         int32_t source;
-        int64_t count;  // samples of this source that came before
+        int64_t count;  // earlier samples of this source
     };
     int32_t build(const std::vector<int64_t>& weights, int32_t begin, int32_t end);
     Turn turn_at(int64_t position) const;

@@ -1,7 +1,7 @@
 #pragma once
 
-// Packing: which samples share a micro-batch, so that few positions are wasted. Samples are never
-// split; attention stays inside each sample, which is the model's business.
+// Packing chooses the samples that share a micro-batch, so that few positions are wasted. It never
+// splits samples. The model keeps attention inside each sample.
 
 #include <cstdint>
 #include <span>
@@ -9,26 +9,28 @@
 
 namespace vila::data {
 
-// Best-fit decreasing: the longest samples first, each into the fullest bin that still takes it, or
-// a new one. Then, while the number of bins is not a multiple of `multiple_of`, the bin with the
-// most samples gives its shortest to a new bin, so that every rank runs the same number.
+// Packs by best-fit decreasing: the longest samples first, each into the fullest bin that has room
+// for it, or into a new one. Then, while the number of bins is not a multiple of `multiple_of`,
+// moves the shortest sample of the bin with the most samples to a new bin, so that every rank runs
+// the same number of bins.
 //
-// lengths: tokens of each sample, images spliced, each in [0, budget]. Returns bins of indices into
-// `lengths`, fullest bin first, indices ascending within a bin. Deterministic. Throws when a length
-// is above the budget, or when there are fewer samples than multiple_of.
+// lengths: positions of each sample, images spliced, each in [0, budget]. Returns bins of indices
+// into `lengths`, fullest bin first, indices ascending within a bin. Deterministic. Throws if a
+// length is above the budget, or if there are too few samples for a multiple of multiple_of bins.
 std::vector<std::vector<int64_t>> pack(std::span<const int64_t> lengths, int64_t budget,
                                        int64_t multiple_of = 1);
 
-// The same samples in as many bins, but evenly by what they cost to run (any unit): ranks that run
-// bins side by side then wait little for one another. The dearest first, each into the cheapest bin
-// that takes it. Bins come dearest first.
+// Packs into as many bins as pack() with similar costs (any unit), so that ranks which run bins
+// side by side wait little for one another. Puts the samples, most expensive first, into the
+// cheapest bin that has room. If that fails, returns the bins of pack(). Returns the most expensive
+// bin first.
 std::vector<std::vector<int64_t>> pack_evenly(std::span<const int64_t> lengths,
                                               std::span<const double> costs, int64_t budget,
                                               int64_t multiple_of = 1);
 
-// Groups of `size` samples (the last ones may have less), a multiple of `multiple_of` groups where
-// the number of samples allows it: neighbours in cost go into the `multiple_of` groups that run
-// side by side. Groups come dearest first, indices ascending within a group.
+// Forms groups of `size` samples (the last ones may have fewer), a multiple of `multiple_of` groups
+// if the number of samples allows it. Samples of similar cost go into the `multiple_of` groups that
+// run side by side. Returns the most expensive groups first, indices ascending within a group.
 std::vector<std::vector<int64_t>> group_evenly(std::span<const double> costs, int64_t size,
                                                int64_t multiple_of);
 

@@ -11,7 +11,7 @@ namespace vila::data {
 
 namespace {
 
-// So many unusable records in a row are not bad luck.
+// This many unusable records in a row stop the run.
 constexpr int64_t kMaxAttempts = 20;
 
 std::vector<int64_t> sizes_of(const std::vector<const Dataset*>& datasets) {
@@ -24,7 +24,7 @@ std::vector<int64_t> sizes_of(const std::vector<const Dataset*>& datasets) {
     return sizes;
 }
 
-// An error of a record begins with where it is; the rest is the reason.
+// Removes the place of a record from the front of its error, leaving the reason.
 std::string without_prefix(const std::string& message, const std::string& where) {
     return message.starts_with(where + ": ") ? message.substr(where.size() + 2) : message;
 }
@@ -95,7 +95,8 @@ void StepBuilder::draw(Place& place, int64_t limit) const {
 }
 
 void StepBuilder::load(Place& place) const {
-    // Packed samples stand in for others of at least their length, or they would not fit.
+    // With packing, a replacement must not be longer than the sample it replaces, or it would not
+    // fit.
     const int64_t limit = options_.pack ? spliced_length(place.loaded.sample, options_.image_tokens)
                                         : options_.max_length;
     while (true) {
@@ -147,7 +148,8 @@ std::vector<std::vector<int64_t>> StepBuilder::share(const std::vector<Place>& p
                 micro_batches.back().push_back(i);
         }
     }
-    // Dealt out in turn: neighbours cost alike, so that ranks wait little for one another.
+    // Deal the micro-batches in turn: adjacent ones have similar costs, so ranks wait little for
+    // one another.
     std::vector<std::vector<int64_t>> mine;
     for (size_t i = options_.rank; i < micro_batches.size(); i += options_.ranks)
         mine.push_back(micro_batches[i]);
@@ -155,7 +157,7 @@ std::vector<std::vector<int64_t>> StepBuilder::share(const std::vector<Place>& p
 }
 
 StepBatch StepBuilder::build(int64_t step, TaskPool& pool) const {
-    // Every rank looks at the whole global batch to find its own part, and loads images for that.
+    // Every rank draws the whole global batch to find its own part, and loads images for that part.
     const int64_t first = step * options_.global_batch;
     std::vector<Place> places(options_.global_batch);
     const auto on_all = [&](const std::vector<int64_t>& indices, const auto& action) {

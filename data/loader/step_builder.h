@@ -1,7 +1,7 @@
 #pragma once
 
-// What a training step holds: the part of the loader that is a pure function of its options and of
-// the step. Threads and waiting are in loader.cpp.
+// StepBuilder: the part of the loader that is a pure function of the options and the step. Threads
+// and waiting are in loader.cpp.
 
 #include <cstdint>
 #include <vector>
@@ -14,7 +14,7 @@ namespace vila::data {
 
 class StepBuilder {
   public:
-    // Throws for options that cannot work.
+    // Throws if the options are invalid.
     StepBuilder(std::vector<const Dataset*> datasets, std::vector<double> weights,
                 const TemplateContext& context, ImageLoader load_image,
                 const LoaderOptions& options);
@@ -24,10 +24,10 @@ class StepBuilder {
     int64_t steps_per_epoch() const;
 
   private:
-    // A place of the global batch while it is being filled.
+    // One place of the global batch while the batch is filled.
     struct Place {
         int64_t position = 0;  // in the mixture's stream
-        int64_t attempt = 0;   // how many records were tried before
+        int64_t attempt = 0;   // number of records that failed before
         bool truncated = false;
         LoadedSample loaded;
         std::vector<BadSample> bad;
@@ -36,12 +36,12 @@ class StepBuilder {
     void check() const;
     // Finds the first usable record from `place.attempt` on, cut to `limit` positions.
     void draw(Place& place, int64_t limit) const;
-    // Loads the images of a drawn record; draws again while that fails.
+    // Loads the images of the drawn record; on failure draws the next record.
     void load(Place& place) const;
     void note(Place& place, const std::string& where, const std::string& reason) const;
-    // Places of this rank's micro-batches, of those of the global batch.
+    // Divides the global batch and returns the places of this rank's micro-batches.
     std::vector<std::vector<int64_t>> share(const std::vector<Place>& places) const;
-    // Whether micro-batches are made to cost alike; one rank by itself keeps the order.
+    // Returns whether micro-batches are balanced by cost; a single rank keeps the order.
     bool balances() const { return options_.ranks > 1 || options_.rank_invariant; }
     std::vector<double> costs_of(const std::vector<Place>& places) const;
 

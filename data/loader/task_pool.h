@@ -1,6 +1,6 @@
 #pragma once
 
-// Threads that share one loop at a time.
+// TaskPool: threads that execute one parallel loop at a time.
 
 #include <condition_variable>
 #include <cstdint>
@@ -13,14 +13,14 @@ namespace vila::data {
 
 class TaskPool {
   public:
-    // `helpers` threads work beside the one that calls run(); 0 is legal.
+    // `helpers` threads work in addition to the thread that calls run(); 0 is legal.
     explicit TaskPool(int helpers);
     ~TaskPool();
     TaskPool(const TaskPool&) = delete;
     TaskPool& operator=(const TaskPool&) = delete;
 
-    // Calls body(0), ..., body(count - 1), each once, in any order and on any thread; returns when
-    // all have returned. `body` must not throw. One call at a time.
+    // Calls body(0), ..., body(count - 1), each once, in any order and on any thread. Returns after
+    // all calls have returned. `body` must not throw. Only one run() at a time.
     void run(int64_t count, const std::function<void(int64_t)>& body);
 
   private:
@@ -30,9 +30,9 @@ class TaskPool {
 
     std::mutex mutex_;
     std::condition_variable changed_;
-    const std::function<void(int64_t)>* body_ = nullptr;  // of the loop under way
-    int64_t next_ = 0, count_ = 0;                        // its indices not yet taken
-    int64_t running_ = 0;                                 // calls under way
+    const std::function<void(int64_t)>* body_ = nullptr;  // of the current loop
+    int64_t next_ = 0, count_ = 0;  // indices [next_, count_) are not yet taken
+    int64_t running_ = 0;           // calls in progress
     bool stops_ = false;
     std::vector<std::thread> threads_;
 };

@@ -1,6 +1,6 @@
 #pragma once
 
-// Turns of a conversation as the published files spell them, and where images stand in them.
+// Reads the turns of a conversation as published files spell them, and places images in them.
 
 #include <cstdint>
 #include <string>
@@ -11,18 +11,18 @@
 
 namespace vila::data {
 
-// [{"from": "human", "value": ...}, ...] or [{"role": "user", "content": ...}, ...]. An assistant's
-// turn at the beginning and a question without an answer at the end are left out. Throws when a
+// Reads [{"from": "human", "value": ...}, ...] or [{"role": "user", "content": ...}, ...]. Leaves
+// out an assistant's turn at the beginning and a question without an answer at the end. Throws if a
 // field is missing or a role is unknown.
 std::vector<Message> read_turns(const Json& turns);
 
-// Puts the placeholders of `images` images where VILA 1.5 puts them. Placeholders stay in their
-// place, the text around each is stripped, one space stands between text and a placeholder behind
-// it, and a line end follows each. A conversation without any gets all of them at the beginning of
-// the first question. Without images, "<image>" in the text is only text and becomes "<IMAGE>".
+// Places `images` images as VILA 1.5 does. Existing placeholders keep their places: the text around
+// each is trimmed, one space separates it from text before it, and a line end follows it. A
+// conversation without placeholders gets all of them at the beginning of the first question. If
+// `images` is 0, "<image>" in the text is only text and becomes "<IMAGE>".
 void place_images(std::vector<Message>& messages, int64_t images);
 
-// `text` with "<image>" written "<IMAGE>", which is no placeholder.
+// Returns `text` with "<image>" replaced by "<IMAGE>", which is not a placeholder.
 std::string without_placeholders(std::string text);
 
 }  // namespace vila::data

@@ -14,7 +14,7 @@ namespace vila::data {
 
 namespace {
 
-// The one list of formats: recipes, options, help texts and errors take it from here.
+// The only list of formats. Recipes, options, help texts and errors are made from it.
 constexpr DatasetFormat kFormats[] = {
     {"llava", "conversations about images (VILA, LLaVA, ShareGPT4V): json array or jsonl",
      open_llava},

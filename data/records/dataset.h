@@ -1,7 +1,7 @@
 #pragma once
 
-// Dataset: random access to the records of one source as Samples. Files stay on disk and are
-// mapped: opening one scans it for record boundaries, and a record is parsed when it is asked for.
+// Dataset: random access to the records of one source as Samples. Files stay on disk: opening one
+// scans it for record boundaries, and get() reads and parses one record.
 
 #include <cstdint>
 #include <filesystem>
@@ -16,7 +16,7 @@
 
 namespace vila::data {
 
-// What turns a record into ids. Both must outlive their use.
+// The tokenizer and template that turn records into ids. Both must outlive their use.
 struct TemplateContext {
     const Tokenizer& tokenizer;
     const ChatTemplate& chat;
@@ -27,33 +27,33 @@ class Dataset {
     virtual ~Dataset() = default;
 
     virtual int64_t size() const = 0;
-    // Record `index` as a checked Sample (source 0, index filled in), of any length. Throws an
-    // error that names the file and the record. Safe to call from many threads.
+    // Returns record `index` as a checked Sample (source 0, index filled in), of any length. Throws
+    // an error that names the file and the record. Safe to call from many threads.
     virtual Sample get(int64_t index, const TemplateContext& context) const = 0;
-    // "train.json, record 12" or "pairs.jsonl, line 7": for messages.
+    // Returns the file and place of a record for messages: "train.json[12]", "pairs.jsonl:7".
     virtual std::string where(int64_t index) const = 0;
 };
 
 // One [[data.sources]] table.
 struct DatasetSource {
-    std::string format;            // one of dataset_formats()
+    std::string format;            // one of dataset_format_names()
     std::filesystem::path path;    // a file, or a directory whose files are read in name order
     std::filesystem::path images;  // root of relative image paths
     int64_t max_images = 6;        // mmc4: images kept of a document, the first ones
 };
 
-// One published format: its name in recipes and options, its contents in a few words, its reader.
+// A published format: its name in recipes and options, a short description, and its reader.
 struct DatasetFormat {
     const char* name;
     const char* description;
     std::unique_ptr<Dataset> (*open)(const DatasetSource& source);
 };
 
-// Every format, one row each: the table is in dataset.cpp.
+// Returns the table of all formats, which is in dataset.cpp.
 std::span<const DatasetFormat> dataset_formats();
-// The names of the table, in its order.
+// Returns the names of the formats in the order of the table.
 std::vector<std::string> dataset_format_names();
-// One indented line per format, name and description, for help texts.
+// Returns an indented line with name and description for each format, for help texts.
 std::string describe_dataset_formats();
 
 // Opens a source with the reader of its format. Throws if the format is unknown, the file cannot be

@@ -1,7 +1,7 @@
 #pragma once
 
-// What the readers of data/ share, and how dataset.cpp reaches them. Nothing outside data/ needs
-// it.
+// Shared by the readers of dataset formats, with the declarations that dataset.cpp calls. Not for
+// files outside data/records.
 
 #include <functional>
 #include <memory>
@@ -15,7 +15,7 @@
 
 namespace vila::data {
 
-// A dataset whose records are JSON objects: a reader only says what becomes of one.
+// A dataset whose records are JSON objects. A reader only implements make().
 class JsonDataset : public Dataset {
   public:
     explicit JsonDataset(const DatasetSource& source);
@@ -25,9 +25,10 @@ class JsonDataset : public Dataset {
     std::string where(int64_t index) const final { return records_.where(index); }
 
   protected:
-    // Throws without saying where: get() does that.
+    // Makes the sample of one record. Errors need not name the record; get() does.
     virtual Sample make(const Json& record, const TemplateContext& context) const = 0;
-    // A file name as the record gives it, below the source's image root unless it is absolute.
+    // Returns the image of a file name in a record, which is relative to the source's image root
+    // unless it is absolute.
     ImageRef image_named(const std::string& name) const;
 
   private:
@@ -35,14 +36,14 @@ class JsonDataset : public Dataset {
     std::filesystem::path images_;
 };
 
-// A sample of these segments and images.
+// Returns the sample of these segments and images.
 Sample make_sample(const std::vector<Segment>& segments, std::vector<ImageRef> images,
                    const TemplateContext& context);
-// One image and its caption: "<image>caption\n" under the template "plain", the sequence with its
-// end-of-sequence token under any other.
+// Returns the sample of an image and its caption: "<image>caption\n" under the template "plain",
+// else the beginning of sequence, image, caption and end of sequence.
 Sample make_pair_sample(const ImageRef& image, const std::string& caption,
                         const TemplateContext& context);
-// What `action` gives, checked; what it throws gets where() in front.
+// Returns the result of `action`, checked. Its errors get where() in front.
 Sample at_record(const std::function<std::string()>& where, const std::function<Sample()>& action);
 
 std::unique_ptr<Dataset> open_llava(const DatasetSource& source);

@@ -1,6 +1,6 @@
 #pragma once
 
-// Looking at data: a sample as text, and statistics of a whole source.
+// Shows data: a sample as text, and the statistics of a dataset.
 
 #include <cstdint>
 #include <string>
@@ -12,11 +12,11 @@
 
 namespace vila::data {
 
-// A table of runs of like tokens: positions, what they are (text, target, image), their ids and
-// their text, image spans with their paths. `image_tokens` is N, for the positions after splicing.
+// Returns a table of runs of tokens of one kind (text, target, image): positions, ids and text, and
+// the paths of images. `image_tokens` is N, the positions of an image after splicing.
 std::string describe_sample(const Sample& sample, const Tokenizer& tokenizer, int64_t image_tokens);
 
-// Of one quantity over all samples.
+// The distribution of one quantity over all samples.
 struct Summary {
     int64_t total = 0;
     int64_t smallest = 0, median = 0, p90 = 0, largest = 0;
@@ -24,22 +24,22 @@ struct Summary {
 };
 
 struct DatasetStatistics {
-    int64_t samples = 0;              // that could be used
-    int64_t text_only = 0;            // of them without an image
-    int64_t over_length = 0;          // of them longer than max_length
-    Summary images;                   // a sample
-    Summary text_tokens;              // a sample, placeholders not counted
-    Summary targets;                  // a sample
-    Summary length;                   // spliced positions of a sample
-    std::vector<std::string> errors;  // of the records that could not be used
+    int64_t samples = 0;              // usable samples; the counts below are among them
+    int64_t text_only = 0;            // samples without an image
+    int64_t over_length = 0;          // samples longer than max_length
+    Summary images;                   // images per sample
+    Summary text_tokens;              // tokens per sample, without placeholders
+    Summary targets;                  // targets per sample
+    Summary length;                   // spliced positions per sample
+    std::vector<std::string> errors;  // messages of the records that could not be used
 };
 
-// Reads `limit` records evenly spread over the dataset (all of them if limit <= 0). Images are not
-// opened.
+// Reads `limit` records, evenly spread over the dataset (all of them if limit <= 0). Does not open
+// images.
 DatasetStatistics collect_statistics(const Dataset& dataset, const TemplateContext& context,
                                      int64_t image_tokens, int64_t max_length, int64_t limit = 0);
 
-// The statistics as lines of text.
+// Returns the statistics as lines of text.
 std::string describe_statistics(const DatasetStatistics& statistics);
 
 }  // namespace vila::data

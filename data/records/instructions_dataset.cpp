@@ -1,4 +1,5 @@
-// Instructions without images: {question, answer}, {instruction, input, output} or a conversation.
+// Reads instructions without images: {question, answer}, {instruction, input, output} or a
+// conversation.
 
 #include "data/records/dataset_formats.h"
 #include "data/records/json_record.h"
@@ -24,7 +25,8 @@ class InstructionsDataset final : public JsonDataset {
     static std::vector<Message> read_messages(const Json& record) {
         if (const auto* turns = find_field(record, {"messages", "conversations"}))
             return read_turns(*turns);
-        // Keys with a colon are VILA's; instruction and input are joined as Alpaca's data are used.
+        // VILA's files have keys with a colon. A line end joins instruction and input, as is usual
+        // for Alpaca's data.
         if (find_field(record, {"question", "question:"}) != nullptr)
             return {{Role::User, text_field(record, {"question", "question:"})},
                     {Role::Assistant, text_field(record, {"answer", "answer:"})}};

@@ -1,6 +1,6 @@
 #pragma once
 
-// Fields of a record, with errors that name them.
+// Reads fields of a JSON record, with errors that name the fields.
 
 #include <initializer_list>
 #include <string>
@@ -9,14 +9,14 @@
 
 namespace vila::data {
 
-// The first of `names` that the record has and that is not null; nullptr if there is none.
+// Returns the first field of `names` that is present and not null; nullptr if there is none.
 const Json* find_field(const Json& record, std::initializer_list<const char*> names);
-// The same, but throws when there is none.
+// Returns that field. Throws if there is none.
 const Json& field(const Json& record, std::initializer_list<const char*> names);
-// The same, as text; numbers are spelled out, as files mix ids of both kinds.
+// Returns that field as text. Numbers become text, because files mix ids of both kinds.
 std::string text_field(const Json& record, std::initializer_list<const char*> names);
 
-// The record's "id", "question_id" or "url", empty if it has none.
+// Returns the record's "id", "question_id" or "url"; empty if it has none.
 std::string record_id(const Json& record);
 
 }  // namespace vila::data

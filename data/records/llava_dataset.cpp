@@ -1,5 +1,5 @@
-// LLaVA instructions (Liu et al. 2023, Visual Instruction Tuning): {id, image, conversations}.
-// ShareGPT4V and LLaVA's pretraining captions are the same.
+// Reads LLaVA instructions (Liu et al. 2023, Visual Instruction Tuning): {id, image,
+// conversations}. ShareGPT4V and LLaVA's pretraining captions have this format too.
 
 #include "data/records/dataset_formats.h"
 #include "data/records/json_record.h"

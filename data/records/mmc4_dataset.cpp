@@ -1,7 +1,7 @@
-// Documents with images between their sentences (Zhu et al. 2023, Multimodal C4), as VILA reads
-// them: the first images of a document in stored order, each in front of its matched sentence;
-// sentences joined by one space, none beside an image; loss on all text and the end of sequence.
-// Neither the similarity of image and sentence nor the image's size is looked at.
+// Reads documents with images between their sentences (Zhu et al. 2023, Multimodal C4) as VILA
+// does: the first images of a document in stored order, each in front of its matched sentence;
+// sentences joined by one space, none beside an image; loss on all text and on the end of sequence.
+// Ignores the similarity of image and sentence and the size of the image.
 
 #include <algorithm>
 
@@ -73,7 +73,7 @@ class Mmc4Dataset final : public JsonDataset {
     }
 
   private:
-    // The images that are kept, in the order of their sentences.
+    // Returns the images that are kept, in the order of their sentences.
     std::vector<Placed> read_images(const Json& record, int64_t sentences) const {
         std::vector<Placed> placed;
         const Json* infos = find_field(record, {"image_info"});

@@ -1,5 +1,6 @@
-// Images with a caption each: JSON records, or webdataset tar files whose members share a name up
-// to its first dot (00017.jpg and 00017.txt, or 00017.json with a caption in it).
+// Reads images with a caption each: JSON records, or webdataset tar files. The members of one
+// sample in a tar file share their name up to its first dot (00017.jpg and 00017.txt, or 00017.json
+// with a caption in it).
 
 #include <algorithm>
 #include <map>
@@ -20,7 +21,7 @@ std::string caption_of(const Json& record) {
     return text_field(record, {"caption", "text", "TEXT"});
 }
 
-// The last part of a web address, under which download tools store what they fetched.
+// Returns the last part of a URL, which download tools use as the file name.
 std::string file_name_of(const std::string& address) {
     if (address.find("://") == std::string::npos) return address;
     const std::string path = address.substr(0, address.find_first_of("?#"));
@@ -39,7 +40,7 @@ class PairsDataset final : public JsonDataset {
     }
 };
 
-// Where the parts of one sample of a tar file are.
+// The places of image and caption of one sample in a tar file.
 struct TarPair {
     int32_t file = 0;
     TarMember image;
@@ -101,7 +102,7 @@ class TarPairsDataset final : public Dataset {
     }
 
   private:
-    // Neighbouring members with one key are one sample; one that lacks a part is left out.
+    // Adjacent members with one key are one sample; a sample without image or caption is left out.
     void add_pairs(int32_t file) {
         const std::vector<TarMember> members = read_tar_index(paths_[file]);
         for (size_t begin = 0, end; begin < members.size(); begin = end) {

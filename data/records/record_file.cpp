@@ -19,7 +19,7 @@ bool is_blank(char c) {
 
 }  // namespace
 
-// Reads a file's bytes one after the other, a block at a time.
+// Reads the bytes of a file in order, a block at a time.
 class RecordFile::Scanner {
   public:
     explicit Scanner(const RecordFile& file) : file_(file) {}
@@ -27,7 +27,7 @@ class RecordFile::Scanner {
     bool at_end() const { return offset_ >= file_.bytes_; }
     int64_t offset() const { return offset_; }
     void seek(int64_t offset) { offset_ = offset; }
-    // The next byte; not at the end.
+    // Returns the next byte. Must not be called at the end.
     char peek() {
         if (offset_ < block_begin_ || offset_ >= block_end_) load();
         return block_[offset_ - block_begin_];
@@ -43,7 +43,7 @@ class RecordFile::Scanner {
     void skip_blanks_in_line() {
         while (!at_end() && is_blank(peek()) && peek() != '\n') ++offset_;
     }
-    // Goes behind the next line end, or to the end of the file.
+    // Moves past the next line end, or to the end of the file.
     void skip_line() {
         while (!at_end()) {
             peek();
@@ -122,7 +122,7 @@ void RecordFile::index_lines(Scanner& scanner) {
 
 void RecordFile::index_paragraphs(Scanner& scanner) {
     const int64_t start = scanner.offset();
-    int64_t begin = -1;  // of the paragraph under way
+    int64_t begin = -1;  // of the current paragraph; -1 between paragraphs
     int64_t lines = 0;
     while (!scanner.at_end()) {
         const int64_t line = scanner.offset();

@@ -1,8 +1,8 @@
 #pragma once
 
-// RecordFile: random access to the records of one text file. Opening scans the file once for where
-// records begin and keeps only that; text() reads one record. Files that end in .gz are unpacked
-// into memory as a whole.
+// RecordFile: random access to the records of one text file. Opening scans the file once and keeps
+// only the offsets of its records; text() reads one record. Files that end in .gz are unpacked into
+// memory as a whole.
 
 #include <cstdint>
 #include <filesystem>
@@ -22,15 +22,16 @@ enum class RecordLayout {
 
 class RecordFile {
   public:
-    // Throws when the file cannot be read, or a JSON array in it is cut short. Records themselves
-    // are not looked into.
+    // Throws if the file cannot be read, or if a JSON array in it is cut short. Does not parse the
+    // records.
     RecordFile(const std::filesystem::path& path, RecordLayout layout);
 
     int64_t size() const { return static_cast<int64_t>(begins_.size()); }
-    // The record's bytes without surrounding white space. Safe to call from many threads.
+    // Returns the bytes of a record without surrounding white space. Safe to call from many
+    // threads.
     std::string text(int64_t index) const;
-    // "train.json[3]" for element 3 of an array, counted from 0; "pairs.jsonl:7" for line 7,
-    // counted from 1.
+    // Returns the place of a record: "train.json[3]" for element 3 of an array, counted from 0;
+    // "pairs.jsonl:7" for line 7, counted from 1.
     std::string where(int64_t index) const;
 
   private:
@@ -43,7 +44,7 @@ class RecordFile {
 
     std::filesystem::path path_;
     std::unique_ptr<RandomAccessFile> file_;
-    std::string unpacked_;  // instead of file_, of a .gz
+    std::string unpacked_;  // the content of a .gz file, in place of file_
     int64_t bytes_ = 0;
     bool is_array_ = false;
     bool is_line_each_ = true;  // record i is line i + 1
@@ -54,9 +55,9 @@ class RecordFile {
 // The records of a file, or of all the files of a directory in the order of their names.
 class RecordFiles {
   public:
-    // Throws also when there is no such path, no file in the directory, or no record in any of
-    // them. A directory's files count if they end in one of `extensions` (".json"), or that and
-    // ".gz".
+    // Reads the files of a directory that end in one of `extensions` (".json"), or in that and
+    // ".gz". Throws as RecordFile does, and if the path does not exist, the directory has no such
+    // file, or no file has a record.
     RecordFiles(const std::filesystem::path& path, RecordLayout layout,
                 const std::vector<std::string>& extensions);
 
@@ -72,7 +73,8 @@ class RecordFiles {
     int64_t size_ = 0;
 };
 
-// The files that a path stands for: itself, or a directory's files with one of the extensions.
+// Returns the files of a path in the order of their names: the path itself, or the files of a
+// directory with one of the extensions.
 std::vector<std::filesystem::path> files_at(const std::filesystem::path& path,
                                             const std::vector<std::string>& extensions);
 

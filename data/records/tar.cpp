@@ -13,7 +13,7 @@ namespace vila::data {
 namespace {
 
 constexpr int64_t kBlock = 512;
-// Longest extended header that is believed; names and sizes need far less.
+// The longest extended header that is accepted; names and sizes need far less.
 constexpr int64_t kMaxExtension = int64_t{1} << 20;
 
 using Header = std::array<char, kBlock>;
@@ -23,7 +23,8 @@ std::string_view header_text(const Header& header, size_t offset, size_t length)
     return field.substr(0, field.find('\0'));
 }
 
-// Octal digits, or with the top bit set a big-endian binary number (GNU, for 8 GiB and more).
+// Reads octal digits, or a big-endian binary number if the top bit is set (GNU, for 8 GiB and
+// more).
 int64_t header_number(const Header& header, size_t offset, size_t length) {
     int64_t value = 0;
     if (header[offset] & 0x80) {
@@ -50,13 +51,13 @@ std::string header_name(const Header& header) {
     return prefix.empty() ? name : prefix + "/" + name;
 }
 
-// What an extended header says about the member behind it.
+// The fields of an extended header, which apply to the next member.
 struct Extension {
     std::string name;
     int64_t bytes = -1;
 };
 
-// Records "LENGTH KEY=VALUE\n".
+// Reads records of the form "LENGTH KEY=VALUE\n".
 void read_pax(std::string_view text, Extension& extension) {
     while (!text.empty()) {
         const size_t space = text.find(' ');

@@ -1,6 +1,6 @@
-// Plain text for language modelling: every document is one sequence with loss on all of it. A .txt
-// file holds documents separated by blank lines; without any blank line, each line is a document. A
-// .jsonl or .json file holds them under "text".
+// Reads plain text for language modeling: every document is one sequence with loss on all of it.
+// The documents of a .txt file are separated by blank lines; without any blank line, each line is a
+// document. The records of a .jsonl or .json file have them under "text".
 
 #include "data/records/dataset_formats.h"
 #include "data/records/json_record.h"
