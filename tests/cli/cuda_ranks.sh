@@ -92,7 +92,7 @@ export VILA_NCCL=$tests/fake_nccl.so
 VILA_FAKE_NCCL_VERSION=2604 expect 1 "NCCL 2604: expected 2700 or later" 2 cuda lm.toml --out refused
 VILA_FAKE_NCCL_BREAK=9 expect 75 "rank 1: [nccl] remote process exited or there was a network error (step " \
     2 cuda lm.toml --out broken
-VILA_EMULATED_GPUS=2 expect 1 "this machine has GPUs 0 to 1; each of the 3 ranks on this machine takes a GPU of its own" \
+VILA_EMULATED_GPUS=2 expect 1 "this machine has GPUs 0 to 1; each of the 3 ranks on this machine needs its own GPU" \
     3 cuda lm.toml --out refused
 check "the rank is named" grep -q "rank 2: --device cuda:2" output
 timeout 60 mpirun --oversubscribe -n 1 "$binary" train lm.toml --out mixed --device cpu : \

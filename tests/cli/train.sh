@@ -105,7 +105,7 @@ for _ in $(seq 200); do [ -s term/log.jsonl ] && break; sleep 0.05; done
 kill -TERM $pid
 wait $pid
 check "SIGTERM gives exit code 143" [ $? -eq 143 ]
-check "SIGTERM says what to do" grep -q "the same command goes on from there" output
+check "SIGTERM says what to do" grep -q "the same command resumes from there" output
 stopped=$(wc -l <term/log.jsonl)
 check "SIGTERM saved step $stopped" [ -e "term/checkpoints/step-$(printf %08d "$stopped")" ]
 expect 1 "train.steps was 3000 and is 12" lm.toml --out term
@@ -126,7 +126,7 @@ rm -r full/model full/recipe.toml
 )
 check "a full disk ends with exit code 1" [ $? -eq 1 ]
 check "a full disk is named" grep -q "could not be saved 3 times in a row" output
-check "the older checkpoint is named" grep -q "goes on from step 4" output
+check "the older checkpoint is named" grep -q "resumes from step 4" output
 check "no debris" [ "$(ls full/checkpoints | grep -c tmp)" -eq 0 ]
 expect 0 "finished" lm.toml --out full --threads 1 train.save_every=1
 
@@ -149,7 +149,7 @@ check "the projector learned" [ "$(cmp -s align/model/mm_projector/model.safeten
 expect 0 "finished" sft.toml --out tower --threads 1 trainable.llm=false trainable.vision_tower=true
 check "llm frozen in sft" same align/model/llm/model.safetensors tower/model/llm/model.safetensors
 check "tower learned in sft" [ "$(cmp -s align/model/vision_tower/model.safetensors tower/model/vision_tower/model.safetensors; echo $?)" -eq 1 ]
-expect 1 "nothing learns" sft.toml --out none trainable.llm=false trainable.projector=false
+expect 1 "nothing to train" sft.toml --out none trainable.llm=false trainable.projector=false
 expect 0 "finished" sft.toml --out bf16 --threads 1 --dtype bf16
 check "bf16 weights" grep -aq '"dtype":"BF16"' bf16/model/llm/model.safetensors
 

@@ -1,5 +1,5 @@
-// What vila plan says against the allocator's counters of a real step: one process and several
-// ranks, every ZeRO stage, with and without activation checkpointing, frozen and learning parts.
+// The plan of a step against the memory counters of a real step: one process and several ranks,
+// every ZeRO stage, with and without activation checkpointing, frozen and trainable parts.
 
 #include "tools/train/plan.h"
 
@@ -18,9 +18,9 @@ namespace {
 
 constexpr double kTolerance = 0.03;
 
-PlanQuestion small_question() {
-    PlanQuestion question;
-    models::VilaConfig& config = question.model;
+PlanOptions small_options() {
+    PlanOptions options;
+    models::VilaConfig& config = options.model;
     config.llm.vocab_size = 1031;
     config.llm.num_attention_heads = 4;
     config.llm.num_key_value_heads = 2;
@@ -39,29 +39,29 @@ PlanQuestion small_question() {
     config.select_layer = -1;
     config.projector.kind = models::ProjectorConfig::Kind::Mlp2xGelu;
     config.check_and_complete();
-    question.trainable = {.llm = true, .projector = true, .vision_tower = false};
-    question.dtype = DType::F32;
-    question.sequences = 2;
-    question.length = 110;
-    question.images = 1;
-    return question;
+    options.trainable = {.llm = true, .projector = true, .vision_tower = false};
+    options.dtype = DType::F32;
+    options.sequences = 2;
+    options.length = 110;
+    options.images = 1;
+    return options;
 }
 
 // The peak of a real step, from the counters of the device.
-int64_t measured_peak(const PlanQuestion& question, dist::Collectives& job) {
+int64_t measured_peak(const PlanOptions& options, dist::Collectives& job) {
     const auto device = make_cpu_device(1);
-    models::VilaModel model(question.model, *device, question.dtype);
+    models::VilaModel model(options.model, *device, options.dtype);
     model.initialize(1);
-    model.set_trainable(question.trainable);
-    model.set_activation_checkpointing(question.activation_checkpointing);
-    const models::VilaConfig& config = question.model;
-    const bool pixels = question.trainable.vision_tower;
+    model.set_trainable(options.trainable);
+    model.set_activation_checkpointing(options.activation_checkpointing);
+    const models::VilaConfig& config = options.model;
+    const bool pixels = options.trainable.vision_tower;
     const int64_t side = config.vision->image_size;
     const Shape shape = pixels ? Shape{3, side, side}
                                : Shape{config.features_per_image(), config.vision->hidden_size};
     const std::vector<float> image(static_cast<size_t>(shape.numel()), 0.5F);
-    const bool sees = question.images > 0;
-    const int64_t text = question.length - (sees ? config.tokens_per_image() : 0);
+    const bool sees = options.images > 0;
+    const int64_t text = options.length - (sees ? config.tokens_per_image() : 0);
     std::vector<int32_t> ids(static_cast<size_t>(text), 3);
     std::vector<int32_t> labels = ids;
     if (sees) {
@@ -70,7 +70,7 @@ int64_t measured_peak(const PlanQuestion& question, dist::Collectives& job) {
     }
     labels.front() = kIgnoreLabel;
     std::vector<models::Sequence> sequences;
-    for (int64_t i = 0; i < question.sequences; ++i) {
+    for (int64_t i = 0; i < options.sequences; ++i) {
         models::Sequence& sequence = sequences.emplace_back(models::Sequence{ids, labels, {}});
         if (sees) sequence.images.push_back({shape, image});
     }
@@ -79,7 +79,7 @@ int64_t measured_peak(const PlanQuestion& question, dist::Collectives& job) {
         autograd::backward(
             model.loss(models::make_batch(*device, sequences, config.tokens_per_image()), 1e-3));
     };
-    if (job.ranks() == 1 && !question.in_buckets) {
+    if (job.ranks() == 1 && !options.in_buckets) {
         nn::Adamw optimizer(model.trainable_parameters(), {});
         optimizer.state();
         run();
@@ -87,7 +87,7 @@ int64_t measured_peak(const PlanQuestion& question, dist::Collectives& job) {
         return device->memory().peak;
     }
     dist::ShardedAdamw optimizer(job, {{"all", model.trainable_parameters(), 1e-3}}, {},
-                                 question.zero);
+                                 options.zero);
     model.set_block_hook(&optimizer);
     run();
     optimizer.gradients().end_micro_batch();
@@ -96,103 +96,105 @@ int64_t measured_peak(const PlanQuestion& question, dist::Collectives& job) {
     return device->memory().peak;
 }
 
-void expect_plan(const PlanQuestion& question) {
+void expect_plan(const PlanOptions& options) {
     int64_t measured = 0;
-    if (question.ranks == 1)
-        measured = measured_peak(question, *dist::one_process());
+    if (options.ranks == 1)
+        measured = measured_peak(options, *dist::one_process());
     else
-        dist::run_thread_ranks(question.ranks, [&](dist::Collectives& job) {
-            const int64_t peak = measured_peak(question, job);
+        dist::run_thread_ranks(options.ranks, [&](dist::Collectives& job) {
+            const int64_t peak = measured_peak(options, job);
             if (job.rank() == 0) measured = peak;
         });
-    const MemoryPlan plan = plan_memory(question);
+    const MemoryPlan plan = plan_memory(options);
     EXPECT_NEAR(static_cast<double>(plan.peak) / static_cast<double>(measured), 1.0, kTolerance)
-        << question.ranks << " ranks, stage " << question.zero << ", " << question.dtype
-        << ", checkpointing " << question.activation_checkpointing << ", tower "
-        << question.trainable.vision_tower;
+        << options.ranks << " ranks, stage " << options.zero << ", " << options.dtype
+        << ", checkpointing " << options.activation_checkpointing << ", tower "
+        << options.trainable.vision_tower;
     EXPECT_EQ(plan.peak, plan.weights + plan.optimizer + plan.step);
 }
 
 TEST(Plan, AgreesWithTheCountersOfARealStep) {
-    PlanQuestion question = small_question();
+    PlanOptions options = small_options();
     for (const DType dtype : {DType::F32, DType::BF16})
         for (const bool checkpointing : {true, false}) {
-            question.dtype = dtype;
-            question.activation_checkpointing = checkpointing;
-            expect_plan(question);
+            options.dtype = dtype;
+            options.activation_checkpointing = checkpointing;
+            expect_plan(options);
         }
-    question.activation_checkpointing = true;
-    question.trainable.vision_tower = true;
+    options.activation_checkpointing = true;
+    options.trainable.vision_tower = true;
     for (const int64_t ranks : {1, 2, 3})
         for (int64_t zero = ranks == 2 ? 0 : 3; zero <= 3; ++zero) {
-            question.ranks = ranks;
-            question.zero = zero;
-            expect_plan(question);
+            options.ranks = ranks;
+            options.zero = zero;
+            expect_plan(options);
         }
-    question.images = 0;
-    expect_plan(question);
+    options.images = 0;
+    expect_plan(options);
 }
 
 TEST(Plan, FrozenPartsCostNoStateAndStagesSaveWhatTheyPromise) {
-    PlanQuestion question = small_question();
-    question.dtype = DType::BF16;
-    question.ranks = 8;
-    question.trainable = {.llm = false, .projector = true, .vision_tower = false};
-    question.zero = 1;
-    const MemoryPlan frozen = plan_memory(question);
-    EXPECT_LT(frozen.optimizer, 16 * frozen.learning);
-    question.trainable.llm = true;
+    PlanOptions options = small_options();
+    options.dtype = DType::BF16;
+    options.ranks = 8;
+    options.trainable = {.llm = false, .projector = true, .vision_tower = false};
+    options.zero = 1;
+    const MemoryPlan frozen = plan_memory(options);
+    EXPECT_LT(frozen.optimizer, 16 * frozen.trainable);
+    options.trainable.llm = true;
     int64_t before = INT64_MAX;
     for (const int64_t zero : {0, 2, 3}) {
-        question.zero = zero;
-        const MemoryPlan plan = plan_memory(question);
+        options.zero = zero;
+        const MemoryPlan plan = plan_memory(options);
         EXPECT_LT(plan.weights + plan.optimizer, before) << zero;
         before = plan.weights + plan.optimizer;
         // Moments and masters in f32, and the sums of gradients of a slice.
         const double each = zero == 0 ? 12.0 + 4.0 / 8 : 16.0 / 8;
-        EXPECT_NEAR(static_cast<double>(plan.optimizer) / static_cast<double>(plan.learning), each,
+        EXPECT_NEAR(static_cast<double>(plan.optimizer) / static_cast<double>(plan.trainable), each,
                     0.05 * each)
             << zero;
     }
 }
 
 TEST(Plan, ModelsOfAnySizeArePlannedWithoutTheirMemory) {
-    PlanQuestion question = small_question();
-    question.model.llm.vocab_size = 32000;
-    question.model.llm.num_attention_heads = 32;
-    question.model.llm.num_key_value_heads = 32;
-    question.model.llm.head_dim = 128;
-    question.model.llm.hidden_size = 4096;
-    question.model.llm.intermediate_size = 11008;
-    question.model.llm.num_hidden_layers = 32;
-    question.model.llm.max_position_embeddings = 4096;
-    question.model.projector = {};
-    question.model.projector.kind = models::ProjectorConfig::Kind::Mlp2xGelu;
-    question.model.check_and_complete();
-    question.dtype = DType::BF16;
-    question.ranks = 8;
-    question.zero = 2;
-    question.sequences = 1;
-    question.length = 2048;
-    const MemoryPlan plan = plan_memory(question);
+    PlanOptions options = small_options();
+    options.model.llm.vocab_size = 32000;
+    options.model.llm.num_attention_heads = 32;
+    options.model.llm.num_key_value_heads = 32;
+    options.model.llm.head_dim = 128;
+    options.model.llm.hidden_size = 4096;
+    options.model.llm.intermediate_size = 11008;
+    options.model.llm.num_hidden_layers = 32;
+    options.model.llm.max_position_embeddings = 4096;
+    options.model.projector = {};
+    options.model.projector.kind = models::ProjectorConfig::Kind::Mlp2xGelu;
+    options.model.check_and_complete();
+    options.dtype = DType::BF16;
+    options.ranks = 8;
+    options.zero = 2;
+    options.sequences = 1;
+    options.length = 2048;
+    const MemoryPlan plan = plan_memory(options);
     EXPECT_NEAR(static_cast<double>(plan.parameters), 6.76e9, 0.03e9);
     // 2 bytes a weight; 16 an eighth of a parameter.
     EXPECT_NEAR(static_cast<double>(plan.weights), 2.0 * 6.76e9, 0.1e9);
     EXPECT_NEAR(static_cast<double>(plan.optimizer), 2.0 * 6.76e9, 0.2e9);
-    question.zero = 3;
-    EXPECT_LT(plan_memory(question).weights, int64_t{1} << 30);
+    options.zero = 3;
+    EXPECT_LT(plan_memory(options).weights, int64_t{1} << 30);
 }
 
 TEST(Plan, ThePapersRecipesAreRead) {
     struct Expected {
-        const char *name, *stage;
+        const char* name;
+        StageKind stage;
         double lr;
         int64_t global_batch, max_length, zero;
     };
     for (const char* size : {"7b", "13b"})
-        for (const Expected& expected : {Expected{"align", "align", 1e-3, 256, 2048, 2},
-                                         Expected{"pretrain", "pretrain", 5e-5, 1024, 4096, 3},
-                                         Expected{"sft", "sft", 2e-5, 128, 4096, 3}}) {
+        for (const Expected& expected :
+             {Expected{"align", StageKind::Align, 1e-3, 256, 2048, 2},
+              Expected{"pretrain", StageKind::Pretrain, 5e-5, 1024, 4096, 3},
+              Expected{"sft", StageKind::Sft, 2e-5, 128, 4096, 3}}) {
             const Recipe recipe = load_recipe(
                 str(VILA_SOURCE_DIR, "/tools/recipes/vila-", size, "/", expected.name, ".toml"),
                 {});
@@ -205,7 +207,7 @@ TEST(Plan, ThePapersRecipesAreRead) {
             EXPECT_EQ(recipe.train.zero, expected.zero);
             EXPECT_EQ(recipe.train.epochs, 1.0);
             EXPECT_FALSE(*recipe.trainable.vision_tower);
-            EXPECT_EQ(*recipe.trainable.llm, recipe.stage != "align");
+            EXPECT_EQ(*recipe.trainable.llm, recipe.stage != StageKind::Align);
         }
 }
 

@@ -65,7 +65,7 @@ class RecipeTest : public ::testing::Test {
 
 TEST_F(RecipeTest, ReadsValuesDefaultsAndPaths) {
     const Recipe recipe = load_recipe(write(kSft), {});
-    EXPECT_EQ(recipe.stage, "sft");
+    EXPECT_EQ(recipe.stage, StageKind::Sft);
     EXPECT_EQ(recipe.model.init, (folder_ / "runs/pretrain/model").string());
     ASSERT_EQ(recipe.data.sources.size(), 2u);
     EXPECT_EQ(recipe.data.sources[0].images, "/data/images");
@@ -98,7 +98,7 @@ TEST_F(RecipeTest, OverridesAreTyped) {
     EXPECT_FALSE(recipe.data.pack);
     EXPECT_EQ(recipe.data.chat_template, "plain");
     EXPECT_EQ(recipe.data.sources[0].name, "2024");
-    EXPECT_EQ(recipe.stage, "pretrain");
+    EXPECT_EQ(recipe.stage, StageKind::Pretrain);
     EXPECT_EQ(recipe.model.llm_config["hidden_size"], 64);
     EXPECT_EQ(recipe.model.llm_config["rope_scaling"]["type"], "linear");
 }
@@ -162,8 +162,9 @@ TEST_F(RecipeTest, RefusesWhatIsMissingOrTwice) {
     EXPECT_EQ(error("stage = \"lm\"\n"),
               "r.toml: no data; add a [[data.sources]] table with format "
               "and path");
-    EXPECT_EQ(error("[[data.sources]]\nformat = \"text\"\npath = \"a\"\n"),
-              "r.toml: stage is missing: lm, clip, align, pretrain or sft");
+    EXPECT_EQ(
+        error("[[data.sources]]\nformat = \"text\"\npath = \"a\"\n"),
+        "r.toml: stage is missing; give \"lm\", \"clip\", \"align\", \"pretrain\" or \"sft\"");
     EXPECT_EQ(error("stage = \"lm\"\n[[data.sources]]\nformat = \"text\"\n"),
               "r.toml:2: data.sources[0].path is missing");
     EXPECT_EQ(error(std::string(kSft) + "steps = 5\n"),
@@ -191,7 +192,7 @@ TEST_F(RecipeTest, ResolvedCopyIsTheSameRecipe) {
     EXPECT_EQ(again.model.llm_config["rope_scaling"]["factor"], 2.5);
 }
 
-TEST_F(RecipeTest, DifferencesNameTheKeyUnlessItIsHarmless) {
+TEST_F(RecipeTest, DifferencesNameTheKeyUnlessItMayChangeOnResume) {
     const Recipe before = load_recipe(write(kSft), {});
     const Recipe now = load_recipe(
         write(kSft), {"optimizer.lr=1e-3", "train.save_every=3", "train.keep=5", "train.steps=9"});

@@ -18,10 +18,10 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr int64_t kLongestAnswer = 128;
-// A text whose first target comes earlier than this asks nothing: its first half is the question.
+// A text whose first target comes earlier than this has no question; its first half is taken as one.
 constexpr size_t kShortestQuestion = 3;
 
-// Where the answer begins and ends in a sample's ids.
+// The ids of the answer in a sample: [begin, end).
 struct AnswerSpan {
     size_t begin, end;
 };
@@ -29,7 +29,7 @@ struct AnswerSpan {
 AnswerSpan answer_span(const data::Sample& sample) {
     const auto is_target = [&](size_t i) { return sample.labels[i] != kIgnoreLabel; };
     const auto image = std::find(sample.ids.begin(), sample.ids.end(), kImageToken);
-    // In an interleaved document the text before the first image is not about it.
+    // In an interleaved document, the text before the first image is not about the image.
     size_t begin =
         image == sample.ids.end() ? 0 : static_cast<size_t>(image - sample.ids.begin()) + 1;
     while (begin < sample.ids.size() && !is_target(begin)) ++begin;
@@ -43,7 +43,7 @@ std::string trimmed(const std::string& text) {
     return std::string(data::trimmed(text, " \n\t"));
 }
 
-// Text of ids without the images' placeholders and without special tokens.
+// The text of ids, without image placeholders and special tokens.
 std::string text_of(std::span<const int32_t> ids, const data::Tokenizer& tokenizer) {
     std::vector<int32_t> words;
     for (const int32_t id : ids)
@@ -96,7 +96,9 @@ SourceSamples answer_source(const LoadedModel& loaded, const Recipe& recipe,
 std::vector<SourceSamples> run_samples(const fs::path& run, int64_t count,
                                        const CommonOptions& options) {
     const Recipe recipe = load_recipe(run / "recipe.toml", {});
-    VILA_CHECK(recipe.stage != "clip", "a vision tower alone answers nothing");
+    VILA_CHECK(stage_facts(*recipe.stage).loss == StageLoss::NextToken, "stage ",
+               stage_facts(*recipe.stage).name,
+               " trains a vision tower, which cannot answer questions");
     VILA_CHECK(fs::exists(run / "model"), (run / "model").string(),
                ": is not there yet; the run has not finished");
     const LoadedModel loaded(run / "model", options);

@@ -1,5 +1,5 @@
-// vila export CHECKPOINT DST: the model directory of a run as it was at one of its checkpoints,
-// from any number of ranks and any ZeRO stage.
+// vila export CHECKPOINT DST: writes the model directory of a run as of one of its checkpoints. Any
+// number of ranks and any ZeRO stage may have written the checkpoint.
 
 #include <cstdio>
 
@@ -7,9 +7,9 @@
 #include "tools/base/hash64.h"
 #include "tools/commands.h"
 #include "tools/train/checkpoint.h"
-#include "tools/train/make_stage.h"
 #include "tools/train/recipe_model.h"
 #include "tools/train/run_directory.h"
+#include "tools/train/stage.h"
 
 namespace vila::tools {
 
@@ -17,8 +17,8 @@ namespace fs = std::filesystem;
 
 namespace {
 
-// The run that a checkpoint is of: RUN/checkpoints/step-N.
-fs::path run_of(const fs::path& checkpoint) {
+// Returns RUN for RUN/checkpoints/step-N.
+fs::path run_directory_of(const fs::path& checkpoint) {
     const fs::path run = fs::absolute(checkpoint).lexically_normal().parent_path().parent_path();
     VILA_CHECK(fs::exists(run / "recipe.toml"), checkpoint.string(),
                ": expected RUN/checkpoints/step-N of a run with its recipe.toml");
@@ -44,7 +44,7 @@ int cmd_export(Args& args) {
     VILA_CHECK(!fs::exists(destination), destination.string(), ": exists already");
 
     const auto device = make_cpu_device();
-    const RunDirectory run(run_of(source), false);
+    const RunDirectory run(run_directory_of(source), false);
     const Recipe recipe = load_recipe(run.recipe().string(), {});
     const fs::path tokenizer = tokenizer_directory(recipe.model).value_or(run.tokenizer());
     const auto alone = dist::one_process();

@@ -11,7 +11,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-// Images are seen as they are unless the recipe says otherwise; captions need no chat template.
+// Defaults: crop images, and use captions without a chat template.
 constexpr const char* kImageMode = "crop";
 constexpr const char* kTemplate = "plain";
 
@@ -22,14 +22,14 @@ std::unique_ptr<models::ClipModel> make_model(const Recipe& recipe,
         models::ClipTextConfig::for_tower(vision, tokenizer.vocab_size(), recipe.data.max_length);
     const DType dtype = dtype_from_name(recipe.train.dtype);
     auto model = std::make_unique<models::ClipModel>(vision, text, device, dtype);
-    model->initialise(static_cast<uint64_t>(recipe.train.seed));
+    model->initialize(static_cast<uint64_t>(recipe.train.seed));
     if (recipe.model.vision_config.empty()) {
         const std::string& tower = recipe.model.vision_tower;
         models::load_vision_weights(tower.empty() ? recipe.model.init : tower,
                                     model->vision_table(), device, dtype);
         model->vision_table().set_trainable(true);
     }
-    model->activation_checkpointing = recipe.train.activation_checkpointing;
+    model->set_activation_checkpointing(recipe.train.activation_checkpointing);
     return model;
 }
 
@@ -50,8 +50,8 @@ ContrastiveStage::ContrastiveStage(const Recipe& recipe, const fs::path& run,
         VILA_CHECK(source.format == "pairs", "data source ", source.name, " has format ",
                    source.format, ": stage clip learns from pairs");
     VILA_CHECK(ranks.ranks() == 1 || !recipe.train.rank_invariant,
-               "train.rank_invariant is not for stage clip on several ranks: each of them runs its "
-               "share of the pairs as one batch");
+               "stage clip does not support train.rank_invariant on several ranks: each rank runs "
+               "its share of the pairs as one micro-batch");
     VILA_CHECK(recipe.train.global_batch >= 2,
                "train.global_batch is 1: contrastive training compares pairs with each other");
 }
@@ -71,7 +71,7 @@ data::ImageLoader ContrastiveStage::image_loader() {
     };
 }
 
-StepResult ContrastiveStage::accumulate(const data::StepBatch& batch, const StepShare& share) {
+StepResult ContrastiveStage::accumulate(const data::StepBatch& batch, const StepContext& step) {
     VILA_CHECK_EQ(batch.micro_batches.size(), size_t{1}, "micro-batches of a contrastive step");
     std::vector<models::Sequence> sequences;
     for (const data::LoadedSample& loaded : batch.micro_batches[0].samples) {
@@ -90,11 +90,11 @@ StepResult ContrastiveStage::accumulate(const data::StepBatch& batch, const Step
     } else {
         loss = backward_over_ranks(pairs);
     }
-    share.after_micro_batch();
+    step.after_micro_batch();
 
     StepResult result;
     if (ranks_.rank() == 0) result.loss.add(loss);
-    // Every pair is judged against all others: the loss has no parts by source.
+    // Each pair is compared with all others, so the loss cannot be divided among several sources.
     if (recipe_.data.sources.size() == 1) {
         SourceLoss& source = result.sources.emplace_back();
         source.sum.add(loss * static_cast<double>(pairs.pairs()));
@@ -115,7 +115,7 @@ double ContrastiveStage::backward_over_ranks(const models::ClipBatch& pairs) {
         dist::all_gather(ranks_, mine, whole);
         all.emplace_back(whole, true);
     }
-    // The temperature's gradient is the same everywhere and must be counted once.
+    // Every rank computes the whole gradient of the temperature; only rank 0 contributes it.
     const autograd::Variable loss = model_->loss(all[0], all[1], 1.0, ranks_.rank() != 0);
     autograd::backward(loss);
     const int64_t begin = ranks_.rank() * pairs.pairs();

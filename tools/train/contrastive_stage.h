@@ -1,9 +1,8 @@
 #pragma once
 
 // Stage clip: a vision tower learns from images with captions, together with a small text tower
-// that is thrown away afterwards (models/clip.h). The loss looks at all pairs of the global batch
-// at once, so there is one micro-batch a step, or one on each rank; train.micro_batch and data.pack
-// do not apply.
+// that is discarded afterwards (models/clip.h). The loss compares all pairs of the global batch, so
+// each rank runs one micro-batch per step; train.micro_batch and data.pack have no effect.
 
 #include <filesystem>
 #include <memory>
@@ -23,7 +22,7 @@ class ContrastiveStage final : public Stage {
                      Device& device);
 
     std::vector<ParameterGroup> groups() override;
-    StepResult accumulate(const data::StepBatch& batch, const StepShare& share) override;
+    StepResult accumulate(const data::StepBatch& batch, const StepContext& step) override;
     void after_update() override { model_->cap_temperature(); }
     void save(const std::filesystem::path& directory) override;
     data::TemplateContext context() const override { return {*tokenizer_, chat_}; }
@@ -36,8 +35,8 @@ class ContrastiveStage final : public Stage {
     uint64_t frozen_hash() override { return 0; }
 
   private:
-    // Backward through the loss of the pairs of all ranks; returns it. Every rank computes all of
-    // the loss from everybody's embeddings, and goes back through its own.
+    // Gathers the embeddings of all ranks, computes the loss of all pairs on every rank, and runs
+    // backward through this rank's own embeddings. Returns the loss.
     double backward_over_ranks(const models::ClipBatch& pairs);
     double step_flops(int64_t pairs, int64_t text_rows) const;
 

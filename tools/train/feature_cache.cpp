@@ -168,7 +168,7 @@ void FeatureCache::read_index() {
 bool FeatureCache::append(const Key& key, const Bytes& bytes) {
     if (descriptor_ < 0) return false;
     const EntryHeader header = {key.low, key.high, hash64(bytes.data(), bytes_per_image())};
-    // Values first: a key in the file means that its values are there too.
+    // The values are written before the header, so a key in the file implies its values.
     if (!write_exactly(descriptor_, bytes.data(), bytes_per_image(),
                        file_end_ + kEntryHeaderBytes) ||
         !write_exactly(descriptor_, &header, kEntryHeaderBytes, file_end_))

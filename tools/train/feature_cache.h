@@ -1,13 +1,13 @@
 #pragma once
 
-// What a frozen vision tower saw in each image, computed once: kept in memory up to a budget, the
-// rest in one file on disk. Entries are never dropped, so that contains() can be asked ahead of
-// time by loader threads. Values are kept in the tower's own dtype: what comes back is bit for bit
-// what went in.
+// FeatureCache: the features of images from a frozen vision tower, each computed once. Features are
+// kept in memory up to a budget and beyond that in one file on disk. Entries are never removed, so
+// loader threads can rely on an earlier contains(). Values are stored in the dtype of the tower, so
+// read() returns the bits that store() received.
 //
-// File: a 64-byte header (magic, fingerprint of tower and preprocessing, bytes of an entry), then
-// entries of one size: 128-bit key of the image, 64-bit hash of the values, the values. A file of
-// another fingerprint is started anew; a cut or damaged entry is computed again.
+// File: a 64-byte header (magic, fingerprint of tower and preprocessing, bytes per entry), then
+// entries of equal size: 128-bit key of the image, 64-bit hash of the values, the values. A file
+// with another fingerprint is overwritten; a truncated or damaged entry is computed again.
 
 #include <cstdint>
 #include <filesystem>
@@ -24,18 +24,18 @@
 namespace vila::tools {
 
 struct FeatureCacheOptions {
-    int64_t values = 0;  // of one image: rows times width
+    int64_t values = 0;  // per image: rows times width
     DType dtype = DType::F32;
     int64_t memory_bytes = 0;
-    std::filesystem::path file;  // made when the memory is used up
+    std::filesystem::path file;  // created when the memory budget is used up
     uint64_t fingerprint = 0;    // of everything the features depend on besides the image
-    // Told once when the disk takes no more; features are then computed every time.
+    // Called once if the file cannot be written; further features are then computed every time.
     std::function<void(const std::string& line)> warn;
 };
 
 class FeatureCache {
   public:
-    // Opens the file if there is one of this fingerprint.
+    // Opens the file if it exists and has this fingerprint.
     explicit FeatureCache(FeatureCacheOptions options);
     ~FeatureCache();
     FeatureCache(const FeatureCache&) = delete;
@@ -43,10 +43,10 @@ class FeatureCache {
 
     // Safe to call from any thread.
     bool contains(const data::ImageRef& image) const;
-    // Fills `features` (values) and returns true, or returns false when the image is not there or
-    // its entry is damaged.
+    // Fills `features` (options.values of them) and returns true. Returns false if the image is not
+    // in the cache or its entry is damaged.
     bool read(const data::ImageRef& image, std::span<float> features) const;
-    // Keeps the features of an image that is not there; without effect when there is no room.
+    // Stores the features of an image. Does nothing if the image is in memory or the disk is full.
     void store(const data::ImageRef& image, std::span<const float> features);
 
     int64_t images_in_memory() const { return static_cast<int64_t>(memory_.size()); }

@@ -7,6 +7,7 @@
 #include "tensor/random.h"
 #include "tools/base/hash64.h"
 #include "tools/base/image_source.h"
+#include "tools/base/units.h"
 
 namespace vila::tools {
 
@@ -15,24 +16,15 @@ using data::LoadedImage;
 
 namespace {
 
-constexpr double kGigabyte = 1e9;
-
-// In place of pixels that nobody needs: the features of the image are in the cache.
-LoadedImage cached_marker() {
-    LoadedImage marker;
-    marker.shape = {0};
-    return marker;
+// The loader returns an image of shape (0) instead of pixels if the features are in the cache.
+LoadedImage image_in_cache() {
+    return {.shape = {0}, .values = {}};
+}
+bool is_in_cache(const LoadedImage& image) {
+    return image.shape == Shape{0};
 }
 
 }  // namespace
-
-uint64_t hash_frozen(const nn::ParameterTable& table) {
-    uint64_t hash = 0;
-    for (const nn::Parameter& parameter : table)
-        if (!parameter.trainable())
-            hash = random_key(hash, parameter.name) ^ hash64(parameter.variable.value());
-    return hash;
-}
 
 LanguageStage::LanguageStage(const Recipe& recipe, const fs::path& run,
                              const fs::path& tokenizer_directory, int64_t rank, Device& device,
@@ -43,16 +35,14 @@ LanguageStage::LanguageStage(const Recipe& recipe, const fs::path& run,
       tokenizer_(data::load_tokenizer(tokenizer_directory)),
       chat_(data::ChatTemplate::named(chat_template_name(recipe))),
       model_(make_recipe_model(recipe, *tokenizer_, device)) {
-    flops_.emplace(*model_, models::Trainable{.llm = *recipe.trainable.llm,
-                                              .projector = *recipe.trainable.projector,
-                                              .vision_tower = *recipe.trainable.vision_tower});
+    flops_.emplace(*model_, trainable_parts(recipe));
     if (!model_->has_vision()) return;
     processor_.emplace(
         make_image_processor(recipe, *model_->config().vision, model_->config().image_mode));
     const bool keeps_features = !*recipe.trainable.vision_tower && recipe.train.cache_features;
     VILA_CHECK(!keeps_features || recipe.data.random_crop == 1.0, "data.random_crop is ",
                recipe.data.random_crop,
-               ": the frozen tower sees every image once and keeps its features; set "
+               ": the features of a frozen tower are computed once per image; set "
                "train.cache_features = false or trainable.vision_tower = true");
     if (keeps_features) open_feature_cache(rank, warn);
 }
@@ -93,7 +83,7 @@ int64_t LanguageStage::image_tokens() const {
 }
 
 double LanguageStage::sample_cost(int64_t positions, int64_t images) const {
-    // What a frozen tower sees is mostly known from before.
+    // The features of a frozen tower are in the cache after the first epoch.
     return flops_->step({.lengths = {positions},
                          .targets = positions / 2,
                          .images = images,
@@ -103,12 +93,12 @@ double LanguageStage::sample_cost(int64_t positions, int64_t images) const {
 data::ImageLoader LanguageStage::image_loader() {
     return [this](const data::ImageRef& image, uint64_t draw) {
         VILA_CHECK(processor_.has_value(), "the model of this run reads no images");
-        if (cache_ && cache_->contains(image)) return cached_marker();
+        if (cache_ && cache_->contains(image)) return image_in_cache();
         return load_pixels(image, *processor_, recipe_.data.random_crop, draw);
     };
 }
 
-StepResult LanguageStage::accumulate(const data::StepBatch& batch, const StepShare& share) {
+StepResult LanguageStage::accumulate(const data::StepBatch& batch, const StepContext& step) {
     StepResult result;
     result.sources.resize(recipe_.data.sources.size());
     encoded_images_ = 0;
@@ -119,23 +109,23 @@ StepResult LanguageStage::accumulate(const data::StepBatch& batch, const StepSha
         const models::Batch rows = i == 0 ? prepare(micro, work) : std::move(next);
         Tensor row_losses;
         const autograd::Variable loss =
-            model_->loss(rows, 1.0 / static_cast<double>(share.targets), &row_losses);
-        // A projector that learns alone gets nothing from samples without images.
+            model_->loss(rows, 1.0 / static_cast<double>(step.targets), &row_losses);
+        // If only the projector is trainable, samples without images give no gradient.
         if (loss.requires_grad()) autograd::backward(loss);
-        share.after_micro_batch();
-        // On its way while a GPU is busy with this one: to read the losses is to wait for it.
+        step.after_micro_batch();
+        // A GPU still computes this micro-batch; add_losses() waits for it. Copy the next one first.
         if (i + 1 < batch.micro_batches.size()) next = prepare(batch.micro_batches[i + 1], work);
         add_losses(micro, row_losses, result);
     }
     for (const SourceLoss& source : result.sources) result.loss.add(source.sum);
-    result.of = static_cast<double>(share.targets);
+    result.loss_count = static_cast<double>(step.targets);
     work.encoded_images = encoded_images_;
     result.flops = flops_->step(work);
     return result;
 }
 
 models::Batch LanguageStage::prepare(const data::MicroBatch& micro, StepWork& work) {
-    const Held images = load_images(micro);
+    const std::vector<LoadedImage> images = load_images(micro);  // sequences point into it
     std::vector<models::Sequence> sequences;
     size_t next = 0;
     for (const data::LoadedSample& loaded : micro.samples) {
@@ -163,8 +153,8 @@ void LanguageStage::add_losses(const data::MicroBatch& micro, const Tensor& row_
     VILA_CHECK_EQ(next, losses.size(), "loss-bearing rows of a micro-batch");
 }
 
-LanguageStage::Held LanguageStage::load_images(const data::MicroBatch& micro) {
-    Held images;
+std::vector<LoadedImage> LanguageStage::load_images(const data::MicroBatch& micro) {
+    std::vector<LoadedImage> images;
     const bool frozen = !*recipe_.trainable.vision_tower;
     for (const data::LoadedSample& loaded : micro.samples)
         for (size_t i = 0; i < loaded.images.size(); ++i)
@@ -178,8 +168,8 @@ LoadedImage LanguageStage::features_of(const data::ImageRef& image, const Loaded
     features.shape = {model_->config().features_per_image(), model_->config().vision->hidden_size};
     features.values.resize(static_cast<size_t>(features.shape.numel()));
     if (cache_ && cache_->read(image, features.values)) return features;
-    // A damaged entry of the cache has no pixels beside it.
-    features = encode(loaded.shape == Shape{0} ? load_pixels(image, *processor_) : loaded);
+    // If the cache had the image but its entry is damaged, the loader has not read the pixels.
+    features = encode(is_in_cache(loaded) ? load_pixels(image, *processor_) : loaded);
     if (cache_) cache_->store(image, features.values);
     return features;
 }
@@ -203,8 +193,7 @@ void LanguageStage::save(const fs::path& directory) {
 
 uint64_t LanguageStage::frozen_hash() {
     uint64_t hash = 0;
-    for (const nn::ParameterTable* table :
-         {&model_->vision_table(), &model_->projector_table(), &model_->llm_table()})
+    for (const nn::ParameterTable* table : model_->tables())
         hash = mix_bits(hash ^ hash_frozen(*table));
     return hash;
 }

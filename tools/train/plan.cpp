@@ -1,11 +1,11 @@
 #include "tools/train/plan.h"
 
 #include <algorithm>
-#include <cstdio>
 
 #include "dist/sharded_adamw.h"
 #include "models/batch.h"
 #include "nn/adamw.h"
+#include "tools/base/units.h"
 #include "tools/train/plan_device.h"
 #include "tools/train/recipe_model.h"
 
@@ -13,54 +13,56 @@ namespace vila::tools {
 
 namespace {
 
-void give_memory(models::VilaModel& model) {
+// Allocates every weight without giving it a value.
+void allocate_weights(models::VilaModel& model) {
     for (nn::ParameterTable* table : model.tables())
         for (nn::Parameter& parameter : *table)
             parameter.variable =
                 autograd::Variable(Tensor::empty(model.device(), parameter.shape, model.dtype()));
 }
 
-// Host memory behind the sequences of a planned micro-batch.
+// Host memory of the sequences of a planned micro-batch.
 struct PlannedBatch {
     std::vector<int32_t> ids, labels;
     std::vector<float> image;
     Shape image_shape;
 
-    explicit PlannedBatch(const PlanQuestion& question) {
-        const models::VilaConfig& config = question.model;
+    explicit PlannedBatch(const PlanOptions& options) {
+        const models::VilaConfig& config = options.model;
         const int64_t image_tokens = config.vision ? config.tokens_per_image() : 0;
-        const int64_t text = question.length - question.images * image_tokens;
-        VILA_CHECK(text >= 2, "sequences of ", question.length, " positions do not take ",
-                   question.images, " images of ", image_tokens);
-        ids.assign(static_cast<size_t>(question.images), kImageToken);
+        const int64_t text = options.length - options.images * image_tokens;
+        VILA_CHECK(text >= 2, "sequences of ", options.length, " positions have no room for ",
+                   options.images, " images of ", image_tokens, " positions");
+        ids.assign(static_cast<size_t>(options.images), kImageToken);
         labels.assign(ids.size(), kIgnoreLabel);
         ids.resize(ids.size() + static_cast<size_t>(text), 0);
         labels.resize(ids.size(), 0);
-        labels.front() = kIgnoreLabel;  // nothing stands before it
-        if (question.images == 0) return;
+        labels.front() = kIgnoreLabel;  // no token before it predicts it
+        if (options.images == 0) return;
         const int64_t side = config.vision->image_size;
-        // What a frozen tower sees is computed ahead, image by image.
-        image_shape = question.trainable.vision_tower
+        // The features of a frozen tower are computed before the step, one image at a time.
+        image_shape = options.trainable.vision_tower
                           ? Shape{3, side, side}
                           : Shape{config.features_per_image(), config.vision->hidden_size};
         image.resize(static_cast<size_t>(image_shape.numel()));
     }
 
-    models::Batch on(Device& device, const PlanQuestion& question) const {
+    models::Batch on(Device& device, const PlanOptions& options) const {
         std::vector<models::Sequence> sequences;
-        for (int64_t i = 0; i < question.sequences; ++i) {
+        for (int64_t i = 0; i < options.sequences; ++i) {
             models::Sequence& sequence = sequences.emplace_back();
             sequence.ids = ids;
             sequence.labels = labels;
-            for (int64_t k = 0; k < question.images; ++k)
+            for (int64_t k = 0; k < options.images; ++k)
                 sequence.images.push_back({image_shape, image});
         }
-        const int64_t image_tokens = question.model.vision ? question.model.tokens_per_image() : 1;
+        const int64_t image_tokens = options.model.vision ? options.model.tokens_per_image() : 1;
         return models::make_batch(device, sequences, image_tokens);
     }
 };
 
-int64_t whole_weights(models::VilaModel& model) {
+// Bytes of the weights that have memory at the moment.
+int64_t weight_bytes(models::VilaModel& model) {
     int64_t bytes = 0;
     for (nn::ParameterTable* table : model.tables())
         for (const nn::Parameter& parameter : *table)
@@ -68,31 +70,32 @@ int64_t whole_weights(models::VilaModel& model) {
     return bytes;
 }
 
-// Gradients and update of one micro-batch, by one process or as one of many ranks.
-void planned_step(const PlanQuestion& question, models::VilaModel& model, MemoryPlan& plan) {
+// Runs a step of one micro-batch and notes its memory in `plan`. The cases are those of
+// make_training_state().
+void planned_step(const PlanOptions& options, models::VilaModel& model, MemoryPlan& plan) {
     Device& device = model.device();
-    const PlannedBatch batch(question);
+    const PlannedBatch batch(options);
     const auto run = [&] {
         device.reset_peak();
-        autograd::backward(model.loss(batch.on(device, question), 1.0));
+        autograd::backward(model.loss(batch.on(device, options), 1.0));
     };
     const auto note = [&] {
         plan.peak = device.memory().peak;
         plan.step = plan.peak - plan.weights - plan.optimizer;
     };
-    if (question.ranks == 1 && !question.in_buckets) {
+    if (options.ranks == 1 && !options.in_buckets) {
         nn::Adamw optimizer(model.trainable_parameters(), {});
-        optimizer.state();  // makes it
+        optimizer.state();  // allocates it
         plan.optimizer = device.memory().live - plan.weights;
         run();
         optimizer.step(0.0);
         return note();
     }
-    const auto ranks = planned_ranks(question.ranks);
+    const auto ranks = planned_ranks(options.ranks);
     const std::vector<dist::ShardedGroup> groups = {{"all", model.trainable_parameters(), 0.0}};
-    dist::ShardedAdamw optimizer(*ranks, groups, {}, question.zero);
+    dist::ShardedAdamw optimizer(*ranks, groups, {}, options.zero);
     model.set_block_hook(&optimizer);
-    plan.weights = whole_weights(model);
+    plan.weights = weight_bytes(model);
     plan.optimizer = device.memory().live - plan.weights;
     run();
     optimizer.gradients().end_micro_batch();
@@ -103,54 +106,51 @@ void planned_step(const PlanQuestion& question, models::VilaModel& model, Memory
 
 }  // namespace
 
-MemoryPlan plan_memory(const PlanQuestion& question) {
+MemoryPlan plan_memory(const PlanOptions& options) {
     PlanDevice device;
-    models::VilaModel model(question.model, device, question.dtype);
-    give_memory(model);
-    model.set_trainable(question.trainable);
-    model.set_activation_checkpointing(question.activation_checkpointing);
+    models::VilaModel model(options.model, device, options.dtype);
+    allocate_weights(model);
+    model.set_trainable(options.trainable);
+    model.set_activation_checkpointing(options.activation_checkpointing);
     MemoryPlan plan;
-    plan.weights = whole_weights(model);
+    plan.weights = weight_bytes(model);
     for (nn::ParameterTable* table : model.tables()) plan.parameters += table->count();
     for (const nn::Parameter* parameter : model.trainable_parameters())
-        plan.learning += parameter->shape.numel();
-    planned_step(question, model, plan);
+        plan.trainable += parameter->shape.numel();
+    planned_step(options, model, plan);
     return plan;
 }
 
-std::string plan_words(const Recipe& recipe, int64_t ranks) try {
-    if (recipe.stage == "clip") return "";
-    const MemoryPlan plan = plan_memory(recipe_question(recipe, ranks, 1));
-    const auto gigabytes = [](int64_t bytes) {
-        char text[32];
-        std::snprintf(text, sizeof text, "%.3f GB", static_cast<double>(bytes) * 1e-9);
-        return std::string(text);
-    };
+std::string plan_summary(const Recipe& recipe, int64_t ranks) try {
+    if (!can_plan(recipe)) return "";
+    const MemoryPlan plan = plan_memory(plan_options(recipe, ranks, 1));
     return str("; planned on each of ", ranks,
                ranks == 1 ? " rank: " : " ranks: ", gigabytes(plan.weights), " of weights, ",
                gigabytes(plan.optimizer), " of optimizer, ", gigabytes(plan.step),
                " in a step, together ", gigabytes(plan.peak),
                " (vila plan --memory-gb finds the micro_batch that fits)");
 } catch (const std::exception&) {
-    return "";  // what ran out is said all the same
+    return "";  // the caller reports the first error in any case
 }
 
-PlanQuestion recipe_question(const Recipe& recipe, int64_t ranks, int64_t images) {
-    PlanQuestion question;
-    question.model = recipe_model_config(recipe);
-    question.trainable = {.llm = *recipe.trainable.llm,
-                          .projector = *recipe.trainable.projector,
-                          .vision_tower = *recipe.trainable.vision_tower};
-    question.dtype = dtype_from_name(recipe.train.dtype);
-    question.activation_checkpointing = recipe.train.activation_checkpointing;
-    question.zero = recipe.train.zero;
-    question.ranks = ranks;
-    question.in_buckets = recipe.train.rank_invariant;
-    question.sequences = recipe.train.micro_batch;
-    question.length = recipe.data.max_length;
-    if (recipe.stage == "lm" || !question.model.vision) return question;
-    question.images = std::min(images, (question.length - 2) / question.model.tokens_per_image());
-    return question;
+bool can_plan(const Recipe& recipe) {
+    return stage_facts(*recipe.stage).loss == StageLoss::NextToken;
+}
+
+PlanOptions plan_options(const Recipe& recipe, int64_t ranks, int64_t images) {
+    PlanOptions options;
+    options.model = recipe_model_config(recipe);
+    options.trainable = trainable_parts(recipe);
+    options.dtype = dtype_from_name(recipe.train.dtype);
+    options.activation_checkpointing = recipe.train.activation_checkpointing;
+    options.zero = recipe.train.zero;
+    options.ranks = ranks;
+    options.in_buckets = recipe.train.rank_invariant;
+    options.sequences = recipe.train.micro_batch;
+    options.length = recipe.data.max_length;
+    if (!stage_facts(*recipe.stage).takes_images || !options.model.vision) return options;
+    options.images = std::min(images, (options.length - 2) / options.model.tokens_per_image());
+    return options;
 }
 
 }  // namespace vila::tools

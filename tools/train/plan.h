@@ -1,7 +1,8 @@
 #pragma once
 
-// How much memory a rank of a training job will need, found by running one step on a device that
-// only counts (plan_device.h): the same model, optimizer and collectives as in training.
+// Predicts the memory of a rank of a training job by running one step on a device that only counts
+// bytes (plan_device.h), with the model, optimizer and collectives of training. Stage clip, which
+// trains another kind of model, cannot be planned.
 
 #include <cstdint>
 #include <string>
@@ -11,36 +12,39 @@
 
 namespace vila::tools {
 
-struct PlanQuestion {
+struct PlanOptions {
     models::VilaConfig model;
     models::Trainable trainable;
     DType dtype = DType::BF16;
     bool activation_checkpointing = true;
     int64_t zero = 2;
     int64_t ranks = 1;
-    bool in_buckets = false;  // train.rank_invariant, for one rank
-    int64_t sequences = 1;    // of a micro-batch
-    int64_t length = 0;       // positions of each, images spliced
-    int64_t images = 0;       // in each
+    bool in_buckets = false;  // sum gradients in buckets even on one rank (train.rank_invariant)
+    int64_t sequences = 1;    // per micro-batch
+    int64_t length = 0;       // positions per sequence, images included
+    int64_t images = 0;       // per sequence
 };
 
 // Bytes on one rank.
 struct MemoryPlan {
-    int64_t weights = 0;    // those that stay whole, in the dtype of training
-    int64_t optimizer = 0;  // masters and moments, and, where they are kept, sums of gradients
-    int64_t step = 0;       // activations, gradients and buckets: the most in a step beside those
-    int64_t peak = 0;       // the sum of the three
-    int64_t parameters = 0, learning = 0;
+    int64_t weights = 0;    // weights that are not divided among ranks, in the dtype of training
+    int64_t optimizer = 0;  // masters and moments, and gradient sums if they are kept
+    int64_t step = 0;       // peak of activations, gradients and buckets during a step
+    int64_t peak = 0;       // sum of the three
+    int64_t parameters = 0, trainable = 0;  // counts for the whole model
 };
 
-MemoryPlan plan_memory(const PlanQuestion& question);
+MemoryPlan plan_memory(const PlanOptions& options);
 
-// The question that a recipe asks for, with micro-batches as full as they may be. Each sequence has
-// `images` images; less where they do not fit.
-PlanQuestion recipe_question(const Recipe& recipe, int64_t ranks, int64_t images);
+// Whether the stage of a recipe can be planned.
+bool can_plan(const Recipe& recipe);
 
-// What a recipe was expected to take, to stand behind the message that memory ran out; empty where
-// that cannot be told.
-std::string plan_words(const Recipe& recipe, int64_t ranks);
+// Returns the options of a recipe that can be planned, with full micro-batches. Each sequence has
+// `images` images, or as many as fit.
+PlanOptions plan_options(const Recipe& recipe, int64_t ranks, int64_t images);
+
+// Returns the planned memory of a recipe as an addition to an out-of-memory message; empty if it
+// cannot be planned.
+std::string plan_summary(const Recipe& recipe, int64_t ranks);
 
 }  // namespace vila::tools

@@ -1,8 +1,8 @@
 #pragma once
 
-// A device that counts instead of computing: its memory is address space without pages behind it,
-// and its kernels do nothing. A training step on it takes milliseconds, whatever the size of the
-// model, and leaves the memory counters where a real step would have left them.
+// PlanDevice: a device that counts memory instead of computing. Its memory is reserved address space
+// without pages, and its kernels do nothing. A training step takes milliseconds for a model of any
+// size and leaves the memory counters as a real step would.
 
 #include <memory>
 
@@ -16,7 +16,7 @@ class PlanDevice final : public CpuDevice {
     PlanDevice();
 
     std::string name() const override { return "a plan"; }
-    // Nothing arrives; what comes back is zeros.
+    // Copies to the device do nothing; copies from it return zeros.
     void copy_from_host(void* destination, const void* source, int64_t bytes) override;
     void copy_to_host(void* destination, const void* source, int64_t bytes) override;
 
@@ -25,7 +25,7 @@ class PlanDevice final : public CpuDevice {
     void release_bytes(void* memory, int64_t bytes) noexcept override;
 };
 
-// Rank 0 of a job whose other ranks do not exist: nothing is moved.
+// Collectives of rank 0 in a job of `ranks` ranks of which no other exists; they move no data.
 std::unique_ptr<dist::Collectives> planned_ranks(int64_t ranks);
 
 }  // namespace vila::tools

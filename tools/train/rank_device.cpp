@@ -33,9 +33,10 @@ std::unique_ptr<Device> make_rank_device(const CommonOptions& common) {
     } catch (const UsageError&) {
         throw;
     } catch (const Error& error) {
-        throw Error(str(error.what(), "; each of the ", launched.local_ranks,
-                        " ranks on this machine takes a GPU of its own (where the launcher shows "
-                        "every rank only its own, say --device cuda:0)"));
+        throw Error(
+            str(error.what(), "; each of the ", launched.local_ranks,
+                " ranks on this machine needs its own GPU (if the launcher shows each rank only "
+                "its own GPU, give --device cuda:0)"));
     }
 }
 
@@ -45,10 +46,11 @@ std::unique_ptr<dist::Collectives> connect_devices(dist::Collectives& bootstrap,
     const bool on_gpu = device.kind() == DeviceKind::Cuda;
     dist::check_same(bootstrap, "--device", on_gpu ? "cuda" : "cpu");
     if (!on_gpu || bootstrap.ranks() == 1) return nullptr;
-    std::unique_ptr<Device> line;
-    dist::agree(bootstrap, [&] { line = common.make_device(); });
-    CUstream_st* const stream = cuda_stream(*line);
-    return dist::nccl_ranks(bootstrap, std::move(line), stream, environment("VILA_NCCL"));
+    // Transfers run on a stream of their own.
+    std::unique_ptr<Device> transfers;
+    dist::agree(bootstrap, [&] { transfers = common.make_device(); });
+    CUstream_st* const stream = cuda_stream(*transfers);
+    return dist::nccl_ranks(bootstrap, std::move(transfers), stream, environment("VILA_NCCL"));
 }
 
 }  // namespace vila::tools

@@ -1,7 +1,7 @@
 #pragma once
 
-// Where a rank of a training job computes: which part of its machine is its own, and how its GPU
-// speaks to those of the other ranks.
+// The device of each rank of a training job: which GPU or CPU cores of its machine a rank uses, and
+// how its GPU exchanges data with those of the other ranks.
 
 #include <memory>
 
@@ -10,16 +10,17 @@
 
 namespace vila::tools {
 
-// What the ranks of one machine divide: its GPUs, one each, and its cores where they were not given
-// cores of their own. Asks the launcher's environment only, so that it can come before MPI.
+// Divides the GPUs of a machine among its ranks, one for each, and its cores unless the launcher has
+// bound the ranks to cores. Reads only the launcher's environment, so it can be called before MPI
+// starts.
 CommonOptions as_local_rank(CommonOptions common);
 
-// This rank's device. Throws when there are fewer GPUs than ranks on this machine.
+// Makes this rank's device. Throws if this machine has fewer GPUs than ranks.
 std::unique_ptr<Device> make_rank_device(const CommonOptions& common);
 
-// The ranks of `bootstrap`, whose tensors are on `device` from now on: by NCCL (VILA_NCCL) for
-// several GPUs; nullptr where `bootstrap` is enough. All ranks call it together, and what it throws
-// it throws on all. Both arguments must outlive what is returned.
+// Returns collectives over the ranks of `bootstrap` for tensors on `device`: NCCL (library VILA_NCCL)
+// for several GPUs, or nullptr if `bootstrap` is enough. All ranks call it together; errors are
+// thrown on all of them. `bootstrap` and `device` must outlive the result.
 std::unique_ptr<dist::Collectives> connect_devices(dist::Collectives& bootstrap,
                                                    const CommonOptions& common,
                                                    const Device& device);

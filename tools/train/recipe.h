@@ -1,9 +1,9 @@
 #pragma once
 
-// A training recipe: what one run trains, on what, and how. Read from TOML with key=value
-// overrides, checked, and written back so that the copy in the run directory can be run again.
-// recipe.cpp declares every key once: name, type, range, help; parsing, `vila train --help` and
-// printing walk that list.
+// A training recipe: the stage, model, data, optimizer and schedule of one run. It is read from TOML
+// with key=value overrides, checked, and written back so that the copy in the run directory can be
+// run again. recipe.cpp declares every key once (name, type, range, help); parsing, printing and
+// `vila train --help` read that list.
 
 #include <array>
 #include <cstdint>
@@ -12,29 +12,32 @@
 #include <vector>
 
 #include "tools/base/toml_document.h"
+#include "tools/train/stage_kind.h"
 
 namespace vila::tools {
 
 // One data source, [[data.sources]].
 struct SourceRecipe {
-    std::string name;    // in logs; from the file name when not given
+    std::string name;    // in logs; the stem of `path` if not given
     std::string format;  // one of data::dataset_format_names()
     std::string path;
-    std::string images;   // folder; empty: beside the file
-    double weight = 1.0;  // share of samples
-    int64_t max_images = 6;
+    std::string images;      // folder; empty: the folder of `path`
+    double weight = 1.0;     // share of the samples, relative to the other sources
+    int64_t max_images = 6;  // of an mmc4 document
 };
 
 struct ModelRecipe {
     std::string init;  // a model directory
-    // Parts, each a directory; they replace those of `init`.
+    // Directories of single parts, which replace those of `init`.
     std::string llm, vision_tower, tokenizer;
-    std::string projector;  // a projector directory or the name of a new one
+    std::string projector;  // a projector directory, or the kind of a new projector
+    // Configurations of new parts.
     Json llm_config, vision_config, preprocessor_config, tokenizer_config;
     std::optional<int64_t> select_layer;
     std::optional<std::string> select_feature, token_order;
 };
 
+// Parts to train. load_recipe() gives all three a value.
 struct TrainableRecipe {
     std::optional<bool> llm, projector, vision_tower;
 };
@@ -43,7 +46,7 @@ struct DataRecipe {
     std::vector<SourceRecipe> sources;
     int64_t max_length = 2048;  // text and image positions of one sample
     bool pack = true;
-    double random_crop = 1.0;  // least share of an image's sides that is shown; 1: whole images
+    double random_crop = 1.0;  // smallest share of an image's side that a crop keeps; 1: no crops
     std::optional<std::string> image_mode, chat_template;
 };
 
@@ -64,11 +67,11 @@ struct ScheduleRecipe {
 struct TrainRecipe {
     std::optional<double> epochs;
     std::optional<int64_t> steps;
-    int64_t global_batch = 128;  // samples a step, over all ranks and accumulation
-    int64_t micro_batch = 4;     // samples a forward pass, or that many max_length when packing
+    int64_t global_batch = 128;  // samples per optimizer step, over all ranks and micro-batches
+    int64_t micro_batch = 4;     // samples per forward pass; with data.pack, times max_length
     std::string dtype = "bf16";
     bool activation_checkpointing = true;
-    int64_t zero = 2;
+    int64_t zero = 2;  // ZeRO stage
     bool rank_invariant = false;
     bool overlap = true;
     int64_t save_every = 500;
@@ -82,7 +85,7 @@ struct TrainRecipe {
 };
 
 struct Recipe {
-    std::string stage;  // lm | clip | align | pretrain | sft
+    std::optional<StageKind> stage;  // load_recipe() gives it a value
     ModelRecipe model;
     TrainableRecipe trainable;
     DataRecipe data;
@@ -91,16 +94,19 @@ struct Recipe {
     TrainRecipe train;
 };
 
-// Reads and checks a recipe. Paths are made absolute: relative ones are relative to the folder of
-// the recipe file, in overrides too. Throws Error with file and line for unknown keys (naming the
-// nearest), wrong types, values out of range, missing keys.
+// The parts that a loaded recipe trains.
+models::Trainable trainable_parts(const Recipe& recipe);
+
+// Reads and checks a recipe. Relative paths, also those in overrides, are relative to the folder of
+// the recipe file and are made absolute. Throws Error with file and line for unknown keys (with the
+// nearest known one), wrong types, values out of range and missing keys.
 Recipe load_recipe(const std::string& file, const std::vector<std::string>& overrides);
-// The whole recipe as TOML, defaults included; load_recipe() on it gives the same recipe.
+// Returns the whole recipe as TOML, defaults included. load_recipe() reads it back unchanged.
 std::string recipe_text(const Recipe& recipe);
-// One line per key: name, type, default, help; for --help.
+// Returns the name, type, default and help of every key, for --help.
 std::string recipe_help();
-// Names of the keys in which two recipes differ, with both values, save those that change nothing
-// in the result of a run (how often to save, how much to keep in memory).
+// Returns one line per key in which two recipes differ, with both values. Keys that do not change
+// the result of a run (how often to save, how much to keep in memory) are left out.
 std::vector<std::string> recipe_differences(const Recipe& before, const Recipe& now);
 
 }  // namespace vila::tools

@@ -84,7 +84,7 @@ std::string FieldList::nearest(const std::string& key) const {
     std::vector<std::string> siblings;
     for (const RecipeField& field : fields_) {
         if (last_part(field.key) == last_part(key)) return field.key;
-        // The sibling itself, or the section of that level the field lies in.
+        // The sibling itself, or the section on the same level that contains the field.
         std::string name = field.key;
         while (!name.empty() && parent(name) != parent(key)) name = parent(name);
         if (!name.empty()) siblings.push_back(name);

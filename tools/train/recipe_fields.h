@@ -1,7 +1,7 @@
 #pragma once
 
-// The list of keys a recipe may have, bound to the members that hold them. A key is declared once,
-// with its type, range and help; reading, printing and --help walk the list.
+// The list of keys that a recipe may have, each bound to the member that holds its value. A key is
+// declared once, with type, range and help; reading, printing and --help use the list.
 
 #include <algorithm>
 #include <array>
@@ -21,24 +21,24 @@ struct RecipeField {
     std::string key;   // "optimizer.lr"
     std::string type;  // "a number > 0": for help and messages
     std::string help;
-    bool harmless = false;  // whether it may change when a run is resumed
-    bool is_text = false;   // an override is taken as it stands: name=2024 is "2024"
-    std::function<void(const Json& value)> read;  // throws Error saying what was expected
+    bool may_change_on_resume = false;
+    bool is_text = false;  // overrides are taken literally: name=2024 is "2024"
+    std::function<void(const Json& value)> read;  // throws Error with the expected type
     std::function<Json()> value;                  // null: not set
 };
 
-// What numbers are allowed: [min, max], or (min, max] if `above`.
+// The allowed numbers: [min, max], or (min, max] if `above`.
 struct Range {
     double min = -std::numeric_limits<double>::infinity();
     double max = std::numeric_limits<double>::infinity();
     bool above = false;
 
     bool holds(double value) const { return (above ? value > min : value >= min) && value <= max; }
-    // "> 0", ">= 1", "from 0 to 1"
+    // "> 0", ">= 1", "from 0 to 1".
     std::string text() const;
 };
 
-// Reads a JSON value into a member, or into an optional one.
+// Converts between JSON and a member or optional member.
 template <typename T>
 void read_member(T& member, const Json& value) {
     member = value.get<T>();
@@ -58,7 +58,7 @@ Json member_value(const std::optional<T>& member) {
 
 class FieldList {
   public:
-    // Every function takes the member that holds the value: its type or std::optional of it.
+    // Each function declares one key, bound to `member`: a T or std::optional<T>.
     template <typename Member>
     RecipeField& text(const std::string& key, Member& member, const std::string& help) {
         return as_text(
@@ -71,7 +71,7 @@ class FieldList {
             return v.is_string() && std::find(choices.begin(), choices.end(), v) != choices.end();
         }));
     }
-    // A path; made absolute with `base` in front when it is relative.
+    // Relative paths are relative to `base` and are made absolute.
     RecipeField& path(const std::string& key, std::string& member, const std::string& help,
                       const std::filesystem::path& base);
     template <typename Member>
@@ -95,25 +95,27 @@ class FieldList {
     }
     RecipeField& pair(const std::string& key, std::array<double, 2>& member, Range range,
                       const std::string& help);
-    // A table whose keys are somebody else's.
+    // A table that is passed on unread.
     RecipeField& table(const std::string& key, Json& member, const std::string& help);
 
     const std::vector<RecipeField>& fields() const { return fields_; }
     const RecipeField* find(const std::string& key) const;
     // Whether some key starts with `section` and a dot.
     bool has_section(const std::string& section) const;
-    // What to write instead of an unknown key: a key of that name elsewhere, else the nearest one
-    // in the same section.
+    // The suggestion for an unknown key: a key of that name in another section, otherwise the nearest
+    // name in the same section.
     std::string nearest(const std::string& key) const;
 
-    // Reads the table at `path` of the document: `section` is its name in this list ("" for the
-    // top). Keys in `others` are read by somebody else. Throws for keys that are not declared.
+    // Reads the table at `path` of the document. `section` is its name in this list ("" for the top
+    // level). Keys in `others` are skipped. Throws Error for any other key that is not declared.
     void read(const TomlDocument& document, const Json& table, const std::string& path,
               const std::string& section, const std::vector<std::string>& others) const;
 
-  private:
+    // `"a", "b" or "c"`.
     static std::string one_of(const std::vector<std::string>& choices);
-    // An empty string stands for one that is not set.
+
+  private:
+    // Marks a field as text. An empty string counts as not set.
     static RecipeField& as_text(RecipeField& field);
 
     template <typename Member>

@@ -22,7 +22,7 @@ bool is_directory_name(const std::string& projector) {
     return projector.find('/') != std::string::npos;
 }
 
-// What a new language model's table may leave out because it follows from the recipe.
+// Fills in the fields of [model.llm_config] that follow from the recipe and the tokenizer.
 LlamaConfig new_llm_config(const Recipe& recipe, const data::Tokenizer* tokenizer) {
     Json json = recipe.model.llm_config;
     const auto supply = [&](const char* field, const Json& value) {
@@ -49,7 +49,7 @@ data::ImageProcessorConfig family_preprocessing(const VisionConfig& vision) {
                                                  siglip ? kHalf : clip.deviation, siglip);
 }
 
-// The recipe's own fields; sizes follow from the tower when they are left out.
+// [model.preprocessor_config]; missing sizes are those of the tower.
 data::ImageProcessorConfig new_preprocessing(Json json, const VisionConfig& vision) {
     const bool siglip = vision.kind == VisionConfig::Kind::Siglip;
     const Json square = {{"height", vision.image_size}, {"width", vision.image_size}};
@@ -76,7 +76,8 @@ void check_parts(const Recipe& recipe) {
                "model.llm and [model.llm_config] are both given; keep one");
     VILA_CHECK(model.vision_tower.empty() || model.vision_config.empty(),
                "model.vision_tower and [model.vision_config] are both given; keep one");
-    VILA_CHECK(has_init || !model.llm.empty() || !model.llm_config.empty(), "stage ", recipe.stage,
+    VILA_CHECK(has_init || !model.llm.empty() || !model.llm_config.empty(), "stage ",
+               stage_facts(*recipe.stage).name,
                " needs a language model: give model.init, model.llm or [model.llm_config]");
 }
 
@@ -88,8 +89,9 @@ VilaConfig joined_config(const Recipe& recipe, const data::Tokenizer* tokenizer)
     if (!model.llm_config.empty()) config.llm = new_llm_config(recipe, tokenizer);
     const bool other_tower = !model.vision_tower.empty() || !model.vision_config.empty();
     if (other_tower) config.vision = recipe_vision_config(model);
-    if (recipe.stage != "lm")
-        VILA_CHECK(config.vision.has_value(), "stage ", recipe.stage,
+    const StageFacts& stage = stage_facts(*recipe.stage);
+    if (stage.takes_images)
+        VILA_CHECK(config.vision.has_value(), "stage ", stage.name,
                    " needs a vision tower: give model.init, model.vision_tower or "
                    "[model.vision_config]");
     if (!config.vision) return config;
@@ -108,18 +110,18 @@ VilaConfig joined_config(const Recipe& recipe, const data::Tokenizer* tokenizer)
     return config;
 }
 
-// Each part from the most specific place that has it; a part that is in none is new.
-void give_values(const ModelRecipe& recipe, uint64_t seed, models::VilaModel& model) {
+// Loads each part from the most specific directory of the recipe, or initializes it.
+void load_or_initialize(const ModelRecipe& recipe, uint64_t seed, models::VilaModel& model) {
     Device& device = model.device();
     const DType dtype = model.dtype();
     if (!recipe.llm_config.empty())
-        model.initialise_llm(seed);
+        model.initialize_llm(seed);
     else
         models::load_llm_weights(recipe.llm.empty() ? recipe.init : recipe.llm, model.llm_table(),
                                  device, dtype);
     if (!model.has_vision()) return;
     if (!recipe.vision_config.empty())
-        model.initialise_vision_tower(seed);
+        model.initialize_vision_tower(seed);
     else
         models::load_vision_weights(recipe.vision_tower.empty() ? recipe.init : recipe.vision_tower,
                                     model.vision_table(), device, dtype);
@@ -129,7 +131,7 @@ void give_values(const ModelRecipe& recipe, uint64_t seed, models::VilaModel& mo
     else if (is_directory_name(projector))
         models::load_projector_weights(projector, model.projector_table(), device, dtype);
     else
-        model.initialise_projector(seed);
+        model.initialize_projector(seed);
 }
 
 }  // namespace
@@ -140,7 +142,7 @@ std::optional<fs::path> tokenizer_directory(const ModelRecipe& recipe) {
     for (const std::string& model : {recipe.llm, recipe.init}) {
         if (model.empty()) continue;
         const fs::path directory = models::llm_directory(model);
-        // A vision tower alone has none.
+        // The directory of a vision tower has no tokenizer.
         if (!tokenizer_files(directory, "").empty()) return directory;
     }
     return std::nullopt;
@@ -157,9 +159,11 @@ VilaConfig recipe_model_config(const Recipe& recipe) {
 
 std::string chat_template_name(const Recipe& recipe) {
     if (recipe.data.chat_template) return *recipe.data.chat_template;
-    if (!recipe.model.init.empty() && recipe.stage != "clip")
+    const StageFacts& stage = stage_facts(*recipe.stage);
+    // In stage clip model.init may be a vision tower alone.
+    if (!recipe.model.init.empty() && stage.loss == StageLoss::NextToken)
         return models::read_model_config(recipe.model.init).chat_template;
-    return recipe.stage == "align" ? "plain" : "vicuna_v1";
+    return stage.chat_template;
 }
 
 VisionConfig recipe_vision_config(const ModelRecipe& recipe) {
@@ -189,7 +193,7 @@ data::ImageProcessor make_image_processor(const Recipe& recipe, const VisionConf
         config = data::read_image_processor_config(file);
     data::ImageProcessor processor(config, data::image_mode_from_name(image_mode));
     VILA_CHECK_EQ(processor.size(), vision.image_size,
-                  "image preprocessing gives squares of another side than the vision tower takes");
+                  "image preprocessing does not produce the image size of the vision tower");
     return processor;
 }
 
@@ -207,13 +211,12 @@ std::unique_ptr<models::VilaModel> make_recipe_model(const Recipe& recipe,
                config.llm.max_position_embeddings, " positions");
     auto model =
         std::make_unique<models::VilaModel>(config, device, dtype_from_name(recipe.train.dtype));
-    give_values(recipe.model, static_cast<uint64_t>(recipe.train.seed), *model);
-    model->activation_checkpointing = recipe.train.activation_checkpointing;
-    model->set_trainable({.llm = *recipe.trainable.llm,
-                          .projector = *recipe.trainable.projector,
-                          .vision_tower = *recipe.trainable.vision_tower});
-    VILA_CHECK(!model->trainable_parameters().empty(),
-               "nothing learns: set trainable.llm, trainable.projector or trainable.vision_tower");
+    load_or_initialize(recipe.model, static_cast<uint64_t>(recipe.train.seed), *model);
+    model->set_activation_checkpointing(recipe.train.activation_checkpointing);
+    model->set_trainable(trainable_parts(recipe));
+    VILA_CHECK(
+        !model->trainable_parameters().empty(),
+        "nothing to train: set trainable.llm, trainable.projector or trainable.vision_tower");
     return model;
 }
 
@@ -228,7 +231,7 @@ std::vector<models::ExtraFile> tokenizer_files(const fs::path& directory,
 
 models::ExtraFile preprocessor_file(const data::ImageProcessorConfig& config,
                                     const std::string& prefix, const fs::path& scratch) {
-    // Ranks of a job may do this at the same time, in the same place.
+    // Ranks of a job may call this at the same time with the same folder.
     const fs::path folder = scratch / str("preprocessor.tmp-", dist::read_launcher().rank);
     const fs::path file = folder / "preprocessor_config.json";
     fs::create_directories(folder);

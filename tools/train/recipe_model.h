@@ -1,8 +1,8 @@
 #pragma once
 
-// From a recipe's [model] table to a model with values: parts from directories, new parts from
-// their configurations, what joins them, and the tokenizer and image preprocessing that belong to
-// them.
+// Makes the model of a recipe's [model] table: loads parts from directories, initializes new parts
+// from their configurations, joins them, and finds the tokenizer and image preprocessing that belong
+// to them.
 
 #include <array>
 #include <filesystem>
@@ -20,36 +20,37 @@
 
 namespace vila::tools {
 
-// Where the tokenizer's files are: model.tokenizer, else those of model.llm or model.init; none
-// when a tokenizer is to be trained.
+// Returns the directory of the tokenizer's files: model.tokenizer, otherwise that of model.llm or
+// model.init; none if a tokenizer is to be trained.
 std::optional<std::filesystem::path> tokenizer_directory(const ModelRecipe& recipe);
 
-// data.template, else that of model.init, else "plain" for align and "vicuna_v1" for the rest.
+// Returns data.template, otherwise the template of model.init, otherwise that of the stage.
 std::string chat_template_name(const Recipe& recipe);
 
-// How images become pixels: model.preprocessor_config, else preprocessor_config.json beside the
-// vision tower, else the statistics of the tower's family. `image_mode` as in the recipe.
+// Returns the image preprocessing: model.preprocessor_config, otherwise preprocessor_config.json in
+// the directory of the vision tower, otherwise mean and deviation of the tower's family. `image_mode`
+// is a value of data.image_mode.
 data::ImageProcessor make_image_processor(const Recipe& recipe, const models::VisionConfig& vision,
                                           const std::string& image_mode);
 
-// What make_recipe_model() builds, from configurations alone. For a tokenizer that is to be
-// trained, the size that the recipe gives it.
+// Returns the configuration of make_recipe_model()'s model; reads no weights. The vocabulary of a
+// tokenizer that is still to be trained has the size given in the recipe.
 models::VilaConfig recipe_model_config(const Recipe& recipe);
 
-// The model of stages lm, align, pretrain and sft. Weights of new parts are a pure function of
-// train.seed. Throws when parts are missing or do not fit, naming the keys.
+// Makes the model of a stage with next-token loss. The weights of new parts are a pure function of
+// train.seed. Throws Error with the recipe keys if parts are missing or do not fit together.
 std::unique_ptr<models::VilaModel> make_recipe_model(const Recipe& recipe,
                                                      const data::Tokenizer& tokenizer,
                                                      Device& device);
 
-// The vision tower of stage clip: model.vision_tower, model.vision_config or the tower of
-// model.init. Nothing is loaded here.
+// Returns the configuration of the vision tower of stage clip: model.vision_tower,
+// model.vision_config or the tower of model.init.
 models::VisionConfig recipe_vision_config(const ModelRecipe& recipe);
 
-// Tokenizer files as they are in `directory`, under `prefix` of a model directory.
+// Reads the tokenizer files in `directory`, for a model directory that has them under `prefix`.
 std::vector<models::ExtraFile> tokenizer_files(const std::filesystem::path& directory,
                                                const std::string& prefix);
-// preprocessor_config.json, under `prefix`; `scratch` is a folder it may be made in.
+// Makes preprocessor_config.json under `prefix`. Uses a temporary folder in `scratch`.
 models::ExtraFile preprocessor_file(const data::ImageProcessorConfig& config,
                                     const std::string& prefix,
                                     const std::filesystem::path& scratch);

@@ -35,7 +35,7 @@ data::SplitRule split_rule(const std::string& name) {
     return name == "qwen2" ? data::SplitRule::Qwen2 : data::SplitRule::Llama3;
 }
 
-// Cuts a sample at images and special tokens and gives back the text between them.
+// Appends the text between the images and special tokens of a sample.
 void append_texts(const data::Sample& sample, const data::Tokenizer& bytes,
                   std::vector<std::string>& texts) {
     std::vector<int32_t> run;
@@ -56,14 +56,15 @@ void append_texts(const data::Sample& sample, const data::Tokenizer& bytes,
 
 std::vector<std::string> sample_texts(const std::vector<std::unique_ptr<data::Dataset>>& datasets,
                                       const std::string& chat_template) {
-    // A vocabulary of the 256 bytes turns any record into text and back.
+    // A vocabulary of the 256 bytes encodes and decodes any text without loss.
     const auto bytes = data::train_bpe({}, {.vocab_size = 258});
     const data::ChatTemplate chat = data::ChatTemplate::named(chat_template);
     const data::TemplateContext context = {*bytes, chat};
     const int64_t budget = kTokenizerText / static_cast<int64_t>(datasets.size());
     std::vector<std::string> texts;
     for (const auto& dataset : datasets) {
-        // Records at odd multiples of ever smaller strides: any prefix is spread evenly.
+        // Record 0, then odd multiples of smaller and smaller strides: however early the budget is
+        // used up, the records are spread evenly.
         int64_t taken = 0;
         int64_t stride = 1;
         while (stride < dataset->size()) stride *= 2;
@@ -79,9 +80,9 @@ std::vector<std::string> sample_texts(const std::vector<std::unique_ptr<data::Da
     return texts;
 }
 
-fs::path settle_tokenizer(const Recipe& recipe,
-                          const std::vector<std::unique_ptr<data::Dataset>>& datasets,
-                          const fs::path& own_directory) {
+fs::path find_or_train_tokenizer(const Recipe& recipe,
+                                 const std::vector<std::unique_ptr<data::Dataset>>& datasets,
+                                 const fs::path& own_directory) {
     const std::optional<fs::path> given = tokenizer_directory(recipe.model);
     if (given) return *given;
     if (fs::exists(own_directory)) return own_directory;

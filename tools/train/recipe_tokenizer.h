@@ -1,6 +1,6 @@
 #pragma once
 
-// The tokenizer of a run: read from where the recipe says, or trained on the run's own text.
+// The tokenizer of a run: that of the recipe, or one trained on the text of the data sources.
 
 #include <filesystem>
 #include <memory>
@@ -13,15 +13,15 @@
 
 namespace vila::tools {
 
-// Returns the directory with the tokenizer's files. When the recipe names none, trains one on the
-// text of `datasets` as [model.tokenizer_config] says (vocab_size, split) and writes it to
-// `own_directory`; a run that goes on finds it there.
-std::filesystem::path settle_tokenizer(const Recipe& recipe,
-                                       const std::vector<std::unique_ptr<data::Dataset>>& datasets,
-                                       const std::filesystem::path& own_directory);
+// Returns the directory with the tokenizer's files. If the recipe gives none, trains a tokenizer on
+// the text of `datasets` by [model.tokenizer_config] (vocab_size, split) and writes it to
+// `own_directory`, unless it is there from an earlier call.
+std::filesystem::path find_or_train_tokenizer(
+    const Recipe& recipe, const std::vector<std::unique_ptr<data::Dataset>>& datasets,
+    const std::filesystem::path& own_directory);
 
-// The text of up to kTokenizerText bytes of records, spread evenly over each dataset: what lies
-// between images and special tokens, as training will see it.
+// Returns the text of up to kTokenizerText bytes of records, spread evenly over each dataset: the
+// parts between images and special tokens, as rendered for training.
 constexpr int64_t kTokenizerText = int64_t{256} << 20;
 std::vector<std::string> sample_texts(const std::vector<std::unique_ptr<data::Dataset>>& datasets,
                                       const std::string& chat_template);

@@ -44,21 +44,21 @@ RunDirectory::~RunDirectory() {
     if (lock_ >= 0) ::close(lock_);
 }
 
-void RunDirectory::settle(const Recipe& recipe) const {
+void RunDirectory::store_recipe(const Recipe& recipe) const {
     if (fs::exists(this->recipe())) {
         const Recipe before = load_recipe(this->recipe().string(), {});
         const std::vector<std::string> differences = recipe_differences(before, recipe);
         if (differences.empty()) return;
         std::string list;
         for (const std::string& difference : differences) list += "; " + difference;
-        VILA_CHECK(!begun(), "--out ", root_.string(), " holds a run of another recipe", list,
-                   "; go on with the old values or choose another --out");
+        VILA_CHECK(!has_begun(), "--out ", root_.string(), " holds a run of another recipe", list,
+                   "; resume with the old values or choose another --out");
     }
     fs::remove_all(tokenizer());
     write_file_atomic(this->recipe(), recipe_text(recipe));
 }
 
-bool RunDirectory::begun() const {
+bool RunDirectory::has_begun() const {
     return finished() || (fs::exists(checkpoints()) && !fs::is_empty(checkpoints()));
 }
 

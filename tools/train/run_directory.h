@@ -1,13 +1,13 @@
 #pragma once
 
-// RUN/, what one training run leaves behind:
+// RunDirectory: the files of one training run.
 //     recipe.toml      the resolved recipe; can be run again
-//     log.jsonl        a line a step
+//     log.jsonl        one line per step
 //     checkpoints/     see checkpoint.h
-//     tokenizer/       the tokenizer, when the run trained one
-//     cache/           features of a frozen vision tower that did not fit into memory
-//     model/           the finished model directory; once it is there the run is finished
-//     .watch/          where each of several ranks is, see dist/watchdog.h
+//     tokenizer/       the tokenizer, if the run trained one
+//     cache/           features of a frozen vision tower that do not fit into memory
+//     model/           the finished model directory; a run that has it is finished
+//     .watch/          status of each rank, see dist/watchdog.h
 
 #include <filesystem>
 
@@ -17,9 +17,9 @@ namespace vila::tools {
 
 class RunDirectory {
   public:
-    // Makes the folder if missing, locks it for the life of this object and removes what a killed
-    // process had not finished writing; throws when another process has it. Of the ranks of a job,
-    // one is the `owner` and does so; the others only get to know the paths.
+    // The owner creates the folder if it is missing, locks it for the lifetime of this object and
+    // removes unfinished files of a killed process; it throws if another process has the lock. Of
+    // the ranks of a job, one is the owner; the others only use the paths.
     explicit RunDirectory(const std::filesystem::path& root, bool owner = true);
     ~RunDirectory();
     RunDirectory(const RunDirectory&) = delete;
@@ -34,12 +34,11 @@ class RunDirectory {
     std::filesystem::path model() const { return root_ / "model"; }
     std::filesystem::path watch() const { return root_ / ".watch"; }
 
-    // Writes the recipe of a new run. In a run that has something to lose, throws unless `recipe`
-    // is the one it began with, naming the keys that differ.
-    void settle(const Recipe& recipe) const;
-    // Whether there is a checkpoint or a model.
-    bool begun() const;
-    bool finished() const;
+    // Writes recipe.toml. If the run has a checkpoint or a model, throws unless `recipe` equals the
+    // recipe it began with, except in keys that may change on resuming; the message names the keys.
+    void store_recipe(const Recipe& recipe) const;
+    bool has_begun() const;  // has a checkpoint or a model
+    bool finished() const;   // has a model
 
   private:
     void remove_leftovers() const;

@@ -14,10 +14,14 @@ namespace vila::tools {
 
 namespace {
 
-// The watchdog's patience where the recipe names none.
-constexpr double kLeastStepLimit = 60.0;  // seconds
+// Without train.step_limit, a step may take kStepLimitMedians times the median of the last
+// kStepsInMedian steps, but at least kMinStepLimit seconds.
+constexpr double kMinStepLimit = 60.0;
 constexpr double kStepLimitMedians = 20.0;
 constexpr size_t kStepsInMedian = 32;
+
+// Stop signals; if ranks received both, the last one counts.
+constexpr int kSignals[] = {SIGINT, SIGTERM};
 
 std::string fixed(double value, const char* format) {
     char text[64];
@@ -25,7 +29,7 @@ std::string fixed(double value, const char* format) {
     return text;
 }
 
-// The samples of a batch by name, for reports of bad steps.
+// Names the samples of a batch, for reports of bad steps.
 Json sample_ids(const data::StepBatch& batch, const Recipe& recipe) {
     Json ids = Json::array();
     for (const data::MicroBatch& micro : batch.micro_batches)
@@ -38,12 +42,12 @@ Json sample_ids(const data::StepBatch& batch, const Recipe& recipe) {
     return ids;
 }
 
-// The arrays of all ranks in a row.
+// Concatenates the arrays of all ranks.
 Json join(dist::Collectives& ranks, const Json& mine) {
     Json all = Json::array();
-    const auto ignore = Json::error_handler_t::replace;  // ids may be no UTF-8
+    const auto ignore = Json::error_handler_t::replace;  // ids need not be UTF-8
     for (const std::string& text : dist::all_gather(ranks, mine.dump(-1, ' ', false, ignore)))
-        for (const Json& item : Json::parse(text)) all.push_back(item);
+        for (const Json& item : parse_json(text, "the sample ids of a rank")) all.push_back(item);
     return all;
 }
 
@@ -58,8 +62,8 @@ Json all_bad_samples(dist::Collectives& ranks, const data::StepBatch& batch) {
     return join(ranks, mine);
 }
 
-// What a rank says before the gradients of a step.
-struct Opening {
+// The counts that the ranks exchange before the gradients of a step.
+struct StepHeader {
     int64_t failed = 0, micro_batches = 0, tokens = 0, targets = 0, truncated = 0, bad_samples = 0;
 };
 
@@ -67,132 +71,148 @@ Json finite_or_null(double value) {
     return std::isfinite(value) ? Json(value) : Json();
 }
 
+// Mean loss of each source that has samples in the step.
+Json source_means(const StepTotals& totals, const Recipe& recipe) {
+    Json means = Json::object();
+    for (size_t i = 0; i < totals.source_losses.size(); ++i)
+        if (totals.source_counts[i] > 0.0)
+            means[recipe.data.sources[i].name] =
+                finite_or_null(totals.source_losses[i] / totals.source_counts[i]);
+    return means;
+}
+
+std::string traffic_text(const dist::Traffic& traffic, double seconds) {
+    return "  " + fixed(static_cast<double>(traffic.bytes_sent) / 1e6, "%.1f") + " MB sent, " +
+           fixed(100.0 * traffic.exposed / seconds, "%.0f") + " % of the time waiting";
+}
+
 }  // namespace
 
+TrainLoop::TrainLoop(const TrainLoopParts& parts, int64_t finished_steps)
+    : parts_(parts), step_(finished_steps), saved_step_(finished_steps) {}
+
 int TrainLoop::run() {
-    saved_step = step;
-    while (step < schedule.total_steps) {
+    while (step_ < parts_.schedule.total_steps) {
         train_one_step();
-        const bool last = step == schedule.total_steps;
-        const bool leaving = signal != 0 || last;
-        end_save(false);
-        const bool saved = !(leaving || step % recipe.train.save_every == 0) ||
-                           save(recipe.train.async_save && !leaving);
-        if (last && !saved)
-            throw dist::AgreedError(
-                str("the last checkpoint could not be saved; the same command goes on from step ",
-                    saved_step, " once the cause is removed"));
-        if (signal != 0 && !last) return signal;
+        finish_background_save(false);
+        const bool is_last = step_ == parts_.schedule.total_steps;
+        const bool is_leaving = signal_ != 0 || is_last;
+        if (is_leaving || step_ % parts_.recipe.train.save_every == 0) {
+            const bool saved = save(parts_.recipe.train.async_save && !is_leaving);
+            if (is_last && !saved)
+                throw dist::AgreedError(
+                    str("the last checkpoint could not be saved; the same command resumes from "
+                        "step ",
+                        saved_step_, " once the cause is removed"));
+        }
+        if (signal_ != 0 && !is_last) return signal_;
     }
     return 0;
 }
 
 void TrainLoop::train_one_step() {
     const auto start = std::chrono::steady_clock::now();
-    const dist::Traffic traffic = ranks.traffic();
-    phase("data", step_limit());
+    const dist::Traffic traffic = parts_.ranks.traffic();
+    begin_phase("data", step_limit());
     StepTotals totals;
     const data::StepBatch batch = next_batch(totals);
-    phase("gradients", step_limit());
-    state.begin_step();
-    const StepResult result = stage.accumulate(
-        batch,
-        {.targets = totals.targets, .after_micro_batch = [this] { state.end_micro_batch(); }});
-    // Others have more micro-batches: their sums need this rank's zeros.
-    for (auto done = static_cast<int64_t>(batch.micro_batches.size()); done < totals.rounds; ++done)
-        state.end_micro_batch();
-    phase("update", step_limit());
-    vote(result, totals);
-    const double schedule_now = schedule.at(step);
-    const bool applied = update(totals, schedule_now);
-    ++step;
+    begin_phase("gradients", step_limit());
+    parts_.state.begin_step();
+    const StepResult result = parts_.stage.accumulate(
+        batch, {.targets = totals.targets,
+                .after_micro_batch = [this] { parts_.state.end_micro_batch(); }});
+    // Other ranks may have more micro-batches; their sums need this rank's zeros.
+    for (auto done = static_cast<int64_t>(batch.micro_batches.size());
+         done < totals.max_micro_batches; ++done)
+        parts_.state.end_micro_batch();
+    begin_phase("update", step_limit());
+    reduce_totals(result, totals);
+    const double schedule_now = parts_.schedule.at(step_);
+    const bool updated = update(totals, schedule_now);
+    ++step_;
     const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
-    if (step_seconds.size() == kStepsInMedian) step_seconds.erase(step_seconds.begin());
-    step_seconds.push_back(elapsed.count());
-    write_log(batch, totals, recipe.optimizer.lr * schedule_now, applied, elapsed.count(),
-              ranks.traffic() - traffic);
-    stop_if_hopeless(batch);
+    if (step_seconds_.size() == kStepsInMedian) step_seconds_.erase(step_seconds_.begin());
+    step_seconds_.push_back(elapsed.count());
+    write_log(batch, totals, parts_.recipe.optimizer.lr * schedule_now, updated, elapsed.count(),
+              parts_.ranks.traffic() - traffic);
+    check_bad_steps(batch);
 }
 
 data::StepBatch TrainLoop::next_batch(StepTotals& totals) {
     data::StepBatch batch;
     std::string failure;
     try {
-        batch = loader.next();
+        batch = parts_.loader.next();
     } catch (const std::exception& error) {
-        if (ranks.ranks() == 1) throw;
+        if (parts_.ranks.ranks() == 1) throw;
         failure = error.what();
     }
-    const Opening mine = {.failed = failure.empty() ? 0 : 1,
-                          .micro_batches = static_cast<int64_t>(batch.micro_batches.size()),
-                          .tokens = batch.tokens,
-                          .targets = batch.targets,
-                          .truncated = batch.truncated,
-                          .bad_samples = static_cast<int64_t>(batch.bad_samples.size())};
-    std::vector<Opening> all(static_cast<size_t>(ranks.ranks()));
-    ranks.all_gather(&mine, all.data(), sizeof mine);
+    const StepHeader mine = {.failed = failure.empty() ? 0 : 1,
+                             .micro_batches = static_cast<int64_t>(batch.micro_batches.size()),
+                             .tokens = batch.tokens,
+                             .targets = batch.targets,
+                             .truncated = batch.truncated,
+                             .bad_samples = static_cast<int64_t>(batch.bad_samples.size())};
+    std::vector<StepHeader> all(static_cast<size_t>(parts_.ranks.ranks()));
+    parts_.ranks.all_gather(&mine, all.data(), sizeof mine);
     int64_t failed = 0;
-    for (const Opening& opening : all) {
-        failed += opening.failed;
-        totals.rounds = std::max(totals.rounds, opening.micro_batches);
-        totals.tokens += opening.tokens;
-        totals.targets += opening.targets;
-        totals.truncated += opening.truncated;
-        totals.bad_samples += opening.bad_samples;
+    for (const StepHeader& header : all) {
+        failed += header.failed;
+        totals.max_micro_batches = std::max(totals.max_micro_batches, header.micro_batches);
+        totals.tokens += header.tokens;
+        totals.targets += header.targets;
+        totals.truncated += header.truncated;
+        totals.bad_samples += header.bad_samples;
     }
-    if (failed > 0) dist::agree(ranks, failure);
-    VILA_ASSERT(batch.step == step);
+    if (failed > 0) dist::agree(parts_.ranks, failure);
+    VILA_ASSERT(batch.step == step_);
     return batch;
 }
 
-void TrainLoop::vote(const StepResult& result, StepTotals& totals) {
-    // Counts and votes are added like the rest: exactly.
-    std::vector<dist::ExactSum> sums = {result.loss, state.gradient_squares()};
+void TrainLoop::reduce_totals(const StepResult& result, StepTotals& totals) {
+    // One list of exact sums, written and read back in the same order. A flag is a count of ranks.
+    std::vector<dist::ExactSum> sums = {result.loss, parts_.state.gradient_squares()};
     const auto add = [&](double value) { sums.emplace_back().add(value); };
     add(result.flops);
-    constexpr int kSignals[] = {SIGINT, SIGTERM};  // the last one counts most
-    for (const int one : kSignals) add(stop.received() == one ? 1.0 : 0.0);
-    add(checkpoints.written() ? 1.0 : 0.0);
-    for (size_t i = 0; i < recipe.data.sources.size(); ++i) {
+    for (const int signal : kSignals) add(parts_.stop.received() == signal ? 1.0 : 0.0);
+    add(parts_.checkpoints.written() ? 1.0 : 0.0);
+    const size_t num_sources = parts_.recipe.data.sources.size();
+    for (size_t i = 0; i < num_sources; ++i) {
         const SourceLoss source = i < result.sources.size() ? result.sources[i] : SourceLoss();
         sums.push_back(source.sum);
         add(static_cast<double>(source.count));
     }
-    dist::sum_over_ranks(ranks, sums);
+    dist::sum_over_ranks(parts_.ranks, sums);
     size_t next = 0;
     const auto take = [&] { return sums[next++].value(); };
-    totals.loss = take() / result.of;
+    totals.loss = take() / result.loss_count;
     totals.norm = std::sqrt(take());
     totals.flops = take();
-    for (const int one : kSignals)
-        if (take() > 0.0) signal = one;
-    all_written = take() == static_cast<double>(ranks.ranks());
-    for (size_t i = 0; i < recipe.data.sources.size(); ++i) {
-        totals.sources.push_back(take());
-        totals.counts.push_back(take());
+    for (const int signal : kSignals)
+        if (take() > 0.0) signal_ = signal;
+    all_written_ = take() == static_cast<double>(parts_.ranks.ranks());
+    for (size_t i = 0; i < num_sources; ++i) {
+        totals.source_losses.push_back(take());
+        totals.source_counts.push_back(take());
     }
 }
 
 bool TrainLoop::update(const StepTotals& totals, double schedule_now) {
     if (!std::isfinite(totals.loss) || !std::isfinite(totals.norm)) {
-        ++state.bad_steps_in_row;
+        ++parts_.state.bad_steps_in_row;
         return false;
     }
-    state.bad_steps_in_row = 0;
-    state.update(schedule_now, nn::clip_scale(totals.norm, recipe.optimizer.clip_norm));
-    stage.after_update();
+    parts_.state.bad_steps_in_row = 0;
+    parts_.state.update(schedule_now,
+                        nn::clip_scale(totals.norm, parts_.recipe.optimizer.clip_norm));
+    parts_.stage.after_update();
     return true;
 }
 
 void TrainLoop::write_log(const data::StepBatch& batch, const StepTotals& totals, double lr,
-                          bool applied, double seconds, const dist::Traffic& traffic) {
+                          bool updated, double seconds, const dist::Traffic& traffic) {
     const double rate = static_cast<double>(totals.tokens) / seconds;
-    Json losses = Json::object();
-    for (size_t i = 0; i < totals.sources.size(); ++i)
-        if (totals.counts[i] > 0.0)
-            losses[recipe.data.sources[i].name] =
-                finite_or_null(totals.sources[i] / totals.counts[i]);
-    Json line = {{"step", step},
+    Json line = {{"step", step_},
                  {"loss", finite_or_null(totals.loss)},
                  {"lr", lr},
                  {"grad_norm", finite_or_null(totals.norm)},
@@ -200,99 +220,98 @@ void TrainLoop::write_log(const data::StepBatch& batch, const StepTotals& totals
                  {"targets", totals.targets},
                  {"tokens_per_second", rate},
                  {"seconds", seconds},
-                 {"losses", losses}};
-    if (ranks.ranks() > 1)
+                 {"losses", source_means(totals, parts_.recipe)}};
+    if (parts_.ranks.ranks() > 1)
         line["communication"] = {{"collectives", traffic.calls},
                                  {"sent_bytes", traffic.bytes_sent},
                                  {"seconds", traffic.seconds},
                                  {"exposed_seconds", traffic.exposed}};
     if (totals.truncated > 0) line["truncated_samples"] = totals.truncated;
-    if (save_failures > 0) line["save_failures"] = save_failures;
-    if (totals.bad_samples > 0) line["bad_samples"] = all_bad_samples(ranks, batch);
-    if (!applied) {
+    if (save_failures_ > 0) line["save_failures"] = save_failures_;
+    if (totals.bad_samples > 0) line["bad_samples"] = all_bad_samples(parts_.ranks, batch);
+    if (!updated) {
         line["skipped"] = true;
-        line["samples"] = all_sample_ids(ranks, batch, recipe);
-        progress.say(str("step ", step, ": loss ", totals.loss, ", gradient norm ", totals.norm,
-                         "; the step is skipped"));
+        line["samples"] = all_sample_ids(parts_.ranks, batch, parts_.recipe);
+        parts_.progress.say(str("step ", step_, ": loss ", totals.loss, ", gradient norm ",
+                                totals.norm, "; the step is skipped"));
     }
-    if (log == nullptr) return;
-    log->write(line);
+    if (parts_.log == nullptr) return;
+    parts_.log->write(line);
     std::string details =
         "loss " + fixed(totals.loss, "%.4f") + "  " + fixed(rate, "%.0f") + " tokens/s";
-    if (peak_flops > 0.0)
-        details +=
-            "  " + fixed(100.0 * totals.flops / seconds / peak_flops, "%.0f") + " % of FMA peak";
-    if (ranks.ranks() > 1)
-        details += "  " + fixed(static_cast<double>(traffic.bytes_sent) / 1e6, "%.1f") +
-                   " MB sent, " + fixed(100.0 * traffic.exposed / seconds, "%.0f") +
-                   " % of the time waiting";
-    progress.show(step, details);
+    if (parts_.peak_flops > 0.0)
+        details += "  " + fixed(100.0 * totals.flops / seconds / parts_.peak_flops, "%.0f") +
+                   " % of FMA peak";
+    if (parts_.ranks.ranks() > 1) details += traffic_text(traffic, seconds);
+    parts_.progress.show(step_, details);
 }
 
-void TrainLoop::stop_if_hopeless(const data::StepBatch& batch) const {
-    if (state.bad_steps_in_row < recipe.train.max_bad_steps) return;
-    throw dist::AgreedError(str("loss or gradient was not finite in ", state.bad_steps_in_row,
+void TrainLoop::check_bad_steps(const data::StepBatch& batch) const {
+    const int64_t bad_steps = parts_.state.bad_steps_in_row;
+    if (bad_steps < parts_.recipe.train.max_bad_steps) return;
+    throw dist::AgreedError(str("loss or gradient was not finite in ", bad_steps,
                                 " steps in a row (train.max_bad_steps), the last with samples ",
-                                all_sample_ids(ranks, batch, recipe).dump(),
+                                all_sample_ids(parts_.ranks, batch, parts_.recipe).dump(),
                                 "; a lower optimizer.lr may help"));
 }
 
 bool TrainLoop::save(bool in_background) {
-    if (!end_save(true)) in_background = false;
-    if (saved_step == step) return true;
-    phase("save", recipe.train.save_limit);
-    if (log != nullptr && !log->sync())
-        progress.say("the log could not be written; its lines wait in memory");
-    Json info = facts;
-    info.update(state.counters());
+    if (!finish_background_save(true)) in_background = false;
+    if (saved_step_ == step_) return true;
+    begin_phase("save", parts_.recipe.train.save_limit);
+    if (parts_.log != nullptr && !parts_.log->sync())
+        parts_.progress.say("the log could not be written; its lines are kept in memory");
+    Json info = parts_.facts;
+    info.update(parts_.state.counters());
     if (!in_background)
-        return note_save([&] { checkpoints.save(step, state.parts(), info); }, step);
-    saving_step = step;
+        return record_save([&] { parts_.checkpoints.save(step_, parts_.state.parts(), info); },
+                           step_);
+    pending_step_ = step_;
     try {
-        checkpoints.begin_save(step, state.parts(), info);
+        parts_.checkpoints.begin_save(step_, parts_.state.parts(), info);
         return true;
     } catch (const std::exception&) {
         const std::exception_ptr error = std::current_exception();
-        return note_save([&] { std::rethrow_exception(error); }, step);
+        return record_save([&] { std::rethrow_exception(error); }, step_);
     }
 }
 
-bool TrainLoop::end_save(bool at_once) {
-    if (!checkpoints.saving()) return true;
-    if (!at_once && !all_written) return true;
-    phase("save", recipe.train.save_limit);
-    return note_save([&] { checkpoints.finish_save(); }, saving_step);
+bool TrainLoop::finish_background_save(bool wait) {
+    if (!parts_.checkpoints.saving()) return true;
+    if (!wait && !all_written_) return true;
+    begin_phase("save", parts_.recipe.train.save_limit);
+    return record_save([&] { parts_.checkpoints.finish_save(); }, pending_step_);
 }
 
-bool TrainLoop::note_save(const std::function<void()>& save, int64_t of_step) {
+bool TrainLoop::record_save(const std::function<void()>& save, int64_t step) {
     try {
         save();
-        saved_step = of_step;
-        save_failures = 0;
+        saved_step_ = step;
+        save_failures_ = 0;
         return true;
     } catch (const std::exception& error) {
-        ++save_failures;
-        progress.say(str("checkpoint of step ", of_step, " could not be saved (", error.what(),
-                         "); training goes on, step ", saved_step, " is safe"));
+        ++save_failures_;
+        parts_.progress.say(str("checkpoint of step ", step, " could not be saved (", error.what(),
+                                "); training continues, step ", saved_step_, " is safe"));
     }
-    if (save_failures >= kMaxSaveFailures)
-        throw dist::AgreedError(str("checkpoints could not be saved ", save_failures,
-                                    " times in a row; the same command goes on from step ",
-                                    saved_step, " once the cause is removed"));
+    if (save_failures_ >= kMaxSaveFailures)
+        throw dist::AgreedError(str("checkpoints could not be saved ", save_failures_,
+                                    " times in a row; the same command resumes from step ",
+                                    saved_step_, " once the cause is removed"));
     return false;
 }
 
-void TrainLoop::phase(const char* name, double limit) {
-    if (watchdog != nullptr) watchdog->phase(name, step, limit);
+void TrainLoop::begin_phase(const char* name, double limit) {
+    if (parts_.watchdog != nullptr) parts_.watchdog->phase(name, step_, limit);
 }
 
 double TrainLoop::step_limit() const {
-    if (recipe.train.step_limit > 0.0) return recipe.train.step_limit;
-    if (step_seconds.empty()) return recipe.train.setup_limit;
-    std::vector<double> sorted = step_seconds;
+    if (parts_.recipe.train.step_limit > 0.0) return parts_.recipe.train.step_limit;
+    if (step_seconds_.empty()) return parts_.recipe.train.setup_limit;
+    std::vector<double> sorted = step_seconds_;
     std::nth_element(sorted.begin(), sorted.begin() + static_cast<int64_t>(sorted.size() / 2),
                      sorted.end());
-    return std::max(kLeastStepLimit, kStepLimitMedians * sorted[sorted.size() / 2]);
+    return std::max(kMinStepLimit, kStepLimitMedians * sorted[sorted.size() / 2]);
 }
 
 }  // namespace vila::tools

@@ -1,12 +1,13 @@
 #pragma once
 
-// The training loop: next batch, gradients, norm, clip, update, log, save. What a batch is and what
-// a loss is belongs to the stage; kernels and recipes are out of sight here.
+// The training loop: next batch, gradients, norm, clipping, update, log, checkpoint. The stage
+// decides how a batch becomes a loss; nothing here depends on the kind of stage.
 //
-// All ranks of a job run it together. Beside gradients and weights they exchange two small messages
-// a step: before the gradients how many micro-batches and targets there are, after them a vote:
-// losses, norm, who was asked to stop, whose part of a checkpoint is written. What is decided is
-// decided from these sums, which are the same bits everywhere. Rank 0 alone prints and logs.
+// All ranks of a job run the loop in step. Besides gradients and weights they exchange two small
+// messages per step: a header before the gradients (counts of micro-batches, tokens and targets)
+// and the step totals after them (losses, squares of the norm, stop signals, state of a background
+// save). Every decision follows from these sums, which have the same bits on all ranks. Only rank 0
+// prints and writes the log.
 
 #include <cstdint>
 #include <functional>
@@ -26,67 +27,83 @@
 
 namespace vila::tools {
 
-// Consecutive saves that may fail before the run stops.
+// The run stops after this many failed saves in a row.
 constexpr int64_t kMaxSaveFailures = 3;
 
-// Of a step, over all ranks.
+// One step, summed over all ranks.
 struct StepTotals {
-    int64_t rounds = 0;  // the most micro-batches of a rank
+    int64_t max_micro_batches = 0;  // of the rank that has most
     int64_t tokens = 0, targets = 0, truncated = 0, bad_samples = 0;
-    double loss = 0.0, norm = 0.0;  // of the gradients, before clipping
-    std::vector<double> sources;    // sums of losses
-    std::vector<double> counts;     // of each source
+    double loss = 0.0;                  // mean over the loss-bearing tokens (clip: of the pairs)
+    double norm = 0.0;                  // of all gradients, before clipping
+    std::vector<double> source_losses;  // sum of the losses of each source
+    std::vector<double> source_counts;  // loss-bearing tokens of each source (clip: pairs)
     double flops = 0.0;
 };
 
-struct TrainLoop {
+// What the loop works with. The objects must outlive it.
+struct TrainLoopParts {
     const Recipe& recipe;
     dist::Collectives& ranks;
-    dist::Watchdog* watchdog;  // of several ranks
+    dist::Watchdog* watchdog;  // null in a job of one rank
     Stage& stage;
     TrainingState& state;
     data::Loader& loader;
     CheckpointStore& checkpoints;
-    RunLog* log;  // on rank 0
+    RunLog* log;  // null except on rank 0
     Progress& progress;
     const StopSignals& stop;
-    const nn::Schedule& schedule;  // with a peak of 1
-    Json facts;                    // what a checkpoint must agree with, saved beside the counters
-    double peak_flops = 0.0;       // of all ranks, per second; 0: not measured
+    const nn::Schedule& schedule;  // factor of the learning rates, peak 1
+    const Json& facts;             // saved in every checkpoint and compared on resuming
+    double peak_flops;             // of all ranks, per second; 0: not measured
+};
 
-    int64_t step = 0;  // steps that are done
-    int64_t saved_step = 0;
-    int64_t saving_step = 0;
-    std::vector<double> step_seconds = {};  // of the last steps
-    int64_t save_failures = 0;              // since the last one that succeeded
-    int signal = 0;                         // that asked some rank to stop
-    bool all_written = false;               // the checkpoint that is being saved, on all ranks
+class TrainLoop {
+  public:
+    // Continues after `finished_steps` steps, whose checkpoint is saved already (or which are 0).
+    TrainLoop(const TrainLoopParts& parts, int64_t finished_steps);
 
-    // Runs to the last step of the schedule and saves there. Returns the signal that stopped it
-    // earlier, after saving, or 0. Throws when too many steps in a row had no finite loss, or too
-    // many saves failed.
+    // Runs to the last step of the schedule and saves there. Returns 0, or the signal that stopped
+    // it earlier, after saving. Throws when too many steps in a row had a loss or gradient that is
+    // not finite, or too many saves in a row failed.
     int run();
+    int64_t step() const { return step_; }  // finished steps
 
-    // The parts of run(), in the order of a step.
+  private:
     void train_one_step();
-    // This rank's next batch, and what there is on all ranks.
+    // Returns this rank's batch and sets the counts of `totals`.
     data::StepBatch next_batch(StepTotals& totals);
-    void vote(const StepResult& result, StepTotals& totals);
-    // Whether the update was applied.
+    // Adds loss, norm and flops over all ranks, and learns of signals and finished writes.
+    void reduce_totals(const StepResult& result, StepTotals& totals);
+    // Updates the weights unless loss or norm is not finite; returns whether it did.
     bool update(const StepTotals& totals, double schedule_now);
-    void write_log(const data::StepBatch& batch, const StepTotals& totals, double lr, bool applied,
+    void write_log(const data::StepBatch& batch, const StepTotals& totals, double lr, bool updated,
                    double seconds, const dist::Traffic& traffic);
-    // Saves unless the newest checkpoint is this step's already. False when it failed. With
-    // `in_background` (train.async_save) the save goes on beside the next steps.
+    void check_bad_steps(const data::StepBatch& batch) const;
+
+    // Saves unless this step is saved already; returns false if that failed. `in_background`
+    // (train.async_save) writes while the next steps run.
     bool save(bool in_background);
-    // Ends a save that runs in the background, at once or if all ranks had written it when they
-    // voted. False when it failed.
-    bool end_save(bool at_once);
-    bool note_save(const std::function<void()>& save, int64_t of_step);
-    // A phase begins, of which the watchdog should know.
-    void phase(const char* name, double limit);
+    // Finishes a background save if there is one: after waiting for it with `wait`, otherwise only
+    // if all ranks have written their files. Returns false if the save failed.
+    bool finish_background_save(bool wait);
+    // Calls `save` and records its outcome; returns false if it failed, throws after
+    // kMaxSaveFailures failures in a row.
+    bool record_save(const std::function<void()>& save, int64_t step);
+
+    // Tells the watchdog that a phase begins which may take `limit` seconds.
+    void begin_phase(const char* name, double limit);
+    // train.step_limit, or a multiple of the median of recent steps, in seconds.
     double step_limit() const;
-    void stop_if_hopeless(const data::StepBatch& batch) const;
+
+    TrainLoopParts parts_;
+    int64_t step_ = 0;                  // finished steps
+    int64_t saved_step_ = 0;            // step of the newest checkpoint
+    int64_t pending_step_ = 0;          // step of the background save
+    std::vector<double> step_seconds_;  // of the most recent steps
+    int64_t save_failures_ = 0;         // in a row
+    int signal_ = 0;                    // a stop signal that some rank received, or 0
+    bool all_written_ = false;          // all ranks have written their files of the background save
 };
 
 }  // namespace vila::tools

@@ -9,7 +9,7 @@ namespace vila::tools {
 
 namespace {
 
-// Threads of the processor that a device leaves to this run.
+// CPU threads that this run may use.
 int host_threads(const Device& device) {
     return device.kind() == DeviceKind::Cpu ? static_cast<const CpuDevice&>(device).threads()
                                             : static_cast<int>(std::thread::hardware_concurrency());
@@ -60,7 +60,7 @@ void make_loader(const Recipe& recipe, const Datasets& datasets, Stage& stage,
     options.rank = ranks.rank();
     options.ranks = ranks.ranks();
     options.rank_invariant = recipe.train.rank_invariant;
-    // Half of the cores prepare batches; they wait most of the time.
+    // Loader threads wait most of the time, so half as many as cores are enough.
     options.threads = std::max(1, host_threads(device) / 2);
     options.on_bad_sample = [&progress](const data::BadSample& bad) {
         progress.say(str("bad sample ", bad.where, ": ", bad.reason, "; replaced"));

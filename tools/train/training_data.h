@@ -1,7 +1,6 @@
 #pragma once
 
-// The data that a recipe names: its sources, how many steps they make, and the loader that turns
-// them into batches.
+// The data of a recipe: its sources, the number of steps, and the loader that makes batches.
 
 #include <cstdint>
 #include <memory>
@@ -19,14 +18,15 @@ namespace vila::tools {
 
 using Datasets = std::vector<std::unique_ptr<data::Dataset>>;
 
-// One data set a source; throws when one cannot be read.
+// Opens the dataset of each source. Throws if one cannot be read.
 Datasets open_sources(const Recipe& recipe);
 
-// The steps a run takes; an epoch has as many samples as there are records.
+// Number of steps of the run: train.steps, or train.epochs times the records of all sources divided
+// by the global batch.
 int64_t total_steps(const Recipe& recipe, const Datasets& datasets);
 
-// Makes `loader` give this rank's batches from `start_step` on. What it is given must outlive it;
-// `progress` is told of samples that cannot be used.
+// Makes the loader of this rank's batches from `start_step` on. The arguments must outlive it. Bad
+// samples are reported to `progress`.
 void make_loader(const Recipe& recipe, const Datasets& datasets, Stage& stage,
                  const dist::Collectives& ranks, int64_t start_step, const Device& device,
                  Progress& progress, std::optional<data::Loader>& loader);

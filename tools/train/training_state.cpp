@@ -110,7 +110,7 @@ class ShardedState final : public TrainingState {
     }
 
   private:
-    // A part that is the whole tensor has its shape in the file too.
+    // A part that is the whole tensor keeps the shape of the tensor in the file.
     static TensorPart part_of(const dist::StatePiece& piece) {
         const bool whole = piece.values.numel() == piece.shape.numel();
         return {.name = piece.name,
@@ -126,9 +126,8 @@ class ShardedState final : public TrainingState {
         return result;
     }
 
-    // The towers of stage clip tell nobody when a block runs: their blocks stay whole.
     static int64_t zero_stage(const Recipe& recipe) {
-        return recipe.stage == "clip" ? std::min<int64_t>(recipe.train.zero, 2) : recipe.train.zero;
+        return std::min(recipe.train.zero, stage_facts(*recipe.stage).max_zero);
     }
 
     Stage& stage_;
@@ -154,8 +153,8 @@ void TrainingState::restore(const Checkpoint& checkpoint) {
 }
 
 int64_t TrainingState::bytes() const {
-    constexpr int64_t kTensorsOfAParameter = 3;  // master and two moments
-    return parameters_ * kTensorsOfAParameter * dtype_size(DType::F32);
+    constexpr int64_t kTensorsPerParameter = 3;  // master and two moments
+    return parameters_ * kTensorsPerParameter * dtype_size(DType::F32);
 }
 
 std::unique_ptr<TrainingState> make_training_state(Stage& stage, const Recipe& recipe,

@@ -1,10 +1,11 @@
 #pragma once
 
-// Everything a run must remember between two steps beside the data: weights, moments, counters. The
-// order of the data is a pure function of the step, so that step and state are the whole of it.
+// TrainingState: weights, optimizer moments and counters of a run. The order of the data is a pure
+// function of the step, so step and state are all that a checkpoint needs.
 //
-// There are two: one process keeps its gradients where backward() leaves them and updates whole
-// parameters; many ranks, or one that wants the bits of many, sum them in buckets (dist/).
+// There are two kinds. In one process, gradients stay where backward() puts them, and the optimizer
+// updates whole parameters. With several ranks, or with train.rank_invariant, gradients are summed
+// in buckets (dist/).
 
 #include <cstdint>
 #include <memory>
@@ -23,30 +24,30 @@ class TrainingState {
   public:
     virtual ~TrainingState() = default;
 
-    // A step: begin_step(), then for every micro-batch a backward() and end_micro_batch(), then
-    // gradient_squares() and update(). Ranks that have no micro-batch left call end_micro_batch()
-    // all the same.
+    // A step: begin_step(), then backward() and end_micro_batch() for every micro-batch, then
+    // gradient_squares() and update(). A rank with fewer micro-batches than others calls
+    // end_micro_batch() for the missing ones too.
     virtual void begin_step() = 0;
     virtual void end_micro_batch() = 0;
-    // What adds up over the ranks to the square of the global norm of all gradients, before
-    // clipping.
+    // Returns this rank's share of the square of the global gradient norm, before clipping. The
+    // shares of all ranks add up to it.
     virtual dist::ExactSum gradient_squares() = 0;
-    // Each group learns at its own rate times `schedule`; gradients are multiplied by `grad_scale`.
+    // Updates each group with its learning rate times `schedule`, and gradients times `grad_scale`.
     virtual void update(double schedule, double grad_scale) = 0;
 
-    // "llm/master/NAME", ...: f32 masters and moments, views of the live state; of many ranks,
-    // this one's part.
+    // Returns this rank's part of the f32 masters and moments ("llm/master/NAME", ...), as views of
+    // the live state.
     virtual std::vector<TensorPart> parts() = 0;
     void restore(const Checkpoint& checkpoint);
-    // Before and after the model is read as a whole: where blocks are divided among the ranks,
-    // those that want them get them. Every rank must call both.
+    // Call before and after reading the whole model. If blocks are divided among ranks (ZeRO 3),
+    // ranks with `wanted` receive all of them. Every rank must call both functions.
     virtual void gather_weights(bool /*wanted*/) {}
     virtual void release_weights() {}
-    // What goes into a checkpoint beside the tensors.
+    // Returns the counters, which are saved in the checkpoint's `info`.
     Json counters() const;
 
-    int64_t parameters() const { return parameters_; }  // that learn, on all ranks
-    int64_t bytes() const;                              // of a checkpoint's tensors
+    int64_t parameters() const { return parameters_; }  // trainable ones, of the whole model
+    int64_t bytes() const;                              // of the tensors of a checkpoint
 
     int64_t bad_steps_in_row = 0;
 
@@ -59,8 +60,8 @@ class TrainingState {
     int64_t parameters_ = 0;
 };
 
-// One rank gets the first kind unless the recipe asks for train.rank_invariant. The stage must
-// outlive the state.
+// Makes the first kind for one rank without train.rank_invariant, otherwise the second. The stage
+// must outlive the state.
 std::unique_ptr<TrainingState> make_training_state(Stage& stage, const Recipe& recipe,
                                                    dist::Collectives& ranks);
 

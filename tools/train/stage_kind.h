@@ -1,0 +1,43 @@
+#pragma once
+
+// The training stages and the facts in which they differ. Every decision that depends on the stage
+// reads this table; no other code compares stage names.
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "models/vila.h"
+#include "tensor/json.h"
+
+namespace vila::tools {
+
+enum class StageKind { LanguageModel, Contrastive, Align, Pretrain, Sft };
+
+enum class StageLoss {
+    NextToken,    // cross-entropy of the next token; trained by LanguageStage
+    Contrastive,  // image-caption pairs of the global batch; trained by ContrastiveStage
+};
+
+struct StageFacts {
+    StageKind kind;
+    const char* name;     // value of the recipe key `stage`, and the name in messages
+    const char* summary;  // for `vila train --help`
+    StageLoss loss;
+    bool takes_images;            // samples may contain images; the model needs a vision tower
+    models::Trainable trainable;  // parts to train where [trainable] does not say
+    const char* chat_template;    // where neither data.template nor model.init names one
+    int64_t max_zero;             // highest ZeRO stage; a higher train.zero is lowered to it
+};
+
+// All stages, in the order in which a model goes through them.
+std::span<const StageFacts> all_stages();
+const StageFacts& stage_facts(StageKind kind);
+std::vector<std::string> stage_names();
+
+// A stage in a recipe is its name. from_json() throws Error for a name that is not in the table.
+void to_json(Json& json, StageKind kind);
+void from_json(const Json& json, StageKind& kind);
+
+}  // namespace vila::tools

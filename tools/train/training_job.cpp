@@ -1,0 +1,192 @@
+#include "tools/train/training_job.h"
+
+#include <algorithm>
+#include <cstdio>
+
+#include "dist/agree.h"
+#include "tensor/cpu/cpu_device.h"
+#include "tensor/random.h"
+#include "tools/base/hash64.h"
+#include "tools/base/machine_limits.h"
+#include "tools/train/plan.h"
+#include "tools/train/recipe_tokenizer.h"
+#include "tools/train/train_loop.h"
+
+namespace vila::tools {
+
+namespace {
+
+void check_facts(const Json& before, const Json& now) {
+    VILA_CHECK(before.at("frozen_weights") == now.at("frozen_weights"),
+               "the frozen weights are not those the run began with; was model.init replaced?");
+    for (const auto& [name, records] : now.at("records").items())
+        VILA_CHECK(before.at("records").value(name, int64_t{-1}) == records, "data source ", name,
+                   " had ", before.at("records").value(name, int64_t{-1}),
+                   " records when the run began and has ", records,
+                   "; resume with the same data or choose another --out");
+}
+
+uint64_t hash_weights(const std::vector<ParameterGroup>& groups) {
+    uint64_t hash = 0;
+    for (const ParameterGroup& group : groups)
+        for (const nn::Parameter* parameter : group.parameters)
+            hash = random_key(hash, parameter->name) ^ hash64(parameter->variable.value());
+    return hash;
+}
+
+}  // namespace
+
+TrainingJob::TrainingJob(const Recipe& recipe, const RunDirectory& run, dist::Collectives& ranks,
+                         dist::Watchdog* watchdog, Device& device)
+    : recipe_(recipe),
+      run_(run),
+      ranks_(ranks),
+      watchdog_(watchdog),
+      device_(device),
+      warn_([prints = is_first()](const std::string& line) {
+          if (prints) std::fprintf(stderr, "%s\n", line.c_str());
+      }),
+      checkpoints_(run.checkpoints(), recipe.train.keep, warn_, &ranks) {}
+
+int TrainingJob::run(const StopSignals& stop, bool checks_disk_space) {
+    open_data();
+    open_tokenizer();
+    make_model();
+    make_state();
+    resume();
+    dist::agree(ranks_, [&] {
+        if (is_first() && checks_disk_space) check_disk_space();
+    });
+    prepare_loop();
+    if (const int signal = train(stop); signal != 0) return StopSignals::exit_code(signal);
+    save_model();
+    return 0;
+}
+
+void TrainingJob::open_data() {
+    dist::agree(ranks_, [&] { datasets_ = open_sources(recipe_); });
+}
+
+void TrainingJob::open_tokenizer() {
+    for (const bool first : {true, false})
+        dist::agree(ranks_, [&] {
+            if (is_first() == first)
+                tokenizer_ = find_or_train_tokenizer(recipe_, datasets_, run_.tokenizer());
+        });
+}
+
+void TrainingJob::make_model() {
+    dist::agree(ranks_, [&] {
+        explain_out_of_memory(
+            [&] { stage_ = make_stage(recipe_, run_.root(), tokenizer_, ranks_, device_, warn_); });
+        facts_ = resume_facts();
+    });
+    dist::check_same(ranks_, "data or frozen weights", facts_.dump(0));
+    if (ranks_.ranks() > 1)
+        dist::check_same(ranks_, "first weights", hash_text(hash_weights(stage_->groups())));
+}
+
+void TrainingJob::make_state() {
+    explain_out_of_memory([&] { state_ = make_training_state(*stage_, recipe_, ranks_); });
+}
+
+void TrainingJob::resume() {
+    checkpoints_.remove_leftovers();
+    const std::optional<Checkpoint> checkpoint = checkpoints_.load_newest(device_);
+    if (!checkpoint) return;
+    dist::agree(ranks_, [&] { check_facts(checkpoint->info, facts_); });
+    state_->restore(*checkpoint);
+    stage_->after_update();
+    step_ = checkpoint->step;
+}
+
+void TrainingJob::check_disk_space() const {
+    const auto present = static_cast<int64_t>(checkpoints_.steps().size());
+    // One more than are kept: a new checkpoint is complete before an old one is removed.
+    check_free_space(run_.root(), state_->bytes(),
+                     std::max<int64_t>(recipe_.train.keep + 1 - present, 1));
+}
+
+void TrainingJob::prepare_loop() {
+    total_steps_ = total_steps(recipe_, datasets_);
+    // The rate of a GPU is not measured here; `vila bench` does that.
+    const bool on_cpu = device_.kind() == DeviceKind::Cpu;
+    peak_flops_ =
+        dist::sum(ranks_, on_cpu ? multiply_add_peak(static_cast<CpuDevice&>(device_)) : 0.0);
+    if (is_first()) announce();
+    dist::agree(ranks_, [&] {
+        if (is_first()) log_.emplace(run_.log(), step_);
+    });
+    progress_.emplace("step", total_steps_, step_, !is_first());
+    dist::agree(ranks_, [&] {
+        make_loader(recipe_, datasets_, *stage_, ranks_, step_, device_, *progress_, loader_);
+    });
+}
+
+int TrainingJob::train(const StopSignals& stop) {
+    const nn::Schedule schedule = {.peak = 1.0,
+                                   .warmup_ratio = recipe_.schedule.warmup_ratio,
+                                   .decay = nn::decay_from_name(recipe_.schedule.decay),
+                                   .total_steps = total_steps_};
+    TrainLoop loop({.recipe = recipe_,
+                    .ranks = ranks_,
+                    .watchdog = watchdog_,
+                    .stage = *stage_,
+                    .state = *state_,
+                    .loader = *loader_,
+                    .checkpoints = checkpoints_,
+                    .log = log_ ? &*log_ : nullptr,
+                    .progress = *progress_,
+                    .stop = stop,
+                    .schedule = schedule,
+                    .facts = facts_,
+                    .peak_flops = peak_flops_},
+                   step_);
+    int signal = 0;
+    explain_out_of_memory([&] { signal = loop.run(); });
+    step_ = loop.step();
+    if (signal != 0)
+        progress_->say(str("stopped at step ", step_, "; the same command resumes from there"));
+    return signal;
+}
+
+void TrainingJob::save_model() {
+    if (watchdog_ != nullptr) watchdog_->phase("model", step_, recipe_.train.save_limit);
+    state_->gather_weights(is_first());
+    dist::agree(ranks_, [&] {
+        VILA_CHECK(facts_.at("frozen_weights") == hash_text(stage_->frozen_hash()),
+                   "internal error: a frozen weight changed; please report this");
+        if (is_first()) stage_->save(run_.model());
+    });
+    state_->release_weights();
+}
+
+Json TrainingJob::resume_facts() {
+    Json facts = {{"records", Json::object()},
+                  {"frozen_weights", hash_text(stage_->frozen_hash())}};
+    for (size_t i = 0; i < datasets_.size(); ++i)
+        facts["records"][recipe_.data.sources[i].name] = datasets_[i]->size();
+    return facts;
+}
+
+void TrainingJob::announce() const {
+    const std::string begin = step_ > 0 ? str("from step ", step_, ", stage ") : "stage ";
+    const std::string line = str(
+        begin, stage_facts(*recipe_.stage).name, ": ", total_steps_, " steps of ",
+        recipe_.train.global_batch, " samples, ", state_->parameters(),
+        " trainable parameters, on ",
+        ranks_.ranks() > 1 ? str(ranks_.ranks(), " ranks, each ") : "", device_.name(),
+        peak_flops_ > 0.0 ? str(", ", static_cast<int64_t>(peak_flops_ / 1e9), " GFLOP/s of FMA")
+                          : "");
+    std::fprintf(stderr, "%s\n", line.c_str());
+}
+
+void TrainingJob::explain_out_of_memory(const std::function<void()>& body) const try {
+    body();
+} catch (const OutOfMemory& error) {
+    throw OutOfMemory(error.what() + plan_summary(recipe_, ranks_.ranks()));
+} catch (const std::bad_alloc&) {
+    throw OutOfMemory("out of memory" + plan_summary(recipe_, ranks_.ranks()));
+}
+
+}  // namespace vila::tools

@@ -1,0 +1,84 @@
+#pragma once
+
+// One training run as one of its ranks sees it, from the data to the finished model. run() calls
+// the phases in order. All ranks call every phase together; a phase that fails on one rank throws
+// on all of them (dist/agree.h).
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "data/loader/loader.h"
+#include "dist/watchdog.h"
+#include "tools/base/progress.h"
+#include "tools/train/checkpoint.h"
+#include "tools/train/recipe.h"
+#include "tools/train/run_directory.h"
+#include "tools/train/run_log.h"
+#include "tools/train/stage.h"
+#include "tools/train/stop_signals.h"
+#include "tools/train/training_data.h"
+#include "tools/train/training_state.h"
+
+namespace vila::tools {
+
+class TrainingJob {
+  public:
+    // `watchdog` is null in a job of one rank. The arguments must outlive the job.
+    TrainingJob(const Recipe& recipe, const RunDirectory& run, dist::Collectives& ranks,
+                dist::Watchdog* watchdog, Device& device);
+
+    // Trains from the newest checkpoint, or from the start, and saves the model. Returns 0 when the
+    // run is finished, or the exit code for the signal that stopped it. Throws if the disk is too
+    // small for the checkpoints and `checks_disk_space` is set.
+    int run(const StopSignals& stop, bool checks_disk_space);
+
+  private:
+    void open_data();
+    // Finds or trains the tokenizer: first rank 0 alone, then the other ranks, which find it there.
+    void open_tokenizer();
+    // Makes the stage with its model, and checks that all ranks have the same data and weights.
+    void make_model();
+    void make_state();
+    // Loads the newest good checkpoint, if there is one.
+    void resume();
+    void check_disk_space() const;
+    // Makes the log, the progress line and the loader, and prints what is about to be trained.
+    void prepare_loop();
+    // Runs the training loop; returns the signal that stopped it, or 0.
+    int train(const StopSignals& stop);
+    void save_model();
+
+    // What must not change when a run is resumed, besides the recipe: the number of records of each
+    // source and the frozen weights.
+    Json resume_facts();
+    void announce() const;
+    bool is_first() const { return ranks_.rank() == 0; }
+    // Runs `body`; if it runs out of memory, adds to the message how much the recipe needs.
+    void explain_out_of_memory(const std::function<void()>& body) const;
+
+    const Recipe& recipe_;
+    const RunDirectory& run_;
+    dist::Collectives& ranks_;
+    dist::Watchdog* watchdog_;
+    Device& device_;
+    std::function<void(const std::string& line)> warn_;  // prints on rank 0
+
+    Datasets datasets_;
+    std::filesystem::path tokenizer_;  // directory
+    std::unique_ptr<Stage> stage_;
+    Json facts_;
+    std::unique_ptr<TrainingState> state_;
+    CheckpointStore checkpoints_;
+    int64_t step_ = 0;           // finished steps
+    int64_t total_steps_ = 0;    // of the whole run
+    double peak_flops_ = 0.0;    // of all ranks' processors, per second; 0: not measured
+    std::optional<RunLog> log_;  // rank 0
+    std::optional<Progress> progress_;
+    std::optional<data::Loader> loader_;
+};
+
+}  // namespace vila::tools
