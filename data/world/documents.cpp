@@ -1,5 +1,5 @@
-// The text-only documents of text.h. Documents are written word by word up to a limit, then cut, as
-// the blocks of a real corpus are.
+// The text-only documents of text.h. They are written word by word and cut at a limit, like the
+// blocks of a real corpus.
 
 #include <algorithm>
 #include <array>
@@ -11,13 +11,13 @@ namespace vila::data {
 
 namespace {
 
-// Words up to a limit.
+// Collects words up to a limit.
 class Document {
   public:
     explicit Document(int limit) : limit_(limit) {}
 
     bool full() const { return count_ >= limit_; }
-    // Adds the words of a text that are separated by single spaces, as far as they fit.
+    // Adds words of a text, which single spaces separate, until the document is full.
     void add(const std::string& text) {
         size_t begin = 0;
         while (begin < text.size() && !full()) {
@@ -83,7 +83,7 @@ std::string key_value_list(int words, WorldRandom& random) {
     return document.take();
 }
 
-// The hidden rule of a list: an attribute that is the label itself or decides it.
+// The hidden rule of a list: an attribute that is the label itself or determines it.
 class ListRule {
   public:
     explicit ListRule(WorldRandom& random) : copies_(random.chance(.5)) {
@@ -97,7 +97,7 @@ class ListRule {
         detail_ = copies_ ? random.between(1, 3) : random.below(4);
     }
 
-    // A random item and its label.
+    // Returns a random item and its label.
     Question next(WorldRandom& random) const {
         Object object = make_scene(1, random).objects[0];
         if (copies_) return {item(object, random), word_of(object, rule_)};
@@ -107,7 +107,8 @@ class ListRule {
     }
 
   private:
-    // Shows only the ruling attribute, or color and shape, or all; detail 3 adds some positions.
+    // Detail 0 shows only the attribute of the rule; 1 color and shape, with the size if it is the
+    // rule; 2 always the size too; 3 sometimes the position too.
     std::string item(const Object& object, WorldRandom& random) const {
         if (detail_ == 0) return word_of(object, rule_);
         const std::string pair =
@@ -129,9 +130,9 @@ Question open_question(const Question& item) {
     return {item.text + " . " + std::string(kOpenQuestion), item.answer};
 }
 
-// Scenes in words are told in one order of their attributes, which differs between documents, so
-// that every attribute learns to look up every other, forwards and backwards. Color and shape are
-// always told, size and position in some documents.
+// A document describes its scenes in one order of the attributes. The order differs between
+// documents, so that a model learns to look up every attribute from every other, forward and
+// backward. Color and shape are always stated, size and position in some documents.
 std::vector<Attribute> telling_order(WorldRandom& random) {
     std::vector<Attribute> order = {Attribute::Color, Attribute::Shape};
     if (random.chance(.6)) order.push_back(Attribute::Size);
@@ -150,8 +151,8 @@ std::string told_scene(const Scene& scene, const std::vector<Attribute>& order) 
     return text + " .";
 }
 
-// A question of a random kind that the told attributes can answer; none if the scene has no object
-// it can single out.
+// Returns a question of a random kind that the stated attributes can answer; none if that kind
+// identifies no object of the scene.
 std::optional<Question> ask_told(const Scene& scene, const std::vector<Attribute>& order,
                                  WorldRandom& random) {
     const auto told = [&](Attribute attribute) {

@@ -11,7 +11,7 @@ namespace {
 
 constexpr int kShots = 4;
 
-// A question about an image (or about none), and what guessing would score on it.
+// A question about an image (or about none), and the expected scores of guessing.
 struct Item {
     std::string image;
     Question question;
@@ -28,7 +28,7 @@ Json json_of(const Item& item) {
     return value;
 }
 
-// Every value an answer could have: the list of words that it stands in.
+// Returns every value that an answer could have: the list of words that contains it.
 std::vector<std::string> values_like(const std::string& answer) {
     for (const std::span<const std::string_view> list :
          {std::span<const std::string_view>(kColors), std::span<const std::string_view>(kShapes),
@@ -43,7 +43,7 @@ double chance_of(const std::string& answer) {
     return 1.0 / static_cast<double>(values_like(answer).size());
 }
 
-// Levels of answers that know the scene but not which object is meant.
+// Computes the scores of guesses that know the scene but not which object is meant.
 void measure_unbound(const Scene& scene, Attribute wanted, int answer, Item& item) {
     const auto shared = [&](int value) {
         return std::count_if(scene.objects.begin(), scene.objects.end(), [&](const Object& object) {
@@ -64,7 +64,8 @@ void measure_unbound(const Scene& scene, Attribute wanted, int answer, Item& ite
     if (shared(answer) == most) item.unbound_majority = 1.0 / static_cast<double>(majority.size());
 }
 
-// Look-ups are asked of two to four objects: with one there is nothing to bind.
+// Asks a look-up in a scene of two to four objects; with one object there is nothing to bind.
+// Counting allows one.
 Item look_up(const Pool& pool, const QuestionKind& kind, WorldRandom& random) {
     while (true) {
         const SceneImage& image = pool.several(random);
@@ -85,7 +86,7 @@ Item describe(const Pool& pool, WorldRandom& random) {
     return {image.file, description_question(image.scene), 1.0 / kDescriptions};
 }
 
-// Collects a task's questions and their levels.
+// Writes the questions of a task and sums the scores of guessing.
 class Task {
   public:
     Task(std::string name, const std::filesystem::path& out)
@@ -151,7 +152,7 @@ Json write_captions(int questions, uint64_t seed, const Pool& train, const Pool&
     return task.finish();
 }
 
-// The question is the same for every attribute; only the examples tell which one is meant.
+// The question is identical for every attribute; only the examples show which attribute is meant.
 Json write_property(int questions, uint64_t seed, const Pool& train, const Pool& test,
                     const std::filesystem::path& out) {
     constexpr std::array<Attribute, 3> kAsked = {Attribute::Color, Attribute::Shape,

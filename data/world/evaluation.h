@@ -1,6 +1,6 @@
 #pragma once
 
-// The held-out questions of the world, and what can be scored on them without understanding.
+// Writes the held-out questions of the world, and the scores that guessing would reach on them.
 
 #include <filesystem>
 
@@ -11,15 +11,16 @@
 
 namespace vila::data {
 
-// "describe the image ." and the full caption without its full stop.
+// Returns "describe the image ." with the full caption, without its full stop, as the answer.
 Question description_question(const Scene& scene);
 
-// Writes TASK.jsonl for each task into the new directory `out`: questions about `test` images, with
-// four examples from `train` images each. Returns the list of tasks:
-// {"name", "file", "questions", "chance", "unbound"?, "unbound_majority"?}, where
-//   chance            picks any value the answer could have;
-//   unbound           picks the attribute of any object of the scene: reads, but does not bind;
-//   unbound_majority  picks the scene's most frequent value of the attribute.
+// Writes TASK.jsonl for each task into the new directory `out`: questions about `test` images, each
+// with four examples from `train` images. Returns the list of tasks:
+// {"name", "file", "questions", "chance", "unbound"?, "unbound_majority"?}. The last three are the
+// expected scores of guessing
+//   chance            any value that the answer could have;
+//   unbound           the attribute of any object of the scene, without binding it to the right one;
+//   unbound_majority  the scene's most frequent value of the attribute.
 Json write_evaluations(const WorldOptions& options, const Pool& train, const Pool& test,
                        const Facts& facts, const std::filesystem::path& out);
 

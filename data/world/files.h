@@ -1,6 +1,6 @@
 #pragma once
 
-// The files of a world being written: pools of rendered images, and text files line by line.
+// Writes the files of a world: pools of rendered images, and text files line by line.
 
 #include <filesystem>
 #include <fstream>
@@ -13,31 +13,31 @@
 
 namespace vila::data {
 
-// An image on disk and what it shows.
+// An image on disk and the scene that it shows.
 struct SceneImage {
     std::string file;  // relative to images/: "train/000012.png"
     Scene scene;
 };
 
-// `single` scenes of one object, then `multi` of one to four.
+// Images of `single` scenes of one object, then of scenes of one to four objects.
 struct Pool {
     std::vector<SceneImage> images;
     int single = 0;
 
-    // Any image; one of a single object; one of the others.
+    // Return a random image: any; one of a single object; one of the others.
     const SceneImage& any(WorldRandom& random) const { return random.pick(images); }
     const SceneImage& one_object(WorldRandom& random) const;
     const SceneImage& several(WorldRandom& random) const;
 };
 
-// Renders the pool into `images`/`name`/ and returns it.
+// Renders `single` and `multi` scenes into `images`/`name`/ and returns the pool.
 Pool make_pool(const std::string& name, int single, int multi, uint64_t seed,
                const std::filesystem::path& images);
 
-// Writes a PNG file; throws vila::Error when it cannot be written.
+// Writes a PNG file. Throws vila::Error if it cannot be written.
 void write_picture(const Image& picture, const std::filesystem::path& file);
 
-// A text file written line by line; close() checks that every byte arrived.
+// Writes a text file line by line. close() checks that every byte was written.
 class LineWriter {
   public:
     explicit LineWriter(const std::filesystem::path& file);

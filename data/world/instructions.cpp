@@ -1,4 +1,4 @@
-// Conversations: about one image, about several, about written words, and about no image.
+// Writes conversations about one image, several images, written words, and no image.
 
 #include <array>
 
@@ -11,7 +11,7 @@ namespace vila::data {
 
 namespace {
 
-// A JSON array, one element a line.
+// Writes a JSON array, one element per line.
 class ArrayWriter {
   public:
     explicit ArrayWriter(const std::filesystem::path& file) : file_(file) {}
@@ -36,16 +36,16 @@ void add_turn(Json& conversations, const Question& question, bool with_image) {
     conversations.push_back({{"from", "gpt"}, {"value", question.answer}});
 }
 
-// Requests that only the conversation before them explains; with nothing before, they want the
-// description. There are many, so that a new wording is understood too; none is kOpenQuestion,
-// which is for tests.
+// Requests whose meaning depends on the conversation before them; at its beginning they ask for the
+// description. There are many, so that a model understands new wordings too. kOpenQuestion is not
+// among them: it is for tests.
 constexpr std::array<std::string_view, 12> kVagueRequests = {
     "and this one ?",      "say what you see .", "go on .",        "what now ?",
     "your turn .",         "tell me .",          "the next one .", "how is it ?",
     "what have we here ?", "same again .",       "look at it .",   "this ?"};
 
-// What can be asked about an image of a single object; the description comes last. The place is
-// asked for in other words than kOpenQuestion, which wants no place.
+// Returns the questions about an image of a single object, the description last. The question for
+// the place has other words than kOpenQuestion, which never asks for a place.
 std::vector<Question> single_object_questions(const Scene& scene) {
     const Object& object = scene.objects[0];
     return {{"what color is it ?", word_of(object, Attribute::Color)},
@@ -55,8 +55,8 @@ std::vector<Question> single_object_questions(const Scene& scene) {
             description_question(scene)};
 }
 
-// The description and one or two of the others, in random order; the description first where a
-// vague request asks for it.
+// Returns the description and one or two other questions in random order. If a vague request asks
+// for the description, it comes first.
 std::vector<Question> describe_and_ask(const Scene& scene, WorldRandom& random) {
     std::vector<Question> questions = single_object_questions(scene);
     Question description = questions.back();
@@ -69,9 +69,9 @@ std::vector<Question> describe_and_ask(const Scene& scene, WorldRandom& random) 
     return questions;
 }
 
-// Questions about several images, each about its own: one kind of look-up for all, one question
-// about single objects for all, any question about single objects, or a vague request with answers
-// of one kind.
+// Asks one question about each of several images: one kind of look-up for all, one question about
+// single objects for all, any question about single objects, or a vague request with answers of one
+// kind.
 class ManyImages {
   public:
     explicit ManyImages(WorldRandom& random)
@@ -84,7 +84,7 @@ class ManyImages {
     std::pair<std::string, Question> next(const Pool& pool, WorldRandom& random) const {
         if (!vague_.empty()) {
             const SceneImage& image = pool.one_object(random);
-            const size_t kind = which_ == 3 ? 4 : which_;  // the description twice, no place
+            const size_t kind = which_ == 3 ? 4 : which_;  // description in place of position
             const std::string answer = single_object_questions(image.scene)[kind].answer;
             return {image.file, {std::string(vague_), answer}};
         }

@@ -1,4 +1,4 @@
-// Interleaved documents in the layout of MMC4: Zhu et al., Multimodal C4, 2023.
+// Writes interleaved documents in the layout of MMC4 (Zhu et al. 2023, Multimodal C4).
 
 #include <array>
 
@@ -9,7 +9,7 @@ namespace vila::data {
 
 namespace {
 
-// One document: sentences, and images that stand before some of them.
+// One document: sentences, and images before some of them.
 class InterleavedDocument {
   public:
     void sentence(const std::string& text) { texts_.push_back(text); }
@@ -40,7 +40,7 @@ class InterleavedDocument {
     Json images_ = Json::array();
 };
 
-// "%" in a template is replaced by the word.
+// Replaces "%" in a template by the word.
 std::string fill(std::string_view form, const std::string& word) {
     std::string text(form);
     return text.replace(text.find('%'), 1, word);
@@ -53,7 +53,8 @@ std::string some_fact(const Facts& facts, WorldRandom& random) {
     }
 }
 
-// Two values of one attribute carry two labels: the label of an image follows from the ones before.
+// Labels images by one attribute, two values with one label each: the images before an image show
+// its label.
 void write_labels(InterleavedDocument& document, const Pool& pool, WorldRandom& random) {
     constexpr std::array<std::string_view, 4> kForms = {"this is a % .", "we see the % .",
                                                         "here is one % .", "name : % ;"};
@@ -72,7 +73,7 @@ void write_labels(InterleavedDocument& document, const Pool& pool, WorldRandom& 
     }
 }
 
-// Every image is described by the same attribute.
+// Describes every image by one attribute.
 void write_recurring(InterleavedDocument& document, const Pool& pool, WorldRandom& random) {
     constexpr std::array<std::string_view, 4> kForms = {"this one is % .", "kind : % ;",
                                                         "the % one .", "we see % here ."};
@@ -93,7 +94,7 @@ void write_recurring(InterleavedDocument& document, const Pool& pool, WorldRando
     }
 }
 
-// "the zorp saw a red circle ." and other things that happen.
+// Tells a story: "the zorp saw a red circle ." and other events.
 void write_story(InterleavedDocument& document, const Pool& pool, const Facts& facts,
                  WorldRandom& random) {
     for (int left = random.between(3, 4); left > 0; --left) {

@@ -8,7 +8,7 @@
 namespace vila::data {
 
 WorldRandom::WorldRandom(uint64_t seed, std::string_view purpose) : state_(seed) {
-    // FNV-1a over the purpose, mixed with the seed by one step of the generator.
+    // FNV-1a of the purpose, combined with one step of the generator from the seed.
     uint64_t hash = 14695981039346656037ull;
     for (const char letter : purpose)
         hash = (hash ^ static_cast<unsigned char>(letter)) * 1099511628211ull;

@@ -1,6 +1,6 @@
 #pragma once
 
-// Random numbers of the miniature world: the same on every platform and standard library, and one
+// Random numbers of the miniature world: identical on every platform and standard library, with one
 // independent stream for each purpose, so that adding a file to the world changes no other file.
 
 #include <cstdint>
@@ -13,7 +13,7 @@ namespace vila::data {
 // SplitMix64 (Steele, Lea and Flood, Fast Splittable Pseudorandom Number Generators, 2014).
 class WorldRandom {
   public:
-    // A stream named by its purpose: streams of one seed are independent of each other.
+    // Starts the stream of a purpose. Streams of one seed are independent of each other.
     WorldRandom(uint64_t seed, std::string_view purpose);
 
     uint64_t next();
@@ -36,7 +36,7 @@ class WorldRandom {
         for (int last = static_cast<int>(list.size()) - 1; last > 0; --last)
             std::swap(list[static_cast<size_t>(last)], list[static_cast<size_t>(below(last + 1))]);
     }
-    // `count` distinct numbers of [0, bound), in random order.
+    // Returns `count` distinct numbers of [0, bound), in random order.
     std::vector<int> sample(int count, int bound);
 
   private:

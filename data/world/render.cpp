@@ -14,11 +14,11 @@ using Rgb = std::array<double, 3>;
 
 constexpr std::array<Rgb, 6> kPalette = {
     {{220, 40, 40}, {40, 190, 60}, {50, 80, 230}, {230, 210, 50}, {170, 60, 200}, {240, 240, 240}}};
-constexpr std::array<double, 2> kRadius = {3.6, 6.0};  // pixels, of small and large
-constexpr double kSceneNoise = 8.0;                    // standard deviation, of 255
+constexpr std::array<double, 2> kRadius = {3.6, 6.0};  // pixels; small and large
+constexpr double kSceneNoise = 8.0;                    // standard deviation, in levels of 255
 constexpr double kWordNoise = 12.0;
 
-// The letters of kWordLetters, seven rows of five pixels, the leftmost pixel in the highest bit.
+// The letters of kWordLetters as seven rows of five pixels; the highest bit is the leftmost pixel.
 constexpr std::array<std::array<uint8_t, 7>, 16> kFace = {{
     {0x0e, 0x11, 0x11, 0x1f, 0x11, 0x11, 0x11},  // A
     {0x0f, 0x10, 0x10, 0x10, 0x10, 0x10, 0x0f},  // C
@@ -38,7 +38,7 @@ constexpr std::array<std::array<uint8_t, 7>, 16> kFace = {{
     {0x11, 0x11, 0x0a, 0x04, 0x04, 0x04, 0x04},  // Y
 }};
 
-// Is the point (x, y), in pixels from the middle of the shape, y downwards, inside it?
+// Returns whether the point (x, y) is inside the shape; pixels from its center, y points down.
 bool inside(int shape, double radius, double x, double y) {
     const double distance = std::sqrt(x * x + y * y);
     switch (shape) {
@@ -58,7 +58,7 @@ bool inside(int shape, double radius, double x, double y) {
     }
 }
 
-// A picture in floating point, before noise and rounding.
+// An image in floating point, before noise and rounding.
 class Canvas {
   public:
     Canvas(int side, const Rgb& background)

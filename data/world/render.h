@@ -1,6 +1,6 @@
 #pragma once
 
-// Pixels of the miniature world.
+// Renders scenes and written words of the miniature world.
 
 #include <string>
 
@@ -10,13 +10,14 @@
 namespace vila::data {
 
 inline constexpr int kSceneSide = 32;  // pixels; a cell of the 2 x 2 grid is 16 x 16
-inline constexpr int kWordSide = 64;   // pixels of a written word
+inline constexpr int kWordSide = 64;   // pixels; the image of a written word
 
-// Draws the scene on a dark background with jittered places and colours and pixel noise.
+// Draws the scene on a dark background, with jitter of places and colors, and pixel noise.
 Image render_scene(const Scene& scene, WorldRandom& random);
 
-// Draws up to three letters in a 5 x 7 face at a random place; letters are of kWordLetters.
+// Letters that can be drawn.
 inline constexpr std::string_view kWordLetters = "ACEFHIKLNOPRSTUY";
+// Draws one to three of these letters in a 5 x 7 font at a random place. Throws on other letters.
 Image render_word(const std::string& word, WorldRandom& random);
 
 }  // namespace vila::data

@@ -1,6 +1,6 @@
 #pragma once
 
-// What the miniature world is made of: scenes of one to four coloured shapes on a 2 x 2 grid.
+// The scenes of the miniature world: one to four colored shapes on a 2 x 2 grid.
 
 #include <array>
 #include <cstdint>
@@ -17,7 +17,7 @@ inline constexpr std::array<std::string_view, 6> kColors = {"red",    "green",  
 inline constexpr std::array<std::string_view, 5> kShapes = {"circle", "square", "triangle", "cross",
                                                             "ring"};
 inline constexpr std::array<std::string_view, 2> kSizes = {"small", "large"};
-// In the order of the cells: row by row.
+// In the order of the cells, row by row.
 inline constexpr std::array<std::string_view, 4> kPositions = {"top left", "top right",
                                                                "bottom left", "bottom right"};
 inline constexpr std::array<std::string_view, 4> kCounts = {"one", "two", "three", "four"};
@@ -41,15 +41,15 @@ struct Scene {
     int count() const { return static_cast<int>(objects.size()); }
 };
 
-// A scene of `count` (1 to 4) objects whose cells and attributes are uniform.
+// Returns a scene of `count` (1 to 4) objects with uniformly drawn cells and attributes.
 Scene make_scene(int count, WorldRandom& random);
 
-// Index of the value of one attribute.
+// Returns the index of the object's value of an attribute.
 int value_of(const Object& object, Attribute attribute);
-// The word or words of that value: "red", "circle", "small", "top left".
+// Returns the word or words of that value: "red", "circle", "small", "top left".
 std::string word_of(const Object& object, Attribute attribute);
 
-// Objects whose value of `attribute` no other object of the scene shares.
+// Returns the objects whose value of `attribute` no other object of the scene has.
 std::vector<Object> unique_objects(const Scene& scene, Attribute attribute);
 
 }  // namespace vila::data

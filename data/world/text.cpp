@@ -26,8 +26,7 @@ struct Words {
           position(word_of(object, Attribute::Position)) {}
 };
 
-// The object is named by its shape, its color, its place or its size and shape, and the rest
-// follows.
+// Names the object by its shape, its color or its place, then states the other attributes.
 std::string referring_sentence(const Object& object, WorldRandom& random) {
     const Words w(object);
     switch (random.below(7)) {

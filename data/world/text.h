@@ -1,7 +1,7 @@
 #pragma once
 
-// Everything the world says about its scenes: captions, careless alt-texts, referring texts,
-// questions with their answers, and the text-only documents of the base language model.
+// The texts of the miniature world: captions, careless alt-texts, referring texts, questions with
+// their answers, and the text-only documents of the base language model.
 //
 // All text is lower case with spaces around punctuation, so that a byte-level BPE tokenizer makes
 // most words one token.
@@ -22,10 +22,11 @@ namespace vila::data {
 std::string full_caption(const Scene& scene);
 // "small red circle top left"
 std::string noun_phrase(const Object& object);
-// What a web page says: some attributes of one or two objects and junk words, in any order.
+// Imitates a web page's alt-text: some attributes of one or two objects and junk words, in any
+// order.
 std::string alt_text(const Scene& scene, WorldRandom& random);
-// A sentence about every object, in random order. Each names its object by one or two attributes
-// and then tells the others: "the circle is red and small , top left ."
+// Returns a sentence about every object, in random order. Each names its object by one or two
+// attributes and then states the others: "the circle is red and small , top left ."
 std::string referring_text(const Scene& scene, WorldRandom& random);
 
 struct Question {
@@ -33,13 +34,13 @@ struct Question {
     std::string answer;
 };
 
-// Asks for `wanted` of the one object that has `given`; or counts.
+// A kind of question: asks for `wanted` of the one object that has `given`, or counts objects.
 struct QuestionKind {
     bool count = false;
     Attribute wanted = Attribute::Color;
     Attribute given = Attribute::Shape;
 };
-// Every kind the visual instructions and the texts ask.
+// Every kind of question in visual instructions and texts.
 inline constexpr std::array<QuestionKind, 9> kQuestionKinds = {{
     {false, Attribute::Color, Attribute::Shape},
     {false, Attribute::Shape, Attribute::Color},
@@ -54,32 +55,35 @@ inline constexpr std::array<QuestionKind, 9> kQuestionKinds = {{
 
 struct AskedQuestion {
     Question question;
-    std::optional<Object> about;  // none when counting
+    std::optional<Object> about;  // none for counting
 };
-// A question of this kind about an object the given attribute singles out; none if there is none.
+// Returns a question of this kind about an object that the given attribute identifies; none if
+// there is no such object.
 std::optional<AskedQuestion> ask(const Scene& scene, const QuestionKind& kind, WorldRandom& random);
-// A question of a random kind; counting can always be asked.
+// Returns a question of a random kind. Counting is always possible.
 Question ask_anything(const Scene& scene, WorldRandom& random);
 
-// Asked of a single object when only examples tell which attribute is meant, or which label.
+// The question about a single object if only examples show which attribute or label is meant.
 inline constexpr std::string_view kOpenQuestion = "what is it ?";
 
 // "question : ... answer : ... ."
 std::string question_and_answer(const Question& question);
 
-// ---- Documents of the base corpus, each of at most about `words` words -------------------------
+// ---- Documents of the base corpus, each of at most `words` words ----
 
-// Repeated random word strings, or pairs of a key and its value that come back.
+// Repeats a random string of words, or random pairs of keys and values.
 std::string recall_document(int words, WorldRandom& random);
-// "ITEM SEPARATOR LABEL END" under a hidden rule: an attribute decides the label, or is the label.
+// Lists "ITEM SEPARATOR LABEL END" under a hidden rule: an attribute determines the label, or is
+// the label.
 std::string list_document(int words, WorldRandom& random);
-// A scene told in words, then questions about it.
+// Describes scenes in words, each followed by questions about it.
 std::string scene_document(int words, WorldRandom& random);
-// A question that tells its scene in words first: "red circle top left , ... . what color is ... ?"
+// Returns a question that first describes its scene: "red circle top left , ... . what color is ...
+// ?"
 Question told_question(WorldRandom& random);
-// Items and labels of one list as questions and answers, which all ask kOpenQuestion.
+// Returns items and labels of one list as questions and answers. Every question is kOpenQuestion.
 std::vector<Question> list_questions(int count, WorldRandom& random);
-// Statements and questions about creatures.
+// States and asks facts about creatures.
 std::string fact_document(int words, const Facts& facts, WorldRandom& random);
 
 }  // namespace vila::data

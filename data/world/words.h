@@ -1,6 +1,6 @@
 #pragma once
 
-// The words of the miniature world beside those of its scenes: creatures and what is true of them,
+// Words of the miniature world besides those of its scenes: creatures and facts about them,
 // nonsense labels, and the noise of careless captions.
 
 #include <array>
@@ -25,7 +25,7 @@ inline constexpr std::array<std::string_view, 12> kPlaces = {
 inline constexpr std::array<std::string_view, 12> kThings = {"hat",  "drum",  "kite",   "lamp",
                                                              "boat", "bell",  "sword",  "rope",
                                                              "book", "clock", "ladder", "cup"};
-// Labels that documents and texts may give; the last eight stand in texts only.
+// Labels in documents and texts; images never have the last eight.
 inline constexpr std::array<std::string_view, 24> kLabels = {
     "dax",  "wug",  "blick", "toma", "fep", "zav", "kiki", "bouba", "lorp", "gazz", "mip", "tuk",
     "rill", "snov", "pell",  "quib", "hux", "jeb", "vorn", "yad",   "crel", "nim",  "osk", "plu"};
@@ -37,21 +37,21 @@ inline constexpr std::array<std::string_view, 12> kJunk = {"nice",  "view",     
 enum class Relation { Eats, Lives, Owns, Likes };
 inline constexpr int kRelations = 4;
 
-// What is true of the creatures: one value for each creature and relation.
+// Facts about the creatures: one value for each creature and relation.
 class Facts {
   public:
     explicit Facts(uint64_t seed);
 
-    // Fact `index` of creatures x relations, relation innermost.
+    // The number of facts. Fact `index` is an element of creatures x relations, relation innermost.
     int size() const { return static_cast<int>(kCreatures.size()) * kRelations; }
     // "the zorp eats fern ."
     std::string statement(int index) const;
     // "what does the zorp eat ?"
     std::string question(int index) const;
     std::string answer(int index) const;
-    // Every value the relation of this fact can take.
+    // Returns every value that the relation of this fact can have.
     std::vector<std::string> choices(int index) const;
-    // May interleaved documents mention it? True for a random half of the facts.
+    // Returns whether interleaved documents may mention the fact: a random half of them.
     bool in_documents(int index) const { return in_documents_[static_cast<size_t>(index)]; }
 
   private:

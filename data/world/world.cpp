@@ -15,10 +15,10 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// ---- Text
-// ----------------------------------------------------------------------------------------
+// ---- Text ----
 
-// Mostly what teaches to look back and copy; then the mixture proper can be learned.
+// Writes mostly documents that teach a model to look back and copy, which it needs before it can
+// learn the main mixture.
 void write_warmup_text(const WorldOptions& options, const fs::path& out) {
     WorldRandom random(options.seed, "lm-warmup");
     LineWriter file(out / "lm-warmup.txt");
@@ -47,8 +47,7 @@ void write_text(const std::string& name, int documents, const WorldOptions& opti
     file.close();
 }
 
-// ---- Image-text pairs
-// ----------------------------------------------------------------------------
+// ---- Image-text pairs ----
 
 template <typename Say>
 void write_pairs(const std::string& name, int rows, const WorldOptions& options, const Pool& pool,
@@ -57,7 +56,7 @@ void write_pairs(const std::string& name, int rows, const WorldOptions& options,
     LineWriter file(out / name);
     std::vector<int> order;
     for (int row = 0; row < rows; ++row) {
-        // Every image once before any comes twice.
+        // Use every image once before using any twice.
         const int images = static_cast<int>(pool.images.size());
         if (row % images == 0) order = random.sample(images, images);
         const SceneImage& image =
