@@ -1,4 +1,4 @@
-// The report page: curves, tables and cards come out of a run directory, and bad ones are refused.
+// The report page of a run directory: its curves, tables and cards, and the errors of bad input.
 
 #include "tools/report/report.h"
 
@@ -55,13 +55,13 @@ TEST_F(ReportTest, ShowsCurvesPerSourceTablesAndCards) {
     data::write_png(folder_ / "red.png", image);
     write("results.json",
           R"({"tables":[{"title":"Held out","columns":["task","model"],"rows":[["count",0.98765]]}],
-              "samples":[{"images":["red.png"],"question":"what <colour> ?","answer":"red",
+              "samples":[{"images":["red.png"],"question":"what <color> ?","answer":"red",
                           "truth":"red","correct":true}]})");
     const std::string page = report_page(folder_);
     EXPECT_NE(page.find("2 steps, 220 tokens in 4 s"), std::string::npos);
     EXPECT_NE(page.find(">pairs</text>"), std::string::npos);
     EXPECT_NE(page.find("<td>0.988</td>"), std::string::npos);
-    EXPECT_NE(page.find("what &lt;colour&gt; ?"), std::string::npos);
+    EXPECT_NE(page.find("what &lt;color&gt; ?"), std::string::npos);
     EXPECT_NE(page.find("data:image/png;base64,iVBOR"), std::string::npos);
     EXPECT_EQ(page.find("<script"), std::string::npos);
     EXPECT_EQ(page.find("http://www.w3.org/2000/svg\" width") == std::string::npos, false);
@@ -75,7 +75,7 @@ TEST_F(ReportTest, ReadsEveryRunOfADemo) {
     EXPECT_NE(page.find("Training: align"), std::string::npos);
 }
 
-TEST_F(ReportTest, ForgivesATornLastLineOnly) {
+TEST_F(ReportTest, SkipsATornLastLineOnly) {
     write("log.jsonl", std::string(kLog) + "{\"step\":3,\"lo");
     EXPECT_EQ(error_of_report(), "");
     write("log.jsonl", std::string("{\"step\":3,\"lo\n") + kLog);
@@ -103,7 +103,7 @@ TEST(SvgChart, DrawsConstantAndEmptySeries) {
     EXPECT_EQ(svg_chart("t", "x", {{"empty", {}}}).find("inf"), std::string::npos);
 }
 
-TEST(HtmlEscape, LeavesNoMarkup) {
+TEST(HtmlEscape, EscapesMarkup) {
     EXPECT_EQ(html_escape("<a b=\"&\">"), "&lt;a b=&quot;&amp;&quot;&gt;");
 }
 

@@ -1,5 +1,5 @@
-// vila inspect: what is in a model directory, a safetensors file, a checkpoint, or one record of a
-// dataset as the model would read it.
+// vila inspect: describes a model directory, a safetensors file, a checkpoint, or one record of a dataset
+// as the model reads it.
 
 #include <cstdio>
 
@@ -16,7 +16,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Tokens, labels and image spans of record `index`, by the tokenizer and template of a model.
+// Tokens, labels and image spans of record `index`, with the tokenizer and template of a model.
 std::string describe_record(const data::DatasetSource& source, const fs::path& model_path,
                             const std::string& template_name, int64_t index) {
     const models::VilaConfig config = models::read_model_config(model_path);
@@ -51,19 +51,21 @@ int cmd_inspect(Args& args) {
     int64_t index = 0;
     bool verify = false;
     args.positional("PATH", path, "model directory, safetensors file, checkpoint or dataset");
-    args.flag("--verify", verify, "checkpoint: read every byte and compare it with its hash");
+    args.flag("--verify", verify, "checkpoint: compare every byte with its hash");
     args.option("--format", source.format, "dataset: " + name_list(data::dataset_format_names()));
-    args.option("--images", source.images, "dataset: folder of its images");
-    args.option("--model", model_path, "dataset: the model whose tokenizer reads it");
+    args.option("--images", source.images,
+                "dataset: folder of its images (default: the folder of PATH)");
+    args.option("--model", model_path,
+                "dataset: model directory whose tokenizer and template to use");
     args.option("--template", template_name, "dataset: chat template (default: the model's)");
-    args.option("--index", index, "dataset: which record, from 0");
+    args.option("--index", index, "dataset: number of the record, from 0");
     args.parse();
 
     if (source.format.empty()) {
         std::fputs(describe_path(path, verify).c_str(), stdout);
         return 0;
     }
-    if (model_path.empty()) throw UsageError("a dataset is read by a tokenizer: give --model");
+    if (model_path.empty()) throw UsageError("a dataset needs a tokenizer: give --model");
     source.path = path;
     if (source.images.empty()) source.images = path.parent_path();
     std::fputs(describe_record(source, model_path, template_name, index).c_str(), stdout);

@@ -1,4 +1,4 @@
-// vila report RUN: the training run or demo in one HTML page.
+// vila report RUN: a training run or a demo as one HTML page.
 
 #include <cstdio>
 #include <filesystem>
@@ -13,10 +13,10 @@ int cmd_report(Args& args) {
     std::filesystem::path run, output;
     int64_t count = 12;
     CommonOptions common;
-    args.positional("RUN", run, "a run directory, or the folder that vila demo left");
-    args.option("--output", output, "where to write the page (default: RUN/report.html)");
+    args.positional("RUN", run, "run directory, or output folder of vila demo");
+    args.option("--output", output, "file to write (default: RUN/report.html)");
     args.option("--samples", count,
-                "of a run: records of its training data that the model answers on the page")
+                "records of the training data to show with the model's answers; 0 shows none")
         ->check(CLI::NonNegativeNumber);
     common.declare(args);
     args.parse();

@@ -1,7 +1,6 @@
 #include "tools/report/report.h"
 
 #include <algorithm>
-#include <fstream>
 #include <map>
 #include <vector>
 
@@ -13,78 +12,92 @@
 #include "tools/report/html_page.h"
 #include "tools/report/result_table.h"
 #include "tools/report/svg_chart.h"
+#include "tools/train/run_log.h"
 
 namespace vila::tools {
 
 namespace {
 
 namespace fs = std::filesystem;
-// log.jsonl of one run, column by column.
-struct RunLog {
-    std::string name;
-    Series learning_rate{"lr", {}}, gradient_norm{"gradient norm", {}}, loss{"all", {}};
-    Series tokens_per_second{"tokens/s", {}};
-    std::map<std::string, Series> source_losses;
-    int64_t tokens = 0;
-    double seconds = 0.0;
-};
 
 void add_point(Series& series, double step, const Json& line, const char* key) {
     if (line.contains(key) && line[key].is_number())
         series.points.emplace_back(step, line[key].get<double>());
 }
 
-RunLog read_log(const fs::path& run, const std::string& name) {
-    RunLog log;
-    log.name = name;
-    std::ifstream file(run / "log.jsonl");
-    VILA_CHECK(file.good(), run.string(), "/log.jsonl: cannot be opened; is this a run directory?");
-    std::string text;
-    for (int64_t number = 1; std::getline(file, text); ++number) {
-        const std::string where = str(run.string(), "/log.jsonl line ", number);
-        // A run that was killed may leave half of its last line.
-        if (file.peek() == EOF && !try_parse_json(text)) break;
-        const Json line = parse_json(text, where);
-        VILA_CHECK(line.is_object() && line.contains("step"), where,
-                   ": expected an object with \"step\", got ", shown(line));
+// The log of a run as one series per quantity.
+struct RunCurves {
+    std::string name;
+    Series learning_rate{"lr", {}}, gradient_norm{"gradient norm", {}}, loss{"all", {}};
+    Series tokens_per_second{"tokens/s", {}};
+    std::map<std::string, Series> source_losses;
+    int64_t tokens = 0;
+    double seconds = 0.0;
+
+    void add_step(const Json& line) {
         const double step = line["step"].get<double>();
-        add_point(log.loss, step, line, "loss");
-        add_point(log.learning_rate, step, line, "lr");
-        add_point(log.gradient_norm, step, line, "grad_norm");
-        add_point(log.tokens_per_second, step, line, "tokens_per_second");
-        log.tokens += line.value("tokens", int64_t{0});
-        log.seconds += line.value("seconds", 0.0);
-        if (line.contains("losses"))
-            for (const auto& [source, loss] : line["losses"].items())
-                if (loss.is_number()) {
-                    Series& series = log.source_losses[source];
-                    series.name = source;
-                    series.points.emplace_back(step, loss.get<double>());
-                }
+        add_point(loss, step, line, "loss");
+        add_point(learning_rate, step, line, "lr");
+        add_point(gradient_norm, step, line, "grad_norm");
+        add_point(tokens_per_second, step, line, "tokens_per_second");
+        tokens += line.value("tokens", int64_t{0});
+        seconds += line.value("seconds", 0.0);
+        if (!line.contains("losses")) return;
+        for (const auto& [source, loss_of_source] : line["losses"].items()) {
+            if (!loss_of_source.is_number()) continue;
+            Series& series = source_losses[source];
+            series.name = source;
+            series.points.emplace_back(step, loss_of_source.get<double>());
+        }
     }
-    return log;
+};
+
+RunCurves read_curves(const fs::path& run) {
+    RunCurves curves;
+    curves.name = run.filename().string();
+    for_each_logged_step(run / "log.jsonl", [&](const Json& line) { curves.add_step(line); });
+    return curves;
 }
 
-void add_run(HtmlPage& page, const RunLog& log) {
-    page.heading("Training: " + log.name);
-    if (log.loss.points.empty()) {
+// The run in `folder`, or the runs in folder/runs in the order of training.
+std::vector<RunCurves> read_runs(const fs::path& folder) {
+    std::vector<fs::path> runs;
+    if (fs::exists(folder / "log.jsonl")) {
+        runs.push_back(folder);
+    } else if (fs::is_directory(folder / "runs")) {
+        for (const auto& entry : fs::directory_iterator(folder / "runs"))
+            if (fs::exists(entry.path() / "log.jsonl")) runs.push_back(entry.path());
+        std::sort(runs.begin(), runs.end(), [](const fs::path& a, const fs::path& b) {
+            return fs::last_write_time(a / "log.jsonl") < fs::last_write_time(b / "log.jsonl");
+        });
+    }
+    VILA_CHECK(!runs.empty(), folder.string(),
+               ": holds neither log.jsonl nor runs/*/log.jsonl; give the folder of a training run");
+    std::vector<RunCurves> curves;
+    for (const fs::path& run : runs) curves.push_back(read_curves(run));
+    return curves;
+}
+
+void add_run(HtmlPage& page, const RunCurves& run) {
+    page.heading("Training: " + run.name);
+    if (run.loss.points.empty()) {
         page.paragraph("No step was logged yet.");
         return;
     }
     char summary[160];
     std::snprintf(summary, sizeof summary,
                   "%.0f steps, %lld tokens in %.0f s of steps; loss %.4f at the end.",
-                  log.loss.points.back().first, static_cast<long long>(log.tokens), log.seconds,
-                  log.loss.points.back().second);
+                  run.loss.points.back().first, static_cast<long long>(run.tokens), run.seconds,
+                  run.loss.points.back().second);
     page.paragraph(summary);
     std::vector<Series> losses;
-    for (const auto& [source, series] : log.source_losses) losses.push_back(series);
-    if (losses.size() != 1) losses.insert(losses.begin(), log.loss);
+    for (const auto& [source, series] : run.source_losses) losses.push_back(series);
+    if (losses.size() != 1) losses.insert(losses.begin(), run.loss);
     page.figure(svg_chart("Loss", "step", losses), "Mean cross-entropy per loss-bearing token.");
-    page.figure(svg_chart("Learning rate", "step", {log.learning_rate}),
+    page.figure(svg_chart("Learning rate", "step", {run.learning_rate}),
                 "After warm-up and decay.");
-    page.figure(svg_chart("Gradient norm", "step", {log.gradient_norm}), "Before clipping.");
-    page.figure(svg_chart("Speed", "step", {log.tokens_per_second}), "Tokens per second.");
+    page.figure(svg_chart("Gradient norm", "step", {run.gradient_norm}), "Before clipping.");
+    page.figure(svg_chart("Speed", "step", {run.tokens_per_second}), "Tokens per second.");
 }
 
 AnswerCard to_card(const Json& sample, const fs::path& folder) {
@@ -129,25 +142,11 @@ void add_samples(HtmlPage& page, const std::vector<SourceSamples>& samples) {
 }  // namespace
 
 std::string report_page(const fs::path& folder, const std::vector<SourceSamples>& samples) {
-    std::vector<RunLog> logs;
-    if (fs::exists(folder / "log.jsonl")) {
-        logs.push_back(read_log(folder, folder.filename().string()));
-    } else if (fs::is_directory(folder / "runs")) {
-        std::vector<fs::path> runs;
-        for (const auto& entry : fs::directory_iterator(folder / "runs"))
-            if (fs::exists(entry.path() / "log.jsonl")) runs.push_back(entry.path());
-        // In the order in which they were trained.
-        std::sort(runs.begin(), runs.end(), [](const fs::path& a, const fs::path& b) {
-            return fs::last_write_time(a / "log.jsonl") < fs::last_write_time(b / "log.jsonl");
-        });
-        for (const fs::path& run : runs) logs.push_back(read_log(run, run.filename().string()));
-    }
-    VILA_CHECK(!logs.empty(), folder.string(),
-               ": holds neither log.jsonl nor runs/*/log.jsonl; give the folder of a training run");
+    const std::vector<RunCurves> runs = read_runs(folder);
     HtmlPage page("vila report: " + fs::weakly_canonical(folder).filename().string());
     add_results(page, folder);
     add_samples(page, samples);
-    for (const RunLog& log : logs) add_run(page, log);
+    for (const RunCurves& run : runs) add_run(page, run);
     return page.str();
 }
 

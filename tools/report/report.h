@@ -1,8 +1,7 @@
 #pragma once
 
-// The report of a training run or of a whole demo: one self-contained HTML page with loss curves
-// per source, learning rate, gradient norm, result tables, and questions with their pictures,
-// answers and the truth.
+// The report of a training run or of a demo: one self-contained HTML page with curves (loss per source,
+// learning rate, gradient norm, speed), result tables, and questions with images, answers and truth.
 
 #include <filesystem>
 #include <string>
@@ -12,13 +11,13 @@
 
 namespace vila::tools {
 
-// `folder` is a run (has log.jsonl) or a collection of runs (has runs/NAME/log.jsonl, as a demo
-// leaves it). results.json beside either, when present, gives tables and samples:
+// `folder` is a run (it holds log.jsonl) or a collection of runs, as a demo leaves it (it holds
+// runs/NAME/log.jsonl). An optional results.json in it gives tables and samples:
 //   {"tables": [{"title": "..", "columns": [..], "rows": [[..]]}],
 //    "samples": [{"images": [path, ..], "question": "..", "answer": "..", "truth": "..",
 //                 "correct": true}]}
-// with image paths relative to `folder`. `samples` are what the model of a single run answers to
-// its own training data. Returns the page; throws when there is no run to report.
+// with image paths relative to `folder`. `samples` are the answers of a run's model to its own training
+// data. Returns the page. Throws if there is no run.
 std::string report_page(const std::filesystem::path& folder,
                         const std::vector<SourceSamples>& samples = {});
 

@@ -1,6 +1,6 @@
 #pragma once
 
-// What a finished run's model answers to a few records of its own training data, for the report.
+// Answers of a finished run's model to a few records of its own training data, for the report.
 
 #include <filesystem>
 #include <string>
@@ -16,10 +16,10 @@ struct SourceSamples {
     std::vector<AnswerCard> cards;
 };
 
-// Answers `count` records, evenly spread over every source of RUN/recipe.toml, with RUN/model. Of a
-// record the question is what comes before its first target, or, where a text is nothing but
-// targets, its first half; the truth is what training wanted next. Throws when the run has no model
-// yet, is of stage clip, or its data are gone.
+// Takes `count` records, spread evenly over the sources of RUN/recipe.toml, and lets RUN/model answer
+// them. The question is the part of a record before its first target, or the first half of a text in
+// which every token is a target. The truth is the run of targets that follows. Throws if the run has no
+// model yet, if it trained a vision tower (stage clip), or if its data is missing.
 std::vector<SourceSamples> run_samples(const std::filesystem::path& run, int64_t count,
                                        const CommonOptions& options);
 

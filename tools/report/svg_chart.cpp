@@ -15,8 +15,8 @@ namespace {
 constexpr double kWidth = 470, kHeight = 260;
 constexpr double kLeft = 58, kRight = 12, kTop = 28, kBottom = 40;
 constexpr int kMaxPoints = 400;
-constexpr const char* kColours[] = {"#1f6fb4", "#d9662b", "#2e8b57", "#8e44ad",
-                                    "#b03a5b", "#6b7785", "#a37c0c"};
+constexpr const char* kColors[] = {"#1f6fb4", "#d9662b", "#2e8b57", "#8e44ad",
+                                   "#b03a5b", "#6b7785", "#a37c0c"};
 
 struct Range {
     double low = std::numeric_limits<double>::infinity();
@@ -89,9 +89,9 @@ Axes fit_axes(const std::vector<Points>& lines) {
     return axes;
 }
 
-std::string line_element(double x1, double y1, double x2, double y2, const char* colour) {
+std::string line_element(double x1, double y1, double x2, double y2, const char* color) {
     return "<line x1=\"" + pixel(x1) + "\" y1=\"" + pixel(y1) + "\" x2=\"" + pixel(x2) +
-           "\" y2=\"" + pixel(y2) + "\" stroke=\"" + colour + "\"/>";
+           "\" y2=\"" + pixel(y2) + "\" stroke=\"" + color + "\"/>";
 }
 
 std::string text_element(double x, double y, const char* anchor, const std::string& text) {
@@ -106,7 +106,7 @@ std::string grid(const Axes& axes) {
         svg += text_element(axes.to_x(x), kHeight - kBottom + 16, "middle", number(x));
     for (double y = std::ceil(axes.y.low / step_y) * step_y; y <= axes.y.high; y += step_y) {
         svg += line_element(kLeft, axes.to_y(y), kWidth - kRight, axes.to_y(y), "#e6eaef");
-        // Zero may come out as a tiny remainder of the repeated addition.
+        // Repeated addition may leave a tiny remainder in place of zero.
         const double shown = std::fabs(y) < step_y * 1e-9 ? 0.0 : y;
         svg += text_element(kLeft - 6, axes.to_y(y) + 4, "end", number(shown));
     }
@@ -128,15 +128,15 @@ std::string svg_chart(const std::string& title, const std::string& x_label,
            "</g>" + grid(axes);
     svg += text_element((kLeft + kWidth - kRight) / 2, kHeight - 6, "middle", x_label);
     for (size_t i = 0; i < lines.size(); ++i) {
-        const char* colour = kColours[i % std::size(kColours)];
-        svg += "<polyline fill=\"none\" stroke-width=\"1.6\" stroke=\"" + std::string(colour) +
+        const char* color = kColors[i % std::size(kColors)];
+        svg += "<polyline fill=\"none\" stroke-width=\"1.6\" stroke=\"" + std::string(color) +
                "\" points=\"";
         for (const auto& [x, y] : lines[i])
             svg += pixel(axes.to_x(x)) + "," + pixel(axes.to_y(y)) + " ";
         svg += "\"/>";
         if (lines.size() > 1) {
             const double y = kTop + 6 + 14.0 * static_cast<double>(i);
-            svg += line_element(kWidth - 120, y, kWidth - 104, y, colour);
+            svg += line_element(kWidth - 120, y, kWidth - 104, y, color);
             svg += text_element(kWidth - 99, y + 4, "start", series[i].name);
         }
     }

@@ -10,11 +10,12 @@ namespace vila::tools {
 
 struct Series {
     std::string name;
-    std::vector<std::pair<double, double>> points;  // (x, y), x ascending; non-finite y is a gap
+    std::vector<std::pair<double, double>>
+        points;  // (x, y), x ascending; points with non-finite y are left out
 };
 
-// A chart with axes, round ticks, a title and, for more than one series, a legend. Long series are
-// thinned to about one point a pixel by averaging, so that the page stays small.
+// A chart with axes, round ticks, a title and, for more than one series, a legend. Averages long series
+// down to about one point per pixel, so that the page stays small.
 std::string svg_chart(const std::string& title, const std::string& x_label,
                       const std::vector<Series>& series);
 

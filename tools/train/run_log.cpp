@@ -5,6 +5,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <fstream>
 
 #include "tensor/check.h"
 #include "tensor/file.h"
@@ -22,16 +23,30 @@ std::string lines_up_to(const std::string& text, int64_t step) {
     while (true) {
         const size_t newline = text.find('\n', end);
         if (newline == std::string::npos) break;
-        const Json line =
-            Json::parse(text.begin() + static_cast<std::ptrdiff_t>(end),
-                        text.begin() + static_cast<std::ptrdiff_t>(newline), nullptr, false);
-        if (!line.is_object() || line.value("step", int64_t{0}) > step) break;
+        const std::optional<Json> line =
+            try_parse_json(std::string_view(text).substr(end, newline - end));
+        if (!line || !line->is_object() || line->value("step", int64_t{0}) > step) break;
         end = newline + 1;
     }
     return text.substr(0, end);
 }
 
 }  // namespace
+
+void for_each_logged_step(const fs::path& file,
+                          const std::function<void(const Json& line)>& handle) {
+    std::ifstream in(file);
+    VILA_CHECK(in.good(), file.string(), ": cannot be opened; is this a run directory?");
+    std::string text;
+    for (int64_t number = 1; std::getline(in, text); ++number) {
+        if (in.peek() == EOF && !try_parse_json(text)) break;
+        const std::string where = str(file.string(), " line ", number);
+        const Json line = parse_json(text, where);
+        VILA_CHECK(line.is_object() && line.contains("step"), where,
+                   ": expected an object with \"step\", got ", shown(line));
+        handle(line);
+    }
+}
 
 RunLog::RunLog(fs::path file, int64_t step) : file_(std::move(file)) {
     if (fs::exists(file_)) {

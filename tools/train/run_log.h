@@ -5,14 +5,19 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <string>
 
-#include <nlohmann/json.hpp>
+#include "tensor/json.h"
 
 namespace vila::tools {
 
-using Json = nlohmann::ordered_json;
+// Reads a log: calls `handle` with the line of each step, in order. Skips a last line that was cut short
+// when its run was killed. Throws if the file cannot be opened, or if a line is not an object with "step".
+void for_each_logged_step(const std::filesystem::path& file,
+                          const std::function<void(const Json& line)>& handle);
 
+// Writes a log.
 class RunLog {
   public:
     // Opens the log of a run that goes on after `step` finished steps: lines of later steps, and a
