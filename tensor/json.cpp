@@ -5,6 +5,8 @@
 #include <cstdlib>
 #include <limits>
 #include <unordered_map>
+#include <utility>
+#include <vector>
 
 #include "tensor/check.h"
 #include "tensor/file.h"
@@ -22,14 +24,14 @@ constexpr size_t kShownBytes = 60;
 class KeyIndex {
   public:
     // The position of `key` among `members`, or their number.
-    size_t find(const Json::object_t& members, const std::string& key) {
+    size_t find(const std::vector<std::pair<std::string, Json>>& members, const std::string& key) {
         if (members.size() < kHashedFrom) {
             size_t at = 0;
-            while (at < members.size() && (members.begin() + at)->first != key) ++at;
+            while (at < members.size() && members[at].first != key) ++at;
             return at;
         }
         for (; hashed_ < members.size(); ++hashed_)
-            positions_.emplace((members.begin() + hashed_)->first, hashed_);
+            positions_.emplace(members[hashed_].first, hashed_);
         const auto found = positions_.find(key);
         return found == positions_.end() ? members.size() : found->second;
     }
@@ -75,11 +77,10 @@ class Parser {
 
     Json object(int depth) {
         check_depth(depth);
-        Json json = Json::object();
-        auto& members = json.get_ref<Json::object_t&>();
-        KeyIndex index;
         scanner_.expect('{');
-        if (scanner_.accept('}')) return json;
+        if (scanner_.accept('}')) return Json::object();
+        std::vector<std::pair<std::string, Json>> members;
+        KeyIndex index;
         do {
             if (!scanner_.next_is('"')) scanner_.fail("expected a key in quotes");
             std::string key = scanner_.string();
@@ -89,13 +90,17 @@ class Parser {
             scanner_.expect(':');
             Json member = value(depth + 1);
             if (at < members.size()) {
-                (members.begin() + at)->second = std::move(member);
+                members[at].second = std::move(member);
             } else {
-                // Not emplace(), which looks through all members first.
                 members.emplace_back(std::move(key), std::move(member));
             }
         } while (scanner_.accept(','));
         scanner_.expect('}');
+        // The library's object would compare each new key with all before it, and copy members as it grows.
+        Json json = Json::object();
+        auto& object = json.get_ref<Json::object_t&>();
+        object.reserve(members.size());
+        for (auto& [key, member] : members) object.emplace_back(std::move(key), std::move(member));
         return json;
     }
 
@@ -137,6 +142,14 @@ Json parse_json(std::string_view text, const std::string& where, RepeatedKeys re
     constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
     if (text.starts_with(kByteOrderMark)) text.remove_prefix(kByteOrderMark.size());
     return Parser(text, where, repeated_keys).document();
+}
+
+std::optional<Json> try_parse_json(std::string_view text) {
+    try {
+        return parse_json(text, "");
+    } catch (const Error&) {
+        return std::nullopt;
+    }
 }
 
 Json read_json_file(const std::string& path) {

@@ -4,6 +4,7 @@
 // in json_fields.h.
 
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -26,6 +27,9 @@ enum class RepeatedKeys {
 // empty where the caller adds it.
 Json parse_json(std::string_view text, const std::string& where,
                 RepeatedKeys repeated_keys = RepeatedKeys::KeepLast);
+
+// The value of `text`, or nothing if it is not JSON: the last line of a log may have been cut off.
+std::optional<Json> try_parse_json(std::string_view text);
 
 // Parses a configuration file of at most 16 MiB; refuses repeated keys.
 Json read_json_file(const std::string& path);

@@ -106,6 +106,11 @@ TEST(Json, KeepsTheLastOfEqualKeysOrRefusesThem) {
               "FILE: not valid JSON: key \"a\" twice, at line 1, column 21");
 }
 
+TEST(Json, TriesToReadWhatMayBeCutOff) {
+    EXPECT_EQ(try_parse_json("{\"step\": 1}").value().at("step"), 1);
+    EXPECT_FALSE(try_parse_json("{\"step\": 1, \"lo").has_value());
+}
+
 // Members of a large object are hashed, not compared with each other.
 TEST(Json, ReadsLargeObjects) {
     constexpr int kMembers = 200000;

@@ -6,11 +6,9 @@
 
 namespace vila::tools {
 
-using nlohmann::json;
-
 void for_each_json_line(
     const std::filesystem::path& path,
-    const std::function<void(const json& object, const std::string& where)>& handle) {
+    const std::function<void(const Json& object, const std::string& where)>& handle) {
     std::ifstream file(path);
     VILA_CHECK(file.good() && !std::filesystem::is_directory(path), path.string(),
                ": cannot be opened; expected a file of JSON lines");
@@ -18,19 +16,19 @@ void for_each_json_line(
     for (int64_t number = 1; std::getline(file, line); ++number) {
         if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
         const std::string where = str(path.string(), " line ", number);
-        const json object = json::parse(line, nullptr, false);
-        VILA_CHECK(object.is_object(), where, ": expected one JSON object");
+        const Json object = parse_json(line, where);
+        VILA_CHECK(object.is_object(), where, ": expected one JSON object, got ", shown(object));
         try {
             handle(object, where);
-        } catch (const json::exception& error) {
-            throw Error(str(where, ": ", error.what()));
+        } catch (const Json::exception& error) {
+            throw Error(str(where, ": ", json_error_text(error)));
         }
     }
 }
 
-std::vector<std::string> string_or_list(const json& object, const char* key) {
+std::vector<std::string> string_or_list(const Json& object, const char* key) {
     if (!object.contains(key)) return {};
-    const json& value = object[key];
+    const Json& value = object[key];
     if (value.is_array()) return value.get<std::vector<std::string>>();
     if (value.is_string()) return {value.get<std::string>()};
     // Numbers occur as answers ("count": 3).

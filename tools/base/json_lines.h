@@ -4,8 +4,9 @@
 
 #include <filesystem>
 #include <functional>
-#include <nlohmann/json.hpp>
 #include <string>
+
+#include "tensor/json.h"
 
 namespace vila::tools {
 
@@ -14,9 +15,9 @@ namespace vila::tools {
 // or of the wrong type.
 void for_each_json_line(
     const std::filesystem::path& path,
-    const std::function<void(const nlohmann::json& object, const std::string& where)>& handle);
+    const std::function<void(const Json& object, const std::string& where)>& handle);
 
 // A field that is one string or a list of strings; empty when absent.
-std::vector<std::string> string_or_list(const nlohmann::json& object, const char* key);
+std::vector<std::string> string_or_list(const Json& object, const char* key);
 
 }  // namespace vila::tools

@@ -7,11 +7,9 @@
 #include <map>
 #include <string>
 
-#include <nlohmann/json.hpp>
+#include "tensor/json.h"
 
 namespace vila::tools {
-
-using Json = nlohmann::ordered_json;
 
 struct TomlDocument {
     Json root = Json::object();

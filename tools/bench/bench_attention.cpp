@@ -242,17 +242,17 @@ std::string attention_table(const CpuDevice& device,
     return table;
 }
 
-nlohmann::json attention_json(const CpuDevice& device,
-                              const std::vector<AttentionMeasurement>& measurements) {
-    nlohmann::json rows = nlohmann::json::array();
+Json attention_json(const CpuDevice& device,
+                    const std::vector<AttentionMeasurement>& measurements) {
+    Json rows = Json::array();
     for (const AttentionMeasurement& x : measurements) {
-        nlohmann::json row = {{"name", x.shape.name},
-                              {"heads", x.shape.heads},
-                              {"key_heads", x.shape.key_heads},
-                              {"head_dim", x.shape.head_dim},
-                              {"causal", x.shape.causal},
-                              {"dtype", dtype_name(x.dtype)},
-                              {"threads", x.threads}};
+        Json row = {{"name", x.shape.name},
+                    {"heads", x.shape.heads},
+                    {"key_heads", x.shape.key_heads},
+                    {"head_dim", x.shape.head_dim},
+                    {"causal", x.shape.causal},
+                    {"dtype", dtype_name(x.dtype)},
+                    {"threads", x.threads}};
         if (x.gigabytes > 0.0) {
             row["gigabytes_per_second"] = x.gigabytes;
             row["share_of_stream_read"] = x.stream_share;

@@ -5,11 +5,11 @@
 // cached keys) beside a stream read.
 
 #include <cstdint>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
 #include "tensor/cpu/cpu_device.h"
+#include "tensor/json.h"
 
 namespace vila::tools {
 
@@ -76,7 +76,6 @@ std::vector<AttentionMeasurement> bench_decode(CpuDevice& device, DType dtype,
 
 std::string attention_table(const CpuDevice& device,
                             const std::vector<AttentionMeasurement>& measurements);
-nlohmann::json attention_json(const CpuDevice& device,
-                              const std::vector<AttentionMeasurement>& measurements);
+Json attention_json(const CpuDevice& device, const std::vector<AttentionMeasurement>& measurements);
 
 }  // namespace vila::tools

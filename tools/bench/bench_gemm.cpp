@@ -135,9 +135,8 @@ std::string gemm_table(const CpuDevice& device, const std::vector<GemmMeasuremen
     return table;
 }
 
-nlohmann::json gemm_json(const CpuDevice& device,
-                         const std::vector<GemmMeasurement>& measurements) {
-    nlohmann::json rows = nlohmann::json::array();
+Json gemm_json(const CpuDevice& device, const std::vector<GemmMeasurement>& measurements) {
+    Json rows = Json::array();
     for (const GemmMeasurement& x : measurements)
         rows.push_back({{"m", x.shape.m},
                         {"n", x.shape.n},

@@ -3,11 +3,11 @@
 // `vila bench gemm`: matrix products on the CPU beside the processor's own limits.
 
 #include <cstdint>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
 #include "tensor/cpu/cpu_device.h"
+#include "tensor/json.h"
 
 namespace vila::tools {
 
@@ -36,6 +36,6 @@ std::vector<GemmMeasurement> bench_gemm(CpuDevice& device, DType dtype,
                                         const std::vector<GemmShape>& shapes, int repetitions);
 
 std::string gemm_table(const CpuDevice& device, const std::vector<GemmMeasurement>& measurements);
-nlohmann::json gemm_json(const CpuDevice& device, const std::vector<GemmMeasurement>& measurements);
+Json gemm_json(const CpuDevice& device, const std::vector<GemmMeasurement>& measurements);
 
 }  // namespace vila::tools

@@ -5,11 +5,11 @@
 // of a copy, and of one large bf16 product. It runs on any Device, so tests run it at small sizes.
 
 #include <cstdint>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
 #include "models/config.h"
+#include "tensor/json.h"
 #include "tools/bench/bench_attention.h"
 #include "tools/bench/bench_train_step.h"
 
@@ -64,7 +64,7 @@ class GpuBench {
     std::vector<GpuMeasurement> decode() const;
 
     std::string table(const std::vector<GpuMeasurement>& rows) const;
-    nlohmann::json json(const std::string& bench, const std::vector<GpuMeasurement>& rows) const;
+    Json json(const std::string& bench, const std::vector<GpuMeasurement>& rows) const;
 
   private:
     double seconds_of_run(const std::function<void()>& body) const;

@@ -93,8 +93,8 @@ std::string preprocess_table(const std::vector<PreprocessMeasurement>& measureme
     return table;
 }
 
-nlohmann::json preprocess_json(const std::vector<PreprocessMeasurement>& measurements) {
-    nlohmann::json list = nlohmann::json::array();
+Json preprocess_json(const std::vector<PreprocessMeasurement>& measurements) {
+    Json list = Json::array();
     for (const PreprocessMeasurement& x : measurements)
         list.push_back({{"pipeline", x.pipeline},
                         {"pictures", x.pictures},

@@ -4,11 +4,11 @@
 // decoder alone plus one copy of the pixel values.
 
 #include <cstdint>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
 #include "data/image/image_processor.h"
+#include "tensor/json.h"
 
 namespace vila::tools {
 
@@ -45,6 +45,6 @@ std::vector<PreprocessMeasurement> bench_preprocess(const std::vector<EncodedPic
                                                     int repetitions);
 
 std::string preprocess_table(const std::vector<PreprocessMeasurement>& measurements);
-nlohmann::json preprocess_json(const std::vector<PreprocessMeasurement>& measurements);
+Json preprocess_json(const std::vector<PreprocessMeasurement>& measurements);
 
 }  // namespace vila::tools

@@ -86,7 +86,7 @@ std::string tokenize_table(const std::string& name, const TokenizeMeasurement& x
     return "tokenizer: " + name + "\n" + lines;
 }
 
-nlohmann::json tokenize_json(const std::string& name, const TokenizeMeasurement& x) {
+Json tokenize_json(const std::string& name, const TokenizeMeasurement& x) {
     return {{"tokenize",
              {{"tokenizer", name},
               {"bytes", x.bytes},

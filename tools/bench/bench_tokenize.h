@@ -4,7 +4,6 @@
 // thread reads memory. Times are processor time, so other work on the machine does not count.
 
 #include <cstdint>
-#include <nlohmann/json.hpp>
 #include <span>
 #include <string>
 #include <string_view>
@@ -12,6 +11,7 @@
 
 #include "data/text/tokenizer.h"
 #include "tensor/cpu/cpu_device.h"
+#include "tensor/json.h"
 
 namespace vila::tools {
 
@@ -34,6 +34,6 @@ TokenizeMeasurement bench_tokenize(const data::Tokenizer& tokenizer,
                                    int64_t stream_bytes = int64_t{1} << 30);
 
 std::string tokenize_table(const std::string& name, const TokenizeMeasurement& measurement);
-nlohmann::json tokenize_json(const std::string& name, const TokenizeMeasurement& measurement);
+Json tokenize_json(const std::string& name, const TokenizeMeasurement& measurement);
 
 }  // namespace vila::tools

@@ -5,11 +5,11 @@
 
 #include <cstdint>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <string>
 
 #include "models/config.h"
 #include "tensor/cpu/cpu_device.h"
+#include "tensor/json.h"
 
 namespace vila::tools {
 
@@ -61,6 +61,6 @@ TrainStepMeasurement bench_train_step(CpuDevice& device, DType dtype, const Trai
                                       int steps);
 
 std::string train_step_table(const CpuDevice& device, const TrainStepMeasurement& measurement);
-nlohmann::json train_step_json(const CpuDevice& device, const TrainStepMeasurement& measurement);
+Json train_step_json(const CpuDevice& device, const TrainStepMeasurement& measurement);
 
 }  // namespace vila::tools

@@ -33,7 +33,7 @@ struct BenchOptions {
     std::filesystem::path text;
 };
 
-void print(const BenchOptions& options, const nlohmann::json& json, const std::string& table) {
+void print(const BenchOptions& options, const Json& json, const std::string& table) {
     std::printf("%s\n", options.as_json ? json.dump().c_str() : table.c_str());
     std::fflush(stdout);
 }

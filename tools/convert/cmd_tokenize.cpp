@@ -2,10 +2,10 @@
 
 #include <algorithm>
 #include <iostream>
-#include <nlohmann/json.hpp>
 
 #include "data/text/tokenizer.h"
 #include "models/model_directory.h"
+#include "tensor/json.h"
 #include "tools/commands.h"
 
 namespace vila::tools {
@@ -13,17 +13,19 @@ namespace vila::tools {
 namespace {
 
 std::vector<int32_t> parse_ids(const std::string& line, int64_t number) {
-    const auto array = nlohmann::json::parse(line, nullptr, false);
+    const std::string where = str("standard input line ", number);
+    const Json array = parse_json(line, where);
     const bool integers = array.is_array() && std::all_of(array.begin(), array.end(), [](auto& id) {
                               return id.is_number_integer();
                           });
-    VILA_CHECK(integers, "standard input line ", number, ": expected a JSON array of token ids");
+    VILA_CHECK(integers, where, ": expected a JSON array of token ids, got ", shown(array));
     return array.get<std::vector<int32_t>>();
 }
 
 std::string parse_text(const std::string& line, int64_t number) {
-    const auto text = nlohmann::json::parse(line, nullptr, false);
-    VILA_CHECK(text.is_string(), "standard input line ", number, ": expected a JSON string");
+    const std::string where = str("standard input line ", number);
+    const Json text = parse_json(line, where);
+    VILA_CHECK(text.is_string(), where, ": expected a JSON string, got ", shown(text));
     return text.get<std::string>();
 }
 
@@ -46,11 +48,11 @@ int cmd_tokenize(Args& args) {
     std::string line;
     for (int64_t number = 1; std::getline(std::cin, line); ++number) {
         if (decode) {
-            std::cout << nlohmann::json(tokenizer->decode(parse_ids(line, number))).dump() << '\n';
+            std::cout << Json(tokenizer->decode(parse_ids(line, number))).dump() << '\n';
         } else {
             const std::string text = json ? parse_text(line, number) : line;
             const auto ids = tokenizer->encode(text, {.parse_added_tokens = parse_special});
-            std::cout << nlohmann::json(ids).dump() << '\n';
+            std::cout << Json(ids).dump() << '\n';
         }
     }
     return 0;

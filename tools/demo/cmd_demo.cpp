@@ -10,10 +10,10 @@
 #include <chrono>
 #include <csignal>
 #include <cstdio>
-#include <nlohmann/json.hpp>
 
 #include "data/world/world.h"
 #include "tensor/file.h"
+#include "tensor/json.h"
 #include "tools/commands.h"
 #include "tools/demo/demo_recipes.h"
 #include "tools/demo/demo_results.h"
@@ -24,8 +24,6 @@ namespace vila::tools {
 namespace {
 
 namespace fs = std::filesystem;
-using Json = nlohmann::ordered_json;
-
 // Runs this binary again with other words and waits; throws when it fails.
 void run_self(const std::vector<std::string>& words) {
     std::vector<std::string> copies = {"vila"};
@@ -50,7 +48,7 @@ void run_self(const std::vector<std::string>& words) {
 // The world of this seed in DIR/world, made unless it is there.
 void provide_world(const fs::path& world, uint64_t seed, double scale) {
     if (fs::exists(world / "world.json")) {
-        const Json description = Json::parse(read_file(world / "world.json"));
+        const Json description = read_json_file(world / "world.json");
         VILA_CHECK_EQ(description.at("seed").get<uint64_t>(), seed, world.string(),
                       ": holds the world of another seed; give that --seed or another --out");
         return;

@@ -48,7 +48,7 @@ std::string manifest_text(Json manifest) {
 
 Json read_manifest(const fs::path& path) {
     const std::string text = read_file(path, int64_t{1} << 30);
-    const Json manifest = Json::parse(text, nullptr, false);
+    const Json manifest = parse_json(text, path.string());
     VILA_CHECK(manifest.is_object() && manifest.contains("hash"), path.string(),
                ": not a checkpoint manifest");
     VILA_CHECK(manifest_text(manifest) == text, path.string(), ": its hash does not agree");
@@ -82,7 +82,7 @@ void add_tables(const std::vector<std::string>& tables, Json& manifest) {
     Json& tensors = manifest["tensors"] = Json::array();
     manifest["files"] = Json::array();
     for (const std::string& text : tables) {
-        const Json table = Json::parse(text);
+        const Json table = parse_json(text, "the table of a rank");
         manifest["files"].push_back(table.at("file"));
         for (const Json& part : table.at("tensors")) {
             const auto [place, is_new] = places.emplace(part.at("name"), tensors.size());

@@ -1,7 +1,7 @@
 #pragma once
 
-// What lies in the directory of one checkpoint: the names, the manifest and the ranks' files, which
-// checkpoint.h describes. checkpoint.cpp decides when it is written, checkpoint_load.cpp reads it.
+// The format of a checkpoint directory: file names, the manifest and the files of the ranks, as
+// described in checkpoint.h. checkpoint.cpp saves, checkpoint_load.cpp loads.
 
 #include <cstdint>
 #include <filesystem>
@@ -13,24 +13,24 @@
 
 namespace vila::tools {
 
-// Version 1 knew whole tensors only.
+// Version 1 had whole tensors only; it is still read.
 constexpr int kFormatVersion = 2;
 constexpr const char* kManifest = "manifest.json";
 
 std::string step_name(int64_t step);
-// The step of a complete checkpoint's name; nothing for any other name.
+// Returns the step of a directory name such as "step-00000100"; nothing for any other name.
 std::optional<int64_t> step_of(const std::string& name);
 std::string payload_name(int64_t rank);
 
-// The file's text: the manifest with the hash of all the rest.
+// Returns the text of manifest.json: the manifest with a hash of all its other fields.
 std::string manifest_text(Json manifest);
-// Throws when the file is no manifest, is not as it was written, or is of a later version.
+// Throws if the file is not a manifest, was changed, or has a later version.
 Json read_manifest(const std::filesystem::path& path);
 
-// Writes one rank's file; returns its part of the manifest.
+// Writes the file of one rank; returns the part of the manifest that describes it.
 Json write_parts(const std::filesystem::path& directory, const std::string& file,
                  const std::vector<TensorPart>& parts);
-// The parts of all ranks, as texts, as those of a manifest.
+// Adds the parts that all ranks got from write_parts(), as texts, to the manifest.
 void add_tables(const std::vector<std::string>& tables, Json& manifest);
 
 }  // namespace vila::tools
