@@ -8,8 +8,9 @@ namespace vila::autograd {
 
 Variable add(const Variable& a, const Variable& b) {
     check_float("add", "a", a.value());
+    const ActivityScope scope(a.device(), {"", "add"});
     check_operand("add", "b", b.value(), b.shape(), a.dtype(), a.device());
-    const Tensor y =
+    const Tensor y =  // the broadcast shape
         Tensor::empty(a.device(), broadcast_shape("add", a.shape(), b.shape()), a.dtype());
     call(a.device(), "add", &Kernels::add,
          {.a = a.value().contiguous(), .b = b.value().contiguous(), .y = y});

@@ -1,4 +1,4 @@
-// Attention of sequences laid end to end.
+// Attention over packed sequences.
 
 #include "autograd/checks.h"
 #include "autograd/ops.h"
@@ -27,6 +27,7 @@ Variable attention(const Variable& q, const Variable& k, const Variable& v,
                    const Tensor& cu_seqlens_q, const Tensor& cu_seqlens_k, bool causal,
                    double scale) {
     check_attention(q.value(), k.value(), v.value(), cu_seqlens_q, cu_seqlens_k);
+    const ActivityScope scope(q.device(), {"", "attention"});
     const AttentionForwardArgs forward = {
         .q = q.value(),
         .k = k.value(),
@@ -35,18 +36,18 @@ Variable attention(const Variable& q, const Variable& k, const Variable& v,
         .cu_seqlens_k = cu_seqlens_k,
         .causal = causal,
         .scale = scale,
-        .out = Tensor::empty(q.device(), q.shape(), q.dtype()),
-        .log_sum_exp =
-            Tensor::empty(q.device(), {q.size(0), q.size(1)}, accumulation_dtype(q.dtype()))};
+        .out = Tensor::empty(q.device(), q.shape(), q.dtype()),           // (R, H, D)
+        .log_sum_exp = Tensor::empty(q.device(), {q.size(0), q.size(1)},  // (R, H)
+                                     accumulation_dtype(q.dtype()))};
     call(q.device(), "attention_forward", &Kernels::attention_forward, forward);
     return record(
         "attention", forward.out, {q, k, v},
         [q_edge = q.edge(), k_edge = k.edge(), v_edge = v.edge(), forward](const Tensor& dout) {
             const auto& [q, k, v, cu_seqlens_q, cu_seqlens_k, causal, scale, out, log_sum_exp] =
                 forward;
-            const Tensor dq = Tensor::empty(q.device(), q.shape(), q.dtype());
-            const Tensor dk = Tensor::empty(q.device(), k.shape(), q.dtype());
-            const Tensor dv = Tensor::empty(q.device(), v.shape(), q.dtype());
+            const Tensor dq = Tensor::empty(q.device(), q.shape(), q.dtype());  // (R, H, D)
+            const Tensor dk = Tensor::empty(q.device(), k.shape(), q.dtype());  // (M, K, D)
+            const Tensor dv = Tensor::empty(q.device(), v.shape(), q.dtype());  // (M, K, D)
             call(q.device(), "attention_backward", &Kernels::attention_backward,
                  {.q = q,
                   .k = k,

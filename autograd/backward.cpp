@@ -1,6 +1,6 @@
-// The walk over the tape: count how many operators each gradient waits for, then run the closures,
-// the last recorded first. That order depends on the program alone, so sums are reproducible, and
-// it lets memory go in the reverse order of its making.
+// The walk over the tape: counts how many operators each gradient waits for, then runs the
+// closures, the last recorded first. That order depends only on the program, so sums are
+// reproducible, and memory is freed in the reverse order of its allocation.
 
 #include <algorithm>
 #include <unordered_set>
@@ -14,9 +14,9 @@ namespace {
 
 using StateList = std::vector<std::shared_ptr<GradState>>;
 
-// Every state that `root` depends on, each once, with `pending` set. A leaf may be counting for a
-// walk in progress around this one (see checkpoint): it keeps what it had and is not complete
-// before that walk says so.
+// Returns every state that `root` depends on, once, and adds this walk's contributions to its
+// `pending`. A leaf may also wait for contributions of an outer walk (see checkpoint): it is
+// complete only after those.
 StateList count_pending(const std::shared_ptr<GradState>& root) {
     StateList visited = {root};
     for (size_t i = 0; i < visited.size(); ++i) {
@@ -29,12 +29,12 @@ StateList count_pending(const std::shared_ptr<GradState>& root) {
     return visited;
 }
 
-// Runs one operator's closure and frees what it had saved.
+// Runs the closure of an operator and frees the tensors that it saved.
 void run(Node& node, GradState& output) {
     VILA_CHECK(node.backward, "[", node.name, "] backward through a graph that was already freed");
     const auto closure = std::exchange(node.backward, nullptr);
     const Tensor dy = std::exchange(output.grad, Tensor());
-    // An output nobody used has no gradient: its inputs receive nothing from it.
+    // An unused output has no gradient: its inputs get nothing from it.
     if (!dy.defined()) return;
     const ActivityScope scope(dy.device(), {"backward of ", node.name});
     closure(dy.to(output.grad_dtype));
@@ -44,8 +44,9 @@ bool recorded_before(const std::shared_ptr<GradState>& a, const std::shared_ptr<
     return a->producer->order < b->producer->order;
 }
 
-// Takes note of one contribution to `state`; it may have been the last.
-void contributed(const std::shared_ptr<GradState>& state, StateList& ready) {
+// Counts one contribution to `state`. After the last one, its operator is ready to run, or the leaf
+// is complete.
+void count_contribution(const std::shared_ptr<GradState>& state, StateList& ready) {
     if (--state->pending > 0) return;
     if (state->producer) {
         ready.push_back(state);
@@ -60,14 +61,14 @@ void walk(const std::shared_ptr<GradState>& root) {
     try {
         StateList ready;
         root->pending = 1;
-        contributed(root, ready);
+        count_contribution(root, ready);
         while (!ready.empty()) {
             std::pop_heap(ready.begin(), ready.end(), recorded_before);
             const std::shared_ptr<GradState> state = std::move(ready.back());
             ready.pop_back();
             Node& node = *state->producer;
             run(node, *state);
-            for (const auto& input : node.inputs) contributed(input, ready);
+            for (const auto& input : node.inputs) count_contribution(input, ready);
             node.inputs.clear();
         }
     } catch (...) {
@@ -76,8 +77,8 @@ void walk(const std::shared_ptr<GradState>& root) {
     }
 }
 
-// The leaves behind `output`, without going further than the `border`.
-StateList leaves_behind(const Variable& output, const std::vector<Variable>& border) {
+// The leaves that `output` depends on, up to the `border`.
+StateList find_leaves(const Variable& output, const std::vector<Variable>& border) {
     std::unordered_set<const GradState*> seen;
     for (const Variable& variable : border) seen.insert(variable.edge().state().get());
     StateList leaves, open;
@@ -122,19 +123,20 @@ std::vector<Variable> checkpoint_border(const std::vector<Variable>& inputs) {
 Variable checkpoint(const std::vector<Variable>& inputs,
                     std::function<Variable(const std::vector<Variable>&)> body) {
     if (!inputs.at(0).device().grad_enabled) return body(inputs);
-    // The first run is recorded only to learn which leaves the body uses: the node that stands for
-    // it must count as their consumer. What it saved goes with `first`.
+    // The first run is recorded only to find the leaves that the body uses, because the
+    // checkpoint's node must count as one of their consumers. Its saved tensors are freed with
+    // `first`.
     const std::vector<Variable> border = checkpoint_border(inputs);
     const Variable first = body(border);
     if (!first.requires_grad()) return first;
-    StateList states = leaves_behind(first, border);
+    StateList states = find_leaves(first, border);
     for (const Variable& input : inputs)
         if (input.requires_grad()) states.push_back(input.edge().state());
     return record("checkpoint", first.value(), std::move(states), [inputs, body](const Tensor& dy) {
         const std::vector<Variable> again = checkpoint_border(inputs);
         const Variable output = body(again);
-        // The inside goes on adding where operators after this one have stopped, and hands the sum
-        // back: the order of additions is that of a graph without checkpoints.
+        // The inner graph continues the sums that later operators began, and returns them:
+        // additions have the same order as in a graph without checkpoints.
         for (size_t i = 0; i < inputs.size(); ++i)
             if (inputs[i].requires_grad())
                 again[i].edge().state()->grad =

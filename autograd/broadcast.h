@@ -1,14 +1,14 @@
 #pragma once
 
-// What operators with broadcasting share: the shape of the result, and the way back.
+// Broadcasting, forward and backward, for the operators that use it.
 
 #include "autograd/variable.h"
 
 namespace vila::autograd {
 
-// The shape two operands broadcast to, numpy's rule; throws "[op] ..." when there is none.
+// The shape to which two operands broadcast, by NumPy's rules. Throws "[op] ..." if they do not.
 Shape broadcast_shape(const char* op, const Shape& a, const Shape& b);
-// edge += dx summed over the axes along which the edge's variable was broadcast.
+// edge += dx, summed over the axes along which the variable of the edge was broadcast.
 void add_summed(const Edge& edge, const Tensor& dx);
 
 }  // namespace vila::autograd

@@ -9,7 +9,6 @@ void check_float(const char* op, const char* name, const Tensor& x, int rank) {
                name, " has dtype ", dtype, ": expected f32, bf16 or f64");
     VILA_CHECK(rank < 0 || x.rank() == rank, "[", op, "] ", name, " has shape ", x.shape(),
                ": expected ", rank, " axes");
-    x.device().activity = {"", op};
 }
 
 void check_operand(const char* op, const char* name, const Tensor& operand, const Shape& shape,

@@ -11,17 +11,19 @@ Variable linear(const Variable& x, const Variable& weight, const Variable& bias,
     check_float("linear", "x", x.value(), 2);
     check_float("linear", "weight", weight.value(), 2);
     Device& device = x.device();
+    const ActivityScope scope(device, {"", "linear"});
     const int64_t rows = x.size(0), inputs = x.size(1), outputs = weight.size(0);
     check_operand("linear", "weight", weight.value(), {outputs, inputs}, x.dtype(), device);
     if (bias.defined()) check_operand("linear", "bias", bias.value(), {outputs}, x.dtype(), device);
     const Variable& residual = then.residual;
-    Tensor residual_value, pre_activation;
+    Tensor residual_value, pre_activation;  // (R, D)
     if (residual.defined()) {
         check_operand("linear", "residual", residual.value(), {rows, outputs}, x.dtype(), device);
         residual_value = residual.value().contiguous();
     }
-    const Tensor input = x.value().contiguous(), matrix = weight.value();
-    const Tensor y = Tensor::empty(device, {rows, outputs}, x.dtype());
+    const Tensor input = x.value().contiguous();                         // (R, C)
+    const Tensor matrix = weight.value();                                // (D, C)
+    const Tensor y = Tensor::empty(device, {rows, outputs}, x.dtype());  // (R, D)
     if (then.gelu && recording({x, weight, bias, residual}))
         pre_activation = Tensor::empty(device, y.shape(), y.dtype());
     call(device, "matmul", &Kernels::matmul,
@@ -38,7 +40,7 @@ Variable linear(const Variable& x, const Variable& weight, const Variable& bias,
         [dx = x.edge(), dweight = weight.edge(), dbias = bias.edge(), dresidual = residual.edge(),
          input, matrix, kind = then.gelu, pre_activation](const Tensor& gradient) {
             Device& device = gradient.device();
-            Tensor dy = gradient;
+            Tensor dy = gradient;  // (R, D), of the sum before GELU
             if (kind) {
                 dy = Tensor::empty(device, gradient.shape(), gradient.dtype());
                 call(device, "gelu_backward", &Kernels::gelu_backward,

@@ -1,4 +1,4 @@
-// The language model's loss: vocabulary projection and cross-entropy in one.
+// The loss of the language model: vocabulary projection and cross-entropy, fused.
 
 #include "autograd/checks.h"
 #include "autograd/ops.h"
@@ -21,13 +21,14 @@ Variable linear_cross_entropy(const Variable& hidden, const Variable& weight, co
     check_float("linear_cross_entropy", "hidden", hidden.value(), 2);
     check_float("linear_cross_entropy", "weight", weight.value(), 2);
     Device& device = hidden.device();
+    const ActivityScope scope(device, {"", "linear_cross_entropy"});
     const int64_t rows = hidden.size(0);
     check_operand("linear_cross_entropy", "weight", weight.value(),
                   {weight.size(0), hidden.size(1)}, hidden.dtype(), device);
     check_operand("linear_cross_entropy", "targets", targets, {rows}, DType::I32, device);
     const DType wide = accumulation_dtype(hidden.dtype());
-    const Tensor losses = Tensor::empty(device, {rows}, wide);
-    Tensor dhidden, dweight;
+    const Tensor losses = Tensor::empty(device, {rows}, wide);  // (R)
+    Tensor dhidden, dweight;                                    // (R, C), (V, C)
     if (recording({hidden, weight})) {
         if (hidden.requires_grad()) dhidden = Tensor::empty(device, hidden.shape(), hidden.dtype());
         if (weight.requires_grad()) dweight = Tensor::zeros(device, weight.shape(), wide);
@@ -41,7 +42,7 @@ Variable linear_cross_entropy(const Variable& hidden, const Variable& weight, co
           .dhidden = dhidden,
           .dweight = dweight});
     if (row_losses) *row_losses = losses;
-    const Tensor loss = Tensor::empty(device, {1}, wide);
+    const Tensor loss = Tensor::empty(device, {1}, wide);  // (1)
     call(device, "sum_to", &Kernels::sum_to, {.x = losses, .y = loss});
     call(device, "scale", &Kernels::scale, {.x = loss, .y = loss, .alpha = loss_scale});
     return record("linear_cross_entropy", loss, {hidden, weight},

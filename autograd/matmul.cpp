@@ -7,7 +7,7 @@ namespace vila::autograd {
 
 namespace {
 
-// (.., m, n) for op(a) (.., m, k) and op(b) (.., k, n).
+// The shape (.., m, n) of op(a) op(b), for op(a) (.., m, k) and op(b) (.., k, n).
 Shape product_shape(const Shape& a, const Shape& b, bool transpose_a, bool transpose_b) {
     VILA_CHECK(a.rank() >= 2 && a.rank() == b.rank(), "[matmul] shapes ", a, " and ", b,
                ": expected the same number of axes, at least 2");
@@ -23,7 +23,7 @@ Shape product_shape(const Shape& a, const Shape& b, bool transpose_a, bool trans
     return c;
 }
 
-// The gradient of `edge` is op(a) op(b).
+// edge += op(a) op(b).
 void add_matmul(const Edge& edge, const Tensor& a, const Tensor& b, bool transpose_a,
                 bool transpose_b) {
     const auto [c, accumulate] = edge.target(a.device());
@@ -40,9 +40,10 @@ void add_matmul(const Edge& edge, const Tensor& a, const Tensor& b, bool transpo
 
 Variable matmul(const Variable& a, const Variable& b, bool transpose_a, bool transpose_b) {
     check_float("matmul", "a", a.value());
+    const ActivityScope scope(a.device(), {"", "matmul"});
     check_operand("matmul", "b", b.value(), b.shape(), a.dtype(), a.device());
     const Tensor left = a.value().contiguous(), right = b.value().contiguous();
-    const Tensor c = Tensor::empty(
+    const Tensor c = Tensor::empty(  // (.., m, n)
         a.device(), product_shape(a.shape(), b.shape(), transpose_a, transpose_b), a.dtype());
     call(a.device(), "matmul", &Kernels::matmul,
          {.a = left, .b = right, .c = c, .transpose_a = transpose_a, .transpose_b = transpose_b});

@@ -8,7 +8,7 @@ namespace vila::autograd {
 
 namespace {
 
-// edge += dy * factor, summed to the edge's shape. Products that are to be summed stay in f32.
+// edge += dy * factor, summed to the shape of the edge. Products are summed in f32 (f64 for f64).
 void add_product(const Edge& edge, const Tensor& dy, const Tensor& factor) {
     const bool summed = edge.shape() != dy.shape();
     const DType dtype = summed ? accumulation_dtype(dy.dtype()) : dy.dtype();
@@ -22,9 +22,10 @@ void add_product(const Edge& edge, const Tensor& dy, const Tensor& factor) {
 
 Variable mul(const Variable& a, const Variable& b) {
     check_float("mul", "a", a.value());
+    const ActivityScope scope(a.device(), {"", "mul"});
     check_operand("mul", "b", b.value(), b.shape(), a.dtype(), a.device());
     const Tensor left = a.value().contiguous(), right = b.value().contiguous();
-    const Tensor y =
+    const Tensor y =  // the broadcast shape
         Tensor::empty(a.device(), broadcast_shape("mul", a.shape(), b.shape()), a.dtype());
     call(a.device(), "mul", &Kernels::mul, {.a = left, .b = right, .y = y});
     return record("mul", y, {a, b}, [da = a.edge(), db = b.edge(), left, right](const Tensor& dy) {

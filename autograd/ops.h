@@ -1,9 +1,9 @@
 #pragma once
 
-// Every differentiable operator. Each checks its shapes and dtypes once (the kernels below assume
-// them), calls the kernel table, and keeps what backward needs. Maths and layouts are described at
-// the argument structs in tensor/kernels.h; letters as there (R rows, C width, ...).
-// Each operator lives in the file of its stem, forward and backward within one screen.
+// The differentiable operators. Each checks shapes and dtypes (kernels assume that they are right),
+// calls the kernel table, and saves the tensors that backward needs. The argument structs in
+// tensor/kernels.h give formulas and layouts, with the same letters (R rows, C width, ...). The
+// forward and backward pass of each operator are in the file of its name.
 
 #include <optional>
 
@@ -12,42 +12,42 @@
 
 namespace vila::autograd {
 
-// a + b and a * b with numpy broadcasting.
+// a + b and a * b with NumPy's broadcasting.
 Variable add(const Variable& a, const Variable& b);
 Variable mul(const Variable& a, const Variable& b);
 // alpha * x.
 Variable scale(const Variable& x, double alpha);
-// Sum of all elements, shape (1).
+// The sum of all elements, shape (1).
 Variable sum(const Variable& x);
-// exp(x), element by element; for the temperature of a contrastive loss.
+// exp(x), elementwise; for the temperature of a contrastive loss.
 Variable exp(const Variable& x);
-// The same elements under another shape (one extent may be -1).
+// The same elements in another shape; one extent may be -1.
 Variable reshape(const Variable& x, const Shape& shape);
-// Rows of x (R, C) and y (Q, C) end to end: (R + Q, C).
+// The rows of x (R, C), then the rows of y (Q, C): (R + Q, C).
 Variable concat_rows(const Variable& x, const Variable& y);
-// Columns [begin, end) of x (R, C).
+// Columns [begin, end) of x (R, C): (R, end - begin).
 Variable slice_columns(const Variable& x, int64_t begin, int64_t end);
 
 // op(a) op(b), batched over equal leading axes.
 Variable matmul(const Variable& a, const Variable& b, bool transpose_a = false,
                 bool transpose_b = false);
-// What may follow a product in the same kernel: residual (R, D) is added, then gelu is taken.
+// Operations fused with a matrix product: adds residual (R, D), then applies gelu.
 struct LinearEpilogue {
     Variable residual = {};
     std::optional<GeluKind> gelu = std::nullopt;
 };
-// x (R, C) times weight (D, C) transposed plus bias (D): (R, D). The bias may be undefined.
+// x weight^T + bias: x (R, C), weight (D, C), bias (D) -> (R, D). The bias may be undefined.
 Variable linear(const Variable& x, const Variable& weight, const Variable& bias,
                 const LinearEpilogue& then = {});
 
-// Rows ids (R) i32 of table (V, C): (R, C).
+// The rows of table (V, C) at ids (R) i32: (R, C).
 Variable embedding(const Variable& table, const Tensor& ids);
-// Rows index (R) i32 of x (M, C): (R, C); -1 gives a row of zeros.
+// The rows of x (M, C) at index (R) i32: (R, C). An index of -1 gives a row of zeros.
 Variable gather_rows(const Variable& x, const Tensor& index);
-// text (R, C) with its rows at index (M) i32 replaced by rows (M, C) in order; an index is used
-// once.
+// text (R, C) with its rows at index (M) i32 replaced by rows (M, C), in order. Indices must be
+// different.
 Variable splice_rows(const Variable& text, const Variable& rows, const Tensor& index);
-// Mean of the rows of each sequence: x (R, C), cu_seqlens (B + 1) i32 -> (B, C).
+// The mean of the rows of each packed sequence: x (R, C), cu_seqlens (B + 1) i32 -> (B, C).
 Variable mean_rows(const Variable& x, const Tensor& cu_seqlens);
 
 Variable rms_norm(const Variable& x, const Variable& weight, double eps);
@@ -59,7 +59,7 @@ Variable l2_normalize(const Variable& x, double eps = 1e-12);
 
 // x (R, H, D) rotated by the angles of positions (R) i32; cos, sin (max positions, D/2).
 Variable rope(const Variable& x, const Tensor& positions, const Tensor& cos, const Tensor& sin);
-// q (R, H, D), k and v (M, K, D) -> (R, H, D); sequences by cu_seqlens, see AttentionForwardArgs.
+// q (R, H, D), k and v (M, K, D) -> (R, H, D), over packed sequences: see AttentionForwardArgs.
 Variable attention(const Variable& q, const Variable& k, const Variable& v,
                    const Tensor& cu_seqlens_q, const Tensor& cu_seqlens_k, bool causal,
                    double scale);
@@ -72,10 +72,11 @@ Tensor patchify(const Tensor& pixels, int64_t patch);
 // Space to depth 2 x 2: (B, N, C) -> (B, N', 4C).
 Variable merge_tokens(const Variable& x, bool column_major);
 
-// Sum over rows of the softmax cross-entropy of hidden (R, C) against weight (V, C), targets (R)
-// i32, times `loss_scale` (usually 1 / number of loss tokens of the whole batch): shape (1), f32
-// (f64 for f64). Gradients are computed during the forward pass, chunk by chunk; the logits never
-// exist as a whole. `row_losses`, when given, receives the unscaled (R) losses.
+// The sum over rows of the softmax cross-entropy of logits hidden weight^T against targets, times
+// `loss_scale` (usually 1 / number of loss tokens of the whole batch): shape (1), f32 (f64 for
+// f64). hidden (R, C), weight (V, C), targets (R) i32. The forward pass also computes the
+// gradients, chunk by chunk, so the logits never exist as a whole. `row_losses`, if given, receives
+// the unscaled losses (R).
 Variable linear_cross_entropy(const Variable& hidden, const Variable& weight, const Tensor& targets,
                               double loss_scale, Tensor* row_losses = nullptr);
 

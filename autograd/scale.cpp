@@ -7,7 +7,8 @@ namespace vila::autograd {
 
 Variable scale(const Variable& x, double alpha) {
     check_float("scale", "x", x.value());
-    const Tensor y = Tensor::empty(x.device(), x.shape(), x.dtype());
+    const ActivityScope scope(x.device(), {"", "scale"});
+    const Tensor y = Tensor::empty(x.device(), x.shape(), x.dtype());  // any shape
     call(x.device(), "scale", &Kernels::scale,
          {.x = x.value().contiguous(), .y = y, .alpha = alpha});
     return record("scale", y, {x}, [dx = x.edge(), alpha](const Tensor& dy) {

@@ -1,4 +1,4 @@
-// Columns [begin, end) of x: a view, its rows strided as x's.
+// Columns [begin, end) of x: a view with the row stride of x.
 
 #include "autograd/checks.h"
 #include "autograd/ops.h"
@@ -7,9 +7,10 @@ namespace vila::autograd {
 
 Variable slice_columns(const Variable& x, int64_t begin, int64_t end) {
     check_float("slice_columns", "x", x.value(), 2);
-    const Tensor y = x.value().slice(1, begin, end);
+    const ActivityScope scope(x.device(), {"", "slice_columns"});
+    const Tensor y = x.value().slice(1, begin, end);  // (R, end - begin)
     return record("slice_columns", y, {x}, [edge = x.edge(), begin, end](const Tensor& dy) {
-        const Tensor dx = Tensor::zeros(dy.device(), edge.shape(), dy.dtype());
+        const Tensor dx = Tensor::zeros(dy.device(), edge.shape(), dy.dtype());  // (R, C)
         dx.slice(1, begin, end).copy_from(dy);
         edge.add(dx);
     });

@@ -7,8 +7,8 @@ namespace vila::autograd {
 
 GradState::GradState() = default;
 
-// Lets a chain of operators go in a loop: destructors calling each other would need stack in
-// proportion to its length.
+// Frees a chain of operators in a loop. Recursive destructors would need stack in proportion to the
+// length of the chain.
 GradState::~GradState() {
     std::vector<std::unique_ptr<Node>> last;
     if (producer) last.push_back(std::move(producer));
@@ -16,7 +16,7 @@ GradState::~GradState() {
         std::unique_ptr<Node> node = std::move(last.back());
         last.pop_back();
         const auto inputs = std::move(node->inputs);
-        node.reset();  // with the closure go all other references that this node holds
+        node.reset();  // frees the closure, with all other references that the node holds
         for (const auto& input : inputs)
             if (input.use_count() == 1 && input->producer)
                 last.push_back(std::move(input->producer));
@@ -79,7 +79,7 @@ GradTarget Edge::target(Device& device) const {
         grad = Tensor::empty(device, state_->shape, state_->grad_dtype);
         return {grad, false};
     }
-    // Another gradient may share this memory: both inputs of an addition receive dy itself.
+    // Another gradient may share this memory: both inputs of an addition get dy itself.
     if (!state_->is_leaf && grad.use_count() > 1) grad = grad.clone();
     return {grad, true};
 }
@@ -103,7 +103,6 @@ bool recording(std::initializer_list<VariableRef> inputs) {
 
 Variable record(const char* name, Tensor value, std::initializer_list<VariableRef> inputs,
                 std::function<void(const Tensor&)> backward) {
-    value.device().activity = {};
     if (!recording(inputs)) return Variable(std::move(value));
     std::vector<std::shared_ptr<GradState>> states;
     states.reserve(inputs.size());
