@@ -19,7 +19,7 @@ Question description_question(const Scene& scene);
 // {"name", "file", "questions", "chance", "unbound"?, "unbound_majority"?}. The last three are the
 // expected scores of guessing
 //   chance            any value that the answer could have;
-//   unbound           the attribute of any object of the scene, without binding it to the right one;
+//   unbound           the attribute of any object of the scene, not bound to the right object;
 //   unbound_majority  the scene's most frequent value of the attribute.
 Json write_evaluations(const WorldOptions& options, const Pool& train, const Pool& test,
                        const Facts& facts, const std::filesystem::path& out);

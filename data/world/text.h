@@ -78,8 +78,8 @@ std::string recall_document(int words, WorldRandom& random);
 std::string list_document(int words, WorldRandom& random);
 // Describes scenes in words, each followed by questions about it.
 std::string scene_document(int words, WorldRandom& random);
-// Returns a question that first describes its scene: "red circle top left , ... . what color is ...
-// ?"
+// Returns a question that first describes its scene:
+// "red circle top left , ... . what color is ... ?"
 Question told_question(WorldRandom& random);
 // Returns items and labels of one list as questions and answers. Every question is kOpenQuestion.
 std::vector<Question> list_questions(int count, WorldRandom& random);
