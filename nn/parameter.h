@@ -31,8 +31,7 @@ struct Parameter {
     Shape shape = {};
     std::string axes = {};  // letters of the shape, for messages: "(C, F)"
     Init init = {};
-    bool decay =
-        false;  // whether AdamW's weight decay applies: to matrices, not to norms and biases
+    bool decay = false;  // AdamW's weight decay: applies to matrices, not to norms and biases
     // Parameters with the same non-empty share get the same initial values.
     std::string share = {};
     // The value, in the compute dtype, and its gradient, in f32 (f64 for f64).
