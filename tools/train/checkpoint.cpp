@@ -24,16 +24,16 @@ namespace fs = std::filesystem;
 
 namespace {
 
-// Room asked for before a run starts, beyond what the checkpoints themselves take.
+// A run asks for this much more disk space than its checkpoints take.
 constexpr double kSpaceMargin = 1.1;
 
-// Tells the directory of this save from those of others that died.
+// Returns a text that distinguishes the directory of this save from those of killed processes.
 std::string nonce() {
     const auto now = std::chrono::system_clock::now().time_since_epoch().count();
     return hash_text(random_key(static_cast<uint64_t>(now), static_cast<uint64_t>(::getpid())));
 }
 
-// Removes the directory of a save that did not get so far as to rename it.
+// Removes the temporary directory of a save, unless it was renamed.
 class Unfinished {
   public:
     explicit Unfinished(fs::path path) : path_(std::move(path)) {}
@@ -68,10 +68,10 @@ struct CheckpointStore::Pending {
     std::optional<Unfinished> unfinished;  // on rank 0
     std::string table;                     // this rank's part of the manifest
     std::unique_ptr<CpuDevice> host = make_cpu_device(1);
-    std::vector<TensorPart> copies;  // on the host: a GPU belongs to the thread that trains
+    std::vector<TensorPart> copies;  // in host memory: only the training thread uses a GPU
     std::string failure;
     std::atomic<bool> done = false;
-    std::thread thread;  // last: it ends before the rest goes
+    std::thread thread;  // joined by the destructor before the members are destroyed
 };
 
 std::vector<TensorPart> whole_tensors(const NamedTensors& tensors) {
@@ -184,7 +184,7 @@ std::unique_ptr<CheckpointStore::Pending> CheckpointStore::open_save(int64_t ste
     return pending;
 }
 
-// Writes the manifest, gives the directory its name, and lets old checkpoints go.
+// Writes the manifest, renames the directory to its final name, and removes old checkpoints.
 void CheckpointStore::publish(const Pending& pending, const std::string& table) {
     const std::vector<std::string> tables = dist::all_gather(*ranks_, table);
     dist::agree(*ranks_, [&] {
@@ -197,7 +197,7 @@ void CheckpointStore::publish(const Pending& pending, const std::string& table) 
         manifest["info"] = pending.info;
         write_file_atomic(pending.making / kManifest, manifest_text(manifest));
         sync_directory(pending.making);
-        // A directory of this step can be there only if the run went back to an older one.
+        // A directory of this step exists only if the run was resumed from an older checkpoint.
         const fs::path place = path_of(pending.step);
         fs::remove_all(place);
         fs::rename(pending.making, place);
@@ -213,45 +213,47 @@ void CheckpointStore::remove_old() const {
         fs::remove_all(path_of(found[i]));
 }
 
-CheckpointStore::Fate CheckpointStore::try_load(int64_t step, Device& device,
-                                                Checkpoint& checkpoint, std::string& reason) const {
-    Fate fate = Fate::Good;
-    const auto failed = [&](Fate what, const std::exception& error) {
-        fate = what;
+CheckpointStore::LoadResult CheckpointStore::try_load(int64_t step, Device& device,
+                                                      Checkpoint& checkpoint,
+                                                      std::string& reason) const {
+    LoadResult result = LoadResult::Good;
+    const auto failed = [&](LoadResult failure, const std::exception& error) {
+        result = failure;
         reason = error.what();
     };
     try {
         checkpoint = load(step, device);
     } catch (const std::bad_alloc& error) {
-        failed(Fate::NoMemory, error);
+        failed(LoadResult::NoMemory, error);
     } catch (const OutOfMemory& error) {
-        failed(Fate::NoMemory, error);
+        failed(LoadResult::NoMemory, error);
     } catch (const FileError& error) {
-        // A file that is not there is damage; one that the system does not give may be good.
-        failed(error.code() == ENOENT ? Fate::Damaged : Fate::Unreadable, error);
+        // A missing file is damage; a file that the system cannot open or read may be good.
+        failed(error.code() == ENOENT ? LoadResult::Damaged : LoadResult::Unreadable, error);
     } catch (const fs::filesystem_error& error) {
-        failed(error.code().value() == ENOENT ? Fate::Damaged : Fate::Unreadable, error);
+        failed(error.code().value() == ENOENT ? LoadResult::Damaged : LoadResult::Unreadable,
+               error);
     } catch (const std::exception& error) {
-        failed(Fate::Damaged, error);
+        failed(LoadResult::Damaged, error);
     }
-    // The worst of any rank, and the reason of the first rank that has it.
-    const auto mine = static_cast<int64_t>(fate);
+    // All ranks return the worst result, and the reason of the first rank that has it.
+    const auto mine = static_cast<int64_t>(result);
     const int64_t worst = dist::largest(*ranks_, mine);
-    if (worst == 0) return Fate::Good;
+    if (worst == 0) return LoadResult::Good;
     for (const std::string& text :
          dist::all_gather(*ranks_, mine == worst ? reason : std::string()))
         if (!text.empty()) {
             reason = text;
             break;
         }
-    return static_cast<Fate>(worst);
+    return static_cast<LoadResult>(worst);
 }
 
 std::optional<Checkpoint> CheckpointStore::load_newest(Device& device) {
     std::string first_reason;
-    int64_t below = std::numeric_limits<int64_t>::max();  // all from here on were tried
+    int64_t below = std::numeric_limits<int64_t>::max();  // this step and later ones were tried
     while (true) {
-        // Rank 0 looks for all.
+        // Rank 0 lists the directory for all ranks.
         int64_t mine = -1;
         if (first_rank())
             for (const int64_t step : steps()) mine = step < below ? std::max(mine, step) : mine;
@@ -259,18 +261,18 @@ std::optional<Checkpoint> CheckpointStore::load_newest(Device& device) {
         if (newest < 0) break;
         Checkpoint checkpoint;
         std::string reason;
-        const Fate fate = try_load(newest, device, checkpoint, reason);
-        if (fate == Fate::Good) return checkpoint;
-        if (fate == Fate::NoMemory)
+        const LoadResult result = try_load(newest, device, checkpoint, reason);
+        if (result == LoadResult::Good) return checkpoint;
+        if (result == LoadResult::NoMemory)
             throw dist::AgreedError(
                 str("checkpoint ", step_name(newest), " could not be loaded (", reason, ")"));
         if (first_rank())
             warn_(str("checkpoint ", step_name(newest),
-                      fate == Fate::Damaged ? " is damaged (" : " cannot be read (", reason,
+                      result == LoadResult::Damaged ? " is damaged (" : " cannot be read (", reason,
                       "); trying the next older one"));
         if (first_reason.empty()) first_reason = reason;
         below = newest;
-        if (fate == Fate::Unreadable) continue;
+        if (result == LoadResult::Unreadable) continue;
         dist::agree(*ranks_, [&] {
             if (!first_rank()) return;
             const fs::path aside = path_of(newest).string() + ".damaged";

@@ -1,4 +1,4 @@
-// load_checkpoint: a checkpoint's tensors behind its manifest, each byte compared with its hash.
+// load_checkpoint(): opens the files that a manifest names and compares every part with its hash.
 
 #include <algorithm>
 #include <map>
@@ -13,7 +13,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-// The files of a checkpoint behind its table of tensors.
+// The files of a checkpoint and the table of its tensors.
 class CheckpointFiles {
   public:
     CheckpointFiles(const fs::path& directory, const Json& manifest, Device& device)
@@ -23,7 +23,7 @@ class CheckpointFiles {
         for (const Json& entry : manifest.at("tensors")) add(entry);
     }
 
-    // Compares part number `share` + i * `shares` of every file with its hash.
+    // Compares every `shares`-th part, starting with number `share`, with its hash.
     void verify(int64_t share, int64_t shares) const {
         int64_t number = 0;
         for (const auto& [name, entry] : entries_)
@@ -96,8 +96,8 @@ class CheckpointFiles {
                   [](const Part& a, const Part& b) { return a.begin < b.begin; });
         int64_t known = 0;
         for (const Part& part : entry.parts) {
-            VILA_CHECK(part.begin == known && part.count >= 0, "tensor ", name, ": values from ",
-                       known, " on are missing or twice in the manifest");
+            VILA_CHECK(part.begin == known && part.count >= 0, "tensor ", name,
+                       ": in the manifest, values from ", known, " on are missing or repeated");
             known += part.count;
         }
         VILA_CHECK_EQ(known, entry.shape.numel(), "tensor ", name, ": values in the manifest");

@@ -1,7 +1,7 @@
 #pragma once
 
-// RUN/log.jsonl: one JSON object a line, one line a step. A disk that is full does not stop
-// training: lines wait in memory until they can be written.
+// RUN/log.jsonl: one JSON object per line, one line per step. A full disk does not stop training:
+// lines are kept in memory until they can be written.
 
 #include <cstdint>
 #include <filesystem>
@@ -12,23 +12,24 @@
 
 namespace vila::tools {
 
-// Reads a log: calls `handle` with the line of each step, in order. Skips a last line that was cut short
-// when its run was killed. Throws if the file cannot be opened, or if a line is not an object with "step".
+// Reads a log: calls `handle` with the line of each step, in order. Skips an incomplete last line,
+// which a killed run leaves. Throws if the file cannot be opened, or if a line is not an object with
+// "step".
 void for_each_logged_step(const std::filesystem::path& file,
                           const std::function<void(const Json& line)>& handle);
 
 // Writes a log.
 class RunLog {
   public:
-    // Opens the log of a run that goes on after `step` finished steps: lines of later steps, and a
-    // last line that was cut short, are removed.
+    // Opens the log of a run that is resumed after `step` finished steps. Removes the lines of later
+    // steps and an incomplete last line.
     RunLog(std::filesystem::path file, int64_t step);
     ~RunLog();
     RunLog(const RunLog&) = delete;
     RunLog& operator=(const RunLog&) = delete;
 
     void write(const Json& line);
-    // Returns once what was written is on the disk; false when the disk did not take it all.
+    // Waits until all lines are on the disk; returns false if not all could be written.
     bool sync();
 
   private:

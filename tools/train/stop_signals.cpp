@@ -7,8 +7,8 @@ namespace vila::tools {
 
 namespace {
 
-// How often the waiting thread looks whether it may end.
-constexpr timespec kPatience = {.tv_sec = 0, .tv_nsec = 100'000'000};
+// How often the waiting thread checks whether to end.
+constexpr timespec kPollInterval = {.tv_sec = 0, .tv_nsec = 100'000'000};
 
 }  // namespace
 
@@ -28,7 +28,7 @@ StopSignals::~StopSignals() {
 
 void StopSignals::wait() {
     while (!finished_) {
-        const int signal = sigtimedwait(&signals_, nullptr, &kPatience);
+        const int signal = sigtimedwait(&signals_, nullptr, &kPollInterval);
         if (signal <= 0) continue;
         if (received_ != 0) _exit(exit_code(signal));
         received_ = signal;

@@ -1,8 +1,8 @@
 #pragma once
 
-// SIGTERM and SIGINT as a question a loop can ask. While one of these lives the signals are blocked
-// in every thread and a thread of its own waits for them: the first is remembered, a second one
-// ends the program at once. Make it before other threads start.
+// StopSignals: lets a loop ask whether SIGTERM or SIGINT arrived. During the lifetime of the object
+// both signals are blocked in all threads, and one thread waits for them: it remembers the first
+// signal, and ends the program at once on the second. Construct it before other threads start.
 
 #include <atomic>
 #include <csignal>
@@ -17,9 +17,9 @@ class StopSignals {
     StopSignals(const StopSignals&) = delete;
     StopSignals& operator=(const StopSignals&) = delete;
 
-    // The signal that came, or 0.
+    // The first signal that arrived, or 0.
     int received() const { return received_.load(); }
-    // The exit code shells expect of a program that a signal ended.
+    // The exit code that shells report for a program ended by `signal`.
     static int exit_code(int signal) { return 128 + signal; }
 
   private:
