@@ -22,7 +22,7 @@ void check_sequence(const Sequence& sequence) {
     VILA_CHECK(!sequence.ids.empty(), "a sequence without ids");
 }
 
-// The rows of a batch while they are laid out.
+// The rows of a batch under construction.
 struct Layout {
     std::vector<int32_t> ids, positions, cu_seqlens{0}, loss_rows, targets, image_rows;
 
@@ -83,8 +83,8 @@ Batch make_batch(Device& device, const std::vector<Sequence>& sequences, int64_t
 }
 
 Tensor stack_images(Device& device, const std::vector<Sequence>& sequences) {
-    std::vector<float> values;
-    Shape shape;
+    std::vector<float> values;  // of all images, end to end
+    Shape shape;                // of each image
     int64_t count = 0;
     for (const Sequence& sequence : sequences)
         for (const HostImage& image : sequence.images) {

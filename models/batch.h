@@ -1,8 +1,8 @@
 #pragma once
 
-// Batch: sequences laid end to end with their images spliced in, as tensors on the device. Rows of
-// different sequences never see each other: attention follows `cu_seqlens`, positions begin at 0 for
-// each, and the last row of a sequence predicts nothing.
+// Batch: sequences laid end to end with their images spliced in, as tensors on the device. The
+// sequences are independent: attention follows `cu_seqlens`, positions begin at 0 in each, and the
+// last row of a sequence predicts nothing.
 
 #include <cstdint>
 #include <span>
@@ -13,8 +13,8 @@
 
 namespace vila::models {
 
-// An image in host memory: pixel values (3, height, width) as the tower takes them, or features
-// (N, Cv) that VilaModel::image_features gave before.
+// An image in host memory: preprocessed pixels (3, height, width) for the vision tower, or features
+// (N, Cv) from an earlier call of VilaModel::image_features.
 struct HostImage {
     Shape shape;
     std::span<const float> values;  // shape.numel(), row-major
@@ -22,8 +22,8 @@ struct HostImage {
 
 struct Sequence {
     std::span<const int32_t> ids;     // one kImageToken for each image
-    std::span<const int32_t> labels;  // ids[i] where token i is a target, else kIgnoreLabel; not
-                                      // shifted; empty for no targets at all
+    std::span<const int32_t> labels;  // ids[i] if token i is a target, else kIgnoreLabel; not
+                                      // shifted; empty if the sequence has no targets
     std::vector<HostImage> images;    // in the order of their kImageToken
 };
 
@@ -32,10 +32,10 @@ struct Batch {
     Tensor positions;   // (R) i32
     Tensor cu_seqlens;  // (B + 1) i32
     Tensor loss_rows;   // (M) i32: the rows whose next token is a target, ascending
-    Tensor targets;     // (M) i32: those tokens
+    Tensor targets;     // (M) i32: the tokens that follow those rows
     Tensor image_rows;  // (I * N) i32: the rows of image tokens, image after image
     Tensor pixels;      // (I, 3, height, width) f32, or undefined
-    Tensor features;    // (I * N before the projector, Cv) f32, or undefined
+    Tensor features;    // (I * features of an image, Cv) f32, or undefined
 
     int64_t longest = 0;  // rows of the longest sequence
 
@@ -45,12 +45,14 @@ struct Batch {
     bool has_images() const { return image_rows.size(0) > 0; }
 };
 
-// Lays the sequences end to end; every kImageToken becomes `tokens_per_image` rows. Images of one
-// batch are all pixels or all features, of one shape. Throws when a sequence's images are not as
-// many as its placeholders, or its labels not as many as its ids.
+// Lays the sequences end to end and replaces each kImageToken with `tokens_per_image` rows. The
+// images of a batch are all pixels or all features, and have one shape. Throws when the number of
+// images of a sequence differs from its placeholders, or the number of labels from its ids, when a
+// sequence is empty, and when its first token is a target.
 Batch make_batch(Device& device, const std::vector<Sequence>& sequences, int64_t tokens_per_image);
 
-// Their images alone: (I, 3, height, width), or features (I * N, Cv). At least one.
+// Stacks the images of the sequences: pixels (I, 3, height, width) or features (I * N, Cv), f32.
+// There must be at least one image.
 Tensor stack_images(Device& device, const std::vector<Sequence>& sequences);
 
 }  // namespace vila::models

@@ -37,7 +37,7 @@ nn::Linear projection(const ClipTextConfig& text, nn::ParameterTable& table,
     return {table, name, inputs, text.projection_dim, {.weight = text.init.linear(inputs)}};
 }
 
-// Token i of both sides belongs to pair i.
+// (B) i32: row i of one side matches row i of the other.
 Tensor diagonal_targets(Device& device, int64_t pairs) {
     std::vector<int32_t> targets(static_cast<size_t>(pairs));
     std::iota(targets.begin(), targets.end(), 0);
@@ -70,7 +70,6 @@ ClipBatch make_clip_batch(Device& device, const std::vector<Sequence>& sequences
                      [](int32_t id) { return id != kImageToken; });
         VILA_CHECK(!caption.empty(), "a pair without a caption");
     }
-    // The captions alone, then the pixels.
     std::vector<Sequence> texts;
     for (const std::vector<int32_t>& caption : captions) texts.push_back({caption, {}, {}});
     const Batch text = make_batch(device, texts, 0);
@@ -125,13 +124,14 @@ std::vector<nn::Parameter*> ClipModel::trainable_parameters() {
 Variable ClipModel::image_embeddings(const Tensor& pixels) const {
     const int64_t images = pixels.size(0);
     const int64_t positions = vit_.config().num_positions();
-    const Variable state = vit_.hidden_state(pixels.to(dtype_), -1, activation_checkpointing_);
-    Variable pooled;
+    const Variable state =
+        vit_.hidden_state(pixels.to(dtype_), -1, activation_checkpointing_);  // (B * positions, Cv)
+    Variable pooled;                                                          // (B, Cv)
     if (vit_.config().has_class_token()) {
         std::vector<int32_t> rows;
         for (int64_t b = 0; b < images; ++b) rows.push_back(static_cast<int32_t>(b * positions));
         const Variable tokens =
-            autograd::gather_rows(state, Tensor::from_values(device_, {images}, rows));
+            autograd::gather_rows(state, Tensor::from_values(device_, {images}, rows));  // (B, Cv)
         pooled = vit_.post_layernorm(tokens);
     } else {
         pooled = autograd::mean_rows(vit_.post_layernorm(state),
@@ -143,15 +143,16 @@ Variable ClipModel::image_embeddings(const Tensor& pixels) const {
 Variable ClipModel::text_embeddings(const ClipBatch& batch) const {
     VILA_CHECK(batch.longest <= text_.max_position_embeddings, "a caption of ", batch.longest,
                " tokens: the text tower has ", text_.max_position_embeddings, " positions");
-    Variable x = autograd::add(token_embedding_(batch.ids), position_embedding_(batch.positions));
+    Variable x = autograd::add(token_embedding_(batch.ids),
+                               position_embedding_(batch.positions));  // (R, C)
     for (const nn::EncoderBlock& layer : layers_) x = layer(x, batch.cu_seqlens);
-    const Variable read = autograd::gather_rows(final_layer_norm_(x), batch.last_rows);
-    return autograd::l2_normalize(text_projection_(read));
+    const Variable last = autograd::gather_rows(final_layer_norm_(x), batch.last_rows);  // (B, C)
+    return autograd::l2_normalize(text_projection_(last));
 }
 
 Variable ClipModel::loss(const ClipBatch& batch, double loss_scale) const {
-    const Variable images = image_embeddings(batch.pixels);
-    const Variable texts = text_embeddings(batch);
+    const Variable images = image_embeddings(batch.pixels);  // (B, projection_dim)
+    const Variable texts = text_embeddings(batch);           // (B, projection_dim)
     return loss(images, texts, loss_scale);
 }
 
@@ -159,9 +160,9 @@ Variable ClipModel::loss(const Variable& images, const Variable& texts, double l
                          bool fixed_temperature) const {
     const Variable temperature =
         fixed_temperature ? logit_scale_->variable.detach() : logit_scale_->variable;
-    const Variable scale = autograd::exp(autograd::reshape(temperature, {1, 1}));
+    const Variable scale = autograd::exp(autograd::reshape(temperature, {1, 1}));  // (1, 1)
     const int64_t pairs = images.size(0);
-    const Tensor targets = diagonal_targets(device_, pairs);
+    const Tensor targets = diagonal_targets(device_, pairs);  // (B)
     const double each = loss_scale / (2.0 * static_cast<double>(pairs));
     return autograd::add(
         autograd::linear_cross_entropy(autograd::mul(images, scale), texts, targets, each),
@@ -170,8 +171,8 @@ Variable ClipModel::loss(const Variable& images, const Variable& texts, double l
 
 Tensor ClipModel::similarity(const ClipBatch& batch) const {
     const autograd::NoGrad no_grad(device_);
-    const Variable cosines =
-        autograd::matmul(image_embeddings(batch.pixels), text_embeddings(batch), false, true);
+    const Variable cosines = autograd::matmul(image_embeddings(batch.pixels),
+                                              text_embeddings(batch), false, true);  // (B, B)
     return cosines.value().to(DType::F32);
 }
 

@@ -1,11 +1,13 @@
 #pragma once
 
-// What a model is made of, under the field names of Hugging Face configurations. Reading is strict:
-// a missing field, a wrong type, a value out of range or an architecture that is not implemented is
-// one line naming the file and the field. Fields that have no effect here are ignored.
+// The configurations of the parts of a model and of the joined model, under the field names of
+// Hugging Face. Reading is strict: a missing field, a wrong type, a value out of range or an
+// architecture that is not implemented throws one line that names the file and the field. Fields
+// that do not affect the model here are ignored.
 //
-// Fields of our own, which other readers ignore: `initializer` (how the weights of a NEW model are
-// drawn), and in MODEL/config.json `chat_template`, in mm_projector/config.json `token_order`.
+// This program adds fields that other readers ignore: `initializer` (the distribution of the
+// weights of a new model), `chat_template` in MODEL/config.json, and `token_order` in
+// mm_projector/config.json.
 //
 // Reading order: LlamaConfig, VisionConfig, ProjectorConfig, VilaConfig.
 
@@ -22,12 +24,12 @@
 
 namespace vila::models {
 
-// How rotary angles depend on the position (formats: `rope_scaling` and `rope_parameters`).
+// How rotary angles depend on the position (JSON: `rope_scaling` or `rope_parameters`).
 struct RopeConfig {
     enum class Kind {
         Default,  // theta^(-2j / D)
-        Linear,   // the same divided by `factor`
-        Llama3,   // long wavelengths divided by `factor`, short ones kept, a ramp between
+        Linear,   // theta^(-2j / D) / factor
+        Llama3,   // long wavelengths as Linear, short ones as Default, a ramp between
     };
     Kind kind = Kind::Default;
     double theta = 10000.0;
@@ -36,22 +38,23 @@ struct RopeConfig {
     double high_freq_factor = 4.0;
     int64_t original_max_positions = 8192;
 
-    // The angle per position of each pair j in [0, head_dim / 2).
+    // The angle per position, in radians, of each pair j in [0, head_dim / 2).
     std::vector<double> frequencies(int64_t head_dim) const;
 };
 
 // JSON: {"initializer": {"embedding": 0.5, "linear": "fan_in_normal", "residual_scale": 0.5,
 // "head_scale": 0.3, "head_offsets": [[1, 0], [null, null]]}}; "linear" is a number (standard
-// deviation), "fan_in_normal" or "fan_in_uniform". What is not given follows `initializer_range`
-// (0.02).
+// deviation), "fan_in_normal" or "fan_in_uniform". Fields that are absent follow
+// `initializer_range` (0.02).
 struct LlamaInit {
     double embedding = 0.02;      // standard deviation of the embedding table
     nn::InitRule linear;          // matrices
-    double residual_scale = 1.0;  // times that for o_proj and down_proj, which add to the residual
-    double head_scale = 1.0;      // times that for lm_head
-    double qk_bias = 0.0;         // standard deviation of the q bias, to which the k bias is equal
-    // A row a layer, an entry a key head: how many tokens back the head looks at first, or nothing
-    // (models/head_offsets.h). Empty: no layer. Needs q and k biases.
+    double residual_scale = 1.0;  // factor for o_proj and down_proj, which add to the residual
+    double head_scale = 1.0;      // factor for lm_head
+    double qk_bias = 0.0;         // standard deviation of the q bias; the k bias starts equal
+    // A row per layer, an entry per key head: the number of tokens by which the head initially
+    // looks back, or none (models/head_offsets.h). Empty: no layer has offsets. Needs q and k
+    // biases.
     std::vector<std::vector<std::optional<int64_t>>> head_offsets;
     double offset_score = 8.0;  // attention score of the token looked at, before softmax
 };
@@ -66,7 +69,7 @@ struct LlamaConfig {
     int64_t num_attention_heads = 0;      // H
     int64_t num_key_value_heads = 0;      // K
     int64_t head_dim = 0;                 // D
-    int64_t max_position_embeddings = 0;  // positions a sequence may have
+    int64_t max_position_embeddings = 0;  // longest sequence
     double rms_norm_eps = 1e-6;
     RopeConfig rope;
     bool qkv_bias = false;     // Qwen2, or Llama's attention_bias
@@ -77,9 +80,9 @@ struct LlamaConfig {
     std::vector<int32_t> eos_token_ids;
     LlamaInit init;
 
-    // `where` names the source in messages: a file or a recipe's table.
+    // `where` names the source in errors: a file or a table of a recipe.
     static LlamaConfig from_json(const Json& json, const std::string& where);
-    // As transformers writes it; `dtype` is that of the stored weights.
+    // The config.json of transformers. `dtype` is the dtype of the stored weights.
     Json to_json(DType dtype) const;
 };
 
@@ -87,7 +90,7 @@ struct LlamaConfig {
 // 0.1}}, as for LlamaInit.
 struct VisionInit {
     nn::InitRule linear;          // matrices and patch embedding
-    double residual_scale = 1.0;  // times that for out_proj and fc2
+    double residual_scale = 1.0;  // factor for out_proj and fc2, which add to the residual
     double position = 0.02;       // standard deviation of position embeddings
     double class_token = 0.02;    // standard deviation of the class embedding
 };
@@ -107,12 +110,12 @@ struct VisionConfig {
     VisionInit init;
 
     bool has_class_token() const { return kind == Kind::Clip; }
-    // N: whole patches of a square image.
+    // N: the whole patches of a square image.
     int64_t num_patches() const;
-    // Rows of one image inside the tower: N, plus the class token if there is one.
+    // The rows of one image inside the tower: N, plus 1 for the class token if there is one.
     int64_t num_positions() const { return num_patches() + (has_class_token() ? 1 : 0); }
 
-    // Also reads a full CLIPModel's or SiglipModel's configuration through its `vision_config`.
+    // Also reads the configuration of a full CLIPModel or SiglipModel by its `vision_config`.
     static VisionConfig from_json(const Json& json, const std::string& where);
     Json to_json(DType dtype) const;
 };
@@ -160,24 +163,25 @@ struct ProjectorConfig {
     static const char* order_name(TokenOrder order);
 };
 
-// A joined model, or with `vision` absent a language model alone.
+// A joined model, or without `vision` a language model alone.
 struct VilaConfig {
     LlamaConfig llm;
     std::optional<VisionConfig> vision;
     ProjectorConfig projector;
     std::string image_mode = "pad";       // crop | pad | resize (JSON: image_aspect_ratio)
     int64_t select_layer = -2;            // index into the tower's hidden states
-    bool select_class_token = false;      // whether the class token is an image token too
+    bool select_class_token = false;      // whether the projector also reads the class token
     std::string chat_template = "plain";  // name of the conversation template
 
-    // How many image rows the tower hands to the projector, and how many embeddings come out.
+    // The rows of one image that the projector reads, and the embeddings that it returns. 0 without
+    // a vision tower.
     int64_t features_per_image() const;
     int64_t tokens_per_image() const;
-    // Fills in what follows from the parts (projector widths, default select feature) and throws
-    // when they do not fit each other.
+    // Fills in the projector's widths and heads from the other parts. Throws when the parts do not
+    // fit together.
     void check_and_complete();
 
-    // MODEL/config.json; the parts have files of their own.
+    // MODEL/config.json. The parts have files of their own.
     void read_join(const Json& json, const std::string& where);
     Json join_json(DType dtype) const;
 };

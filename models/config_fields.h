@@ -1,6 +1,6 @@
 #pragma once
 
-// What the readers of the four configurations share.
+// Helpers of the readers and writers of the four configurations.
 
 #include <string>
 #include <utility>
@@ -12,17 +12,19 @@
 
 namespace vila::models {
 
-// The file's architecture: an entry of `architectures`, else what its `model_type` stands for.
-// `known` maps model types to architectures; throws a line listing them for any other.
+// Returns the architecture of a file: the first entry of `architectures`, or else the one of its
+// `model_type`. `known` lists (model type, architecture). Throws for any other and names the known
+// ones.
 std::string architecture_of(const JsonFields& fields,
                             const std::vector<std::pair<std::string, std::string>>& known);
 
-// A rule from a number (standard deviation), "fan_in_normal" or "fan_in_uniform"; or the fallback.
+// Reads a rule: a number (standard deviation), "fan_in_normal" or "fan_in_uniform". Returns the
+// fallback if the field is absent.
 nn::InitRule read_init_rule(const JsonFields& fields, const std::string& name,
                             const nn::InitRule& fallback);
 Json init_rule_json(const nn::InitRule& rule);
 
-// "bfloat16", "float32": how configurations name a dtype.
+// The name of a dtype in configurations: "bfloat16", "float16", "float64" or "float32".
 const char* torch_dtype_name(DType dtype);
 
 }  // namespace vila::models

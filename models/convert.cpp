@@ -17,7 +17,7 @@ constexpr const char* kWeightsFile = "model.safetensors";
 constexpr const char* kPreprocessor = "preprocessor_config.json";
 constexpr const char* kPositions = "vision_model.embeddings.position_embedding.weight";
 
-// One conversion: what is read, and the directory in the making.
+// One conversion: its source, and the directory that it writes.
 class Conversion {
   public:
     Conversion(const Layout& source, const fs::path& out, Device& device,
@@ -44,7 +44,7 @@ class Conversion {
         weights_[part] = std::make_unique<PartWeights>(source_.weights(part), part);
         check_part(*weights_[part], part, table);
         for (const std::string& name : weights_[part]->names())
-            if (!is_needless(part, name, table) || name.starts_with("vision_model.head."))
+            if (!is_unused(part, name, table) || name.starts_with("vision_model.head."))
                 written_[part].push_back(name);
     }
 
@@ -52,7 +52,7 @@ class Conversion {
         const PartWeights& weights = *weights_.at(part);
         return options_.dtype.value_or(weights.find(written_.at(part).front())->dtype());
     }
-    // The tensors of a part, each under the name that `name_of` gives it.
+    // Adds the tensors of a part under the names that `name_of` returns.
     void add(std::vector<PendingTensor>& tensors, Part part,
              const std::function<std::string(const std::string&)>& name_of) const;
     PendingTensor pending(Part part, const std::string& name) const;
@@ -63,7 +63,7 @@ class Conversion {
         return config_.select_class_token || !config_.vision->has_class_token() ? "cls_patch"
                                                                                 : "patch";
     }
-    // What this program alone reads in the other layouts.
+    // Fields of the other layouts that only this program reads.
     void set_own_fields(Json& json) const {
         json["image_aspect_ratio"] = config_.join_json(DType::F32).at("image_aspect_ratio");
         json["chat_template"] = config_.chat_template;
@@ -88,7 +88,7 @@ class Conversion {
     fs::path out_;
     const ConvertOptions& options_;
     VilaConfig config_;
-    VilaModel model_;  // its tables say what weights there must be; they hold no values
+    VilaModel model_;  // without values; its tables list the weights that the source must have
     Device& device_;
     std::map<Part, std::unique_ptr<PartWeights>> weights_;
     std::map<Part, std::vector<std::string>> written_;
@@ -134,7 +134,7 @@ Json Conversion::llm_json() const {
     return json;
 }
 
-// A whole configuration, even where the source left out what equals a default.
+// A complete configuration, also if the source omits fields that equal a default.
 Json Conversion::vision_json() const {
     const Json given = source_.part_config(Part::VisionTower).json;
     Json json = config_.vision->to_json(DType::F32);
@@ -189,7 +189,7 @@ void Conversion::write_tower(const fs::path& folder) const {
 
 void Conversion::to_vila() const {
     Json join = config_.join_json(stored_dtype(Part::Llm));
-    // The other layouts' own, to be there on the way back.
+    // Fields of other layouts, kept for a conversion back.
     const Json before = source_.join_config().json;
     for (const char* kept : {"image_token_index", "mm_vision_tower"})
         if (before.contains(kept)) join[kept] = before.at(kept);
@@ -237,7 +237,7 @@ void Conversion::to_llava() const {
     std::vector<PendingTensor> tensors;
     add(tensors, Part::Llm, same_name);
     add(tensors, Part::Projector, [](const std::string& name) {
-        return "model.mm_projector." + behind(name, "layers.").value_or(name);
+        return "model.mm_projector." + without_prefix(name, "layers.").value_or(name);
     });
     write_weights(kWeightsFile, std::move(tensors));
     write_llm_files("");
@@ -256,8 +256,8 @@ void Conversion::to_llava_hf() const {
                "layout llava-hf needs a token that stands for an image, and the tokenizer has no "
                "<image>: name one that no text uses with --image-token ID");
     VILA_CHECK(0 <= image_token && image_token < config_.llm.vocab_size, "image token ",
-               image_token.dump(), " is not among the ", config_.llm.vocab_size,
-               " of the vocabulary");
+               image_token.dump(), " is outside the vocabulary of ", config_.llm.vocab_size,
+               " tokens");
     VilaConfig resized = config_;
     if (options_.image_size) resized.vision->image_size = *options_.image_size;
     Json json = {
@@ -304,8 +304,8 @@ void convert_model(const Layout& source, const fs::path& destination, Device& de
         !fs::exists(destination) || (fs::is_directory(destination) && fs::is_empty(destination)),
         destination.string(), ": exists; a model is written to a new directory");
     if (options.image_size) check_image_size(source, *options.image_size);
-    AtomicDirectory making(destination);
-    const Conversion conversion(source, making.path(), device, options);
+    AtomicDirectory output(destination);
+    const Conversion conversion(source, output.path(), device, options);
     if (options.layout == "vila") {
         conversion.to_vila();
     } else if (options.layout == "llava") {
@@ -315,7 +315,7 @@ void convert_model(const Layout& source, const fs::path& destination, Device& de
     } else {
         throw UsageError(str("layout ", options.layout, ": expected vila, llava or llava-hf"));
     }
-    making.commit();
+    output.commit();
 }
 
 }  // namespace vila::models

@@ -1,23 +1,23 @@
 #pragma once
 
-// A start for attention in which chosen heads already look a fixed number of tokens back, through
-// their q and k biases alone. A head that looks at the token before is what copying from context
-// grows from (Olsson et al. 2022, In-context Learning and Induction Heads); small models find it
-// late or never from a random start.
+// An initialization of attention in which chosen heads already look a fixed number of tokens back,
+// by their q and k biases alone. Copying from context develops from heads that look at the previous
+// token (Olsson et al. 2022, In-context Learning and Induction Heads). From a random start small
+// models find such heads late or never.
 
 #include "models/config.h"
 #include "nn/parameter.h"
 
 namespace vila::models {
 
-// Overwrites q_proj.bias and k_proj.bias where config.init.head_offsets has an entry for the layer
-// and key head: with no offset, zeros; with offset o, the q bias is a vector of random phases (a
-// pure function of the seed) on the rotary pairs that turn more than kSlowestTurn a position, and
-// the k bias is that vector turned by o positions, so that their product is largest, about
+// Overwrites q_proj.bias and k_proj.bias of every layer that has a row in config.init.head_offsets.
+// The biases of a head without an offset become zero. With offset o, the q bias is a vector of
+// random phases, a function of the seed, on the rotary pairs that turn more than kSlowestTurn per
+// position, and the k bias is that vector turned by o positions. Their product is largest, about
 // config.init.offset_score, for a key o positions before the query.
 void set_head_offsets(const LlamaConfig& config, nn::ParameterTable& table, uint64_t seed);
 
-// Radians a position; slower pairs cannot tell neighbours apart and stay zero.
+// Radians per position. Slower pairs do not distinguish neighboring positions and stay zero.
 constexpr double kSlowestTurn = 0.05;
 
 }  // namespace vila::models

@@ -1,7 +1,7 @@
 #pragma once
 
-// KvCache: the keys and values of one sequence in every layer, so that the next token needs only
-// its own row.
+// KvCache: the keys and values of one sequence in every layer. With them a new token needs only its
+// own row.
 
 #include <vector>
 
@@ -12,27 +12,28 @@ namespace vila::models {
 
 class KvCache {
   public:
-    // Room for `capacity` positions. Memory: 2 * L * capacity * K * D elements, taken at once.
+    // Allocates room for `capacity` positions: 2 * L * capacity * K * D elements.
     KvCache(const LlamaConfig& config, Device& device, DType dtype, int64_t capacity);
 
     int64_t length() const { return length_; }
     int64_t capacity() const { return capacity_; }
-    // Appends keys and values (R, K, D) of one layer behind the `length()` positions that all
-    // layers have; throws when they do not fit.
+    // Writes keys and values (R, K, D) of one layer after the first length() positions. advance()
+    // counts them. Throws when they do not fit.
     void append(int64_t layer, const Tensor& keys, const Tensor& values);
-    // The same for rows of one layer at positions (R) i32, which the device knows alone.
+    // Writes keys and values (R, K, D) of one layer at positions (R) i32, whose values only the
+    // device knows.
     void write(int64_t layer, const Tensor& positions, const Tensor& keys,
                const Tensor& values) const;
-    // Keys or values of a layer for the first `positions` positions: (positions, K, D).
+    // The keys or values of a layer at the first `positions` positions: (positions, K, D).
     Tensor keys(int64_t layer, int64_t positions) const;
     Tensor values(int64_t layer, int64_t positions) const;
-    // Makes `rows` appended positions count, once every layer has them.
+    // Adds `rows` to length(), once every layer has written them.
     void advance(int64_t rows);
-    // Forgets every position from `length` on.
+    // Removes all positions from `length` on.
     void truncate(int64_t length);
 
   private:
-    std::vector<Tensor> keys_, values_;  // one a layer, (capacity, K, D)
+    std::vector<Tensor> keys_, values_;  // one per layer, (capacity, K, D)
     int64_t capacity_;
     int64_t length_ = 0;
 };

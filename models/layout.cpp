@@ -9,7 +9,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-// Whether `architectures` names it.
+// Whether `architectures` contains `name`.
 bool has_architecture(const Json& config, const char* name) {
     const auto found = config.find("architectures");
     if (found == config.end() || !found->is_array()) return false;
@@ -18,7 +18,8 @@ bool has_architecture(const Json& config, const char* name) {
     return false;
 }
 
-// transformers and LLaVA have both used the model type "llava"; only the former nests.
+// Both transformers and LLaVA have used the model type "llava". Only transformers nests
+// text_config.
 bool is_llava_hf(const Json& config) {
     if (has_architecture(config, "LlavaForConditionalGeneration")) return true;
     return config.value("model_type", Json()) == "llava" && config.contains("text_config");
@@ -70,7 +71,7 @@ VisionConfig vision_config(const Layout& layout) {
 
 ProjectorConfig projector_config(const Layout& layout) {
     const SourcedJson config = layout.part_config(Part::Projector);
-    // Files that do not say are of VILA-1.5, which runs down the columns.
+    // Files without token_order are from VILA-1.5, which runs down the columns.
     return ProjectorConfig::from_json(config.json, config.where,
                                       ProjectorConfig::TokenOrder::Column);
 }
@@ -99,7 +100,7 @@ SourcedJson read_config_file(const fs::path& directory) {
     return {read_json_file(path.string()), path.string()};
 }
 
-std::optional<std::string> behind(const std::string& name, const std::string& prefix) {
+std::optional<std::string> without_prefix(const std::string& name, const std::string& prefix) {
     if (!name.starts_with(prefix)) return std::nullopt;
     return name.substr(prefix.size());
 }

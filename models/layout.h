@@ -1,18 +1,18 @@
 #pragma once
 
-// The layouts in which models are published, and what a reader needs to know of each: which parts
-// there are, the configuration of each part as if it stood alone, and which file holds which of its
-// weights under which name.
+// The published layouts of model directories. A Layout lists the parts of a model, gives the
+// configuration of each part as that of a stand-alone model, and maps the tensors of its files to
+// the weights of the parts.
 //
 //   vila        config.json, llm/, vision_tower/, mm_projector/; or one of those alone
 //   llava       LlavaLlamaForCausalLM (LLaVA-1.5, VILA-1.0): language model and projector in one
-//               directory, the tower beside it or inside; or a projector that was trained over a
-//               base model (mm_projector.bin)
-//   llava-hf    LlavaForConditionalGeneration, with the names of its tensors before and after
+//               directory, the tower beside it or inside; or a projector trained over a base model
+//               (mm_projector.bin)
+//   llava-hf    LlavaForConditionalGeneration, with the tensor names before and after
 //               transformers 4.52
 //
-// Each layout is a class in models/layout_NAME.cpp. The weights have one set of names inside this
-// program: those of the part's own Hugging Face model, as in the vila layout.
+// Each layout is a class in models/layout_NAME.cpp. Inside this program a weight has the name that
+// it has in the Hugging Face model of its part, as in the vila layout.
 
 #include <filesystem>
 #include <functional>
@@ -27,30 +27,30 @@
 namespace vila::models {
 
 enum class Part { Llm, VisionTower, Projector };
-// "language model", "vision tower", "projector": for messages.
+// The name of a part in messages: "language model", "vision tower" or "projector".
 const char* part_name(Part part);
 
-// What a tensor of a file is: a weight of a part, under the name it has there.
-struct WeightPlace {
+// The weight that a tensor of a file holds: its part, and its name in that part.
+struct WeightKey {
     Part part = Part::Llm;
     std::string name;
 };
-// Nothing where a name has no place in the layout.
-using WeightNaming = std::function<std::optional<WeightPlace>(const std::string& name)>;
+// Maps the name of a tensor in a file to its weight; nothing if the layout has no such tensor.
+using WeightNaming = std::function<std::optional<WeightKey>(const std::string& name)>;
 
-// Weights of one or several parts: a directory of weight files or one file.
+// A directory of weight files, or one file, with weights of one or several parts.
 struct WeightSource {
     std::filesystem::path path;
     WeightNaming naming;
 };
 
-// A configuration and the file that it comes from, for messages.
+// A configuration and its file, which messages name.
 struct SourcedJson {
     Json json;
     std::string where;
 };
 
-// Parts that a layout only refers to, given by hand. Empty: where the layout says.
+// The directories of parts that a layout only refers to. If empty, the layout looks for them.
 struct LayoutOptions {
     std::filesystem::path vision_tower;  // a vision tower's directory, for llava
     std::filesystem::path base;          // a language model's directory, for a projector alone
@@ -66,45 +66,47 @@ class Layout {
     // "vila", "llava", "llava-hf".
     virtual const char* name() const = 0;
     virtual bool has(Part part) const = 0;
-    // The configuration of a part as that of a model of its own. Throws when it cannot be found.
+    // The configuration of a part as that of a stand-alone model. Throws when it cannot be found.
     virtual SourcedJson part_config(Part part) const = 0;
-    // What joins the parts, under the field names of VILA's config.json.
+    // The configuration of the joined model, under the field names of VILA's config.json.
     virtual SourcedJson join_config() const = 0;
-    // Where the weights of a part are. A source that holds none of them leaves them to the next.
+    // The sources of a part's weights. The first that holds any of them is read.
     virtual std::vector<WeightSource> weights(Part part) const = 0;
-    // Where a part's other files are: tokenizer, image processor.
+    // The directory of a part's other files: tokenizer, image processor.
     virtual std::filesystem::path files_of(Part part) const = 0;
 };
 
-// Recognises the layout of DIR; throws when it holds no model.
+// Recognizes the layout of a directory. Throws when the directory holds no model.
 std::unique_ptr<Layout> open_layout(const std::filesystem::path& directory,
                                     const LayoutOptions& options = {});
 
-// The configurations of a layout's parts, checked against each other.
+// The configurations of the parts, and of the joined model. Throw, naming file and field, when one
+// is invalid; model_config also when the parts do not fit together.
 LlamaConfig llm_config(const Layout& layout);
 VisionConfig vision_config(const Layout& layout);
 ProjectorConfig projector_config(const Layout& layout);
 VilaConfig model_config(const Layout& layout);
 
-// The layouts; `config` is the contents of DIR/config.json.
+// One function per layout. `config` is DIR/config.json.
 std::unique_ptr<Layout> open_vila_layout(const std::filesystem::path& directory);
 std::unique_ptr<Layout> open_llava_layout(const std::filesystem::path& directory,
                                           SourcedJson config, const LayoutOptions& options);
 std::unique_ptr<Layout> open_llava_hf_layout(const std::filesystem::path& directory,
                                              SourcedJson config);
 
-// --- what the layouts share ---
+// --- helpers of the layouts ---
 
 constexpr const char* kConfigFile = "config.json";
 
-// DIR/config.json; throws when there is none.
+// Reads DIR/config.json. Throws when there is none.
 SourcedJson read_config_file(const std::filesystem::path& directory);
-// The rest of `name` behind `prefix`, if it starts so.
-std::optional<std::string> behind(const std::string& name, const std::string& prefix);
-// The name of a tower's weight whether or not its writer put "vision_model." in front.
+// Returns `name` without `prefix`, or nothing if it does not start with it.
+std::optional<std::string> without_prefix(const std::string& name, const std::string& prefix);
+// Adds the prefix "vision_model." to the name of a tower's weight if it lacks it. Names of the text
+// half of CLIP or SigLIP stay as they are.
 std::string vision_weight_name(const std::string& name);
-// Fields of `json` that mean something only where parts are joined are removed, and the others
-// make the configuration of a plain language model.
+// Removes the fields that only joined models have. The others form the configuration of a plain
+// language model.
 Json plain_llm_json(Json json);
 
 }  // namespace vila::models

@@ -1,10 +1,10 @@
-// The llava layout: LlavaLlamaForCausalLM of LLaVA-1.5 and VILA-1.0. Language model and projector
-// are in one set of files. The tower's own files are elsewhere: config.json names them, by a path
-// or by a name on a hub, from which nothing is fetched here. A tower that was trained is in the one
-// set of files too and comes before the one elsewhere.
+// The llava layout: LlavaLlamaForCausalLM of LLaVA-1.5 and VILA-1.0. One set of files holds the
+// language model and the projector. The vision tower has a directory of its own, which config.json
+// names by a path or by a name on a hub; nothing is fetched from a hub here. If the tower was
+// trained, the set of files holds it too, and that copy is read.
 //
-// A directory that holds only mm_projector.bin is what LLaVA's first stage leaves: a projector over
-// a base model, which config.json names likewise.
+// LLaVA's first stage writes only mm_projector.bin: a projector over a base model, which
+// config.json names in the same way.
 
 #include "models/layout.h"
 #include "models/weight_files.h"
@@ -25,25 +25,25 @@ std::string projector_weight_name(const std::string& name) {
     return name.starts_with("layers.") ? name : "layers." + name;
 }
 
-std::optional<WeightPlace> place_of(const std::string& name) {
-    if (const auto inner = behind(name, "model.mm_projector."))
-        return WeightPlace{Part::Projector, projector_weight_name(*inner)};
-    if (const auto inner = behind(name, "model.vision_tower.vision_tower."))
-        return WeightPlace{Part::VisionTower, vision_weight_name(*inner)};
-    return WeightPlace{Part::Llm, name};
+std::optional<WeightKey> weight_key(const std::string& name) {
+    if (const auto inner = without_prefix(name, "model.mm_projector."))
+        return WeightKey{Part::Projector, projector_weight_name(*inner)};
+    if (const auto inner = without_prefix(name, "model.vision_tower.vision_tower."))
+        return WeightKey{Part::VisionTower, vision_weight_name(*inner)};
+    return WeightKey{Part::Llm, name};
 }
 
-std::optional<WeightPlace> place_in_adapter(const std::string& name) {
+std::optional<WeightKey> adapter_weight_key(const std::string& name) {
     for (const char* prefix : {"model.mm_projector.", "mm_projector."})
-        if (const auto inner = behind(name, prefix))
-            return WeightPlace{Part::Projector, projector_weight_name(*inner)};
+        if (const auto inner = without_prefix(name, prefix))
+            return WeightKey{Part::Projector, projector_weight_name(*inner)};
     return std::nullopt;
 }
 
 WeightSource whole_part(const fs::path& directory, Part part) {
     return {directory, [part](const std::string& name) {
                 return std::optional(
-                    WeightPlace{part, part == Part::VisionTower ? vision_weight_name(name) : name});
+                    WeightKey{part, part == Part::VisionTower ? vision_weight_name(name) : name});
             }};
 }
 
@@ -73,14 +73,14 @@ class LlavaLayout : public Layout {
 
     SourcedJson join_config() const override {
         Json join = config_.json;
-        // LLaVA-1.5 and VILA-1.0 were trained, and are asked, in this one.
+        // The template of LLaVA-1.5 and VILA-1.0.
         if (!join.contains("chat_template")) join["chat_template"] = "vicuna_v1";
         return {join, where()};
     }
 
     std::vector<WeightSource> weights(Part part) const override {
-        const WeightSource here = is_adapter() ? WeightSource{adapter_, place_in_adapter}
-                                               : WeightSource{directory_, place_of};
+        const WeightSource here = is_adapter() ? WeightSource{adapter_, adapter_weight_key}
+                                               : WeightSource{directory_, weight_key};
         switch (part) {
             case Part::Llm:
                 return {is_adapter() ? whole_part(base(), Part::Llm) : here};
@@ -101,12 +101,12 @@ class LlavaLayout : public Layout {
     const std::string& where() const { return config_.where; }
     bool is_adapter() const { return !adapter_.empty(); }
 
-    // The text of a field, empty where there is none.
+    // The text of a field, or "" if it is absent.
     std::string text(const char* field) const {
         return JsonFields(config_.json, where()).text(field, "");
     }
 
-    // A directory that config.json names, if it is one.
+    // The model directory that config.json names, relative or absolute; empty if there is none.
     fs::path named_directory(const std::string& name) const {
         for (const fs::path& path : {directory_ / name, fs::path(name)})
             if (!name.empty() && fs::exists(path / kConfigFile)) return path;
@@ -161,7 +161,7 @@ class LlavaLayout : public Layout {
     fs::path directory_;
     SourcedJson config_;
     LayoutOptions options_;
-    fs::path adapter_;  // the file of a projector alone
+    fs::path adapter_;  // the file of a projector alone, or empty
 };
 
 }  // namespace

@@ -1,5 +1,6 @@
-// The llava-hf layout: LlavaForConditionalGeneration of transformers. One config.json nests those
-// of the parts and leaves out what equals a default; tensors have been named in two ways.
+// The llava-hf layout: LlavaForConditionalGeneration of transformers. One config.json nests the
+// configurations of the parts and omits fields that equal a default. There are two sets of tensor
+// names, before and after transformers 4.52.
 
 #include "models/layout.h"
 #include "tensor/check.h"
@@ -11,7 +12,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-// What transformers assumes where text_config is silent.
+// The defaults of transformers for the fields that text_config omits.
 Json llama_defaults() {
     return {{"architectures", {"LlamaForCausalLM"}},
             {"vocab_size", 32000},
@@ -34,7 +35,7 @@ Json qwen2_defaults() {
             {"rms_norm_eps", 1e-6}};
 }
 
-// The tower where vision_config is absent altogether: CLIP L/14 at 336 pixels.
+// The default vision tower, without any vision_config: CLIP L/14 at 336 pixels.
 Json default_tower() {
     return {{"model_type", "clip_vision_model"},
             {"hidden_size", 1024},
@@ -45,19 +46,19 @@ Json default_tower() {
             {"patch_size", 14}};
 }
 
-std::optional<WeightPlace> place_of(const std::string& stored) {
-    const std::string name = behind(stored, "model.").value_or(stored);
+std::optional<WeightKey> weight_key(const std::string& stored) {
+    const std::string name = without_prefix(stored, "model.").value_or(stored);
     if (name == "lm_head.weight" || name == "language_model.lm_head.weight")
-        return WeightPlace{Part::Llm, "lm_head.weight"};
+        return WeightKey{Part::Llm, "lm_head.weight"};
     for (const char* trunk : {"language_model.model.", "language_model."})
-        if (const auto inner = behind(name, trunk))
-            return WeightPlace{Part::Llm, "model." + *inner};
-    if (const auto inner = behind(name, "vision_tower."))
-        return WeightPlace{Part::VisionTower, vision_weight_name(*inner)};
-    if (const auto inner = behind(name, "multi_modal_projector.linear_1."))
-        return WeightPlace{Part::Projector, "layers.0." + *inner};
-    if (const auto inner = behind(name, "multi_modal_projector.linear_2."))
-        return WeightPlace{Part::Projector, "layers.2." + *inner};
+        if (const auto inner = without_prefix(name, trunk))
+            return WeightKey{Part::Llm, "model." + *inner};
+    if (const auto inner = without_prefix(name, "vision_tower."))
+        return WeightKey{Part::VisionTower, vision_weight_name(*inner)};
+    if (const auto inner = without_prefix(name, "multi_modal_projector.linear_1."))
+        return WeightKey{Part::Projector, "layers.0." + *inner};
+    if (const auto inner = without_prefix(name, "multi_modal_projector.linear_2."))
+        return WeightKey{Part::Projector, "layers.2." + *inner};
     return std::nullopt;
 }
 
@@ -94,7 +95,7 @@ class LlavaHfLayout : public Layout {
         return {join, where()};
     }
 
-    std::vector<WeightSource> weights(Part) const override { return {{directory_, place_of}}; }
+    std::vector<WeightSource> weights(Part) const override { return {{directory_, weight_key}}; }
     fs::path files_of(Part) const override { return directory_; }
 
   private:
@@ -106,7 +107,7 @@ class LlavaHfLayout : public Layout {
         VILA_CHECK(given.is_object(), where(), ": field text_config: expected an object");
         const bool is_qwen2 = given.value("model_type", Json("llama")) == "qwen2";
         Json json = is_qwen2 ? qwen2_defaults() : llama_defaults();
-        // A model type that is neither stands for itself in the message that refuses it.
+        // The error for any other model type should name that type.
         if (given.contains("model_type") && !given.contains("architectures"))
             json.erase("architectures");
         json.update(given);
@@ -118,8 +119,8 @@ class LlavaHfLayout : public Layout {
         return json;
     }
 
-    // A nested configuration may leave out what equals the defaults of its family, which is what
-    // the reader of towers takes where they are nested.
+    // A nested configuration may omit fields that equal the defaults of its family. The reader of
+    // VisionConfig fills them in if they are nested in `vision_config`.
     Json vision_json() const {
         const JsonFields fields(config_.json, where());
         if (!fields.has("vision_config")) return default_tower();

@@ -1,4 +1,4 @@
-// The vila layout: a directory for each part, or a part alone.
+// The vila layout: one directory per part, or a part alone.
 
 #include "models/layout.h"
 #include "tensor/check.h"
@@ -21,8 +21,8 @@ const char* folder_of(Part part) {
     return "";
 }
 
-// The conversation template of the released models over this kind of language model.
-const char* usual_template(const LlamaConfig& llm) {
+// The chat template of the released models with this kind of language model.
+const char* default_template(const LlamaConfig& llm) {
     constexpr int64_t kLlama3Vocabulary = 128256;
     constexpr int64_t kYiVocabulary = 64000;
     if (llm.architecture == "Qwen2ForCausalLM") return "qwen2";
@@ -39,8 +39,8 @@ class VilaLayout : public Layout {
 
     const char* name() const override { return "vila"; }
 
-    // Whether config.json says that the model has this part; files that do not say (VILA-1.5) mean
-    // the directories that are there.
+    // Whether `parts` in config.json lists this part. Without `parts` (VILA-1.5), whether its
+    // directory exists.
     bool has(Part part) const override {
         if (!is_joined_) return part == Part::Llm;
         const auto parts = join_.json.find("parts");
@@ -58,16 +58,16 @@ class VilaLayout : public Layout {
     SourcedJson join_config() const override {
         if (!is_joined_) return {Json::object(), directory_.string()};
         SourcedJson join = join_;
-        // VILA-1.5 and NVILA do not say in which template they speak.
+        // The files of VILA-1.5 and NVILA do not name their template.
         if (!join.json.contains("parts") && !join.json.contains("chat_template"))
-            join.json["chat_template"] = usual_template(llm_config(*this));
+            join.json["chat_template"] = default_template(llm_config(*this));
         return join;
     }
 
     std::vector<WeightSource> weights(Part part) const override {
         const WeightNaming naming = [part](const std::string& name) {
             return std::optional(
-                WeightPlace{part, part == Part::VisionTower ? vision_weight_name(name) : name});
+                WeightKey{part, part == Part::VisionTower ? vision_weight_name(name) : name});
         };
         return {{files_of(part), naming}};
     }
@@ -80,7 +80,7 @@ class VilaLayout : public Layout {
     bool holds(Part part) const { return fs::exists(directory_ / folder_of(part) / kConfigFile); }
 
     fs::path directory_;
-    bool is_joined_ = false;  // or a part alone
+    bool is_joined_ = false;  // otherwise the directory is a part alone
     SourcedJson join_;
 };
 

@@ -1,4 +1,4 @@
-// LlamaConfig and RopeConfig: reading, checking, writing, and the rotary frequencies.
+// LlamaConfig and RopeConfig: reading, checking and writing, and the rotary frequencies.
 
 #include <cmath>
 #include <limits>
@@ -18,7 +18,7 @@ constexpr const char* kQwen2 = "Qwen2ForCausalLM";
 RopeConfig read_rope(const JsonFields& fields) {
     RopeConfig rope;
     rope.theta = fields.number("rope_theta", rope.theta);
-    // Newer files fold everything into `rope_parameters`, older ones call it `rope_scaling`.
+    // Newer files have `rope_parameters`, with theta inside; older ones have `rope_scaling`.
     const char* name = fields.has("rope_parameters") ? "rope_parameters" : "rope_scaling";
     if (!fields.has(name)) return rope;
     const JsonFields scaling = fields.object(name);
@@ -76,7 +76,7 @@ std::optional<int32_t> read_token_id(const JsonFields& fields, const std::string
 
 std::vector<std::optional<int64_t>> read_offsets_of_layer(const JsonFields& fields,
                                                           const Json& row) {
-    // A recipe has no null: -1 stands for it.
+    // TOML has no null, so a recipe writes -1.
     const char* expected = "a list for each layer of offsets, or null or -1, for each key head";
     if (!row.is_array()) fields.fail("head_offsets", expected);
     std::vector<std::optional<int64_t>> offsets;
@@ -125,7 +125,7 @@ Json llama_init_json(const LlamaInit& init) {
     return json;
 }
 
-// What the files can ask for and this program does not do.
+// Throws for features that the files can ask for and this program does not implement.
 void refuse_unsupported(const JsonFields& fields) {
     const std::string activation = fields.text("hidden_act", "silu");
     VILA_CHECK(activation == "silu", fields.where(), ": field hidden_act: ", activation,
@@ -142,7 +142,7 @@ void check_sizes(const LlamaConfig& config, const std::string& where) {
     VILA_CHECK(config.num_attention_heads % config.num_key_value_heads == 0, where,
                ": num_attention_heads ", config.num_attention_heads,
                " must be a multiple of num_key_value_heads ", config.num_key_value_heads);
-    // Beyond any model; a damaged file must not ask for memory without end.
+    // Larger than any model. They keep a damaged file from asking for unlimited memory.
     constexpr int64_t kMaxLayers = 1000;
     constexpr int64_t kMaxHeadDim = 4096;
     constexpr int64_t kMaxPositions = int64_t{1} << 22;

@@ -62,14 +62,14 @@ std::unique_ptr<VilaModel> load_model(const fs::path& directory, Device& device,
 
 int64_t converted_bytes(const fs::path& directory, DType dtype) {
     const std::unique_ptr<Layout> layout = open_layout(directory);
-    model_config(*layout);  // what is no model is refused for that, not for its lack of weights
+    model_config(*layout);  // report an invalid configuration before missing weights
     int64_t bytes = 0;
     for (const Part part : {Part::Llm, Part::VisionTower, Part::Projector}) {
         if (!layout->has(part)) continue;
         const PartWeights weights(layout->weights(part), part);
         for (const std::string& name : weights.names()) {
             const PartWeights::Stored& stored = *weights.find(name);
-            // Buffers of integers are not loaded, and may be of a type that no Tensor can hold.
+            // Integer buffers are not loaded. Tensor may not even support their dtype.
             const std::string& type = stored.file->stored_dtype(stored.name);
             if (type != "F64" && type != "F32" && type != "F16" && type != "BF16") continue;
             if (stored.dtype() == dtype) continue;
@@ -96,29 +96,29 @@ void load_projector_weights(const fs::path& directory, nn::ParameterTable& table
 
 void save_model(const VilaModel& model, const fs::path& directory, DType dtype,
                 const std::vector<ExtraFile>& extra_files) {
-    AtomicDirectory making(directory);
+    AtomicDirectory output(directory);
     const VilaConfig& config = model.config();
-    write_text(making.path() / kConfigFile, config.join_json(dtype).dump(2) + "\n");
-    write_part(making.path() / kLlm, config.llm.to_json(dtype), model.llm_table(), dtype);
+    write_text(output.path() / kConfigFile, config.join_json(dtype).dump(2) + "\n");
+    write_part(output.path() / kLlm, config.llm.to_json(dtype), model.llm_table(), dtype);
     if (model.has_vision()) {
-        write_part(making.path() / kVisionTower, config.vision->to_json(dtype),
+        write_part(output.path() / kVisionTower, config.vision->to_json(dtype),
                    model.vision_table(), dtype);
-        write_part(making.path() / kProjector, config.projector.to_json(dtype),
+        write_part(output.path() / kProjector, config.projector.to_json(dtype),
                    model.projector_table(), dtype);
     }
-    for (const ExtraFile& file : extra_files) write_text(making.path() / file.name, file.bytes);
-    making.commit();
+    for (const ExtraFile& file : extra_files) write_text(output.path() / file.name, file.bytes);
+    output.commit();
 }
 
 void save_vision_tower(const VisionConfig& config, const nn::ParameterTable& table,
                        const fs::path& directory, DType dtype,
                        const std::vector<ExtraFile>& extra_files) {
-    AtomicDirectory making(directory);
+    AtomicDirectory output(directory);
     const Json join = {{"model_type", "llava_llama"}, {"parts", Json::array({kVisionTower})}};
-    write_text(making.path() / kConfigFile, join.dump(2) + "\n");
-    write_part(making.path() / kVisionTower, config.to_json(dtype), table, dtype);
-    for (const ExtraFile& file : extra_files) write_text(making.path() / file.name, file.bytes);
-    making.commit();
+    write_text(output.path() / kConfigFile, join.dump(2) + "\n");
+    write_part(output.path() / kVisionTower, config.to_json(dtype), table, dtype);
+    for (const ExtraFile& file : extra_files) write_text(output.path() / file.name, file.bytes);
+    output.commit();
 }
 
 }  // namespace vila::models

@@ -13,16 +13,16 @@ PartWeights::PartWeights(const std::vector<WeightSource>& sources, Part part) {
 bool PartWeights::add(const WeightSource& source, Part part) {
     files_ = std::make_unique<WeightFiles>(source.path);
     for (const std::string& stored : files_->names()) {
-        const TensorFile& file = files_->holding(stored);
+        const TensorFile& file = files_->file_with(stored);
         const std::string where = file.path().string();
-        const std::optional<WeightPlace> place = source.naming(stored);
-        VILA_CHECK(place.has_value(), where, ": tensor ", stored,
+        const std::optional<WeightKey> key = source.naming(stored);
+        VILA_CHECK(key.has_value(), where, ": tensor ", stored,
                    " has no place in a model of this layout");
-        if (place->part != part) continue;
-        const auto [found, is_new] = stored_.emplace(place->name, Stored{&file, stored});
+        if (key->part != part) continue;
+        const auto [found, is_new] = stored_.emplace(key->name, Stored{&file, stored});
         VILA_CHECK(is_new, where, ": tensors ", found->second.name, " and ", stored,
-                   " are both weight ", place->name);
-        names_.push_back(place->name);
+                   " are both weight ", key->name);
+        names_.push_back(key->name);
     }
     return !names_.empty();
 }
@@ -36,7 +36,7 @@ const PartWeights::Stored* PartWeights::find(const std::string& name) const {
     return found == stored_.end() ? nullptr : &found->second;
 }
 
-bool is_needless(Part part, const std::string& name, const nn::ParameterTable& table) {
+bool is_unused(Part part, const std::string& name, const nn::ParameterTable& table) {
     switch (part) {
         case Part::Llm:
             return name.ends_with("rotary_emb.inv_freq") ||
@@ -54,7 +54,7 @@ void check_part(const PartWeights& weights, Part part, const nn::ParameterTable&
     std::vector<std::string> known;
     for (const nn::Parameter& parameter : table) known.push_back(parameter.name);
     for (const std::string& name : weights.names()) {
-        if (is_needless(part, name, table)) continue;
+        if (is_unused(part, name, table)) continue;
         const PartWeights::Stored& stored = *weights.find(name);
         VILA_CHECK(table.find(name) != nullptr, stored.file->path().string(), ": tensor ",
                    stored.name, " has no place in this model; the nearest weight is ",
@@ -79,7 +79,7 @@ void load_part(const Layout& layout, Part part, nn::ParameterTable& table, Devic
     check_part(weights, part, table);
     for (const nn::Parameter& parameter : table) {
         const PartWeights::Stored& stored = *weights.find(parameter.name);
-        // What is converted is copied by that; mapping the source spares a second copy.
+        // A conversion makes a copy, so that the source may be mapped.
         const bool may_map = device.kind() == DeviceKind::Cpu &&
                              (memory == WeightMemory::Mapped || stored.dtype() != dtype);
         const Tensor value = may_map ? stored.file->view(stored.name, device)

@@ -1,6 +1,6 @@
 #pragma once
 
-// The weights of one part of a model, found in whatever files its layout keeps them in.
+// The weights of one part of a model, in the files of its layout.
 
 #include <map>
 #include <memory>
@@ -14,22 +14,22 @@ namespace vila::models {
 
 class PartWeights {
   public:
-    // Opens the files. Throws, naming file and tensor, when a tensor has no place in the layout,
-    // when two tensors are the same weight, and when there are no weights of this part.
+    // Opens the files. Throws, naming file and tensor, when the layout has no such tensor, when two
+    // tensors are the same weight, and when there are no weights of this part.
     PartWeights(const std::vector<WeightSource>& sources, Part part);
 
     struct Stored {
         const TensorFile* file = nullptr;
         std::string name;  // in that file
 
-        // Throws when no Tensor can hold it.
+        // Throws when Tensor does not support the stored dtype.
         DType dtype() const;
     };
-    // Names inside the part, in the order of the files.
+    // The names of the weights in the part, in the order of the files.
     const std::vector<std::string>& names() const { return names_; }
-    // Where a weight is; null when there is none of that name.
+    // The tensor that holds a weight, or null if there is none.
     const Stored* find(const std::string& name) const;
-    // What was opened: for messages.
+    // The directory or file that was opened, for messages.
     const std::filesystem::path& path() const { return files_->path(); }
 
   private:
@@ -40,22 +40,22 @@ class PartWeights {
     std::vector<std::string> names_;
 };
 
-// Where the values of loaded weights are.
+// The memory of loaded weights.
 enum class WeightMemory {
-    Own,     // copied: they may be trained
-    Mapped,  // the file's own pages where dtype and device allow, never to be written
+    Own,     // a copy, which may be trained
+    Mapped,  // the pages of the file if dtype and device allow; never written
 };
 
-// Whether the files may hold this weight although the model has no use for it: buffers that follow
-// from the configuration, the head of a tied model, the text half of CLIP, SigLIP's pooling head.
-bool is_needless(Part part, const std::string& name, const nn::ParameterTable& table);
+// Whether files may hold this weight although the model does not use it: buffers that follow from
+// the configuration, the head of a tied model, the text half of CLIP, SigLIP's pooling head.
+bool is_unused(Part part, const std::string& name, const nn::ParameterTable& table);
 
-// Throws, naming file and tensor, unless the weights are those of the table: when a tensor has no
-// parameter, a parameter no tensor, a shape differs, or a dtype is not a floating one.
+// Throws, naming file and tensor, when a tensor has no parameter in the table, a parameter has no
+// tensor, a shape differs, or a dtype is not floating.
 void check_part(const PartWeights& weights, Part part, const nn::ParameterTable& table);
 
-// Gives every parameter of the table its values, converted to `dtype`, without gradients. Throws
-// as check_part does.
+// Loads the values of every parameter of the table, converted to `dtype`. No parameter is trainable
+// afterwards. Throws as check_part does.
 void load_part(const Layout& layout, Part part, nn::ParameterTable& table, Device& device,
                DType dtype, WeightMemory memory);
 

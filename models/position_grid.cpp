@@ -10,7 +10,7 @@ namespace {
 
 constexpr double kSharpness = -0.75;
 
-// Weight of a point at distance x (Keys 1981).
+// The weight of a point at distance x (Keys 1981).
 double cubic(double x) {
     const double a = kSharpness;
     x = std::abs(x);
@@ -19,7 +19,7 @@ double cubic(double x) {
     return 0.0;
 }
 
-// The four points of one axis that make point `index` of another, and their weights.
+// The four points of one axis that contribute to a resampled point, and their weights.
 struct Taps {
     std::array<int64_t, 4> at{};
     std::array<double, 4> weight{};
@@ -27,13 +27,13 @@ struct Taps {
 
 Taps taps(int64_t index, int64_t from, int64_t to) {
     const double scale = static_cast<double>(from) / static_cast<double>(to);
-    const double centre = (static_cast<double>(index) + 0.5) * scale - 0.5;
-    const auto first = static_cast<int64_t>(std::floor(centre)) - 1;
+    const double center = (static_cast<double>(index) + 0.5) * scale - 0.5;
+    const auto first = static_cast<int64_t>(std::floor(center)) - 1;
     Taps result;
     for (int64_t tap = 0; tap < 4; ++tap) {
         const auto t = static_cast<size_t>(tap);
         result.at[t] = std::clamp<int64_t>(first + tap, 0, from - 1);
-        result.weight[t] = cubic(centre - static_cast<double>(first + tap));
+        result.weight[t] = cubic(center - static_cast<double>(first + tap));
     }
     return result;
 }
@@ -46,8 +46,8 @@ Tensor resize_position_grid(const Tensor& table, int64_t leading, int64_t side) 
     const auto from = static_cast<int64_t>(std::llround(std::sqrt(static_cast<double>(cells))));
     VILA_CHECK(from >= 1 && from * from == cells, "position embeddings of ", table.size(0),
                " rows are not those of a square grid");
-    const std::vector<double> old = table.to_vector<double>();
-    std::vector<double> resized(old.begin(), old.begin() + leading * width);
+    const std::vector<double> old = table.to_vector<double>();                // (rows, C)
+    std::vector<double> resized(old.begin(), old.begin() + leading * width);  // (new rows, C)
     for (int64_t row = 0; row < side; ++row) {
         const Taps rows = taps(row, from, side);
         for (int64_t column = 0; column < side; ++column) {

@@ -14,7 +14,7 @@ VilaConfig completed(VilaConfig config) {
     return config;
 }
 
-// Rows of the tower's output that the projector sees: all, or all but the class token of each.
+// The rows of the tower's output without the class token of each image: (B * N) i32.
 Tensor patch_rows(Device& device, int64_t images, const VisionConfig& vision) {
     std::vector<int32_t> rows;
     for (int64_t b = 0; b < images; ++b)
@@ -58,7 +58,7 @@ void VilaModel::set_trainable(const Trainable& trainable) {
     if (!has_vision()) return;
     projector_table_.set_trainable(trainable.projector);
     vision_table_.set_trainable(trainable.vision_tower);
-    if (trainable.vision_tower) vit_->freeze_beyond(config_.select_layer);
+    if (trainable.vision_tower) vit_->freeze_after(config_.select_layer);
 }
 
 void VilaModel::set_block_hook(nn::BlockHook* hook) {
@@ -76,8 +76,8 @@ std::vector<nn::Parameter*> VilaModel::trainable_parameters() {
 
 Variable VilaModel::image_features(const Tensor& pixels) const {
     VILA_CHECK(has_vision(), "this model has no vision tower: it cannot read images");
-    const Variable state =
-        vit_->hidden_state(pixels.to(dtype_), config_.select_layer, activation_checkpointing_);
+    const Variable state = vit_->hidden_state(pixels.to(dtype_), config_.select_layer,
+                                              activation_checkpointing_);  // (I * positions, Cv)
     if (config_.select_class_token || !config_.vision->has_class_token()) return state;
     return autograd::gather_rows(state, patch_rows(device_, pixels.size(0), *config_.vision));
 }
@@ -93,26 +93,27 @@ Variable VilaModel::project(const Variable& features) const {
 Variable VilaModel::embed(const Batch& batch) const {
     VILA_CHECK(batch.longest <= config_.llm.max_position_embeddings, "a sequence of ",
                batch.longest, " positions: the model has ", config_.llm.max_position_embeddings);
-    const Variable text = llm_->embed(batch.ids);
+    const Variable text = llm_->embed(batch.ids);  // (R, C)
     if (!batch.has_images()) return text;
     const Variable features = batch.features.defined() ? Variable(batch.features.to(dtype_))
                                                        : image_features(batch.pixels);
-    const Variable tokens = project(features);
+    const Variable tokens = project(features);  // (I * tokens_per_image, C)
     VILA_CHECK_EQ(tokens.size(0), batch.image_rows.size(0), "image tokens for their rows");
     return autograd::splice_rows(text, tokens, batch.image_rows);
 }
 
 Variable VilaModel::loss(const Batch& batch, double loss_scale, Tensor* row_losses) const {
-    const Variable hidden =
-        llm_->hidden(embed(batch), batch.positions, batch.cu_seqlens, activation_checkpointing_);
-    const Variable predicting = autograd::gather_rows(hidden, batch.loss_rows);
+    const Variable hidden = llm_->hidden(embed(batch), batch.positions, batch.cu_seqlens,
+                                         activation_checkpointing_);             // (R, C)
+    const Variable predicting = autograd::gather_rows(hidden, batch.loss_rows);  // (M, C)
     return autograd::linear_cross_entropy(predicting, llm_->head_weight(), batch.targets,
                                           loss_scale, row_losses);
 }
 
 Tensor VilaModel::logits(const Batch& batch) const {
     const autograd::NoGrad no_grad(device_);
-    const Variable hidden = llm_->hidden(embed(batch), batch.positions, batch.cu_seqlens, false);
+    const Variable hidden =
+        llm_->hidden(embed(batch), batch.positions, batch.cu_seqlens, false);  // (R, C)
     return llm_->logits(hidden).value();
 }
 

@@ -8,7 +8,7 @@ namespace vila::models {
 
 namespace {
 
-// JSON's `image_aspect_ratio` as LLaVA and VILA write it.
+// The image modes and their names in `image_aspect_ratio` of LLaVA and VILA.
 struct ImageModeName {
     const char* mode;
     const char* aspect_ratio;
@@ -42,7 +42,7 @@ void VilaConfig::check_and_complete() {
                select_layer, ": the vision tower has ", layers, " layers");
     VILA_CHECK(!select_class_token || vision->has_class_token(),
                "the class token is selected, but the vision tower has none");
-    tokens_per_image();  // throws when the grid does not suit the projector
+    tokens_per_image();  // throws when the projector cannot merge this grid
 }
 
 void VilaConfig::read_join(const Json& json, const std::string& where) {

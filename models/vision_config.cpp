@@ -1,4 +1,4 @@
-// VisionConfig: reading, checking, writing.
+// VisionConfig: reading, checking and writing.
 
 #include "models/config.h"
 #include "models/config_fields.h"
@@ -30,8 +30,8 @@ const char* activation_name(GeluKind kind) {
     return "";
 }
 
-// A full CLIP or SigLIP file may leave out whatever equals the defaults of its family: the base
-// model. A tower's own file must say its sizes.
+// The configuration of a full CLIP or SigLIP model may omit fields that equal the defaults of its
+// family, the base model. The configuration of a tower alone must contain its sizes.
 struct Defaults {
     int64_t hidden_size, intermediate_size, num_hidden_layers, num_attention_heads;
     int64_t image_size, patch_size;

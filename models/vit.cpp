@@ -37,7 +37,8 @@ std::vector<nn::EncoderBlock> blocks(const VisionConfig& config, nn::ParameterTa
     return layers;
 }
 
-// Rows of `x` after concat_rows(class token, patches): for every image row 0, then its patches.
+// The order in which rows of concat_rows(class token, patches) form images: for each image row 0,
+// then its patches. (B * (N + 1)) i32.
 Tensor class_token_order(Device& device, int64_t images, int64_t patches) {
     std::vector<int32_t> order;
     for (int64_t b = 0; b < images; ++b) {
@@ -92,18 +93,18 @@ Variable Vit::embed(const Tensor& pixels) const {
     Device& device = pixels.device();
     const int64_t images = pixels.size(0);
     const int64_t width = config_.hidden_size;
-    const Variable patches(autograd::patchify(pixels, config_.patch_size));
-    const Variable weight = autograd::reshape(patch_weight_->variable, {width, -1});
-    const Variable bias = patch_bias_ == nullptr ? Variable() : patch_bias_->variable;
-    Variable x = autograd::linear(patches, weight, bias);
+    const Variable patches(autograd::patchify(pixels, config_.patch_size));  // (B*N, 3*P*P)
+    const Variable weight = autograd::reshape(patch_weight_->variable, {width, -1});  // (C, 3*P*P)
+    const Variable bias = patch_bias_ == nullptr ? Variable() : patch_bias_->variable;  // (C)
+    Variable x = autograd::linear(patches, weight, bias);                               // (B*N, C)
     if (class_embedding_ != nullptr) {
-        const Variable token = autograd::reshape(class_embedding_->variable, {1, width});
+        const Variable token = autograd::reshape(class_embedding_->variable, {1, width});  // (1, C)
         x = autograd::gather_rows(autograd::concat_rows(token, x),
                                   class_token_order(device, images, config_.num_patches()));
     }
     const int64_t positions = config_.num_positions();
     const Variable placed = autograd::add(autograd::reshape(x, {images, positions, width}),
-                                          position_embedding_->variable);
+                                          position_embedding_->variable);  // (B, positions, C)
     return autograd::reshape(placed, {images * positions, width});
 }
 
@@ -112,7 +113,7 @@ Variable Vit::hidden_state(const Tensor& pixels, int64_t index, bool checkpointi
     VILA_CHECK_EQ(pixels.shape(), expected, "[vit] shape of the pixels");
     const Tensor cu_seqlens =
         autograd::equal_cu_seqlens(pixels.device(), pixels.size(0), config_.num_positions());
-    Variable x = embed(pixels);
+    Variable x = embed(pixels);  // (B * positions, C)
     if (pre_layrnorm_) x = (*pre_layrnorm_)(x);
     for (int64_t i = 0; i < blocks_for(index); ++i) {
         const auto body = [this, i, cu_seqlens](const std::vector<Variable>& inputs) {
@@ -124,7 +125,7 @@ Variable Vit::hidden_state(const Tensor& pixels, int64_t index, bool checkpointi
     return x;
 }
 
-void Vit::freeze_beyond(int64_t index) {
+void Vit::freeze_after(int64_t index) {
     std::vector<std::string> unused = {full_name("post_layernorm.")};
     for (int64_t i = blocks_for(index); i < config_.num_hidden_layers; ++i)
         unused.push_back(full_name(str("encoder.layers.", i, ".")));

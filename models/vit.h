@@ -1,8 +1,8 @@
 #pragma once
 
-// The vision tower: a ViT (Dosovitskiy et al. 2021) as CLIP (Radford et al. 2021) and SigLIP (Zhai
-// et al. 2023) build it. CLIP prepends a class token and normalises before the first block; SigLIP
-// has a bias at the patch embedding and no class token.
+// The vision tower: a ViT (Dosovitskiy et al. 2021) as in CLIP (Radford et al. 2021) and SigLIP
+// (Zhai et al. 2023). CLIP prepends a class token and normalizes before the first block. SigLIP has
+// no class token, and a bias in the patch embedding.
 
 #include <optional>
 #include <vector>
@@ -22,19 +22,19 @@ class Vit {
     Vit& operator=(const Vit&) = delete;
 
     const VisionConfig& config() const { return config_; }
-    // How many blocks run for hidden state `index`: 0 is the input of the first block, -1 or L the
-    // output of the last, -2 that of the last but one.
+    // The number of blocks that compute hidden state `index`: 0 is the input of the first block,
+    // -1 or L the output of the last, -2 that of the last but one. Throws if out of range.
     int64_t blocks_for(int64_t index) const;
     // Pixels (B, 3, image_size, image_size) in the weights' dtype -> hidden state `index`
-    // (B * num_positions, C), before any final norm.
+    // (B * num_positions, C), without the final norm. With `checkpointing`, backward runs each
+    // block again instead of keeping its activations.
     autograd::Variable hidden_state(const Tensor& pixels, int64_t index, bool checkpointing) const;
-    // The final norm, for towers read at their end (contrastive training): rows to rows.
+    // The final norm, for contrastive training: (R, C) -> (R, C).
     autograd::Variable post_layernorm(const autograd::Variable& x) const;
-    // Takes gradients away from the weights that hidden state `index` does not depend on, so that
-    // an optimizer leaves them alone.
-    void freeze_beyond(int64_t index);
+    // Makes the weights that hidden state `index` does not depend on untrainable.
+    void freeze_after(int64_t index);
 
-    // Told around every use of a block's weights.
+    // Called before and after every use of a block's weights, if set.
     nn::BlockHook* block_hook = nullptr;
 
   private:
@@ -45,7 +45,7 @@ class Vit {
     nn::Parameter* patch_weight_;
     nn::Parameter* patch_bias_ = nullptr;  // SigLIP only
     nn::Parameter* position_embedding_;
-    std::optional<nn::LayerNorm> pre_layrnorm_;  // CLIP only; the name is misspelt in every file
+    std::optional<nn::LayerNorm> pre_layrnorm_;  // CLIP only; misspelled in every file
     std::vector<nn::EncoderBlock> layers_;
     nn::LayerNorm post_layernorm_;
     nn::ParameterTable& table_;

@@ -12,7 +12,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-// What a directory may hold, in the order in which the formats' other readers look for it.
+// The files that a directory may hold, in the order of preference.
 struct Candidate {
     const char* name;
     bool is_index;
@@ -24,7 +24,7 @@ constexpr Candidate kCandidates[] = {
     {"pytorch_model.bin.index.json", true},
 };
 
-// A shard's name comes from a file: it must not lead anywhere else.
+// A shard's name is untrusted input. It must not lead out of the directory.
 void check_plain_name(const std::string& name, const fs::path& index) {
     const bool plain = !name.empty() && name != "." && name != ".." &&
                        name.find('/') == std::string::npos &&
@@ -92,7 +92,7 @@ void WeightFiles::open_shards(const fs::path& index_path) {
                    " of ", file_of(name).filename().string());
 }
 
-const TensorFile& WeightFiles::holding(const std::string& name) const {
+const TensorFile& WeightFiles::file_with(const std::string& name) const {
     const auto found = file_by_name_.find(name);
     VILA_CHECK(found != file_by_name_.end(), path_.string(), ": no tensor ", name,
                "; the nearest name is ", nearest_name(name, names_));

@@ -1,8 +1,8 @@
 #pragma once
 
-// The weights of one Hugging Face model directory, in the order in which its other readers look:
-// model.safetensors, the shards that model.safetensors.index.json lists, pytorch_model.bin, the
-// shards that pytorch_model.bin.index.json lists.
+// The weight files of one Hugging Face model directory. Reads the first of these that exists, as
+// transformers does: model.safetensors, the shards that model.safetensors.index.json lists,
+// pytorch_model.bin, the shards that pytorch_model.bin.index.json lists.
 
 #include <filesystem>
 #include <map>
@@ -17,24 +17,24 @@ namespace vila::models {
 
 class WeightFiles {
   public:
-    // Opens what the directory holds, or one file; throws when the directory holds none of them, or
+    // Opens the weights of a directory, or one file. Throws when the directory holds no weights, or
     // when index and shards disagree.
     explicit WeightFiles(const std::filesystem::path& path);
-    // Whether DIR holds any of them.
+    // Whether a directory holds any of them.
     static bool present(const std::filesystem::path& directory);
 
-    // What was opened.
+    // The directory or file that was opened.
     const std::filesystem::path& path() const { return path_; }
-    // Name of every tensor, in the order of files and of their data.
+    // The names of all tensors, in the order of the files and of their data.
     const std::vector<std::string>& names() const { return names_; }
-    // The file that holds a tensor; throws when there is none of that name.
-    const TensorFile& holding(const std::string& name) const;
+    // The file that holds a tensor. Throws when there is no such tensor, naming the nearest.
+    const TensorFile& file_with(const std::string& name) const;
     Tensor load(const std::string& name, Device& device) const {
-        return holding(name).load(name, device);
+        return file_with(name).load(name, device);
     }
-    // Path of the file that holds a tensor: for messages.
+    // The path of the file that holds a tensor, for messages.
     const std::filesystem::path& file_of(const std::string& name) const {
-        return holding(name).path();
+        return file_with(name).path();
     }
 
   private:
@@ -47,7 +47,7 @@ class WeightFiles {
     std::vector<std::string> names_;
 };
 
-// Writes DIR/model.safetensors with every parameter of the table under its name.
+// Writes DIR/model.safetensors with every parameter of the table, in `dtype`, under its name.
 void save_weights(const std::filesystem::path& directory, const nn::ParameterTable& table,
                   DType dtype);
 

@@ -117,7 +117,7 @@ TEST_F(ConvertTest, LlavaHfComesBackAsTransformersWroteIt) {
     EXPECT_EQ(before.names().size(), after.names().size());
     for (const std::string& name : before.names()) {
         // The newest version leaves out what every older one needs.
-        const auto tower = behind(name, "vision_tower.");
+        const auto tower = without_prefix(name, "vision_tower.");
         const std::string now = tower ? "vision_tower.vision_model." + *tower : name;
         EXPECT_EQ(before.stored_dtype(name), after.stored_dtype(now));
         EXPECT_EQ(before.load(name, *device).to_vector<float>(),
@@ -185,7 +185,7 @@ TEST_F(ConvertTest, WhatALayoutCannotSayIsRefused) {
               "layout llava-hf needs a token that stands for an image, and the tokenizer has no "
               "<image>: name one that no text uses with --image-token ID");
     EXPECT_EQ(refusal(qwen, {.layout = "llava-hf", .image_token = 61}),
-              "image token 61 is not among the 61 of the vocabulary");
+              "image token 61 is outside the vocabulary of 61 tokens");
     EXPECT_EQ(refusal(qwen, {.layout = "llava-hf", .image_token = 60}), "");
     EXPECT_EQ(refusal(text, {.image_size = 10}), "--image-size: the model has no vision tower");
     EXPECT_EQ(refusal(vila15, {.image_size = 6}),

@@ -7,8 +7,8 @@
 #include <nlohmann/json.hpp>
 
 #include "models/generate.h"
-#include "models/json_fields.h"
 #include "tensor/file.h"
+#include "tensor/json_fields.h"
 #include "tests/support/model_goldens.h"
 #include "tests/support/temporary_directory.h"
 
@@ -145,10 +145,10 @@ TEST_F(LayoutTest, LlavaIsThatOfTransformersInEveryLayout) {
 TEST_F(LayoutTest, LlavaHfIsReadUnderItsNewerNames) {
     const fs::path path = copy("llava_hf");
     rename(path / "model.safetensors", path, [](const std::string& name) {
-        if (const auto inner = behind(name, "language_model.model."))
+        if (const auto inner = without_prefix(name, "language_model.model."))
             return "model.language_model." + *inner;
         if (name == "language_model.lm_head.weight") return std::string("lm_head.weight");
-        if (const auto inner = behind(name, "vision_tower.vision_model."))
+        if (const auto inner = without_prefix(name, "vision_tower.vision_model."))
             return "model.vision_tower." + *inner;
         return "model." + name;
     });
