@@ -1,4 +1,4 @@
-// The contrastive model against CLIPModel of transformers.
+// Compares the contrastive model with CLIPModel of transformers.
 
 #include "models/clip.h"
 
@@ -52,7 +52,7 @@ class ClipTest : public ModelTest {
     std::unique_ptr<ClipModel> model;
 };
 
-TEST_F(ClipTest, EmbeddingsAreThoseOfTransformers) {
+TEST_F(ClipTest, EmbeddingsMatchTransformers) {
     const ClipBatch pairs = batch();
     EXPECT_LT(relative_error(model->image_embeddings(pairs.pixels).value(),
                              golden("clip", "image_embeddings")),
@@ -63,7 +63,7 @@ TEST_F(ClipTest, EmbeddingsAreThoseOfTransformers) {
     EXPECT_EQ(model->similarity(pairs).shape(), (Shape{3, 3}));
 }
 
-TEST_F(ClipTest, LossAndGradientsAreThoseOfTransformers) {
+TEST_F(ClipTest, LossAndGradientsMatchTransformers) {
     const autograd::Variable loss = model->loss(batch(), 1.0);
     EXPECT_NEAR(loss.value().item(), golden("clip", "loss").item(), 1e-5);
     autograd::backward(loss);
@@ -74,7 +74,7 @@ TEST_F(ClipTest, LossAndGradientsAreThoseOfTransformers) {
             << parameter->name;
 }
 
-TEST_F(ClipTest, LearnsItsPairs) {
+TEST_F(ClipTest, TrainingSeparatesThePairs) {
     VisionConfig vision = model->vision_config();
     vision.init.linear = {nn::InitRule::Kind::FanInNormal, 1.0};
     vision.init.position = vision.init.class_token = 0.3;
@@ -100,7 +100,7 @@ TEST_F(ClipTest, LearnsItsPairs) {
     EXPECT_NEAR(scale.item(), std::log(100.0), 1e-6);
 }
 
-TEST_F(ClipTest, TowersWithoutAClassTokenAreReadAtTheirMean) {
+TEST_F(ClipTest, TowersWithoutAClassTokenUseTheMeanPatch) {
     VisionConfig vision = model->vision_config();
     vision.kind = VisionConfig::Kind::Siglip;
     ClipModel siglip(vision, model->text_config(), *device, DType::F32);
@@ -110,7 +110,7 @@ TEST_F(ClipTest, TowersWithoutAClassTokenAreReadAtTheirMean) {
         EXPECT_TRUE(parameter->variable.grad().defined()) << parameter->name;
 }
 
-TEST_F(ClipTest, MistakesAreNamed) {
+TEST_F(ClipTest, ErrorsNameTheMistake) {
     const std::vector<int32_t> text = {1, 2};
     const std::vector<int32_t> image = {kImageToken};
     const std::vector<float> pixels(3 * 15 * 15);

@@ -1,4 +1,4 @@
-// Configurations: what is read, what is written back, what is refused and with which words.
+// Configurations: reading, writing, and the errors of invalid files.
 
 #include "models/config.h"
 
@@ -27,7 +27,7 @@ Json clip_json() {
         "hidden_act": "quick_gelu"})");
 }
 
-// The message with which a changed file is refused, empty when it is read.
+// The error message for a changed file, or "" if it is accepted.
 template <typename Read>
 std::string refusal(Json json, const Json& change, const Read& read) {
     json.update(change);
@@ -47,7 +47,7 @@ std::string vision_refusal(const Json& change) {
                    [](const Json& json) { VisionConfig::from_json(json, "c.json"); });
 }
 
-TEST(LlamaConfigTest, ReadsWhatTransformersWrites) {
+TEST(LlamaConfigTest, ReadsTheFilesOfTransformers) {
     const LlamaConfig config = LlamaConfig::from_json(llama_json(), "c.json");
     EXPECT_EQ(config.vocab_size, 32000);
     EXPECT_EQ(config.head_dim, 8);
@@ -94,7 +94,7 @@ TEST(LlamaConfigTest, ReadsBothSpellingsOfRopeScaling) {
     EXPECT_EQ(LlamaConfig::from_json(linear, "c.json").rope.kind, RopeConfig::Kind::Linear);
 }
 
-TEST(LlamaConfigTest, WhatIsWrittenReadsTheSame) {
+TEST(LlamaConfigTest, RoundTripKeepsEveryField) {
     Json json = llama_json();
     json["rope_theta"] = 1000.0;
     json["rope_scaling"] = {{"rope_type", "linear"}, {"factor", 2.0}};
@@ -112,7 +112,7 @@ TEST(LlamaConfigTest, WhatIsWrittenReadsTheSame) {
     EXPECT_EQ(LlamaConfig::from_json(written, "c.json").to_json(DType::BF16), written);
 }
 
-TEST(LlamaConfigTest, RefusesWithOneLine) {
+TEST(LlamaConfigTest, ErrorsAreOneLine) {
     EXPECT_EQ(llama_refusal(Json::object()), "");
     EXPECT_EQ(llama_refusal({{"architectures", {"GemmaForCausalLM"}}}),
               "c.json: architecture GemmaForCausalLM is not implemented; expected "
@@ -155,14 +155,14 @@ TEST(LlamaConfigTest, RefusesWithOneLine) {
     EXPECT_THROW(LlamaConfig::from_json(Json::parse("[]"), "c.json"), Error);
 }
 
-TEST(VisionConfigTest, ReadsTowersAndWholeModels) {
+TEST(VisionConfigTest, ReadsTowersAndFullModels) {
     const VisionConfig clip = VisionConfig::from_json(clip_json(), "c.json");
     EXPECT_EQ(clip.num_patches(), 576);
     EXPECT_EQ(clip.num_positions(), 577);
     EXPECT_EQ(clip.layer_norm_eps, 1e-5);
     EXPECT_EQ(VisionConfig::from_json(clip.to_json(DType::F32), "c.json").to_json(DType::F32),
               clip.to_json(DType::F32));
-    // Files on the hub leave out what equals the family's base model.
+    // Files on the hub omit fields that equal the base model of the family.
     const VisionConfig siglip = VisionConfig::from_json(
         Json::parse(R"({"architectures": ["SiglipModel"], "vision_config": {"image_size": 384,
             "hidden_size": 1152, "intermediate_size": 4304, "num_hidden_layers": 27,
@@ -175,7 +175,7 @@ TEST(VisionConfigTest, ReadsTowersAndWholeModels) {
     EXPECT_EQ(siglip.activation, GeluKind::Tanh);
 }
 
-TEST(VisionConfigTest, RefusesWithOneLine) {
+TEST(VisionConfigTest, ErrorsAreOneLine) {
     EXPECT_EQ(vision_refusal(Json::object()), "");
     EXPECT_EQ(vision_refusal({{"architectures", {"InternVisionModel"}}}),
               "c.json: architecture InternVisionModel is not implemented; expected "
@@ -269,8 +269,8 @@ TEST(VilaConfigTest, JoinsAndChecksTheParts) {
     EXPECT_THROW(config.check_and_complete(), Error);
 }
 
-// A head that starts with offset o scores the key o positions back highest, wherever it stands.
-TEST_F(ModelTest, HeadOffsetsLookBack) {
+// A head with initial offset o scores the key o positions back highest, at any position.
+TEST_F(ModelTest, HeadsWithOffsetsLookBack) {
     VilaConfig config;
     config.llm = LlamaConfig::from_json(llama_json(), "c.json");
     LlamaConfig& llm = config.llm;
@@ -292,7 +292,7 @@ TEST_F(ModelTest, HeadOffsetsLookBack) {
     const std::vector<double> query = bias("q"), key = bias("k");
     const std::vector<double> turns = llm.rope.frequencies(llm.head_dim);
     for (size_t head = 0; head < 8; ++head) {
-        // Score of a key `back` positions before the query, from the biases alone.
+        // The score of a key `back` positions before the query, from the biases alone.
         std::vector<double> scores;
         for (int back = 0; back < 40; ++back) {
             double score = 0.0;

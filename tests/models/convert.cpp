@@ -1,5 +1,5 @@
-// Conversion between layouts: nothing is lost on the way there and back, what a layout cannot say
-// is refused, and a tower made for another image size agrees with transformers.
+// Conversion between layouts: a round trip loses nothing, models that a layout cannot hold are
+// refused, and a tower resized for another image size agrees with transformers.
 
 #include "models/convert.h"
 
@@ -48,7 +48,7 @@ class ConvertTest : public ModelTest {
         return str(value.dtype(), value.shape(), result);
     }
 
-    // Every weight of both is in both, with the same dtype, shape and bits.
+    // Expects the same weights in both, with the same dtype, shape and bits.
     void expect_same_weights(const fs::path& a, const fs::path& b) {
         const auto layout_a = open_layout(a);
         const auto layout_b = open_layout(b);
@@ -77,7 +77,7 @@ class ConvertTest : public ModelTest {
     TemporaryDirectory directory;
 };
 
-TEST_F(ConvertTest, ThereAndBackIsBitIdentical) {
+TEST_F(ConvertTest, RoundTripIsBitIdentical) {
     for (const std::string from : {"llava_hf", "llava", "adapter"}) {
         const fs::path source = layout_goldens() / from;
         const fs::path vila = convert(source, from + ".vila", {.layout = "vila"});
@@ -102,21 +102,21 @@ TEST_F(ConvertTest, ThereAndBackIsBitIdentical) {
         if (from != "vicuna") expect_same_weights(source, vila);
         expect_same_weights(vila, convert(vila, from + ".again", {}));
     }
-    // VILA-1.5's order of merged tokens is what its file left unsaid.
+    // The file of VILA-1.5 lacks its token order; the converted file has it.
     EXPECT_EQ(
         read_json_file(directory.path() / "vila15.vila/mm_projector/config.json").at("token_order"),
         "column");
 }
 
-// Transformers' own file, through this program and back: the same values under the same names.
-TEST_F(ConvertTest, LlavaHfComesBackAsTransformersWroteIt) {
+// A file of transformers, converted and back: the same values under the same names.
+TEST_F(ConvertTest, LlavaHfRoundTripKeepsTheFileOfTransformers) {
     const fs::path source = layout_goldens() / "llava_hf";
     const fs::path vila = convert(source, "vila", {});
     const fs::path back = convert(vila, "back", {.layout = "llava-hf"});
     const SafetensorsFile before(source / "model.safetensors"), after(back / "model.safetensors");
     EXPECT_EQ(before.names().size(), after.names().size());
     for (const std::string& name : before.names()) {
-        // The newest version leaves out what every older one needs.
+        // The newest version omits a prefix that every older one needs.
         const auto tower = without_prefix(name, "vision_tower.");
         const std::string now = tower ? "vision_tower.vision_model." + *tower : name;
         EXPECT_EQ(before.stored_dtype(name), after.stored_dtype(now));
@@ -126,7 +126,7 @@ TEST_F(ConvertTest, LlavaHfComesBackAsTransformersWroteIt) {
     EXPECT_EQ(read_json_file(back / "config.json").at("image_token_index"), 59);
 }
 
-TEST_F(ConvertTest, DtypesAreConverted) {
+TEST_F(ConvertTest, ConvertsDtypes) {
     const fs::path source = layout_goldens() / "vila15";
     for (const DType dtype : {DType::F32, DType::F16, DType::BF16}) {
         const fs::path out = convert(source, dtype_name(dtype), {.dtype = dtype});
@@ -148,7 +148,7 @@ TEST_F(ConvertTest, DtypesAreConverted) {
     }
 }
 
-TEST_F(ConvertTest, OtherFilesComeAlong) {
+TEST_F(ConvertTest, CopiesCompanionFiles) {
     const fs::path source = directory.path() / "source";
     fs::copy(layout_goldens() / "llava_hf", source, fs::copy_options::recursive);
     write_file_atomic(source / "tokenizer.json", "{}");
@@ -166,7 +166,7 @@ TEST_F(ConvertTest, OtherFilesComeAlong) {
     EXPECT_EQ(read_file(hf / "preprocessor_config.json"), "{\"size\": 15}");
 }
 
-TEST_F(ConvertTest, WhatALayoutCannotSayIsRefused) {
+TEST_F(ConvertTest, RefusesModelsThatALayoutCannotHold) {
     const fs::path vila15 = layout_goldens() / "vila15";
     const fs::path text = layout_goldens() / "llama3";
     EXPECT_EQ(refusal(text, {.layout = "llava"}),
@@ -204,7 +204,7 @@ TEST_F(ConvertTest, WhatALayoutCannotSayIsRefused) {
     EXPECT_NE(refusal(llava, {}).find("has no place in this model"), std::string::npos);
 }
 
-TEST_F(ConvertTest, WritesOnlyNewDirectories) {
+TEST_F(ConvertTest, WritesOnlyToNewDirectories) {
     const fs::path source = directory.path() / "source";
     fs::copy(layout_goldens() / "parts/llm", source, fs::copy_options::recursive);
     EXPECT_THROW(convert_model(*open_layout(source), source, *device, {}), Error);
@@ -218,7 +218,7 @@ TEST_F(ConvertTest, WritesOnlyNewDirectories) {
     EXPECT_TRUE(fs::exists(directory.path() / "empty/llm/model.safetensors"));
 }
 
-TEST_F(ConvertTest, PositionsAreInterpolatedAsInTransformers) {
+TEST_F(ConvertTest, InterpolatedPositionsMatchTransformers) {
     const auto expected = [&](const std::string& name) {
         return SafetensorsFile(layout_goldens() / "positions.safetensors").load(name, *device);
     };
@@ -235,7 +235,7 @@ TEST_F(ConvertTest, PositionsAreInterpolatedAsInTransformers) {
     EXPECT_THROW(resize_position_grid(table, 0, 3), Error);
 }
 
-TEST_F(ConvertTest, ATowerIsMadeForAnotherImageSize) {
+TEST_F(ConvertTest, ResizesATowerForAnotherImageSize) {
     const fs::path source = directory.path() / "source";
     fs::copy(layout_goldens() / "llava_hf", source, fs::copy_options::recursive);
     write_file_atomic(source / "preprocessor_config.json",

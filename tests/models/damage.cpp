@@ -1,6 +1,6 @@
-// Model directories with damaged files. Whatever is changed, a model is refused with one line; or
-// it opens, and then, if only what describes the tensors was changed, with exactly the weights that
-// it had. VILA_TEST_SEED=N tries other changes, VILA_TEST_DAMAGES=N that many of each directory.
+// Fuzzing of model directories. After any change to its files a model is either refused with one
+// line or opens. If only the description of the tensors changed, it opens with its original
+// weights. VILA_TEST_SEED=N makes other changes, VILA_TEST_DAMAGES=N makes N per directory.
 
 #include <algorithm>
 #include <ctime>
@@ -16,7 +16,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Processor seconds that opening a small model may take, whatever is in its files.
+// The most processor seconds for opening a small model, whatever its files contain.
 constexpr double kLongest = 1.0;
 
 double processor_seconds() {
@@ -28,7 +28,7 @@ std::string contents(const fs::path& path) {
     return {std::istreambuf_iterator<char>(file), {}};
 }
 
-// Random numbers of one case, in the order in which they are asked for.
+// A sequence of random numbers for one case.
 class Dice {
   public:
     explicit Dice(uint64_t key) : key_(key) {}
@@ -48,7 +48,7 @@ std::string random_bytes(Dice& dice, size_t count) {
     return bytes;
 }
 
-// One change somewhere in the first `range` bytes.
+// Makes one change in the first `range` bytes.
 void damage(std::string& bytes, size_t range, Dice& dice) {
     range = std::min(range, bytes.size());
     const size_t at = dice.below(range);
@@ -72,7 +72,7 @@ void damage(std::string& bytes, size_t range, Dice& dice) {
         case 5:
             bytes.resize(at);
             return;
-        case 6: {  // a digit for a digit, which stays a number
+        case 6: {  // another digit, so that a number stays a number
             const size_t digit = bytes.find_first_of("0123456789", at);
             if (digit < range) bytes[digit] = static_cast<char>('0' + dice.below(10));
             return;
@@ -83,7 +83,8 @@ void damage(std::string& bytes, size_t range, Dice& dice) {
     }
 }
 
-// How many bytes at the start of a file describe tensors; 0 where that cannot be told apart.
+// The number of bytes at the start of a file that describe tensors; 0 if description and data are
+// not separate.
 size_t describing_bytes(const fs::path& path, const std::string& bytes) {
     if (path.extension() == ".safetensors") {
         size_t header = 0;
@@ -96,7 +97,7 @@ size_t describing_bytes(const fs::path& path, const std::string& bytes) {
 
 class DamageTest : public ModelTest {
   protected:
-    // Every weight of the model in DIR.
+    // All weights of the model in a directory.
     std::vector<float> weights(const fs::path& path) {
         const auto model = load_model(path, *device, DType::F32);
         std::vector<float> all;
@@ -126,7 +127,7 @@ class DamageTest : public ModelTest {
             Dice dice(random_key(seed, random_key(7, name), i));
             const fs::path& file = files[dice.below(files.size())];
             const std::string good = contents(file);
-            // Half of the changes go where they are most likely to be mistaken for the truth.
+            // Most changes damage only the description, where an undetected change is most likely.
             const size_t describing = describing_bytes(file, good);
             const bool only_description = describing > 0 && dice.below(4) > 0;
             std::string bad = good;

@@ -1,5 +1,5 @@
-// The layouts in which models are published, against transformers
-// (tests/goldens/make_layout_goldens.py): the same numbers from each, and what is refused.
+// The published layouts: each gives the numbers of transformers
+// (tests/goldens/make_layout_goldens.py), and invalid directories give clear errors.
 
 #include "models/layout.h"
 
@@ -54,7 +54,7 @@ class LayoutTest : public ModelTest {
         }
     }
 
-    // The sequences of one and three images; `label` is put before the names of what is expected.
+    // Checks the sequences with one and with three images. The golden names begin with `label`.
     void check_joined(const fs::path& path, const std::string& file, const std::string& label) {
         for (const DType dtype : {DType::F32, DType::BF16}) {
             const auto model = load_model(path, *device, dtype);
@@ -99,8 +99,8 @@ class LayoutTest : public ModelTest {
         write_file_atomic(path, json.dump());
     }
 
-    // Writes the tensors of a file anew as PATH/model.safetensors, under other names; an empty
-    // name leaves a tensor out.
+    // Rewrites the tensors of a file as PATH/model.safetensors under other names. An empty name
+    // omits the tensor.
     void rename(const fs::path& from, const fs::path& path,
                 const std::function<std::string(const std::string&)>& name_of) {
         NamedTensors tensors;
@@ -126,11 +126,11 @@ class LayoutTest : public ModelTest {
     TemporaryDirectory directory;
 };
 
-TEST_F(LayoutTest, TextModelsAreThoseOfTransformers) {
+TEST_F(LayoutTest, TextModelsMatchTransformers) {
     for (const char* name : {"vicuna", "llama3", "qwen2"}) check_text(name);
 }
 
-TEST_F(LayoutTest, LlavaIsThatOfTransformersInEveryLayout) {
+TEST_F(LayoutTest, LlavaMatchesTransformersInEveryLayout) {
     for (const char* name : {"llava_hf", "llava", "adapter"})
         check_joined(layout_goldens() / name, "llava", "");
     const auto llava = open_layout(layout_goldens() / "llava");
@@ -142,7 +142,7 @@ TEST_F(LayoutTest, LlavaIsThatOfTransformersInEveryLayout) {
     EXPECT_EQ(read_model_config(layout_goldens() / "llava_hf").image_mode, "crop");
 }
 
-TEST_F(LayoutTest, LlavaHfIsReadUnderItsNewerNames) {
+TEST_F(LayoutTest, ReadsTheNewerNamesOfLlavaHf) {
     const fs::path path = copy("llava_hf");
     rename(path / "model.safetensors", path, [](const std::string& name) {
         if (const auto inner = without_prefix(name, "language_model.model."))
@@ -156,10 +156,10 @@ TEST_F(LayoutTest, LlavaHfIsReadUnderItsNewerNames) {
     check_joined(path, "llava", "");
 }
 
-TEST_F(LayoutTest, ATrainedTowerInTheLlavaFileComesFirst) {
+TEST_F(LayoutTest, PrefersATrainedTowerInTheLlavaFile) {
     const fs::path path = copy("llava");
     copy("parts");
-    // The tower's tensors move into the one file; what stays outside is another tower's.
+    // Moves the tower's tensors into the one file. The directory outside holds another tower.
     NamedTensors tensors;
     const SafetensorsFile tower(layout_goldens() / "parts/vision_tower/model.safetensors");
     for (const std::string& name : tower.names())
@@ -172,7 +172,7 @@ TEST_F(LayoutTest, ATrainedTowerInTheLlavaFileComesFirst) {
     check_joined(path, "llava", "");
 }
 
-TEST_F(LayoutTest, Vila15AndEveryProjector) {
+TEST_F(LayoutTest, Vila15MatchesWithEveryProjector) {
     check_joined(layout_goldens() / "vila15", "vila15", "mlp_downsample.");
     EXPECT_EQ(read_model_config(layout_goldens() / "vila15").projector.token_order,
               ProjectorConfig::TokenOrder::Column);
@@ -185,7 +185,7 @@ TEST_F(LayoutTest, Vila15AndEveryProjector) {
     }
 }
 
-TEST_F(LayoutTest, MappedWeightsGiveTheSame) {
+TEST_F(LayoutTest, MappedWeightsGiveTheSameLogits) {
     const fs::path path = layout_goldens() / "llava_hf";
     for (const DType dtype : {DType::F32, DType::BF16}) {
         const auto own = load_model(path, *device, dtype, WeightMemory::Own);
@@ -208,16 +208,16 @@ TEST_F(LayoutTest, MappedWeightsTakeNoMemory) {
     };
     EXPECT_EQ(taken(DType::BF16, WeightMemory::Mapped), 0);
     EXPECT_GT(taken(DType::BF16, WeightMemory::Own), 0);
-    EXPECT_GT(taken(DType::F32, WeightMemory::Mapped), 0) << "what is converted is copied";
+    EXPECT_GT(taken(DType::F32, WeightMemory::Mapped), 0) << "converted weights are copies";
 }
 
-TEST_F(LayoutTest, WhatIsConvertedIsCounted) {
+TEST_F(LayoutTest, CountsConvertedBytes) {
     for (const char* name : {"llava_hf", "llava", "vila15", "vicuna"}) {
         const fs::path path = layout_goldens() / name;
         const auto model = load_model(path, *device, DType::F32);
         const int64_t count = model->llm_table().count() + model->vision_table().count() +
                               model->projector_table().count();
-        // Buffers and a pooling head that no part needs are few.
+        // Unused buffers and a pooling head are also counted; they are small.
         EXPECT_GE(converted_bytes(path, DType::F32), 4 * count) << name;
         EXPECT_LE(converted_bytes(path, DType::F32), 4 * count + 20000) << name;
         const bool is_half = std::string(name) == "vicuna";
@@ -244,7 +244,7 @@ TEST_F(LayoutTest, PartsOfAnyLayoutLoadAlone) {
     }
 }
 
-TEST_F(LayoutTest, NamesThatAreNoDirectoriesAreExplained) {
+TEST_F(LayoutTest, ErrorsExplainPartsThatAreNotDirectories) {
     const fs::path llava = copy("llava");
     edit_config(llava / "config.json",
                 [](Json& json) { json["mm_vision_tower"] = "openai/clip-vit-large-patch14-336"; });
@@ -254,7 +254,7 @@ TEST_F(LayoutTest, NamesThatAreNoDirectoriesAreExplained) {
                                   (llava / "vision_tower").string() +
                                   " (a link will do), or make a whole model with vila convert "
                                   "--vision-tower DIR");
-    // Its language model is there all the same.
+    // The language model can still be read.
     EXPECT_EQ(read_llm_config(llava).hidden_size, 16);
     fs::copy(layout_goldens() / "parts/vision_tower", llava / "vision_tower");
     check_joined(llava, "llava", "");
@@ -273,7 +273,7 @@ TEST_F(LayoutTest, NamesThatAreNoDirectoriesAreExplained) {
     check_joined(adapter, "llava", "");
 }
 
-TEST_F(LayoutTest, EveryTensorIsUsedOrNamed) {
+TEST_F(LayoutTest, EveryTensorIsUsedOrAnError) {
     const fs::path hf = copy("llava_hf");
     rename(hf / "model.safetensors", hf, [](const std::string& name) {
         return name == "multi_modal_projector.linear_1.bias" ? "image_newline" : name;
@@ -299,7 +299,7 @@ TEST_F(LayoutTest, EveryTensorIsUsedOrNamed) {
         << refusal(adapter);
 }
 
-TEST_F(LayoutTest, ConfigurationsSayWhatTheyMean) {
+TEST_F(LayoutTest, ErrorsNameTheConfigurationField) {
     const fs::path path = copy("llava_hf");
     const Json original = read_json_file((path / "config.json").string());
     const auto refused = [&](const Json& change) {
@@ -334,7 +334,7 @@ TEST_F(LayoutTest, ConfigurationsSayWhatTheyMean) {
     EXPECT_EQ(refused({{"vision_config", {{"model_type", "pixtral"}}}}),
               ": vision_config: model_type pixtral is not implemented; expected "
               "CLIPVisionModel, SiglipVisionModel, CLIPModel, SiglipModel");
-    // What a file leaves out has the defaults of transformers.
+    // Fields that a file omits have the defaults of transformers.
     EXPECT_EQ(refused({{"vision_config", nullptr}, {"text_config", nullptr}}), "");
     const VilaConfig defaults = read_model_config(path);
     EXPECT_EQ(defaults.vision->hidden_size, 1024);

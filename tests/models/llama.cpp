@@ -1,4 +1,4 @@
-// The language model against transformers (tests/goldens/make_model_goldens.py).
+// Compares the language model with transformers (tests/goldens/make_model_goldens.py).
 
 #include <algorithm>
 
@@ -24,21 +24,21 @@ class LlamaTest : public ModelTest {
     std::vector<int32_t> ids;
 };
 
-TEST_F(LlamaTest, LogitsAreThoseOfTransformers) {
+TEST_F(LlamaTest, LogitsMatchTransformers) {
     EXPECT_FALSE(model->has_vision());
     EXPECT_LT(relative_error(logits_of({ids}), golden("llama", "logits")), kFloatTolerance);
 }
 
-TEST_F(LlamaTest, Bf16StaysNear) {
+TEST_F(LlamaTest, Bf16IsCloseToF32) {
     const auto rounded = load_model(model_goldens() / "llama", *device, DType::BF16);
     const Tensor logits = rounded->logits(make_batch(*device, {{ids, {}, {}}}, 0));
     EXPECT_EQ(logits.dtype(), DType::BF16);
-    // 8 bits of mantissa through two layers.
+    // The tolerance allows for 8 bits of mantissa through two layers.
     EXPECT_LT(relative_error(logits, golden("llama", "logits")), 5e-2);
 }
 
-// Bit for bit, for sequences of every length: no kernel lets a row depend on its neighbours.
-TEST_F(LlamaTest, PackedSequencesDoNotSeeEachOther) {
+// Bit for bit, for sequences of several lengths: in no kernel does a row depend on its neighbors.
+TEST_F(LlamaTest, PackedSequencesAreIndependent) {
     for (const DType dtype : {DType::F32, DType::BF16}) {
         model = load_model(model_goldens() / "llama", *device, dtype);
         std::vector<std::vector<int32_t>> sequences;
@@ -54,7 +54,7 @@ TEST_F(LlamaTest, PackedSequencesDoNotSeeEachOther) {
         for (size_t changed = 0; changed < sequences.size(); ++changed) {
             auto others = sequences;
             for (int32_t& id : others[changed]) id = (id + 1) % 50;
-            const Tensor neighbours = logits_of(others);
+            const Tensor neighbors = logits_of(others);
             int64_t begin = 0;
             for (size_t i = 0; i < sequences.size(); ++i) {
                 const auto end = begin + static_cast<int64_t>(sequences[i].size());
@@ -62,9 +62,9 @@ TEST_F(LlamaTest, PackedSequencesDoNotSeeEachOther) {
                 EXPECT_EQ(rows(logits_of({sequences[i]}), 0, end - begin), expected)
                     << dtype << ": packing changed bits of sequence " << i;
                 if (i == changed) {
-                    EXPECT_NE(rows(neighbours, begin, end), expected);
+                    EXPECT_NE(rows(neighbors, begin, end), expected);
                 } else {
-                    EXPECT_EQ(rows(neighbours, begin, end), expected)
+                    EXPECT_EQ(rows(neighbors, begin, end), expected)
                         << dtype << ": sequence " << changed << " changed bits of " << i;
                 }
                 begin = end;
@@ -73,7 +73,7 @@ TEST_F(LlamaTest, PackedSequencesDoNotSeeEachOther) {
     }
 }
 
-// Logits of ids read in parts, the rest of the sequence being in the cache.
+// The logits of ids that are read in parts, with earlier parts in the cache.
 std::vector<double> decoded_logits(const VilaModel& model, const std::vector<int32_t>& ids,
                                    const std::vector<int64_t>& parts, DType dtype) {
     const Llama& llm = model.llm();
@@ -94,8 +94,8 @@ std::vector<double> decoded_logits(const VilaModel& model, const std::vector<int
     return result;
 }
 
-// Prefill of 5, then parts of one and more. Attention of one or two queries sums its scores in
-// another order than that of many: equal up to rounding.
+// A prefill of 5 rows, then parts of one row and more. Attention of one or two queries sums in
+// another order than attention of many, so the logits are equal up to rounding.
 TEST_F(LlamaTest, DecodingEqualsTheFullForward) {
     const auto decoded = decoded_logits(*model, ids, {5, 1, 1, 3, 1, 26}, DType::F32);
     EXPECT_LT(relative_error(decoded, golden("llama", "logits").to_vector<double>()),
@@ -103,8 +103,8 @@ TEST_F(LlamaTest, DecodingEqualsTheFullForward) {
     EXPECT_LT(relative_error(decoded, logits_of({ids}).to_vector<double>()), 1e-6);
 }
 
-// From three rows a part on, bit for bit.
-TEST_F(LlamaTest, PrefillInPartsEqualsTheFullForward) {
+// Parts of at least three rows give the same bits.
+TEST_F(LlamaTest, PrefillInChunksEqualsTheFullForward) {
     for (const DType dtype : {DType::F32, DType::BF16}) {
         model = load_model(model_goldens() / "llama", *device, dtype);
         EXPECT_EQ(decoded_logits(*model, ids, {5, 3, 4, 25}, dtype),
@@ -113,7 +113,7 @@ TEST_F(LlamaTest, PrefillInPartsEqualsTheFullForward) {
     }
 }
 
-TEST_F(LlamaTest, GreedyContinuationIsThatOfTransformers) {
+TEST_F(LlamaTest, GreedyContinuationMatchesTransformers) {
     const std::vector<int32_t> expected = golden("llama", "greedy").to_vector<int32_t>();
     std::vector<int32_t> streamed;
     GenerateOptions options;
@@ -127,7 +127,7 @@ TEST_F(LlamaTest, GreedyContinuationIsThatOfTransformers) {
     EXPECT_EQ(streamed, expected);
 }
 
-TEST_F(LlamaTest, PiecesOfAPromptGiveWhatTheWholeGives) {
+TEST_F(LlamaTest, PrefillChunkDoesNotChangeTheTokens) {
     const std::vector<int32_t> prompt(ids.begin(), ids.begin() + 23);
     GenerateOptions options;
     options.max_tokens = 32;
@@ -152,13 +152,13 @@ TEST_F(LlamaTest, GenerationStops) {
     EXPECT_EQ(generate(*model, {prompt, {}, {}}, options),
               std::vector<int32_t>(expected.begin(), expected.begin() + 1));
     options.on_token = nullptr;
-    options.max_tokens = 1000;  // beyond the model's 128 positions
+    options.max_tokens = 1000;  // more than the 128 positions of the model
     EXPECT_EQ(generate(*model, {prompt, {}, {}}, options).size(), size_t{128 - 5 + 1});
     options.max_tokens = 0;
     EXPECT_TRUE(generate(*model, {prompt, {}, {}}, options).empty());
 }
 
-TEST_F(LlamaTest, ManyPromptsAtOnceGiveWhatEachGivesAlone) {
+TEST_F(LlamaTest, BatchedPromptsGiveTheTokensOfEachAlone) {
     GenerateOptions options;
     options.max_tokens = 20;
     options.stop_ids = {7, 11};
@@ -174,14 +174,14 @@ TEST_F(LlamaTest, ManyPromptsAtOnceGiveWhatEachGivesAlone) {
     EXPECT_EQ(generate_many(*model, sequences, options), alone);
 }
 
-TEST_F(LlamaTest, TooManyPositionsAreRefused) {
+TEST_F(LlamaTest, RefusesTooManyPositions) {
     const std::vector<int32_t> long_ids(129, 5);
     EXPECT_THROW(logits_of({long_ids}), Error);
     EXPECT_THROW(generate(*model, {long_ids, {}, {}}, {}), Error);
     EXPECT_NO_THROW(logits_of({std::vector<int32_t>(128, 5)}));
 }
 
-TEST_F(ModelTest, RopeFrequenciesAreThoseOfTransformers) {
+TEST_F(ModelTest, RopeFrequenciesMatchTransformers) {
     RopeConfig rope;
     EXPECT_LT(relative_error(rope.frequencies(128), golden("rope", "default").to_vector<double>()),
               1e-6);
@@ -193,7 +193,7 @@ TEST_F(ModelTest, RopeFrequenciesAreThoseOfTransformers) {
     const std::vector<double> expected = golden("rope", "llama3").to_vector<double>();
     const std::vector<double> actual = rope.frequencies(128);
     ASSERT_EQ(actual.size(), expected.size());
-    // The small ones matter as much as the large ones.
+    // Compares each frequency by its relative error: small ones matter as much as large ones.
     for (size_t j = 0; j < actual.size(); ++j) EXPECT_NEAR(actual[j] / expected[j], 1.0, 1e-5) << j;
 }
 

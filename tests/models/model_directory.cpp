@@ -1,4 +1,4 @@
-// Model directories: round trips, sharded weights, and every way in which one can be wrong.
+// Model directories: round trips, sharded weights, and the errors of invalid directories.
 
 #include "models/model_directory.h"
 
@@ -31,7 +31,7 @@ class ModelDirectoryTest : public JoinedTest {
         return "";
     }
 
-    // Loads the tensors of a part, lets `change` edit them, and writes them back.
+    // Loads the tensors of a part, calls `change` on them and writes them back.
     void edit(const std::string& part, const std::function<void(NamedTensors&)>& change) {
         NamedTensors tensors;
         const fs::path file = path / part / "model.safetensors";
@@ -54,7 +54,7 @@ class ModelDirectoryTest : public JoinedTest {
     fs::path path;
 };
 
-TEST_F(ModelDirectoryTest, WhatIsSavedLoadsTheSame) {
+TEST_F(ModelDirectoryTest, SavedModelsLoadUnchanged) {
     Json join = read_json_file((path / "config.json").string());
     join["chat_template"] = "vicuna_v1";
     write_file_atomic(path / "config.json", join.dump());
@@ -67,7 +67,7 @@ TEST_F(ModelDirectoryTest, WhatIsSavedLoadsTheSame) {
     EXPECT_EQ(again->config().image_mode, "resize");
     const Batch all = batch(*model, {0, 1, 2});
     EXPECT_EQ(again->logits(all).to_vector<float>(), model->logits(all).to_vector<float>());
-    // Saving over it replaces it whole.
+    // Saving to an existing directory replaces all of it.
     save_model(*again, saved, DType::BF16);
     EXPECT_FALSE(fs::exists(saved / "llm/tokenizer.json"));
     EXPECT_EQ(SafetensorsFile(saved / "llm/model.safetensors").info("model.norm.weight").dtype,
@@ -82,7 +82,7 @@ TEST_F(ModelDirectoryTest, PartsLoadAlone) {
     EXPECT_EQ(read_vision_config(path).hidden_size, 12);
     EXPECT_EQ(read_llm_config(path).hidden_size, 16);
 
-    // A language model alone is written in the joined layout too.
+    // A language model alone is also written in the joined layout.
     const fs::path saved = directory.path() / "saved";
     save_model(*llm, saved, DType::F32);
     EXPECT_FALSE(fs::exists(saved / "vision_tower"));
@@ -156,7 +156,7 @@ TEST_F(ModelDirectoryTest, ReadsShards) {
     EXPECT_NE(refusal().find("is also in"), std::string::npos) << refusal();
 }
 
-// A directory holds one set of weights in up to four forms; the first in the usual order is read.
+// A directory may hold its weights in up to four forms. The first in the usual order is read.
 TEST_F(ModelDirectoryTest, ReadsTheFirstFormOfTheWeights) {
     const fs::path form = directory.path() / "form";
     fs::create_directories(form);
@@ -204,7 +204,7 @@ TEST_F(ModelDirectoryTest, ShardNamesStayInTheDirectory) {
     }
 }
 
-TEST_F(ModelDirectoryTest, JsonIsReadOnceAndShallow) {
+TEST_F(ModelDirectoryTest, RefusesDuplicateKeysAndDeepNesting) {
     const auto refused = [&](const std::string& text) {
         write_file_atomic(path / "x.json", text);
         try {
@@ -222,7 +222,7 @@ TEST_F(ModelDirectoryTest, JsonIsReadOnceAndShallow) {
     EXPECT_NE(refused(std::string(1'000'000, '[')).find("levels of nesting"), std::string::npos);
 }
 
-TEST_F(ModelDirectoryTest, EveryTensorIsUsedOrNamed) {
+TEST_F(ModelDirectoryTest, EveryTensorIsUsedOrAnError) {
     const std::string file = (path / "llm/model.safetensors").string();
     edit("llm", [&](NamedTensors& tensors) {
         tensors.emplace_back("model.layers.9.mlp.up_proj.weight", tensors[0].second);
@@ -240,7 +240,7 @@ TEST_F(ModelDirectoryTest, EveryTensorIsUsedOrNamed) {
     EXPECT_NE(refusal().find("is missing"), std::string::npos) << refusal();
 }
 
-TEST_F(ModelDirectoryTest, ShapesAndTypesAreChecked) {
+TEST_F(ModelDirectoryTest, ChecksShapesAndDtypes) {
     const std::string file = (path / "mm_projector/model.safetensors").string();
     edit("mm_projector", [&](NamedTensors& tensors) {
         for (auto& [name, tensor] : tensors)
@@ -256,7 +256,7 @@ TEST_F(ModelDirectoryTest, ShapesAndTypesAreChecked) {
     EXPECT_EQ(refusal(), file + ": tensor layers.0.weight has dtype i32: expected a floating one");
 }
 
-TEST_F(ModelDirectoryTest, HarmlessExtrasAreIgnored) {
+TEST_F(ModelDirectoryTest, IgnoresUnusedTensors) {
     const Batch all = batch(*load_model(path, *device, DType::F32), {0, 1, 2});
     const auto expected = load_model(path, *device, DType::F32)->logits(all).to_vector<float>();
     const Tensor one = Tensor::zeros(*device, {1}, DType::I64);
@@ -265,7 +265,7 @@ TEST_F(ModelDirectoryTest, HarmlessExtrasAreIgnored) {
         tensors.emplace_back("lm_head.weight", one);  // tied
     });
     edit("vision_tower", [&](NamedTensors& tensors) {
-        // As in a full CLIP file, under the older names.
+        // The names of a full CLIP file, with the older prefix.
         for (auto& [name, tensor] : tensors) name = "vision_model." + name;
         tensors.emplace_back("vision_model.embeddings.position_ids", one);
         tensors.emplace_back("text_model.final_layer_norm.weight", one);
@@ -279,7 +279,7 @@ TEST_F(ModelDirectoryTest, HarmlessExtrasAreIgnored) {
         << refusal();
 }
 
-TEST_F(ModelDirectoryTest, MissingPiecesAreNamed) {
+TEST_F(ModelDirectoryTest, ErrorsNameMissingFiles) {
     fs::remove(path / "mm_projector/model.safetensors");
     EXPECT_EQ(refusal(), (path / "mm_projector").string() +
                              ": holds no weights; expected one of model.safetensors, "
@@ -293,7 +293,7 @@ TEST_F(ModelDirectoryTest, MissingPiecesAreNamed) {
     EXPECT_EQ(refusal(), path.string() + ": not a model directory: it holds no config.json");
 }
 
-TEST_F(ModelDirectoryTest, LostPartsAreNoticed) {
+TEST_F(ModelDirectoryTest, ReportsLostParts) {
     const auto model = load_model(path, *device, DType::F32);
     path = directory.path() / "saved";
     save_model(*model, path, DType::F32);
@@ -302,7 +302,7 @@ TEST_F(ModelDirectoryTest, LostPartsAreNoticed) {
                              ": not a model directory: it holds no config.json");
 }
 
-TEST_F(ModelDirectoryTest, BrokenJsonIsOneLine) {
+TEST_F(ModelDirectoryTest, InvalidJsonIsOneLine) {
     write_file_atomic(path / "llm/config.json", "{\n\"a\": ]");
     EXPECT_NE(refusal().find((path / "llm/config.json").string() + ": not valid JSON: parse error"),
               std::string::npos)

@@ -14,7 +14,7 @@ namespace {
 
 constexpr int kDraws = 20000;
 
-// Shares of the tokens over many steps.
+// The share of each token over many steps.
 std::map<int32_t, double> shares(const std::vector<float>& logits, const SamplerOptions& options) {
     std::map<int32_t, double> result;
     for (int step = 0; step < kDraws; ++step)
@@ -22,7 +22,7 @@ std::map<int32_t, double> shares(const std::vector<float>& logits, const Sampler
     return result;
 }
 
-TEST(Sampler, GreedyTakesTheLowestOfEquals) {
+TEST(Sampler, GreedyPicksTheLowestIdOfEqualLogits) {
     EXPECT_EQ(sample_token(std::vector<float>{1, 3, 3, 2}, {}, 0), 1);
     EXPECT_EQ(sample_token(std::vector<float>{0, 0}, {}, 0), 0);
     EXPECT_EQ(sample_token(std::vector<float>{-5}, {}, 9), 0);
@@ -44,19 +44,19 @@ TEST(Sampler, TopKAndTopPKeepTheMostProbable) {
     auto found = shares(logits, {.temperature = 1.0, .top_k = 2});
     EXPECT_EQ(found.size(), 2U);
     EXPECT_NEAR(found[1], 5.0 / 7, 0.01);
-    // 5/9 is not 0.6 yet, with 2/9 it is.
+    // 5/9 is less than 0.6; 5/9 + 2/9 is more.
     found = shares(logits, {.temperature = 1.0, .top_p = 0.6});
     EXPECT_EQ(found.size(), 2U);
     EXPECT_NEAR(found[1], 5.0 / 7, 0.01);
     found = shares(logits, {.temperature = 1.0, .top_p = 0.5});
     EXPECT_EQ(found.size(), 1U);
-    // Of equal tokens the lowest id is kept.
+    // The lowest of equal ids is kept.
     found = shares({0.0f, 0.0f, 0.0f}, {.temperature = 1.0, .top_k = 1});
     EXPECT_EQ(found.begin()->first, 0);
     EXPECT_EQ(found.size(), 1U);
 }
 
-TEST(Sampler, IsAFunctionOfSeedAndStep) {
+TEST(Sampler, DependsOnSeedAndStepOnly) {
     const std::vector<float> logits(100, 0.0f);
     const SamplerOptions options = {.temperature = 1.0, .seed = 11};
     std::map<int32_t, int> seen;
@@ -73,7 +73,7 @@ TEST(Sampler, IsAFunctionOfSeedAndStep) {
     EXPECT_GT(differences, 30);
 }
 
-TEST(Sampler, RefusesNonsense) {
+TEST(Sampler, RefusesOptionsOutOfRange) {
     const std::vector<float> logits = {0.0f};
     EXPECT_THROW(sample_token({}, {}, 0), Error);
     EXPECT_THROW(sample_token(logits, {.temperature = -1.0}, 0), Error);
@@ -84,8 +84,8 @@ TEST(Sampler, RefusesNonsense) {
     EXPECT_THROW(adjust_logits(adjusted, {.min_tokens = -1}, {}, {}, 0), Error);
 }
 
-TEST(Sampler, RepetitionPenaltyIsThatOfHuggingFace) {
-    // transformers: RepetitionPenaltyLogitsProcessor(1.3) on ids [1, 3, 3], and an image.
+TEST(Sampler, RepetitionPenaltyMatchesHuggingFace) {
+    // RepetitionPenaltyLogitsProcessor(1.3) of transformers on ids [1, 3, 3]; the image is ignored.
     std::vector<float> logits = {1.0f, 2.6f, -1.0f, -2.0f};
     const std::vector<int32_t> context = {1, 3, kImageToken, 3};
     adjust_logits(logits, {.repetition_penalty = 1.3}, context, {}, 0);
@@ -95,7 +95,7 @@ TEST(Sampler, RepetitionPenaltyIsThatOfHuggingFace) {
     EXPECT_FLOAT_EQ(logits[3], -2.6f);
 }
 
-TEST(Sampler, MinTokensKeepsStopIdsAway) {
+TEST(Sampler, MinTokensExcludesStopIds) {
     const SamplerOptions options = {.min_tokens = 2};
     const std::vector<int32_t> stops = {1, 99};
     for (const int64_t step : {0, 1, 2}) {

@@ -1,5 +1,5 @@
-// The joined model against PyTorch: logits, gradients, ten training steps, generation; and against
-// itself: packing, checkpointing, finite differences.
+// Compares the joined model with PyTorch: logits, gradients, ten training steps and generation.
+// Compares it with itself: packing, checkpointing and finite differences.
 
 #include "models/vila.h"
 
@@ -16,7 +16,7 @@ namespace {
 
 constexpr int kSequences = 3;
 
-// Name of a weight in the golden file: the part it belongs to, then its name there.
+// The name of a weight in the golden file: its part, then its name in that part.
 std::string golden_name(const VilaModel& model, const nn::Parameter& parameter) {
     const auto belongs = [&](const nn::ParameterTable& table) {
         for (const nn::Parameter& one : table)
@@ -37,7 +37,7 @@ TEST_F(JoinedTest, LogitsWithNoneOneAndManyImages) {
             << i;
 }
 
-TEST_F(JoinedTest, PackedSequencesDoNotSeeEachOther) {
+TEST_F(JoinedTest, PackedSequencesAreIndependent) {
     const auto model = load(DType::F32);
     const Batch pack = batch(*model, {2, 0, 1});
     const Tensor packed = model->logits(pack);
@@ -50,7 +50,7 @@ TEST_F(JoinedTest, PackedSequencesDoNotSeeEachOther) {
     }
     EXPECT_EQ(packed.size(0), begin);
 
-    // Other neighbours of the same lengths, other images too: the last sequence keeps its bits.
+    // With other neighbors and images of the same lengths the last sequence keeps its bits.
     const int64_t last = pack.cu_seqlens.to_vector<int32_t>()[2];
     Batch changed = pack;
     std::vector<int32_t> ids = pack.ids.to_vector<int32_t>();
@@ -65,7 +65,7 @@ TEST_F(JoinedTest, PackedSequencesDoNotSeeEachOther) {
               packed.slice(0, last, begin).to_vector<float>());
 }
 
-TEST_F(JoinedTest, Bf16StaysNear) {
+TEST_F(JoinedTest, Bf16IsCloseToF32) {
     const auto model = load(DType::BF16);
     model->set_trainable({.llm = true, .projector = true, .vision_tower = true});
     const Batch all = batch(*model, {0, 1, 2});
@@ -85,7 +85,7 @@ TEST_F(JoinedTest, Bf16StaysNear) {
     }
 }
 
-TEST_F(JoinedTest, ImagesAreEncodedOneByOneAsTogether) {
+TEST_F(JoinedTest, ImagesAreEncodedIndependently) {
     for (const DType dtype : {DType::F32, DType::BF16}) {
         const auto model = load(dtype);
         const Tensor pixels = batch(*model, {1, 2}).pixels;
@@ -110,7 +110,7 @@ TEST_F(JoinedTest, StoredFeaturesEqualPixels) {
     EXPECT_EQ(model->logits(features).to_vector<float>(), model->logits(pixels).to_vector<float>());
 }
 
-TEST_F(JoinedTest, GradientsAreThoseOfPyTorch) {
+TEST_F(JoinedTest, GradientsMatchPyTorch) {
     const auto model = load(DType::F32);
     model->set_trainable({.llm = true, .projector = true, .vision_tower = true});
     const Batch all = batch(*model, {0, 1, 2});
@@ -125,8 +125,8 @@ TEST_F(JoinedTest, GradientsAreThoseOfPyTorch) {
     for (const nn::Parameter* parameter : parameters) {
         const std::string name = golden_name(*model, *parameter);
         ASSERT_TRUE(parameter->variable.grad().defined()) << name;
-        // Attention does not notice a constant added to its keys: without rotation the gradient of
-        // a key bias is zero but for rounding.
+        // A constant added to all keys does not change attention. Without rotation the gradient of
+        // a key bias is therefore zero up to rounding, hence the floor.
         EXPECT_LT(
             relative_error(parameter->variable.grad(), golden("joined", "grad/" + name), 1e-3),
             kFloatTolerance)
@@ -165,8 +165,8 @@ TEST_F(JoinedTest, FrozenPartsGetNoGradients) {
     }
 }
 
-// Directional derivatives along random directions, one per weight, in f64.
-TEST_F(JoinedTest, GradientsAreTheSlopeOfTheLoss) {
+// Compares directional derivatives along one random direction per weight, in f64.
+TEST_F(JoinedTest, GradientsMatchFiniteDifferences) {
     const auto model = load(DType::F64);
     model->set_trainable({.llm = true, .projector = true, .vision_tower = true});
     const Batch all = batch(*model, {0, 1, 2});
@@ -192,7 +192,7 @@ TEST_F(JoinedTest, GradientsAreTheSlopeOfTheLoss) {
             slope += direction[i] * gradient[i];
             length += gradient[i] * gradient[i];
         }
-        // Fourth-order central difference.
+        // The central difference of fourth order.
         const double h = 1e-3 / std::sqrt(static_cast<double>(base.size()));
         const double difference =
             (8.0 * (loss_at(weight, base, direction, h) - loss_at(weight, base, direction, -h)) -
@@ -204,7 +204,7 @@ TEST_F(JoinedTest, GradientsAreTheSlopeOfTheLoss) {
     }
 }
 
-TEST_F(JoinedTest, TenTrainingStepsAreThoseOfPyTorch) {
+TEST_F(JoinedTest, TenTrainingStepsMatchPyTorch) {
     const auto model = load(DType::F32);
     model->set_trainable({.llm = true, .projector = true, .vision_tower = true});
     const auto parameters = model->trainable_parameters();
@@ -216,7 +216,7 @@ TEST_F(JoinedTest, TenTrainingStepsAreThoseOfPyTorch) {
     const Batch all = batch(*model, {0, 1, 2});
     for (int64_t step = 0; step < 10; ++step) {
         const auto i = static_cast<size_t>(step);
-        // Two micro-batches, as under accumulation.
+        // Two micro-batches, as in gradient accumulation.
         double loss = 0.0;
         for (const std::vector<int>& part : {std::vector<int>{0, 1}, std::vector<int>{2}}) {
             const autograd::Variable micro =
@@ -233,7 +233,7 @@ TEST_F(JoinedTest, TenTrainingStepsAreThoseOfPyTorch) {
     }
 }
 
-TEST_F(JoinedTest, GreedyContinuationIsThatOfTransformers) {
+TEST_F(JoinedTest, GreedyContinuationMatchesTransformers) {
     const auto model = load(DType::F32);
     const OwnedSequence prompt = sequence(1);
     GenerateOptions options;
@@ -242,8 +242,9 @@ TEST_F(JoinedTest, GreedyContinuationIsThatOfTransformers) {
               golden("joined", "greedy").to_vector<int32_t>());
 }
 
-// Sampled too, where the last bit of a logit can decide; with a stop id, so that some end early.
-TEST_F(JoinedTest, ManyPromptsWithImagesGiveWhatEachGivesAlone) {
+// Also with sampling, where the last bit of a logit can matter, and with a stop id, so that some
+// sequences end early.
+TEST_F(JoinedTest, BatchedPromptsWithImagesGiveTheTokensOfEachAlone) {
     for (const DType dtype : {DType::F32, DType::BF16}) {
         const auto model = load(dtype);
         for (const double temperature : {0.0, 1.0}) {
@@ -287,7 +288,7 @@ TEST_F(JoinedTest, BatchesWithoutTargetsOrImages) {
         EXPECT_FALSE(parameter.variable.grad().defined()) << parameter.name;
 }
 
-TEST_F(JoinedTest, MistakesInABatchAreNamed) {
+TEST_F(JoinedTest, ErrorsNameTheMistakeInABatch) {
     const auto model = load(DType::F32);
     const auto message = [&](const OwnedSequence& wrong) -> std::string {
         try {

@@ -1,4 +1,4 @@
-// Vision towers and projectors against transformers and PyTorch.
+// Compares vision towers with transformers and projectors with PyTorch.
 
 #include "autograd/ops.h"
 #include "models/weight_files.h"
@@ -7,7 +7,7 @@
 namespace vila::models {
 namespace {
 
-TEST_F(ModelTest, SiglipHiddenStatesAreThoseOfTransformers) {
+TEST_F(ModelTest, SiglipHiddenStatesMatchTransformers) {
     const auto directory = model_goldens() / "siglip";
     nn::ParameterTable table;
     const VisionConfig config = read_vision_config(directory);
@@ -26,7 +26,7 @@ TEST_F(ModelTest, SiglipHiddenStatesAreThoseOfTransformers) {
     EXPECT_THROW(vit.hidden_state(pixels.slice(2, 0, 21).contiguous(), -2, false), Error);
 }
 
-TEST_F(JoinedTest, ClipFeaturesAreThoseOfTransformers) {
+TEST_F(JoinedTest, ClipFeaturesMatchTransformers) {
     const auto model = load(DType::F32);
     EXPECT_EQ(model->config().vision->kind, VisionConfig::Kind::Clip);
     const autograd::Variable features = model->image_features(golden("joined", "pixels.2"));
@@ -34,7 +34,7 @@ TEST_F(JoinedTest, ClipFeaturesAreThoseOfTransformers) {
     EXPECT_LT(relative_error(features.value(), golden("joined", "features")), kFloatTolerance);
 }
 
-TEST_F(ModelTest, ProjectorsAreThoseOfPyTorch) {
+TEST_F(ModelTest, ProjectorsMatchPyTorch) {
     using Kind = ProjectorConfig::Kind;
     using Order = ProjectorConfig::TokenOrder;
     struct Case {

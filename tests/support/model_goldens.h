@@ -1,6 +1,6 @@
 #pragma once
 
-// What the model tests share: a device, golden tensors, sequences, relative errors.
+// Helpers of the model tests: a device, golden tensors, sequences and relative errors.
 
 #include <gtest/gtest.h>
 
@@ -38,7 +38,7 @@ inline double relative_error(const Tensor& actual, const Tensor& expected, doubl
     return relative_error(actual.to_vector<double>(), expected.to_vector<double>(), floor);
 }
 
-// Float32 arithmetic against the same in float64, through a handful of layers.
+// The tolerance between f32 and f64 arithmetic through a few layers.
 constexpr double kFloatTolerance = 1e-4;
 
 class ModelTest : public ::testing::Test {
@@ -53,7 +53,7 @@ class ModelTest : public ::testing::Test {
     std::unique_ptr<CpuDevice> device;
 };
 
-// A sequence that owns what it refers to.
+// A sequence that owns its ids, labels and images.
 struct OwnedSequence {
     std::vector<int32_t> ids, labels;
     Shape image_shape;  // of one image
@@ -87,7 +87,7 @@ class JoinedTest : public ModelTest {
         return result;
     }
 
-    // The named sequences end to end, where the model is.
+    // The sequences with these indices, end to end, on the device of the model.
     Batch batch(const VilaModel& model, const std::vector<int>& indices) {
         std::vector<OwnedSequence> owned;
         for (const int index : indices) owned.push_back(sequence(index));
