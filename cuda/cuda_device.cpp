@@ -174,13 +174,13 @@ void CudaDevice::launched() {
 }
 
 void CudaDevice::check_not_recording(const char* what) const {
-    VILA_CHECK(graph_ == nullptr || !graph_->is_recording(), "[capture] ", what,
-               " inside of what is recorded on ", name_);
+    VILA_CHECK(graph_ == nullptr || !graph_->is_recording(), "[capture] cannot ", what,
+               " while recording on ", name_);
 }
 
 std::function<void()> CudaDevice::capture(std::function<void()> body) {
     if (!options.use_graphs) return Device::capture(std::move(body));
-    VILA_CHECK(graph_ == nullptr, "[capture] inside of another one on ", name_);
+    VILA_CHECK(graph_ == nullptr, "[capture] cannot capture while capturing on ", name_);
     make_current();
     const auto graph = std::make_shared<LaunchGraph>(
         stream_, [this](void* block, int64_t bytes) { release_bytes(block, bytes); });
@@ -195,8 +195,8 @@ std::function<void()> CudaDevice::capture(std::function<void()> body) {
         // which must not happen while recording.
         body();
         graph->record(body);
-        VILA_CHECK(graph->all_blocks_free(), "[capture] a tensor made inside outlives it on ",
-                   name_);
+        VILA_CHECK(graph->all_blocks_free(),
+                   "[capture] a tensor outlives the captured function on ", name_);
     }
     return [this, graph] {
         make_current();

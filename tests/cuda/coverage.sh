@@ -1,7 +1,7 @@
 #!/bin/bash
-# Which lines of the CUDA kernels the emulated tests run, and how many threads ran each kernel.
+# Reports which lines of the CUDA kernels the emulated tests run, and how many threads ran each kernel.
 #   tests/cuda/coverage.sh [build-folder]
-# Fails when a kernel ran with no element type, or when less than 95 % of the lines of a file's kernels did.
+# Fails when a kernel ran with no element type, or when less than 95 % of the lines of all kernel files ran.
 set -eu
 cd "$(dirname "$0")/../.."
 build=${1:-build}
@@ -12,16 +12,16 @@ find "$objects" -name '*.gcda' -delete
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 root=$PWD
-# One folder a kernel file: a header is in many of them. gcov looks for sources where the compiler
-# was, one folder below the root.
+# One folder per kernel file, because a header is part of many of them. gcov looks for sources relative
+# to the folder of the compilation, which is one below the root.
 ln -s "$root/cuda" "$work/cuda"
 for notes in "$root/$objects"/*_emulated.cpp.gcno; do
     mkdir "$work/$(basename "$notes")"
     (cd "$work/$(basename "$notes")" && gcov -m -b -p "$notes" >/dev/null 2>&1)
 done
 
-# Lines of .gcov files: "count:line:text", with "#####" where nothing ran; "*" marks blocks that did
-# not run. A header's line counts when it ran in any file.
+# Lines of .gcov files are "count:line:text", with "#####" for lines that did not run; "*" marks blocks
+# that did not run. A line of a header counts as run if it ran in any file.
 find "$work" -name '*#cuda#*.gcov' | xargs awk -F: -v lines="$work/lines" '
     FNR == 1 { file = FILENAME; sub(/.*#cuda#/, "", file); sub(/\.gcov$/, "", file) }
     /^function / && /_kernel/ {

@@ -1,8 +1,8 @@
 #!/bin/bash
-# Shows that the emulated tests see mistakes in kernels: puts each defect of
-# tests/cuda/emulation/defects.txt into a copy of its file, compiles that, links it with the rest and
-# runs the tests. At most one of all may go unseen.
-#   tests/cuda/defects.sh [build-folder [words of the defects to try]]
+# Shows that the emulated tests detect mistakes in kernels (mutation testing). Applies each defect of
+# tests/cuda/emulation/defects.txt to a copy of its file, compiles the copy, links it with the rest and
+# runs the tests. Fails when more than one defect stays undetected.
+#   tests/cuda/defects.sh [build-folder [pattern of the defects to try]]
 set -eu
 cd "$(dirname "$0")/../.."
 root=$PWD
@@ -16,7 +16,7 @@ cd "$build"
 objects=tests/cuda/emulation/libcuda_emulated.a.p
 link=$(ninja -t commands tests/test_cuda_emulated | tail -n 1 | sed 's/ -o tests\/test_cuda_emulated / /')
 
-# Compiles one kernel file with the changed one before the original in the search for includes.
+# Compiles one kernel file; the include path has the changed file before the original.
 compile() {  # stem
     local object=$objects/meson-generated_.._$1_emulated.cpp.o command
     command=$(ninja -t commands "$object" | tail -n 1)
@@ -40,7 +40,7 @@ while IFS='|' read -r what stems file tests change; do
         timeout 900 "$work/test" --gtest_fail_fast --gtest_filter="$filter" >"$work/log" 2>&1 || code=$?
         [ $code -ne 0 ] || continue
         by=$(grep -oE '^\[  FAILED  \] [A-Za-z/_.0-9]+' "$work/log" | head -n 1 | cut -c14-)
-        # What ends the program names no failure: the test that ran then.
+        # A signal ends the program before it reports a failure: name the test that was running.
         [ $code -lt 128 ] || by="ended by signal $((code - 128)) in $(grep -F '[ RUN ' "$work/log" | tail -n 1 | cut -c14-)"
         [ -n "$by" ] || { echo "FAILED: no test names '$what'"; tail -n 5 "$work/log"; exit 1; }
         seen=$((seen + 1))

@@ -1,5 +1,5 @@
-// The CUDA device on the emulated machine: what it says when it cannot start, its allocator, its
-// faults, and that its table has a kernel for everything.
+// The CUDA device on the emulated machine: its errors at start, its allocator, its faults, and the
+// completeness of its kernel table.
 
 #include "cuda/cuda_device.h"
 
@@ -19,7 +19,7 @@ namespace vila::testing {
 
 namespace {
 
-// The emulated machine, put right again at the end of a test.
+// Restores the emulated machine at the end of a test.
 class CudaDeviceTest : public ::testing::Test {
   protected:
     CudaDeviceTest() : before_(emulation::machine()) {}
@@ -39,7 +39,7 @@ TEST_F(CudaDeviceTest, HasEveryKernel) {
         EXPECT_NE(entries[i], nullptr) << "entry " << i << " of struct Kernels";
 }
 
-TEST_F(CudaDeviceTest, SaysWhatIsMissing) {
+TEST_F(CudaDeviceTest, NamesWhatIsMissing) {
     machine().count_result = cudaErrorInsufficientDriver;
     machine().driver_version = 0;
     EXPECT_EQ(expect_error("--device cuda:0: this machine has no NVIDIA driver; use --device cpu",
@@ -76,7 +76,7 @@ TEST_F(CudaDeviceTest, ReusesFreedMemory) {
     EXPECT_EQ(device->memory().peak, 4000);
 }
 
-TEST_F(CudaDeviceTest, GivesItsMemoryBack) {
+TEST_F(CudaDeviceTest, FreesItsMemory) {
     const int64_t used = machine().used_bytes;
     {
         const auto device = make_cuda_device();
@@ -87,10 +87,10 @@ TEST_F(CudaDeviceTest, GivesItsMemoryBack) {
     EXPECT_FALSE(emulation::device_memory_damaged());
 }
 
-TEST_F(CudaDeviceTest, EmptiesItsCacheBeforeItGivesUp) {
+TEST_F(CudaDeviceTest, FreesItsCacheBeforeItRunsOutOfMemory) {
     machine().memory_bytes = 1 << 20;
     const auto device = make_cuda_device();
-    // 800 kB, freed and kept; the next block is of another size and needs that room.
+    // 800 kB, freed and cached. The next block has another size and needs that memory.
     static_cast<void>(Tensor::empty(*device, {800000}, DType::U8));
     const Tensor second = Tensor::empty(*device, {600000}, DType::U8);
     EXPECT_EQ(device->memory().live, 600000);
@@ -98,12 +98,12 @@ TEST_F(CudaDeviceTest, EmptiesItsCacheBeforeItGivesUp) {
                            "bytes in tensors and ",
                            [&] { Tensor::empty(*device, {700000}, DType::U8); }),
               "");
-    // And it goes on: nothing was lost.
+    // The device works afterwards.
     EXPECT_EQ(device->memory().live, 600000);
     static_cast<void>(Tensor::empty(*device, {100000}, DType::U8));
 }
 
-TEST_F(CudaDeviceTest, WaitsForTheKernelsOfAnotherDeviceOfItsGpu) {
+TEST_F(CudaDeviceTest, WaitsForTheKernelsOfAnotherDeviceOnItsGpu) {
     machine().asynchronous = true;
     const auto first = make_cuda_device(), second = make_cuda_device();
     const auto cpu = make_cpu_device(1);
@@ -115,7 +115,7 @@ TEST_F(CudaDeviceTest, WaitsForTheKernelsOfAnotherDeviceOfItsGpu) {
                          [open = gate.get_future().share()] { open.wait(); });
     x.fill(7.0);
     second->order_after(*cpu);
-    // Nobody told it to wait.
+    // `second` does not wait for `first` yet.
     EXPECT_EQ(seen.to_vector<float>(), std::vector<float>(3, 0.0F));
     second->order_after(*first);
     const Tensor copy = seen.clone();
@@ -124,7 +124,7 @@ TEST_F(CudaDeviceTest, WaitsForTheKernelsOfAnotherDeviceOfItsGpu) {
     EXPECT_FALSE(emulation::device_memory_damaged());
 }
 
-TEST_F(CudaDeviceTest, SaysWhatMemoryRanOutIn) {
+TEST_F(CudaDeviceTest, OutOfMemoryNamesTheOperator) {
     machine().memory_bytes = 1 << 20;
     const auto device = make_cuda_device();
     using autograd::Variable;
@@ -140,7 +140,7 @@ TEST_F(CudaDeviceTest, SaysWhatMemoryRanOutIn) {
                                Tensor::empty(*device, {1000, 1000}, DType::F32);
                            }),
               "");
-    // 400 kB of each result, and then no more of them.
+    // Each result takes 400 kB; the last one does not fit.
     const Variable y = autograd::gelu(autograd::linear(few, weight, Variable()), GeluKind::Erf);
     EXPECT_EQ(expect_error("out of memory in backward of sum: 400000 bytes more",
                            [&] { autograd::backward(autograd::sum(y)); }),
@@ -164,7 +164,7 @@ TEST_F(CudaDeviceTest, UpdatesManyTensorsInOneLaunch) {
     EXPECT_EQ(machine().launches, launches + 1);
 }
 
-TEST_F(CudaDeviceTest, ThrowsFaultsWhereTheHostWaits) {
+TEST_F(CudaDeviceTest, ThrowsFaultsWhenTheHostWaits) {
     const auto device = make_cuda_device();
     const Tensor table = Tensor::zeros(*device, {4, 3}, DType::F32);
     const Tensor ids = Tensor::from_values<int32_t>(*device, {3}, {1, 9, 7});

@@ -1,4 +1,4 @@
-// The emulation itself: what it promises, and that it sees each mistake that it is there for.
+// The emulation itself: its guarantees, and that it detects each kind of mistake that it is for.
 
 #include <gtest/gtest.h>
 
@@ -23,7 +23,7 @@ struct Numbers {
     int of_thread[64];
 };
 
-// Each thread gives its number to its neighbour through shared memory.
+// Each thread passes its number to its neighbor through shared memory.
 __global__ void pass_on_kernel(int* y, bool with_barrier) {
     Numbers& shared = cuda::shared_memory<Numbers>();
     const int t = static_cast<int>(threadIdx.x);
@@ -63,7 +63,8 @@ __global__ void warp_kernel(int* sums, unsigned int* votes) {
     votes[threadIdx.x] = __ballot_sync(cuda::kAllLanes, lane % 3 == 0 ? 1 : 0);
 }
 
-// Copies 16 bytes to shared memory and gives the first number, with or without waiting.
+// Copies 16 bytes to shared memory and stores the first number to y, with or without waiting for
+// the copy.
 __global__ void copy_kernel(const float* x, float* y, int64_t offset, bool waits, bool ends_early) {
     float* shared = cuda::shared_array<float>();
     cuda::ptx::cp_async(shared, reinterpret_cast<const char*>(x) + offset, true);
@@ -112,12 +113,12 @@ TEST(CudaEmulation, BarriersOrderSharedMemory) {
     }
 }
 
-TEST(CudaEmulation, AMissingBarrierGivesOtherBitsInAnotherOrder) {
+TEST(CudaEmulation, AMissingBarrierChangesTheBitsInAnotherOrder) {
     std::vector<int> forward(64), reversed(64);
     start(pass_on_kernel, 1, 64, sizeof(Numbers), ThreadOrder::Forward, forward.data(), false);
     start(pass_on_kernel, 1, 64, sizeof(Numbers), ThreadOrder::Reversed, reversed.data(), false);
     EXPECT_NE(forward, reversed);
-    EXPECT_EQ(forward[0], -1);  // poisoned: nobody had written it yet
+    EXPECT_EQ(forward[0], -1);  // poisoned: no thread had written it yet
 }
 
 TEST(CudaEmulation, NamesThreadsAtDifferentBarriers) {
@@ -134,7 +135,7 @@ TEST(CudaEmulation, NamesThreadsAtDifferentBarriers) {
     }
 }
 
-TEST(CudaEmulation, ServesWarps) {
+TEST(CudaEmulation, ServesWarpOperations) {
     for (const ThreadOrder order : kOrders) {
         std::vector<int> sums(96);
         std::vector<unsigned int> votes(96);
@@ -144,7 +145,7 @@ TEST(CudaEmulation, ServesWarps) {
     }
 }
 
-TEST(CudaEmulation, NamesLanesThatDoNotCome) {
+TEST(CudaEmulation, NamesMissingLanes) {
     std::vector<int> y(32);
     EXPECT_EQ(
         expect_error("for lane 5, which has ended",
@@ -158,13 +159,13 @@ TEST(CudaEmulation, NamesLanesThatDoNotCome) {
 }
 
 TEST(CudaEmulation, GuardsSharedMemory) {
-    EXPECT_EQ(expect_error("wrote behind the 64 bytes of shared memory",
+    EXPECT_EQ(expect_error("wrote past the 64 bytes of shared memory",
                            [] { start(beyond_shared_kernel, 1, 1, 64, ThreadOrder::Forward); }),
               "");
     start(beyond_shared_kernel, 1, 1, 68, ThreadOrder::Forward);
 }
 
-TEST(CudaEmulation, CopiesWhenTheyAreWaitedFor) {
+TEST(CudaEmulation, CopiesOnlyWhenWaitedFor) {
     alignas(16) const float x[4] = {5.0F, 0.0F, 0.0F, 0.0F};
     float y = 0.0F;
     const auto copy = [&](int64_t offset, bool waits, bool ends_early) {
@@ -176,10 +177,10 @@ TEST(CudaEmulation, CopiesWhenTheyAreWaitedFor) {
     EXPECT_TRUE(std::isnan(y));
     EXPECT_EQ(expect_error("ends before its asynchronous copies", [&] { copy(0, false, true); }),
               "");
-    EXPECT_EQ(expect_error("no multiple of 16", [&] { copy(4, true, false); }), "");
+    EXPECT_EQ(expect_error("is not a multiple of 16", [&] { copy(4, true, false); }), "");
 }
 
-TEST(CudaEmulation, LoadsMatricesFromSharedMemoryAlone) {
+TEST(CudaEmulation, LoadsMatricesOnlyFromSharedMemory) {
     alignas(16) const float x[32] = {};
     EXPECT_EQ(expect_error("ldmatrix outside shared memory",
                            [&] {

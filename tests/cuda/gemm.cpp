@@ -1,4 +1,4 @@
-// Matrix products of the CUDA device: by the library (emulated) and by our own kernel.
+// Matrix products of the CUDA device: by cuBLASLt (emulated) and by gemm_tiled.
 
 #include <gtest/gtest.h>
 
@@ -17,7 +17,7 @@ namespace {
 using cuda::BatchedGemm;
 using cuda::CudaDevice;
 
-// The emulated library, put right again at the end of a test.
+// Restores the emulated library at the end of a test.
 class CudaGemm : public ::testing::Test {
   protected:
     CudaGemm() : before_(emulation::blas()) {}
@@ -29,12 +29,12 @@ class CudaGemm : public ::testing::Test {
     emulation::Blas before_;
 };
 
-// c (2, 3, m, n) = 0.75 op(a) op(b) [+ c] + bias on operands that are windows of larger ones.
+// c (2, 3, m, n) = 0.75 op(a) op(b) [+ c] [+ bias], on operands that are windows of larger tensors.
 struct Case {
     int64_t m, n, k;
     DType a, b, c;
     bool transpose_a, transpose_b, accumulate, bias;
-    bool odd = false;  // the first element of every operand at an odd place
+    bool odd = false;  // the first element of every operand has an odd offset
 };
 
 struct Operands {
@@ -66,19 +66,19 @@ struct Operands {
     }
 };
 
-// "" when both ways agree.
+// Returns "" when both implementations agree, else the difference.
 std::string compare(const Case& x, int order) {
     GuardedDevice device(order);
-    const Operands ours(device, x), library(device, x);
-    cuda::gemm_tiled(cuda::device_of(ours.c), cuda::gemm_problem(ours.args(x)));
+    const Operands tiled(device, x), cublas(device, x);
+    cuda::gemm_tiled(cuda::device_of(tiled.c), cuda::gemm_problem(tiled.args(x)));
     const int64_t products = emulation::blas().products;
-    cuda::matmul(library.args(x));
+    cuda::matmul(cublas.args(x));
     if (x.a == x.b && x.k > 0 && emulation::blas().products == products)
-        return "the library was not asked";
-    const Array expected = to_array(ours.c.contiguous()), got = to_array(library.c.contiguous());
+        return "cuBLASLt was not called";
+    const Array expected = to_array(tiled.c.contiguous()), got = to_array(cublas.c.contiguous());
     for (int64_t i = 0; i < expected.shape.numel(); ++i)
         if (!is_close(got[i], expected[i], tolerance(x.c), 10.0))
-            return str("element ", i, ": ours ", expected[i], ", the library's ", got[i]);
+            return str("element ", i, ": gemm_tiled ", expected[i], ", cuBLASLt ", got[i]);
     return device.damaged() ? "memory outside c was written" : "";
 }
 
@@ -94,7 +94,7 @@ BatchedGemm small_problem(const Tensor& a, const Tensor& b, const Tensor& c) {
 
 }  // namespace
 
-TEST_F(CudaGemm, LibraryAndOwnKernelAgree) {
+TEST_F(CudaGemm, CublasAndTheTiledKernelAgree) {
     constexpr DType kF32 = DType::F32, kBf16 = DType::BF16;
     const DType dtypes[][3] = {{kF32, kF32, kF32}, {kBf16, kBf16, kBf16}, {kBf16, kBf16, kF32}};
     int64_t cases = 0;
@@ -103,7 +103,7 @@ TEST_F(CudaGemm, LibraryAndOwnKernelAgree) {
         for (const auto& [a, b, c] : dtypes)
             for (const bool transpose_a : {false, true})
                 for (const bool transpose_b : {false, true}) {
-                    // Every pair of the three switches in some case.
+                    // Every pair of values of accumulate, bias and odd occurs in some case.
                     const bool first = cases % 2 == 0, second = cases / 2 % 2 == 0;
                     const Case x = {
                         m, n, k, a, b, c, transpose_a, transpose_b, first, second, first == second};
@@ -127,36 +127,36 @@ TEST_F(CudaGemm, PlansAProductOnceAndAllocatesNothingWhenWarm) {
     EXPECT_EQ(emulation::machine().allocations, allocations);
     EXPECT_EQ(device.cublas()->plans(), 1);
     EXPECT_EQ(c.to_vector<float>(), std::vector<float>(8 * 24, 10.0F));
-    // Another start in memory is another product to the library.
+    // An address with another alignment needs another plan.
     cuda::matmul({.a = a, .b = b.slice(1, 1, 9), .c = c.slice(1, 1, 9)});
     EXPECT_EQ(device.cublas()->plans(), 2);
 }
 
-TEST_F(CudaGemm, TheLibraryComputesWhatFollowsAProduct) {
+TEST_F(CudaGemm, CublasComputesEpilogues) {
     GuardedDevice guarded;
     Device& device = guarded;
     const auto matrix = [&](const char* name, int64_t rows, int64_t columns, DType dtype) {
         return make_tensor(device, {{rows, columns}, draw_normal(name, rows * columns)}, dtype);
     };
-    struct Follow {
+    struct Epilogue {
         int64_t n;
         DType dtype;
         bool residual;
         std::optional<GeluKind> gelu;
-        bool keeps;
-        int64_t residuals, gelus;  // by the library
+        bool has_aux;
+        int64_t residuals, gelus;  // computed by cuBLASLt
     };
-    const Follow cases[] = {
+    const Epilogue cases[] = {
         {24, DType::F32, true, {}, false, 1, 0},
         {23, DType::BF16, true, {}, false, 1, 0},
         {24, DType::BF16, false, GeluKind::Tanh, true, 0, 1},
         {24, DType::BF16, true, GeluKind::Tanh, true, 1, 1},
         {23, DType::BF16, false, GeluKind::Tanh, false, 0, 1},
-        {23, DType::BF16, false, GeluKind::Tanh, true, 0, 0},  // rows no multiple of 8
-        {24, DType::BF16, false, GeluKind::Erf, true, 0, 0},   // not the library's form
-        {24, DType::F32, false, GeluKind::Tanh, true, 0, 0},   // not in the library's digits
+        {23, DType::BF16, false, GeluKind::Tanh, true, 0, 0},  // rows are not a multiple of 8
+        {24, DType::BF16, false, GeluKind::Erf, true, 0, 0},   // not a form of cuBLASLt
+        {24, DType::F32, false, GeluKind::Tanh, true, 0, 0},   // cuBLASLt is less precise than f32
     };
-    for (const Follow& x : cases) {
+    for (const Epilogue& x : cases) {
         const Tensor a = matrix("a", 5, 16, x.dtype), b = matrix("b", x.n, 16, x.dtype);
         const Tensor residual = matrix("residual", 5, x.n, x.dtype);
         const Tensor bias = matrix("bias", 1, x.n, x.dtype).reshape({x.n});
@@ -170,13 +170,13 @@ TEST_F(CudaGemm, TheLibraryComputesWhatFollowsAProduct) {
                       .bias = bias,
                       .residual = x.residual ? residual : Tensor(),
                       .gelu = x.gelu,
-                      .pre_activation = x.keeps ? before : Tensor()});
+                      .pre_activation = x.has_aux ? before : Tensor()});
         const std::string what = str(x.n, " ", x.dtype, x.residual ? " residual" : "",
-                                     x.gelu ? " gelu" : "", x.keeps ? " kept" : "");
+                                     x.gelu ? " gelu" : "", x.has_aux ? " aux" : "");
         EXPECT_EQ(blas().residuals - start.residuals, x.residuals) << what;
         EXPECT_EQ(blas().gelus - start.gelus, x.gelus) << what;
         EXPECT_EQ(blas().products - start.products, 1) << what;
-        // In f32 throughout.
+        // The expected result, computed in f32.
         const Tensor exact = Tensor::empty(device, {5, x.n}, DType::F32);
         cuda::gemm_tiled(cuda::device_of(a), cuda::gemm_problem({.a = a.to(DType::F32),
                                                                  .b = b.to(DType::F32),
@@ -186,21 +186,21 @@ TEST_F(CudaGemm, TheLibraryComputesWhatFollowsAProduct) {
         if (x.residual) cuda::add({.a = exact, .b = residual.to(DType::F32), .y = exact});
         const auto expect_near = [&](const Tensor& got) {
             const Array expected = to_array(exact), values = to_array(got);
-            // In bf16 without an epilogue the sum is rounded before what follows.
+            // In bf16 without a fused epilogue the product is rounded before the epilogue.
             const Tolerance allowed =
                 x.dtype == DType::BF16 ? Tolerance{0x1p-7, 0x1p-8} : tolerance(x.dtype);
             for (int64_t i = 0; i < expected.shape.numel(); ++i)
                 EXPECT_TRUE(is_close(values[i], expected[i], allowed, scale_of(expected.values)))
                     << what << ", element " << i << ": " << values[i] << ", " << expected[i];
         };
-        if (x.keeps) expect_near(before);
+        if (x.has_aux) expect_near(before);
         if (x.gelu) cuda::gelu_forward({.x = exact, .kind = *x.gelu, .y = exact});
         expect_near(c);
     }
     EXPECT_FALSE(guarded.damaged());
 }
 
-TEST_F(CudaGemm, RoundsNothingToTf32UnlessAsked) {
+TEST_F(CudaGemm, UsesTf32OnlyWhenAllowed) {
     CudaDevice device(0);
     const Tensor a = Tensor::full(device, {8, 16}, DType::F32, 1.0);
     const Tensor c = Tensor::empty(device, {8, 8}, DType::F32);
@@ -212,11 +212,11 @@ TEST_F(CudaGemm, RoundsNothingToTf32UnlessAsked) {
     EXPECT_EQ(blas().tf32_products, 1);
 }
 
-TEST_F(CudaGemm, SaysOnceThatThereIsNoLibrary) {
+TEST_F(CudaGemm, WarnsOnceWhenCublasIsMissing) {
     blas().installed = false;
     CudaDevice device(0);
-    std::vector<std::string> said;
-    device.options.warn = [&](const std::string& line) { said.push_back(line); };
+    std::vector<std::string> warnings;
+    device.options.warn = [&](const std::string& message) { warnings.push_back(message); };
     const Tensor a = Tensor::full(device, {3, 4}, DType::F32, 1.0);
     const Tensor c = Tensor::empty(device, {3, 3}, DType::F32);
     EXPECT_EQ(device.name(), "cuda:0 emulated GPU");
@@ -224,18 +224,18 @@ TEST_F(CudaGemm, SaysOnceThatThereIsNoLibrary) {
         cuda::matmul({.a = a, .b = a, .c = c, .transpose_b = true});
         EXPECT_EQ(c.to_vector<float>(), std::vector<float>(9, 4.0F));
     }
-    ASSERT_EQ(said.size(), 1U);
-    EXPECT_EQ(said[0],
+    ASSERT_EQ(warnings.size(), 1U);
+    EXPECT_EQ(warnings[0],
               "cuda:0 emulated GPU: cuBLASLt was not found (looked for nothing); matrix products "
               "run on a plain kernel, many times slower");
     EXPECT_EQ(device.name(), "cuda:0 emulated GPU without cuBLASLt");
 }
 
-TEST_F(CudaGemm, SaysOnceThatTheLibraryHasNoAlgorithm) {
+TEST_F(CudaGemm, WarnsOnceWhenCublasHasNoAlgorithm) {
     blas().has_algorithms = false;
     CudaDevice device(0);
-    std::vector<std::string> said;
-    device.options.warn = [&](const std::string& line) { said.push_back(line); };
+    std::vector<std::string> warnings;
+    device.options.warn = [&](const std::string& message) { warnings.push_back(message); };
     const Tensor a = Tensor::full(device, {3, 4}, DType::F32, 1.0);
     const Tensor b = Tensor::full(device, {4, 2}, DType::F32, 1.0);
     const Tensor c = Tensor::empty(device, {3, 2}, DType::F32);
@@ -243,9 +243,9 @@ TEST_F(CudaGemm, SaysOnceThatTheLibraryHasNoAlgorithm) {
         cuda::gemm(device, small_problem(a, b, c));
         EXPECT_EQ(c.to_vector<float>(), std::vector<float>(6, 4.0F));
     }
-    ASSERT_EQ(said.size(), 1U);
+    ASSERT_EQ(warnings.size(), 1U);
     EXPECT_EQ(
-        said[0],
+        warnings[0],
         "cuda:0 emulated GPU: [matmul] cuBLASLt has no algorithm for (3, 4) x (4, 2) in f32; a "
         "plain kernel computes it, many times slower");
 }

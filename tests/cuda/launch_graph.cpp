@@ -1,4 +1,4 @@
-// Launches that are recorded and started again, and the step from token to token that is.
+// CUDA graphs: launches that are recorded and replayed, and the decode step that uses them.
 
 #include "cuda/launch_graph.h"
 
@@ -22,7 +22,7 @@ emulation::Machine& machine() {
     return emulation::machine();
 }
 
-// y = 2 x + y, by way of a tensor that comes and goes.
+// y = 2 x + y, with a temporary tensor.
 void add_twice(const Tensor& x, const Tensor& y) {
     const Tensor twice = Tensor::empty(x.device(), x.shape(), x.dtype());
     call(x.device(), "scale", &Kernels::scale, {.x = x, .y = twice, .alpha = 2.0});
@@ -44,32 +44,32 @@ class CudaLaunchGraph : public JoinedTest {
 
 }  // namespace
 
-TEST_F(CudaLaunchGraph, RunsAgainWhatItRecorded) {
+TEST_F(CudaLaunchGraph, ReplaysTheRecordedLaunches) {
     CudaDevice device(0);
     const Tensor x = Tensor::full(device, {300}, DType::F32, 1.0);
     const Tensor y = Tensor::zeros(device, {300}, DType::F32);
-    const auto again = device.capture([&] { add_twice(x, y); });
-    EXPECT_EQ(y.to_vector<float>(), all(2.0F));  // ran once, recorded once
-    // Takes the memory of the tensor inside, if that is to be had.
+    const auto replay = device.capture([&] { add_twice(x, y); });
+    EXPECT_EQ(y.to_vector<float>(), all(2.0F));  // ran once, then was recorded
+    // Would reuse the memory of the temporary tensor if the graph did not own it.
     const Tensor other = Tensor::full(device, {300}, DType::F32, 7.0);
     const int64_t allocations = machine().allocations, graphs = machine().graph_launches;
-    again();
+    replay();
     EXPECT_EQ(y.to_vector<float>(), all(4.0F));
-    x.fill(10.0);  // what it reads may change
-    again();
+    x.fill(10.0);  // the graph reads the new values
+    replay();
     EXPECT_EQ(y.to_vector<float>(), all(24.0F));
     EXPECT_EQ(other.to_vector<float>(), all(7.0F));
     EXPECT_EQ(machine().allocations, allocations);
     EXPECT_EQ(machine().graph_launches, graphs + 2);
 }
 
-TEST_F(CudaLaunchGraph, GivesItsMemoryBack) {
+TEST_F(CudaLaunchGraph, FreesItsMemory) {
     CudaDevice device(0);
     const Tensor x = Tensor::full(device, {300}, DType::F32, 1.0);
     const Tensor y = Tensor::zeros(device, {300}, DType::F32);
-    auto again = device.capture([&] { add_twice(x, y); });
+    auto replay = device.capture([&] { add_twice(x, y); });
     const int64_t reserved = device.reserved_bytes();
-    again = nullptr;
+    replay = nullptr;
     const Tensor other = Tensor::full(device, {300}, DType::F32, 7.0);
     EXPECT_EQ(device.reserved_bytes(), reserved);
 }
@@ -78,30 +78,30 @@ TEST_F(CudaLaunchGraph, RefusesWhatCannotBeRecorded) {
     CudaDevice device(0);
     const Tensor x = Tensor::full(device, {300}, DType::F32, 1.0);
     const Tensor y = Tensor::zeros(device, {300}, DType::F32);
-    EXPECT_EQ(expect_error("[capture] copy to the host inside of what is recorded on cuda:0",
+    EXPECT_EQ(expect_error("[capture] cannot copy to the host while recording on cuda:0",
                            [&] { device.capture([&] { y.to_vector<float>(); }); }),
               "");
-    EXPECT_EQ(expect_error("[capture] copy from the host inside of what is recorded",
+    EXPECT_EQ(expect_error("[capture] cannot copy from the host while recording",
                            [&] { device.capture([&] { y.copy_from_host(all(1.0F).data()); }); }),
               "");
-    EXPECT_EQ(expect_error("[capture] wait inside of what is recorded",
+    EXPECT_EQ(expect_error("[capture] cannot wait while recording",
                            [&] { device.capture([&] { device.synchronize(); }); }),
               "");
     Tensor kept;
-    EXPECT_EQ(expect_error("[capture] a tensor made inside outlives it on cuda:0",
+    EXPECT_EQ(expect_error("[capture] a tensor outlives the captured function on cuda:0",
                            [&] { device.capture([&] { kept = x.clone(); }); }),
               "");
     EXPECT_EQ(
-        expect_error("[capture] inside of another one",
+        expect_error("[capture] cannot capture while capturing",
                      [&] { device.capture([&] { device.capture([&] { add_twice(x, y); }); }); }),
         "");
-    // And all is well after it.
+    // The device works afterwards.
     y.fill(0.0);
     device.capture([&] { add_twice(x, y); })();
     EXPECT_EQ(y.to_vector<float>(), all(4.0F));
 }
 
-TEST_F(CudaLaunchGraph, TokensAreThoseWithoutRecording) {
+TEST_F(CudaLaunchGraph, TokensAreTheSameWithoutRecording) {
     for (const DType dtype : {DType::F32, DType::BF16}) {
         CudaDevice recorded(0), plain(0);
         plain.options.use_graphs = false;
@@ -116,7 +116,7 @@ TEST_F(CudaLaunchGraph, TokensAreThoseWithoutRecording) {
     }
 }
 
-TEST_F(CudaLaunchGraph, ATokenIsOneLaunchAndBringsBackOneId) {
+TEST_F(CudaLaunchGraph, ATokenTakesOneGraphLaunchAndCopiesOneId) {
     CudaDevice device(0);
     const auto model = load(DType::F32, device);
     const OwnedSequence prompt = sequence(0);
@@ -138,7 +138,7 @@ TEST_F(CudaLaunchGraph, ATokenIsOneLaunchAndBringsBackOneId) {
     const auto tokens = generate(*model, prompt.get(), asked);
     ASSERT_EQ(static_cast<int64_t>(tokens.size()), most);
     EXPECT_GT(launches, 0);
-    // The first token comes from the prompt, the second records.
+    // The first token comes from the prompt, the second step records the graph.
     for (size_t i = 2; i < tokens.size(); ++i) {
         EXPECT_EQ(graphs_of[i], 1) << i;
         EXPECT_EQ(bytes_of[i], static_cast<int64_t>(sizeof(int32_t) + sizeof(cuda::Faults))) << i;
@@ -146,7 +146,7 @@ TEST_F(CudaLaunchGraph, ATokenIsOneLaunchAndBringsBackOneId) {
     }
 }
 
-TEST_F(CudaLaunchGraph, AStepNamesThePositionsThatAreUsedUp) {
+TEST_F(CudaLaunchGraph, ADecodeStepThrowsWhenTheCacheIsFull) {
     CudaDevice device(0);
     const auto model = load(DType::F32, device);
     KvCache cache(model->config().llm, device, DType::F32, 2);
@@ -158,7 +158,7 @@ TEST_F(CudaLaunchGraph, AStepNamesThePositionsThatAreUsedUp) {
         "");
 }
 
-// After the second step of a training run nothing is allocated, on the GPU or for copies to it.
+// From the third step of a training run on nothing is allocated, on the GPU or for copies to it.
 TEST_F(CudaLaunchGraph, AWarmTrainingStepAllocatesNothing) {
     CudaDevice device(0);
     const auto model = load(DType::BF16, device);

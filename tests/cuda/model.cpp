@@ -18,7 +18,7 @@ constexpr Trainable kAll = {.llm = true, .projector = true, .vision_tower = true
 
 class CudaModelTest : public JoinedTest {
   protected:
-    // Loss of all three sequences, and the gradient of every weight in order.
+    // The loss of all three sequences, and the gradient of every weight by name.
     struct Gradients {
         double loss = 0.0;
         std::vector<std::pair<std::string, Tensor>> of_weights;
@@ -35,7 +35,7 @@ class CudaModelTest : public JoinedTest {
         return result;
     }
 
-    // The losses of training steps, two micro-batches each.
+    // Returns the losses of `steps` training steps of two micro-batches each.
     std::vector<double> train(VilaModel& model, int64_t steps) {
         model.set_trainable(kAll);
         const auto parameters = model.trainable_parameters();
@@ -59,14 +59,14 @@ class CudaModelTest : public JoinedTest {
     GuardedDevice gpu;
 };
 
-TEST_F(CudaModelTest, LossAndGradientsAreThoseOfTheCpu) {
+TEST_F(CudaModelTest, LossAndGradientsMatchTheCpu) {
     const auto on_cpu = load(DType::F32), on_gpu = load(DType::F32, gpu);
     const Gradients expected = gradients(*on_cpu), got = gradients(*on_gpu);
     EXPECT_NEAR(got.loss / expected.loss, 1.0, 1e-5);
     ASSERT_EQ(got.of_weights.size(), expected.of_weights.size());
     for (size_t i = 0; i < got.of_weights.size(); ++i) {
         const auto& [name, gradient] = expected.of_weights[i];
-        // As against PyTorch: what is zero but for rounding is compared with a floor.
+        // As in the tests against PyTorch, errors of gradients near zero are measured with a floor.
         EXPECT_LT(relative_error(got.of_weights[i].second, gradient, 1e-3), 1e-5) << name;
     }
     EXPECT_FALSE(gpu.damaged());
@@ -91,7 +91,7 @@ TEST_F(CudaModelTest, AnyThreadOrderGivesTheSameBits) {
     }
 }
 
-TEST_F(CudaModelTest, Bf16StaysNear) {
+TEST_F(CudaModelTest, Bf16StaysCloseToF32) {
     const auto exact = load(DType::F32), model = load(DType::BF16, gpu);
     const Gradients expected = gradients(*exact), got = gradients(*model);
     EXPECT_NEAR(got.loss / expected.loss, 1.0, 2e-2);
@@ -111,7 +111,7 @@ TEST_F(CudaModelTest, CheckpointingGivesTheSameGradients) {
             << got.of_weights[i].first;
 }
 
-TEST_F(CudaModelTest, TenTrainingStepsAreThoseOfTheCpu) {
+TEST_F(CudaModelTest, TenTrainingStepsMatchTheCpu) {
     const auto on_cpu = load(DType::F32), on_gpu = load(DType::F32, gpu);
     const std::vector<double> expected = train(*on_cpu, 10), got = train(*on_gpu, 10);
     const auto golden_losses = golden("joined", "train.losses").to_vector<double>();
@@ -122,7 +122,7 @@ TEST_F(CudaModelTest, TenTrainingStepsAreThoseOfTheCpu) {
     EXPECT_FALSE(gpu.damaged());
 }
 
-TEST_F(CudaModelTest, GreedyContinuationIsThatOfTransformers) {
+TEST_F(CudaModelTest, GreedyContinuationMatchesTransformers) {
     const auto model = load(DType::F32, gpu);
     GenerateOptions options;
     options.max_tokens = 16;

@@ -1,5 +1,5 @@
-// The functions of cuda/ptx.h, bit for bit: on the emulated machine this tests their models, on a
-// GPU that the models are right.
+// The functions of cuda/ptx.h, bit for bit. On the emulated machine this tests their emulation, on
+// a GPU it shows that the emulation is right.
 
 #include <gtest/gtest.h>
 
@@ -16,8 +16,8 @@ namespace {
 
 constexpr int64_t kSide = 16;
 
-// Small whole numbers: their products and sums are exact in any order.
-Array whole_numbers(const char* name) {
+// Small integers: their products and sums are exact in any order.
+Array integers(const char* name) {
     Array array = {{kSide, kSide}, draw_normal(name, kSide * kSide, 4.0)};
     for (double& value : array.values) value = std::round(value);
     return array;
@@ -33,7 +33,7 @@ class CudaPtx : public ::testing::Test {
 }  // namespace
 
 TEST_F(CudaPtx, CopiesAndMultipliesMatrices) {
-    const Array a = whole_numbers("a"), b = whole_numbers("b"), c = whole_numbers("c");
+    const Array a = integers("a"), b = integers("b"), c = integers("c");
     for (const bool transposed : {false, true}) {
         const Tensor result = make_tensor(device, c, DType::F32);
         const Tensor copied = Tensor::empty(device, {kSide, kSide}, DType::BF16);
@@ -54,7 +54,7 @@ TEST_F(CudaPtx, CopiesAndMultipliesMatrices) {
     EXPECT_FALSE(guarded.damaged());
 }
 
-TEST_F(CudaPtx, RoundsToBf16AsTheHostDoes) {
+TEST_F(CudaPtx, RoundsToBf16LikeTheHost) {
     std::vector<float> x = {
         1.0F,          -0.0F,   0x1.01p0F, 0x1.03p0F,
         0x1.010002p0F, 3.4e38F, 1e-40F,    std::numeric_limits<float>::infinity()};

@@ -9,7 +9,7 @@ namespace vila::testing {
 namespace {
 
 constexpr int kSide = 16;
-constexpr int kPitch = kSide + 8;  // rows of 48 bytes: copies and matrix loads want multiples of 16
+constexpr int kPitch = kSide + 8;  // rows of 48 bytes: cp.async and ldmatrix need multiples of 16
 
 struct Shared {
     BFloat16 a[kSide][kPitch], b[kSide][kPitch];
@@ -27,7 +27,7 @@ __global__ void ptx_kernel(const BFloat16* a, const BFloat16* b, bool transposed
     cuda::ptx::cp_async_wait_group<1>();
     for (int i = 0; i < 8; ++i) copied[row * kSide + half + i] = shared.a[row][half + i];
     cuda::ptx::cp_async_wait_group<0>();
-    __syncthreads();  // all lanes' copies are there
+    __syncthreads();  // the copies of all lanes are complete
 
     uint32_t left[4], right[4];
     cuda::ptx::ldmatrix(left, &shared.a[lane % 16][lane / 16 * 8]);

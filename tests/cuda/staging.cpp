@@ -1,4 +1,5 @@
-// Copies from the host that do not wait, on an emulated machine whose streams run beside the host.
+// Asynchronous copies from the host, on an emulated machine whose streams run concurrently with the
+// host.
 
 #include "cuda/staging.h"
 
@@ -48,7 +49,7 @@ TEST_F(CudaStaging, SourcesMayChangeAtOnce) {
                   count_from(i, i % 5 == 0 ? 20000 : i));
 }
 
-TEST_F(CudaStaging, CopiesComeBeforeTheKernelsThatFollow) {
+TEST_F(CudaStaging, CopiesPrecedeLaterKernels) {
     const auto device = make_cuda_device();
     const Tensor sum = Tensor::zeros(*device, {30000}, DType::F32);
     for (int round = 1; round <= 20; ++round) {
@@ -59,7 +60,7 @@ TEST_F(CudaStaging, CopiesComeBeforeTheKernelsThatFollow) {
     EXPECT_EQ(sum.to_vector<float>(), std::vector<float>(30000, 210.0F));
 }
 
-TEST_F(CudaStaging, UsesItsMemoryAgain) {
+TEST_F(CudaStaging, ReusesItsMemory) {
     const int64_t before = machine().pinned_blocks;
     {
         const auto device = make_cuda_device();
@@ -72,8 +73,8 @@ TEST_F(CudaStaging, UsesItsMemoryAgain) {
     EXPECT_EQ(machine().pinned_blocks, before);
 }
 
-// Room for two pieces of the smallest size, or for one of the next.
-TEST_F(CudaStaging, WaitsWhereItIsFull) {
+// Room for two slots of the smallest size, or for one of the next size.
+TEST_F(CudaStaging, WaitsWhenItIsFull) {
     cuda::CudaDevice device(0);
     cuda::Staging staging(128 << 10);
     const int64_t before = machine().pinned_blocks;
@@ -90,7 +91,7 @@ TEST_F(CudaStaging, WaitsWhereItIsFull) {
         EXPECT_EQ(x.to_vector<int32_t>(), count_from(x.numel(), x.numel()));
 }
 
-TEST_F(CudaStaging, LeavesWhatIsLargeWhereItIs) {
+TEST_F(CudaStaging, DoesNotStageLargeCopies) {
     const auto device = make_cuda_device();
     const int64_t before = machine().pinned_blocks;
     const int64_t count = cuda::Staging::kMaxBytes / 4 + 1;

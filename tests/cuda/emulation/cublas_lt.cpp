@@ -4,8 +4,8 @@
 //  - an algorithm is used for another product than the one that it was chosen for, or with less
 //    aligned addresses, or with less workspace than it asked for (the workspace is overwritten);
 //  - the library does not have this combination of dtypes;
-//  - the auxiliary matrix of GELU has a leading dimension that is no multiple of 8, or an address
-//    that is no multiple of 16 bytes;
+//  - the leading dimension of GELU's auxiliary matrix is not a multiple of 8, or its address is not
+//    a multiple of 16 bytes;
 //  - the preference allows sums whose order changes from run to run.
 
 #include "tests/cuda/emulation/cublas_lt.h"

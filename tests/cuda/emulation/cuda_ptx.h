@@ -1,8 +1,8 @@
 #pragma once
 
-// The functions of cuda/ptx.h as plain C++: same layouts, stricter rules. Asynchronous copies
-// happen when they are waited for, and not before; until then their target is poisoned. An
-// operation of a warp needs all its lanes.
+// The functions of cuda/ptx.h as plain C++, with the same layouts and stricter rules. An
+// asynchronous copy happens only when it is waited for; until then its destination is poisoned. A
+// warp operation needs all lanes of the warp.
 
 #include <cstdint>
 #include <cstring>
@@ -14,7 +14,7 @@ namespace vila::cuda::ptx {
 
 namespace model {
 
-// What one lane gives to, and receives from, an operation of its warp.
+// The arguments of one lane in a warp operation.
 struct Matrices {
     uint32_t* registers;
     const void* row;
@@ -25,7 +25,7 @@ struct Product {
     uint32_t b[2];
 };
 
-// In ptx.cpp: for the 32 lanes of a warp at once.
+// Defined in ptx.cpp; each runs once for the 32 lanes of a warp.
 void ldmatrix(void* const* lanes);
 void ldmatrix_trans(void* const* lanes);
 void mma(void* const* lanes);

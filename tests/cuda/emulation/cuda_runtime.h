@@ -1,24 +1,25 @@
 #pragma once
 
-// CUDA without a GPU: found in place of the toolkit's <cuda_runtime.h>, it lets the files of cuda/
-// compile as plain C++ and run on the processor, one block after another, each thread a fiber.
-// What is here is what those files use, no more:
+// CUDA without a GPU. This header replaces the toolkit's <cuda_runtime.h>, so that the files of
+// cuda/ compile as plain C++ and run on the CPU: one block after another, each thread a fiber. It
+// has only the part of CUDA that those files use:
 //
-//   launch.h    built-in variables, launches, and the scheduler behind them
+//   launch.h    built-in variables, launches, and the scheduler that runs them
 //   warp.h      barriers, shuffles, votes, atomics
 //   cuda_ptx.h  tensor cores and asynchronous copies, in place of cuda/ptx.h
 //   memory.h    device memory, copies, errors
 //   stream.h    streams and events
-//   graph.h     launches that are recorded and done again
-//   device.h    what the emulated GPU says of itself, and how tests break it
+//   graph.h     launches that are recorded and replayed
+//   device.h    the properties of the emulated GPU, and the failures that tests can set
 //
-// The emulation is stricter than a GPU. A launch throws vila::Error when threads meet different
-// barriers, when a thread ends while others wait for it, when a lane named in a mask does not come,
-// or when shared memory is written beyond what the launch asked for. Device and shared memory start
-// as NaN. A missing barrier shows when threads run in another order (ThreadOrder) and other bits
-// come out.
+// The emulation is stricter than a GPU. A launch throws vila::Error when threads wait at different
+// barriers, when a thread ends while others wait for it, when a lane of a mask does not take part
+// in the operation, or when a kernel writes past the shared memory of its launch. Device and shared
+// memory start as NaN. A missing barrier shows because another order of threads (ThreadOrder) gives
+// other bits.
 //
-// What it cannot show: the memory model between blocks, fast-math bits, registers, timing.
+// It cannot show the memory model between blocks, the bits of fast-math functions, the use of
+// registers, or timing.
 
 #include <cmath>
 #include <cstdint>
@@ -35,7 +36,7 @@
 #define __forceinline__ inline
 #define __launch_bounds__(...)
 #define __grid_constant__
-// All shared memory is the launch's dynamic one, declared once in cuda/shared.h.
+// All shared memory is dynamic and is declared once, in cuda/shared.h.
 #define __shared__
 #define __align__(bytes) __attribute__((aligned(bytes)))
 

@@ -1,6 +1,6 @@
 #pragma once
 
-// The emulated machine, as tests set it up: which GPU it says it has, and what fails.
+// The emulated machine, as tests configure it: the properties of its GPU, and failures.
 
 #include <cstdint>
 
@@ -10,36 +10,36 @@
 namespace vila::emulation {
 
 struct Machine {
-    cudaError_t count_result = cudaSuccess;  // what asking for the number of GPUs gives
+    cudaError_t count_result = cudaSuccess;  // the result of cudaGetDeviceCount
     int devices = 1;
     int driver_version = 13000, runtime_version = 13000;
     int major = 9, minor = 0;
     bool has_kernel_image = true;  // whether the binary holds code for this GPU
     int64_t memory_bytes = int64_t{8} << 30;
-    bool asynchronous = false;  // whether streams run beside the host and each other; see stream.h
+    bool asynchronous = false;  // whether streams run concurrently; see stream.h
 
-    // What happened so far.
-    int64_t used_bytes = 0;     // in device memory
-    int64_t allocations = 0;    // calls that gave memory of the device, or of the host to copy from
-    int64_t pinned_blocks = 0;  // of the host
+    // Counters of the calls so far.
+    int64_t used_bytes = 0;     // of device memory in use
+    int64_t allocations = 0;    // of device memory and of pinned host memory
+    int64_t pinned_blocks = 0;  // pinned blocks of the host in use
     int64_t graph_launches = 0;
     int64_t bytes_to_host = 0;
     int64_t launches = 0;
-    bool guards_damaged = false;  // of memory that was freed
+    bool guards_damaged = false;  // whether a guard of freed memory was overwritten
 };
 
-// The machine of this OS thread. VILA_EMULATED_GPUS=N gives it more GPUs, VILA_EMULATED_STREAMS=1
+// The machine of this OS thread. VILA_EMULATED_GPUS=N gives it N GPUs, VILA_EMULATED_STREAMS=1
 // makes it asynchronous.
 Machine& machine();
 
-// Whether something wrote before or behind a block of device memory, freed or alive.
+// Whether anything wrote just before or after a block of device memory, live or freed.
 bool device_memory_damaged();
 
-// In which order the launches of a stream run their threads; at random, warp by warp, each as far
-// as it can before the next one.
+// Sets the order in which launches of the stream run their threads. In random order each warp runs
+// as far as it can before the next one.
 void set_thread_order(cudaStream_t stream, ThreadOrder order, uint64_t seed = 1);
 ThreadOrder thread_order(cudaStream_t stream);
-// A new number for each launch of a stream that runs in random order.
+// Returns a new seed for each launch of a stream in random order.
 uint64_t next_seed(cudaStream_t stream);
 
 }  // namespace vila::emulation

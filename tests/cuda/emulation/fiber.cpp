@@ -26,18 +26,18 @@ namespace vila::emulation {
 
 namespace {
 
-// Kernels hold little on their stacks; sanitizers multiply it. Only pages that are touched exist.
+// Kernels need little stack; sanitizers multiply it. Only touched pages use memory.
 constexpr size_t kStackBytes = size_t{128} << 10;
 
-// Where the stack of fiber `number` begins, below the end of its memory: see fiber.h.
+// The offset of the stack's top in the memory of fiber `number`; see the constructor in fiber.h.
 size_t stack_begin(size_t number) {
     constexpr size_t kPlaces = 64, kStep = 192;
     return kStackBytes - 64 - number % kPlaces * kStep;
 }
 
-// AddressSanitizer is told of every change of stack, and where the other one is.
+// AddressSanitizer must be notified of every switch, with the bounds of the other stack.
 struct StackChange {
-    void* fake_frames = nullptr;  // of the stack that is left
+    void* fake_frames = nullptr;  // of the stack being left
     const void* bottom = nullptr;
     size_t bytes = 0;
 };
@@ -47,7 +47,7 @@ void leaves_stack([[maybe_unused]] StackChange& left, [[maybe_unused]] const voi
     __sanitizer_start_switch_fiber(for_good ? nullptr : &left.fake_frames, bottom, bytes);
 #endif
 }
-// `came_from`: filled with the stack that was left for this one.
+// Sets `came_from` to the bounds of the stack that was left.
 void entered_stack([[maybe_unused]] const StackChange& entered,
                    [[maybe_unused]] StackChange& came_from) {
 #if defined(VILA_ADDRESS_SANITIZER)
@@ -55,7 +55,7 @@ void entered_stack([[maybe_unused]] const StackChange& entered,
 #endif
 }
 
-// Frames that were left for good are still marked as somebody's variables.
+// Clears the marks that AddressSanitizer keeps for the frames of a dropped body.
 void unpoison([[maybe_unused]] void* stack) {
 #if defined(VILA_ADDRESS_SANITIZER)
     ASAN_UNPOISON_MEMORY_REGION(stack, kStackBytes);
@@ -66,8 +66,8 @@ void unpoison([[maybe_unused]] void* stack) {
 
 #if defined(__x86_64__)
 
-// Saves the registers that a call must keep on the stack, stores the stack pointer at *from, and
-// goes on from the one in `to`.
+// Pushes the callee-saved registers, stores the stack pointer at *from, and continues on the stack
+// `to`.
 extern "C" void vila_switch_stack(void** from, void* to);
 asm(R"(
 .text
@@ -107,7 +107,8 @@ struct Fiber::Context {
     void* fiber_pointer = nullptr;
     void* caller_pointer = nullptr;
 
-    // Lays out what vila_switch_stack pops: rbx holds the fiber, rbp the function to call.
+    // Prepares the registers that vila_switch_stack pops: rbx is the fiber, rbp the function to
+    // call.
     void prepare(void (*function)(Fiber*), Fiber* fiber) {
         auto* top = reinterpret_cast<void**>(stack + begin);
         void** frame = top - 7;
@@ -135,7 +136,7 @@ struct Fiber::Context {
         reinterpret_cast<void (*)(Fiber*)>(join(function_low, function_high))(
             reinterpret_cast<Fiber*>(join(low, high)));
     }
-    // makecontext passes ints: pointers go in halves.
+    // makecontext passes ints, so each pointer is passed as two halves.
     void prepare(void (*function)(Fiber*), Fiber* fiber) {
         getcontext(&fiber_context);
         fiber_context.uc_stack.ss_sp = stack;
@@ -173,7 +174,7 @@ void Fiber::start(const std::function<void()>& body) {
     context_->prepare(&Fiber::enter, this);
 }
 
-bool Fiber::run() {
+bool Fiber::resume() {
     VILA_ASSERT(!ended_);
     Context& c = *context_;
     leaves_stack(c.caller, c.stack, kStackBytes);
@@ -183,7 +184,7 @@ bool Fiber::run() {
     return ended_;
 }
 
-void Fiber::leave() {
+void Fiber::suspend() {
     Context& c = *context_;
     leaves_stack(c.fiber, c.caller.bottom, c.caller.bytes);
     c.to_caller();

@@ -1,7 +1,7 @@
 #pragma once
 
-// A fiber: a call that can be left in the middle and gone on with later. One OS thread runs many,
-// one at a time; leaving one costs a dozen instructions on x86-64 and a system call elsewhere.
+// A fiber: a function call that can be suspended and resumed. One OS thread runs many, one at a
+// time; a switch costs a dozen instructions on x86-64 and a system call elsewhere.
 
 #include <cstddef>
 #include <functional>
@@ -11,20 +11,20 @@ namespace vila::emulation {
 
 class Fiber {
   public:
-    // Fibers that take turns have different numbers: their stacks then begin at different places in
-    // their pages, and do not push each other out of the cache.
+    // Fibers that take turns have different numbers, so that their stacks begin at different
+    // offsets in their pages and do not evict each other from the cache.
     explicit Fiber(size_t number);
     ~Fiber();
     Fiber(const Fiber&) = delete;
     Fiber& operator=(const Fiber&) = delete;
 
-    // Prepares to call `body`. A body that was left in the middle is forgotten: its destructors do
-    // not run. `body` must live until it has ended, and must not throw.
+    // Prepares to call `body`. A suspended earlier body is dropped without running its destructors.
+    // `body` must outlive the call and must not throw.
     void start(const std::function<void()>& body);
-    // Goes on with the body until it calls leave() or ends; returns whether it has ended.
-    bool run();
-    // From inside the body: back to whoever called run().
-    void leave();
+    // Runs the body until it suspends or ends. Returns whether it has ended.
+    bool resume();
+    // Called by the body: returns to the caller of resume().
+    void suspend();
 
   private:
     static void enter(Fiber* fiber);

@@ -18,10 +18,10 @@ namespace {
 
 struct Capture {
     CUgraph_st graph;
-    bool is_void = false;
+    bool is_invalid = false;
 };
 
-// Those of this OS thread.
+// The open captures of this OS thread.
 std::map<cudaStream_t, Capture>& captures() {
     thread_local std::map<cudaStream_t, Capture> open;
     return open;
@@ -39,8 +39,8 @@ void capture(cudaStream_t stream, std::function<void()> work) {
     captures().at(stream).graph.work.push_back(std::move(work));
 }
 
-cudaError_t void_capture(cudaStream_t stream) {
-    captures().at(stream).is_void = true;
+cudaError_t invalidate_capture(cudaStream_t stream) {
+    captures().at(stream).is_invalid = true;
     return cudaErrorStreamCaptureUnsupported;
 }
 
@@ -54,7 +54,7 @@ cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t* graph) {
     *graph = nullptr;
     const auto node = captures().extract(stream);
     if (node.empty()) return cudaErrorInvalidValue;
-    if (node.mapped().is_void) return cudaErrorStreamCaptureInvalidated;
+    if (node.mapped().is_invalid) return cudaErrorStreamCaptureInvalidated;
     *graph = std::make_unique<CUgraph_st>(node.mapped().graph).release();
     return cudaSuccess;
 }

@@ -1,7 +1,7 @@
 #pragma once
 
-// CUDA graphs of the emulation. Between the begin and the end of a capture a stream keeps what it
-// is asked for and does none of it; a launch of the graph does all of it in that order.
+// CUDA graphs, emulated. During a capture a stream records its work and runs none of it; a launch
+// of the graph runs all of it in that order.
 
 #include <functional>
 
@@ -9,11 +9,12 @@
 
 namespace vila::emulation {
 
-// Whether a stream is being captured, by this OS thread.
+// Whether this OS thread is capturing the stream.
 bool is_captured(cudaStream_t stream);
-// Keeps `work` for the graph.
+// Appends `work` to the graph.
 void capture(cudaStream_t stream, std::function<void()> work);
-// What a call returns that waits for a captured stream; the capture is void from then on.
-cudaError_t void_capture(cudaStream_t stream);
+// Invalidates the capture of a stream, for a call that would wait for it. Returns the error of that
+// call.
+cudaError_t invalidate_capture(cudaStream_t stream);
 
 }  // namespace vila::emulation

@@ -19,7 +19,7 @@ class GuardedDevice::Guarded final : public cuda::CudaDevice {
     }
 
   protected:
-    // Past the cache: each block has its own guards.
+    // Bypasses the cache, so that each block has its own guards.
     void* allocate_bytes(int64_t bytes) override {
         void* memory = nullptr;
         VILA_CUDA_CHECK(cudaMalloc(&memory, static_cast<size_t>(bytes)));

@@ -1,6 +1,6 @@
 #pragma once
 
-// Built-in variables and kernel launches of the emulation; included by cuda_runtime.h.
+// CUDA's built-in variables and kernel launches, emulated; included by cuda_runtime.h.
 
 #include <cstdint>
 #include <functional>
@@ -35,29 +35,29 @@ struct cudaLaunchConfig_t {
 
 namespace vila::emulation {
 
-// What a thread that cannot go on waits for.
-enum class Wait { Nothing, Barrier, Shuffle, Ballot, SyncWarp, Together, End };
+// The operation at which a thread waits.
+enum class Wait { Nothing, Barrier, Shuffle, Ballot, SyncWarp, WarpOperation, End };
 
-// One thread of the block that runs.
+// One thread of the running block.
 struct ThreadState {
     uint3 index;
     size_t number = 0;  // in its block
     int lane = 0;
 
     Wait wait = Wait::Nothing;
-    const char* file = "";  // where it waits
+    const char* file = "";  // the source position of the wait
     int line = 0;
     unsigned int mask = 0;  // lanes of its warp operation
     int source = 0;         // the lane a shuffle reads
-    uint64_t value = 0;     // given to a warp operation, then its result
+    uint64_t value = 0;     // the argument of a warp operation, then its result
 
-    // An operation of all lanes together: what runs when they have come, and this lane's part of
-    // it.
-    void (*together)(void* const* lanes) = nullptr;
-    void* part = nullptr;
+    // An operation of all lanes of the warp, which runs once they all wait at it, and the arguments
+    // of this lane.
+    void (*operation)(void* const* lanes) = nullptr;
+    void* arguments = nullptr;
 
-    // Asynchronous copies of 16 bytes that have begun, oldest first (from nullptr: zeros), and how
-    // many of them each closed group reaches up to.
+    // The asynchronous copies of 16 bytes in flight, oldest first (zeros where `from` is null), and
+    // the number of copies up to the end of each committed group.
     struct AsyncCopy {
         void* to;
         const void* from;
@@ -66,25 +66,25 @@ struct ThreadState {
     std::vector<size_t> copy_groups;
 };
 
-// Notes that the running kernel breaks a rule; the launch throws it (the first one).
-void break_rule(const std::string& what);
+// Reports that the running kernel breaks a rule of CUDA. The launch throws the first report.
+void report_violation(const std::string& what);
 
-// The thread that runs; like CUDA's built-in variables below it is reached from everywhere.
+// The running thread; visible everywhere, like CUDA's built-in variables below.
 inline thread_local constinit ThreadState* running_thread = nullptr;
 
-// The order in which the threads of a block, and the blocks of a grid, get their turns. A kernel
-// without races computes the same bits in all of them.
+// The order in which the threads of a block, and the blocks of a grid, run. A kernel
+// without races computes the same bits in all of these orders.
 enum class ThreadOrder { Forward, Reversed, Random };
 
-// The most dynamic shared memory a block may ask for (227 KiB, as on compute capability 9.0).
-constexpr size_t kMostSharedBytes = 232448;
+// The maximum of dynamic shared memory per block: 227 KiB, as on compute capability 9.0.
+constexpr size_t kMaxSharedBytes = 232448;
 
-// Runs `body` once per thread of the grid. Throws when the kernel breaks a rule.
+// Runs `body` once per thread of the grid. Throws Error when the kernel breaks a rule.
 void run_grid(const cudaLaunchConfig_t& config, const std::function<void()>& body);
 
 }  // namespace vila::emulation
 
-// CUDA's built-in variables, set by the scheduler for the thread that runs.
+// CUDA's built-in variables, which the scheduler sets for the running thread.
 inline thread_local constinit uint3 threadIdx = {}, blockIdx = {};
 inline thread_local constinit dim3 blockDim = {}, gridDim = {};
 

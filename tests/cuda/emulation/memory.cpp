@@ -1,4 +1,4 @@
-// Device memory and errors of the emulation.
+// Device memory and errors, emulated.
 
 #include <cstdlib>
 #include <cstring>
@@ -15,7 +15,7 @@ namespace {
 constexpr size_t kGuard = 64;
 constexpr char kSentinel = 0x5a;
 
-// Live blocks of this OS thread, by address.
+// The live blocks of this OS thread, by address.
 struct Blocks {
     std::map<char*, size_t> bytes;
 };
@@ -32,18 +32,18 @@ bool intact(const char* block, size_t bytes) {
     return true;
 }
 
-// What the environment of a program with an emulated GPU asks for.
-Machine ordered_machine() {
-    Machine ordered;
-    if (const char* gpus = std::getenv("VILA_EMULATED_GPUS")) ordered.devices = std::stoi(gpus);
-    ordered.asynchronous = std::getenv("VILA_EMULATED_STREAMS") != nullptr;
-    return ordered;
+// The machine that environment variables describe.
+Machine machine_from_environment() {
+    Machine machine;
+    if (const char* gpus = std::getenv("VILA_EMULATED_GPUS")) machine.devices = std::stoi(gpus);
+    machine.asynchronous = std::getenv("VILA_EMULATED_STREAMS") != nullptr;
+    return machine;
 }
 
 }  // namespace
 
 Machine& machine() {
-    thread_local Machine emulated = ordered_machine();
+    thread_local Machine emulated = machine_from_environment();
     return emulated;
 }
 
@@ -133,7 +133,7 @@ cudaError_t cudaFuncGetAttributes(cudaFuncAttributes* attributes, const void* /*
 
 cudaError_t cudaFuncSetAttribute(const void* /*kernel*/, cudaFuncAttribute /*attribute*/,
                                  int value) {
-    return value >= 0 && value <= static_cast<int>(vila::emulation::kMostSharedBytes)
+    return value >= 0 && value <= static_cast<int>(vila::emulation::kMaxSharedBytes)
                ? cudaSuccess
                : cudaErrorInvalidValue;
 }
@@ -148,7 +148,7 @@ cudaError_t cudaMalloc(void** memory, size_t bytes) {
     *memory = nullptr;
     if (machine().used_bytes + static_cast<int64_t>(bytes) > machine().memory_bytes)
         return cudaErrorMemoryAllocation;
-    // Aligned as the real one, guards and all.
+    // Aligned like memory of the real cudaMalloc, with guards around it.
     const size_t front = 256, rounded = (front + bytes + kGuard + 255) / 256 * 256;
     auto* base = static_cast<char*>(std::aligned_alloc(256, rounded));
     if (base == nullptr) return cudaErrorMemoryAllocation;

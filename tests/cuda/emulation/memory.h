@@ -1,7 +1,7 @@
 #pragma once
 
-// The runtime library's memory, streams and errors, emulated; included by cuda_runtime.h. Device
-// memory is the host's: between guard bytes, full of NaN at first, and poisoned when freed.
+// The memory, streams and errors of CUDA's runtime, emulated; included by cuda_runtime.h. Device
+// memory is host memory between guard bytes, filled with NaN at first and poisoned when freed.
 
 #include <cstddef>
 

@@ -1,4 +1,4 @@
-// Tensor cores and asynchronous copies of the emulation; see cuda/ptx.h for the layouts.
+// Tensor cores and asynchronous copies, emulated; the register layouts are in cuda/ptx.h.
 
 #include <cuda_ptx.h>
 
@@ -19,15 +19,15 @@ constexpr size_t kCopyBytes = 16;
 
 using emulation::running_thread;
 
-// A kernel cannot throw from its fiber: the launch does, when the scheduler is back.
+// A kernel cannot throw from its fiber. The launch throws when the scheduler runs again.
 void check_place(const void* address, bool shared, const char* what) {
     const auto at = reinterpret_cast<uintptr_t>(address);
     const auto begin = reinterpret_cast<uintptr_t>(dynamic_shared_memory);
-    const bool is_shared = at >= begin && at - begin < emulation::kMostSharedBytes;
+    const bool is_shared = at >= begin && at - begin < emulation::kMaxSharedBytes;
     if (at % kCopyBytes != 0)
-        emulation::break_rule(str(what, " at an address that is no multiple of 16"));
+        emulation::report_violation(str(what, " at an address that is not a multiple of 16"));
     else if (is_shared != shared)
-        emulation::break_rule(
+        emulation::report_violation(
             str(what, shared ? " outside shared memory" : " of shared memory, expected global"));
 }
 
@@ -38,7 +38,7 @@ float high_half(uint32_t packed) {
     return std::bit_cast<float>(packed & 0xffff0000U);
 }
 
-// Element (row, column) of matrix i, whose rows lanes 8 i to 8 i + 7 name.
+// Element (row, column) of matrix i, whose row addresses are those of lanes 8 i to 8 i + 7.
 uint16_t element(void* const* lanes, int i, int row, int column) {
     const auto* at = static_cast<const unsigned char*>(
         static_cast<const model::Matrices*>(lanes[8 * i + row])->row);
@@ -94,8 +94,8 @@ void mma(void* const* lanes) {
         for (int i = 0; i < 4; ++i) {
             const float* row = a[lane / 4 + i / 2 * 8];
             const float* column = b[lane % 4 * 2 + i % 2];
-            // Products of two bf16 are exact in f32. In which order, and with how many digits, a
-            // tensor core adds them is not documented.
+            // Products of two bf16 are exact in f32. The order and the precision of a tensor core's
+            // sum are not documented.
             float sum = to.c[i];
             for (int k = 0; k < 16; ++k) sum += row[k] * column[k];
             to.c[i] = sum;

@@ -1,3 +1,3 @@
-// The kernel for the tests of cuda/ptx.h, as C++.
+// The kernels for the tests of cuda/ptx.h, compiled as C++.
 
 #include "tests/cuda/ptx_kernel.cu"

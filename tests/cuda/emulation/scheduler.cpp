@@ -1,6 +1,7 @@
-// The scheduler behind a launch: blocks one after another; in a block, threads take turns in the
-// chosen order, each until it waits or ends. Then whoever can be served is: a warp operation when
-// all lanes of its mask wait at it, a barrier when all threads of the block do.
+// The scheduler that runs a launch, one block after another. The threads of a block take turns in
+// the chosen order, and each runs until it waits or ends. Then the scheduler completes every
+// operation that it can: a warp operation when all lanes of its mask wait at it, a barrier when all
+// threads of the block do.
 
 #include <algorithm>
 #include <cstring>
@@ -15,10 +16,11 @@
 #include "tests/cuda/emulation/fiber.h"
 #include "tests/cuda/emulation/warp.h"
 
-// What cuda/shared.h declares; one block runs at a time, so there is one. Behind it, guard bytes.
+// The shared memory that cuda/shared.h declares, followed by guard bytes. One is enough, because
+// one block runs at a time.
 namespace vila::cuda {
 extern unsigned char dynamic_shared_memory[];
-alignas(128) unsigned char dynamic_shared_memory[emulation::kMostSharedBytes + 256];
+alignas(128) unsigned char dynamic_shared_memory[emulation::kMaxSharedBytes + 256];
 }  // namespace vila::cuda
 
 namespace vila::emulation {
@@ -27,21 +29,21 @@ namespace {
 
 constexpr size_t kSharedGuard = 256;
 constexpr unsigned char kSharedSentinel = 0x5a;
-constexpr unsigned int kMostThreads = 1024;
+constexpr unsigned int kMaxThreads = 1024;
 
-// One grid at a time, also when several OS threads launch.
+// Held by the running grid: one at a time, even when several OS threads launch.
 std::mutex& one_grid() {
     static std::mutex mutex;
     return mutex;
 }
 
-// Fibers are kept: their stacks are what costs.
+// Fibers are reused, because their stacks are expensive.
 std::vector<std::unique_ptr<Fiber>>& fibers() {
     thread_local std::vector<std::unique_ptr<Fiber>> kept;
     return kept;
 }
 
-// 0 to count - 1 in the chosen order.
+// The numbers from 0 to count - 1 in the chosen order.
 std::vector<int64_t> turns(int64_t count, ThreadOrder order, std::mt19937_64& random) {
     std::vector<int64_t> sequence(static_cast<size_t>(count));
     std::iota(sequence.begin(), sequence.end(), int64_t{0});
@@ -50,9 +52,9 @@ std::vector<int64_t> turns(int64_t count, ThreadOrder order, std::mt19937_64& ra
     return sequence;
 }
 
-// The threads of a block in the chosen order, as the groups that go as far as they can: all at
-// once, so that every warp gets everywhere together; or at random warp by warp, so that one is at
-// the next barrier before another has moved.
+// The threads of a block in the chosen order, as groups of which each runs as far as it can: one
+// group of all threads, so that all warps advance together; or, in random order, one group per
+// warp, so that a warp can reach the next barrier before another has moved.
 std::vector<std::vector<int64_t>> groups(int64_t threads, ThreadOrder order,
                                          std::mt19937_64& random) {
     const std::vector<int64_t> sequence = turns(threads, order, random);
@@ -77,7 +79,7 @@ const char* wait_name(Wait wait) {
                                       "a warp's vote",
                                       "__syncwarp",
                                       "an operation of its warp",
-                                      "no more: it has ended"};
+                                      "nothing: it has ended"};
     return kNames[static_cast<int>(wait)];
 }
 
@@ -93,8 +95,8 @@ bool same_place(const ThreadState& a, const ThreadState& b) {
            (a.file == b.file || std::strcmp(a.file, b.file) == 0);
 }
 
-// What break_rule() noted.
-std::string& broken_rule() {
+// The first report of report_violation().
+std::string& violation() {
     thread_local std::string text;
     return text;
 }
@@ -109,7 +111,7 @@ class Block {
             fibers().push_back(std::make_unique<Fiber>(fibers().size()));
     }
 
-    // Each group of threads goes as far as it can before the next one.
+    // Runs one block. Each group of threads runs as far as it can before the next one.
     void run(const uint3& block, const std::vector<std::vector<int64_t>>& groups) {
         start(block);
         ended_ = 0;
@@ -118,10 +120,10 @@ class Block {
             for (const std::vector<int64_t>& group : groups)
                 while (advance(group)) {
                     moved = true;
-                    serve_warps(group);
+                    complete_warp_operations(group);
                 }
-            serve_barrier();
-            VILA_CHECK(broken_rule().empty(), "emulated kernel: ", broken_rule());
+            complete_barrier();
+            VILA_CHECK(violation().empty(), "emulated kernel: ", violation());
             VILA_CHECK(moved, "emulated block ", block.x, ",", block.y, ",", block.z,
                        " is stuck: ", stuck());
         }
@@ -145,7 +147,8 @@ class Block {
         }
     }
 
-    // Lets each thread of a group that may run do so until it waits; false when there was none.
+    // Runs each thread of a group that does not wait until it waits or ends. Returns false when
+    // there was none.
     bool advance(const std::vector<int64_t>& group) {
         bool moved = false;
         for (const int64_t t : group) {
@@ -153,9 +156,9 @@ class Block {
             moved = true;
             running_thread = &threads_[t];
             threadIdx = threads_[t].index;
-            if (!fibers()[t]->run()) continue;
+            if (!fibers()[t]->resume()) continue;
             if (!threads_[t].copies.empty())
-                break_rule("a thread ends before its asynchronous copies");
+                report_violation("a thread ends before its asynchronous copies");
             threads_[t].wait = Wait::End;
             ++ended_;
         }
@@ -163,26 +166,26 @@ class Block {
         return moved;
     }
 
-    void serve_barrier() {
+    void complete_barrier() {
         for (const ThreadState& thread : threads_)
             if (thread.wait != Wait::Barrier || !same_place(thread, threads_[0])) return;
         VILA_ASSERT(ended_ == 0);
         for (ThreadState& thread : threads_) thread.wait = Wait::Nothing;
     }
 
-    void serve_warps(const std::vector<int64_t>& group) {
+    void complete_warp_operations(const std::vector<int64_t>& group) {
         for (const int64_t t : group)
             if (is_warp_wait(threads_[t].wait))
-                serve_mask(static_cast<size_t>(t) / 32 * 32, threads_[t]);
+                complete_warp_operation(static_cast<size_t>(t) / 32 * 32, threads_[t]);
     }
 
     static bool is_warp_wait(Wait wait) {
         return wait == Wait::Shuffle || wait == Wait::Ballot || wait == Wait::SyncWarp ||
-               wait == Wait::Together;
+               wait == Wait::WarpOperation;
     }
 
-    // Serves the operation that `thread` waits for if all lanes of its mask have come.
-    void serve_mask(size_t first, const ThreadState& thread) {
+    // Completes the operation at which `thread` waits if all lanes of its mask wait there.
+    void complete_warp_operation(size_t first, const ThreadState& thread) {
         const unsigned int mask = thread.mask;
         VILA_CHECK((mask >> thread.lane & 1U) != 0, "emulated kernel: ", describe(thread),
                    ", but its own lane is not in the mask ", mask);
@@ -195,28 +198,28 @@ class Block {
                        lane, ", which has ended");
             if (!same_place(other, thread) || other.mask != mask) return;
         }
-        if (thread.wait == Wait::Together) {
-            together(first);
+        if (thread.wait == Wait::WarpOperation) {
+            run_operation(first);
         } else {
             deliver(first, mask, thread.wait);
         }
     }
 
-    void together(size_t first) {
-        void* parts[32];
-        for (size_t lane = 0; lane < 32; ++lane) parts[lane] = threads_[first + lane].part;
-        threads_[first].together(parts);
+    void run_operation(size_t first) {
+        void* arguments[32];
+        for (size_t lane = 0; lane < 32; ++lane) arguments[lane] = threads_[first + lane].arguments;
+        threads_[first].operation(arguments);
         for (size_t lane = 0; lane < 32; ++lane) threads_[first + lane].wait = Wait::Nothing;
     }
 
-    // All lanes of the mask get their results and may go on.
+    // Gives all lanes of the mask their results and lets them continue.
     void deliver(size_t first, unsigned int mask, Wait what) {
-        uint64_t given[32] = {};
+        uint64_t values[32] = {};
         uint64_t votes = 0;
         for (size_t lane = 0; lane < 32; ++lane) {
             if ((mask >> lane & 1U) == 0) continue;
-            given[lane] = threads_[first + lane].value;
-            votes |= (given[lane] & 1U) << lane;
+            values[lane] = threads_[first + lane].value;
+            votes |= (values[lane] & 1U) << lane;
         }
         for (size_t lane = 0; lane < 32; ++lane) {
             if ((mask >> lane & 1U) == 0) continue;
@@ -224,12 +227,12 @@ class Block {
             VILA_CHECK(what != Wait::Shuffle || (mask >> thread.source & 1U) != 0,
                        "emulated kernel: ", describe(thread), " and reads lane ", thread.source,
                        ", which is not in the mask");
-            thread.value = what == Wait::Shuffle ? given[thread.source] : votes;
+            thread.value = what == Wait::Shuffle ? values[thread.source] : votes;
             thread.wait = Wait::Nothing;
         }
     }
 
-    // One thread for each different thing that is waited for.
+    // Describes two threads that wait at different places.
     std::string stuck() const {
         std::string text = describe(threads_[0]);
         for (const ThreadState& thread : threads_)
@@ -240,7 +243,7 @@ class Block {
     void check_shared(const uint3& block) const {
         for (size_t i = 0; i < kSharedGuard; ++i)
             VILA_CHECK(cuda::dynamic_shared_memory[config_.dynamicSmemBytes + i] == kSharedSentinel,
-                       "emulated block ", block.x, ",", block.y, ",", block.z, " wrote behind the ",
+                       "emulated block ", block.x, ",", block.y, ",", block.z, " wrote past the ",
                        config_.dynamicSmemBytes,
                        " bytes of shared memory that its launch asked for");
     }
@@ -253,8 +256,8 @@ class Block {
 
 }  // namespace
 
-void break_rule(const std::string& what) {
-    if (broken_rule().empty()) broken_rule() = what;
+void report_violation(const std::string& what) {
+    if (violation().empty()) violation() = what;
 }
 
 void wait_for(Wait what, const char* file, int line) {
@@ -262,22 +265,22 @@ void wait_for(Wait what, const char* file, int line) {
     thread.wait = what;
     thread.file = file;
     thread.line = line;
-    fibers()[thread.number]->leave();
+    fibers()[thread.number]->suspend();
 }
 
 void run_grid(const cudaLaunchConfig_t& config, const std::function<void()>& body) {
     const dim3 &block = config.blockDim, &grid = config.gridDim;
     const uint64_t threads = uint64_t{block.x} * block.y * block.z;
-    VILA_CHECK(threads >= 1 && threads <= kMostThreads && block.z <= 64, "emulated launch of ",
-               threads, " threads a block: expected 1 to ", kMostThreads);
+    VILA_CHECK(threads >= 1 && threads <= kMaxThreads && block.z <= 64, "emulated launch of ",
+               threads, " threads a block: expected 1 to ", kMaxThreads);
     VILA_CHECK(grid.x >= 1 && grid.x <= 0x7fffffffU && grid.y >= 1 && grid.y <= 65535 &&
                    grid.z >= 1 && grid.z <= 65535,
                "emulated launch of ", grid.x, " x ", grid.y, " x ", grid.z, " blocks");
-    VILA_CHECK(config.dynamicSmemBytes <= kMostSharedBytes, "emulated launch with ",
-               config.dynamicSmemBytes, " bytes of shared memory: a block has ", kMostSharedBytes);
+    VILA_CHECK(config.dynamicSmemBytes <= kMaxSharedBytes, "emulated launch with ",
+               config.dynamicSmemBytes, " bytes of shared memory: a block has ", kMaxSharedBytes);
     const std::lock_guard lock(one_grid());
     ++machine().launches;
-    broken_rule().clear();
+    violation().clear();
     const ThreadOrder order = thread_order(config.stream);
     std::mt19937_64 random(order == ThreadOrder::Random ? next_seed(config.stream) : 0);
     const auto blocks = static_cast<int64_t>(uint64_t{grid.x} * grid.y * grid.z);

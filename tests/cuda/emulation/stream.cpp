@@ -22,8 +22,8 @@ using vila::emulation::ThreadOrder;
 
 namespace {
 
-// One piece of work in so many is preceded by a pause of up to so many microseconds.
-constexpr unsigned int kPauseOneIn = 8, kLongestPause = 400;
+// One piece of work in kPauseOneIn follows a pause of less than kMaxPause microseconds.
+constexpr unsigned int kPauseOneIn = 8, kMaxPause = 400;
 
 // The OS thread of a stream.
 class Worker {
@@ -43,15 +43,15 @@ class Worker {
     void add(std::function<void()> work) {
         {
             const std::lock_guard lock(mutex_);
-            line_.push_back(std::move(work));
+            queue_.push_back(std::move(work));
         }
         changed_.notify_all();
     }
 
-    // Until all is done; whether all of it succeeded.
+    // Waits until all work is done. Returns whether all of it succeeded.
     bool finish() {
         std::unique_lock lock(mutex_);
-        changed_.wait(lock, [this] { return line_.empty() && !busy_; });
+        changed_.wait(lock, [this] { return queue_.empty() && !busy_; });
         return !failed_;
     }
 
@@ -59,10 +59,10 @@ class Worker {
     void work() {
         std::unique_lock lock(mutex_);
         for (;;) {
-            changed_.wait(lock, [this] { return ends_ || !line_.empty(); });
-            if (line_.empty()) return;
-            std::function<void()> next = std::move(line_.front());
-            line_.pop_front();
+            changed_.wait(lock, [this] { return ends_ || !queue_.empty(); });
+            if (queue_.empty()) return;
+            std::function<void()> next = std::move(queue_.front());
+            queue_.pop_front();
             busy_ = true;
             lock.unlock();
             run(next);
@@ -75,7 +75,7 @@ class Worker {
 
     void run(const std::function<void()>& next) {
         if (random_() % kPauseOneIn == 0)
-            std::this_thread::sleep_for(std::chrono::microseconds(random_() % kLongestPause));
+            std::this_thread::sleep_for(std::chrono::microseconds(random_() % kMaxPause));
         try {
             next();
         } catch (const std::exception& error) {
@@ -87,14 +87,14 @@ class Worker {
 
     std::mutex mutex_;
     std::condition_variable changed_;
-    std::deque<std::function<void()>> line_;
+    std::deque<std::function<void()>> queue_;
     bool busy_ = false, ends_ = false, failed_ = false;
     std::minstd_rand random_;
     std::thread thread_;  // last: it uses the rest
 };
 
-// How far a stream has come, for those that wait for it.
-struct Marks {
+// The progress of an event: the number of its last record that a stream has reached.
+struct EventProgress {
     std::mutex mutex;
     std::condition_variable changed;
     uint64_t passed = 0;
@@ -114,7 +114,7 @@ struct CUstream_st {
 };
 
 struct CUevent_st {
-    std::shared_ptr<Marks> marks = std::make_shared<Marks>();
+    std::shared_ptr<EventProgress> progress = std::make_shared<EventProgress>();
     uint64_t recorded = 0;
 };
 
@@ -151,9 +151,9 @@ void finish_streams() {
 }  // namespace vila::emulation
 
 int vila_emulated_in_stream(void* stream, int (*work)(void* data), void* data) {
-    auto* line = static_cast<cudaStream_t>(stream);
-    if (!vila::emulation::is_asynchronous(line)) return work(data);
-    vila::emulation::in_stream(line, [work, data] {
+    auto* cuda_stream = static_cast<cudaStream_t>(stream);
+    if (!vila::emulation::is_asynchronous(cuda_stream)) return work(data);
+    vila::emulation::in_stream(cuda_stream, [work, data] {
         const int result = work(data);
         VILA_CHECK(result == 0, "a transfer failed with code ", result);
     });
@@ -176,7 +176,7 @@ cudaError_t cudaStreamDestroy(cudaStream_t stream) {
 }
 
 cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
-    if (vila::emulation::is_captured(stream)) return vila::emulation::void_capture(stream);
+    if (vila::emulation::is_captured(stream)) return vila::emulation::invalidate_capture(stream);
     if (!vila::emulation::is_asynchronous(stream)) return cudaSuccess;
     return stream->worker->finish() ? cudaSuccess : cudaErrorLaunchFailure;
 }
@@ -192,31 +192,31 @@ cudaError_t cudaEventDestroy(cudaEvent_t event) {
 }
 
 cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
-    vila::emulation::in_stream(stream, [marks = event->marks, mark = ++event->recorded] {
+    vila::emulation::in_stream(stream, [progress = event->progress, record = ++event->recorded] {
         {
-            const std::lock_guard lock(marks->mutex);
-            marks->passed = std::max(marks->passed, mark);
+            const std::lock_guard lock(progress->mutex);
+            progress->passed = std::max(progress->passed, record);
         }
-        marks->changed.notify_all();
+        progress->changed.notify_all();
     });
     return cudaSuccess;
 }
 
 cudaError_t cudaEventQuery(cudaEvent_t event) {
-    const std::lock_guard lock(event->marks->mutex);
-    return event->marks->passed >= event->recorded ? cudaSuccess : cudaErrorNotReady;
+    const std::lock_guard lock(event->progress->mutex);
+    return event->progress->passed >= event->recorded ? cudaSuccess : cudaErrorNotReady;
 }
 
 cudaError_t cudaEventSynchronize(cudaEvent_t event) {
-    std::unique_lock lock(event->marks->mutex);
-    event->marks->changed.wait(lock, [&] { return event->marks->passed >= event->recorded; });
+    std::unique_lock lock(event->progress->mutex);
+    event->progress->changed.wait(lock, [&] { return event->progress->passed >= event->recorded; });
     return cudaSuccess;
 }
 
 cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned int /*flags*/) {
-    vila::emulation::in_stream(stream, [marks = event->marks, mark = event->recorded] {
-        std::unique_lock lock(marks->mutex);
-        marks->changed.wait(lock, [&] { return marks->passed >= mark; });
+    vila::emulation::in_stream(stream, [progress = event->progress, record = event->recorded] {
+        std::unique_lock lock(progress->mutex);
+        progress->changed.wait(lock, [&] { return progress->passed >= record; });
     });
     return cudaSuccess;
 }

@@ -1,7 +1,7 @@
 #pragma once
 
-// Barriers, shuffles, votes and atomics of the emulation; included by cuda_runtime.h. Each call
-// that waits knows its place in the source: threads that meet must meet at the same one.
+// Barriers, shuffles, votes and atomics, emulated; included by cuda_runtime.h. Each call that waits
+// passes its source position: threads that wait for each other must wait at the same one.
 
 #include <cstdint>
 #include <cstring>
@@ -10,7 +10,8 @@
 
 namespace vila::emulation {
 
-// The running thread waits at file:line until the scheduler has served it.
+// Suspends the running thread, which waits at file:line, until the scheduler completes its
+// operation.
 void wait_for(Wait what, const char* file, int line);
 
 template <typename T>
@@ -26,17 +27,18 @@ T shuffle(unsigned int mask, T value, int source, const char* file, int line) {
     return value;
 }
 
-// Calls operation(the parts of all 32 lanes) once all have come.
-inline void with_warp(void (*operation)(void* const* lanes), void* part, const char* file,
+// Calls operation(arguments of all 32 lanes) once all lanes wait here.
+inline void with_warp(void (*operation)(void* const* lanes), void* arguments, const char* file,
                       int line) {
     ThreadState& thread = *running_thread;
     thread.mask = 0xffffffffU;
-    thread.together = operation;
-    thread.part = part;
-    wait_for(Wait::Together, file, line);
+    thread.operation = operation;
+    thread.arguments = arguments;
+    wait_for(Wait::WarpOperation, file, line);
 }
 
-// The lane that a shuffle reads: `wanted` inside the caller's segment of `width`, else itself.
+// The lane that a shuffle reads: `wanted` if it is in the caller's segment of `width` lanes, else
+// the caller's own.
 inline int segment_lane(int wanted, int width) {
     const int lane = running_thread->lane;
     return wanted >= 0 && wanted / width == lane / width && wanted < 32 ? wanted : lane;

@@ -1,5 +1,5 @@
-// The guarded device on a GPU. "Threads" make no difference here: hardware has its own order, and
-// the same bits are expected each time.
+// The guarded device on a GPU. The number of threads is ignored: the hardware runs threads in its
+// own order, and the tests expect the same bits every time.
 
 #include "tests/support/guarded_device.h"
 
@@ -13,7 +13,7 @@ namespace vila::testing {
 
 namespace {
 
-constexpr size_t kGuard = 256;  // as aligned as the GPU's own blocks
+constexpr size_t kGuard = 256;  // keeps the alignment of the GPU's blocks
 constexpr int kSentinel = 0x5a;
 
 }  // namespace

@@ -1,5 +1,5 @@
-// The operators' and the model's tests on a real GPU. Where there is none, one test is skipped and
-// says why.
+// The tests of the operators and of the model on a real GPU. Without a GPU, one test is skipped
+// with the reason.
 
 #include <gtest/gtest.h>
 
@@ -10,7 +10,7 @@
 
 namespace {
 
-// "" or why the GPU cannot be used.
+// Returns "" or the reason why the GPU cannot be used.
 std::string problem() {
     try {
         static_cast<void>(vila::make_cuda_device());
@@ -22,7 +22,7 @@ std::string problem() {
 
 }  // namespace
 
-TEST(CudaGpu, IsThere) {
+TEST(CudaGpu, IsUsable) {
     const std::string why = problem();
     if (!why.empty()) GTEST_SKIP() << why;
 }
