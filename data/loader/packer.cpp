@@ -55,7 +55,7 @@ void round_up_bins(Bins& bins, int64_t multiple_of) {
     }
 }
 
-std::vector<int64_t> dearest_first(std::span<const double> costs) {
+std::vector<int64_t> by_descending_cost(std::span<const double> costs) {
     std::vector<int64_t> order(costs.size());
     std::iota(order.begin(), order.end(), int64_t{0});
     std::stable_sort(order.begin(), order.end(),
@@ -108,7 +108,7 @@ Bins pack_evenly(std::span<const int64_t> lengths, std::span<const double> costs
     Bins bins(tight.size());
     std::vector<int64_t> taken(bins.size(), 0);
     std::vector<double> spent(bins.size(), 0.0);
-    for (const int64_t index : dearest_first(costs)) {
+    for (const int64_t index : by_descending_cost(costs)) {
         size_t best = bins.size();
         for (size_t bin = 0; bin < bins.size(); ++bin)
             if (taken[bin] + lengths[index] <= budget &&
@@ -128,7 +128,7 @@ Bins pack_evenly(std::span<const int64_t> lengths, std::span<const double> costs
 
 Bins group_evenly(std::span<const double> costs, int64_t size, int64_t multiple_of) {
     VILA_CHECK(size >= 1 && multiple_of >= 1, "groups of ", size, " in multiples of ", multiple_of);
-    const std::vector<int64_t> order = dearest_first(costs);
+    const std::vector<int64_t> order = by_descending_cost(costs);
     const auto samples = static_cast<int64_t>(order.size());
     Bins bins;
     for (int64_t begin = 0; begin < samples; begin += size * multiple_of) {

@@ -46,7 +46,7 @@ void expect_same_as_golden(const BpeTraining& training, const std::string& name)
     EXPECT_EQ(ours["pre_tokenizer"], reference["pre_tokenizer"]);
 }
 
-TEST(BpeTrainer, MergesAreThoseOfTheHuggingFaceTrainer) {
+TEST(BpeTrainer, MergesEqualHuggingFaceTrainer) {
     expect_same_as_golden(
         {.vocab_size = 700,
          .split = SplitRule::Llama3,
@@ -66,7 +66,7 @@ TEST(BpeTrainer, MergesAreThoseOfTheHuggingFaceTrainer) {
     expect_same_as_golden({.vocab_size = 600, .split = SplitRule::Gpt2}, "gpt2");
 }
 
-TEST(BpeTrainer, SpecialTokensPlayTheirParts) {
+TEST(BpeTrainer, SpecialTokensMarkSequences) {
     const auto tokenizer = train_bpe(
         corpus(), {.vocab_size = 300, .special_tokens = {"<s>", "</s>", "<pad>"}, .pad = "<pad>"});
     EXPECT_EQ(tokenizer->vocab_size(), 300);
@@ -87,20 +87,20 @@ TEST(BpeTrainer, StopsWhenNoPairIsLeft) {
     EXPECT_EQ(untrained->encode("abc").size(), 3u);
 }
 
-TEST(BpeTrainer, TiesGoToTheSmallerIds) {
-    // ba, ca and da are equally frequent; then cb wins over db the same way.
+TEST(BpeTrainer, SmallerIdsWinTies) {
+    // ba, ca and da are equally frequent; then cb wins over db for the same reason.
     const auto tokenizer = train_bpe(std::vector<std::string>{"da ca ba"},
                                      {.vocab_size = 259, .split = SplitRule::Gpt2});
     EXPECT_EQ(tokenizer->token(258), "ba");
 }
 
-TEST(BpeTrainer, ASecondTrainingGivesTheSameFiles) {
+TEST(BpeTrainer, TrainingIsDeterministic) {
     const BpeTraining training{.vocab_size = 500};
     EXPECT_EQ(saved(*train_bpe(corpus(), training), "tokenizer.json").dump(),
               saved(*train_bpe(corpus(), training), "tokenizer.json").dump());
 }
 
-TEST(BpeTrainer, RefusesWhatCannotWork) {
+TEST(BpeTrainer, RefusesInvalidOptions) {
     const auto message = [](const BpeTraining& training) {
         return message_of([&] { train_bpe(std::vector<std::string>{"x"}, training); });
     };

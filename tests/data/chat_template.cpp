@@ -1,4 +1,4 @@
-// Every template against the exact string of the original, with its targets in [brackets].
+// Compares every template with the exact string of the original, with targets in [brackets].
 
 #include "data/text/chat_template.h"
 
@@ -20,7 +20,7 @@ const std::vector<Message> kTwoTurns = {{Role::User, "<image>\nWhat?"},
                                         {Role::Assistant, "Yes."}};
 const std::vector<Message> kQuestion = {{Role::User, "<image>\nWhat?"}};
 
-// Segments as one line: (bos), (eos), (image), tokens as they are, targets in brackets.
+// Returns segments as one line: (bos), (eos), (image), tokens as spelled, targets in brackets.
 std::string shown(const std::vector<Segment>& segments) {
     std::string text;
     bool target = false;
@@ -104,7 +104,7 @@ TEST(ChatTemplate, Llama2) {
         "(bos)[INST] <<SYS>>\nYou are a helpful, respectful and honest assistant. Always answer "));
 }
 
-TEST(ChatTemplate, Llama3InBothSpellings) {
+TEST(ChatTemplate, Llama3InBothVersions) {
     const auto header = [](const std::string& role) {
         return "<|start_header_id|>" + role + "<|end_header_id|>\n\n";
     };
@@ -163,8 +163,9 @@ std::vector<Message> messages_of(const nlohmann::json& turns) {
     return messages;
 }
 
-// Written by make_template_goldens.py with the templates of Llama 2, Llama 3 and Qwen2.
-TEST(ChatTemplate, PublishedTemplatesGiveTheSameText) {
+// The goldens were made by make_template_goldens.py with the templates of Llama 2, Llama 3 and
+// Qwen2.
+TEST(ChatTemplate, TextEqualsPublishedTemplates) {
     const auto cases =
         nlohmann::json::parse(read_file(VILA_SOURCE_DIR "/tests/goldens/chat_templates.json"));
     for (const auto& golden : cases) {
@@ -173,13 +174,13 @@ TEST(ChatTemplate, PublishedTemplatesGiveTheSameText) {
         for (const Segment& segment : ChatTemplate::named(name).render(
                  messages_of(golden["messages"]), golden["generates"])) {
             if (segment.kind == Segment::Kind::Image) text += kImagePlaceholder;
-            // Qwen2 has no beginning of sequence; the template of Llama 3 spells its own.
+            // Qwen2 has no beginning of sequence; the template of Llama 3 contains its own.
             if (segment.kind == Segment::Kind::Bos && name == "llama_2") text += golden["bos"];
             if (segment.kind == Segment::Kind::Eos) text += golden["eos"];
             text += segment.text;
         }
         std::string expected = golden["text"];
-        const std::string last = "<|eot_id|>";  // for which VILA writes another token
+        const std::string last = "<|eot_id|>";  // VILA writes another token instead
         if (name == "llama_3" && expected.ends_with(last))
             expected.replace(expected.size() - last.size(), last.size(), "<|end_of_text|>");
         EXPECT_EQ(text, expected) << name;
@@ -193,7 +194,7 @@ TEST(ChatTemplate, QuestionAndAnswer) {
     EXPECT_EQ(prompt("qa"), "(bos)question :(image) What? answer :");
 }
 
-TEST(ChatTemplate, APromptIsWhereTheAnswerOfTrainingBegins) {
+TEST(ChatTemplate, PromptEndsWhereTheAnswerBeginsInTraining) {
     for (const std::string& name : ChatTemplate::names()) {
         const ChatTemplate chat = ChatTemplate::named(name);
         EXPECT_EQ(chat.name(), name);
@@ -207,7 +208,7 @@ TEST(ChatTemplate, APromptIsWhereTheAnswerOfTrainingBegins) {
     }
 }
 
-TEST(ChatTemplate, ErrorsSayWhatWasExpected) {
+TEST(ChatTemplate, ErrorsNameTheExpectation) {
     const std::string unknown = message_of([] { ChatTemplate::named("vicuna"); });
     EXPECT_TRUE(unknown.starts_with("unknown chat template \"vicuna\": expected plain, "));
     for (const std::string& name : ChatTemplate::names())
@@ -232,7 +233,7 @@ std::string shown(const TokenizedText& encoded, const Tokenizer& tokenizer) {
     return shown(encoded.ids, encoded.labels, tokenizer);
 }
 
-TEST(ChatTemplate, IdsAndLabelsAreMadeTogether) {
+TEST(ChatTemplate, EncodesIdsAndLabelsTogether) {
     const auto tokenizer = byte_tokenizer();
     const auto segments = ChatTemplate::named("vicuna_v1_nosys").render(kTwoTurns);
     EXPECT_EQ(shown(encode_segments(segments, *tokenizer), *tokenizer),
@@ -244,7 +245,7 @@ TEST(ChatTemplate, IdsAndLabelsAreMadeTogether) {
               " USER: (image)\nWhat? ASSISTANT:[ A dog.</s>]USER: Sure? ASSISTANT:[ Yes.</s>]");
 }
 
-TEST(ChatTemplate, SpecialTokensInWhatPeopleWriteAreText) {
+TEST(ChatTemplate, SpecialTokensInMessagesAreText) {
     const auto tokenizer = byte_tokenizer();
     const auto segments =
         ChatTemplate::named("vicuna_v1_nosys")
@@ -254,7 +255,7 @@ TEST(ChatTemplate, SpecialTokensInWhatPeopleWriteAreText) {
     EXPECT_EQ(std::count(ids.begin(), ids.end(), 1), 1);
 }
 
-TEST(ChatTemplate, TheFirstLabelIsNeverATarget) {
+TEST(ChatTemplate, FirstLabelIsNeverATarget) {
     BpeTraining without_bos;
     without_bos.add_bos = false;
     const auto tokenizer = byte_tokenizer(without_bos);
@@ -265,7 +266,7 @@ TEST(ChatTemplate, TheFirstLabelIsNeverATarget) {
     EXPECT_TRUE(encode_segments({}, *tokenizer).ids.empty());
 }
 
-TEST(ChatTemplate, NeighbouringTextIsOneText) {
+TEST(ChatTemplate, EncodesAdjacentTextsAsOne) {
     BpeTraining training;
     training.vocab_size = 260;
     const auto tokenizer = train_bpe(std::vector<std::string>{"abab abab"}, training);
@@ -279,7 +280,7 @@ TEST(ChatTemplate, NeighbouringTextIsOneText) {
     EXPECT_EQ(encode_segments(mixed, *tokenizer).ids.size(), 2u) << "not merged across the mask";
 }
 
-TEST(ChatTemplate, MissingTokensAreNamed) {
+TEST(ChatTemplate, NamesMissingTokens) {
     const auto tokenizer = byte_tokenizer();
     EXPECT_EQ(message_of([&] {
                   encode_segments(ChatTemplate::named("qwen2").render(kTwoTurns), *tokenizer);

@@ -13,7 +13,7 @@ namespace {
 
 using Paths = std::vector<std::string>;
 
-// A source in a scratch folder, read with a byte tokenizer.
+// Reads a source in a scratch folder with a byte tokenizer.
 class Reader {
   public:
     Reader(const std::string& format, const std::string& name, const std::string& content,
@@ -31,7 +31,7 @@ class Reader {
         for (const ImageRef& image : get(index).images) paths.push_back(image.path);
         return paths;
     }
-    // The error of a record, without the folder's name.
+    // Returns the error of a record, without the folder's name.
     std::string error(int64_t index) const {
         const std::string message = message_of([&] { get(index); });
         const std::string folder = scratch_.path().string() + "/";
@@ -75,7 +75,7 @@ std::string placed(const std::string& text, int64_t images) {
     return messages[1].text;
 }
 
-TEST(Dataset, ImagesKeepTheirPlaces) {
+TEST(Dataset, PlacesImages) {
     EXPECT_EQ(placed("What?", 1), "<image>\nWhat?");
     EXPECT_EQ(placed("What?", 2), "<image>\n<image>\nWhat?");
     EXPECT_EQ(placed("<image>\nWhat?", 1), "<image>\nWhat?");
@@ -90,7 +90,7 @@ TEST(Dataset, ImagesKeepTheirPlaces) {
     EXPECT_EQ(later[2].text, "<image>\nAnd?");
 }
 
-TEST(Dataset, LlavaTurnsWithoutPartnersAreLeftOut) {
+TEST(Dataset, LlavaLeavesOutTurnsWithoutPartner) {
     const Reader reader("llava", "a.jsonl",
                         R"({"conversations": [{"from": "gpt", "value": "stray"},
                             {"from": "human", "value": "Q"}, {"from": "gpt", "value": "A"},
@@ -140,7 +140,7 @@ TEST(Dataset, LlavaErrorsNameTheRecord) {
     EXPECT_TRUE(reader.error(9).starts_with("bad.json[9]: not valid JSON: ")) << reader.error(9);
 }
 
-TEST(Dataset, PairsInEverySpelling) {
+TEST(Dataset, PairsWithEveryFieldName) {
     const std::string lines = R"({"id": "x", "image": "1.png", "caption": "a red circle"}
         {"image_name": "2.png", "text": "two <image> three"}
         {"url": "https://a.example/b/3.jpg?w=1", "TEXT": "far"}
@@ -182,7 +182,7 @@ TEST(Dataset, PairsInATarFile) {
     EXPECT_EQ(reader.get(3).id, "caf\u00e9");
 }
 
-TEST(Tar, NamesOfEveryKind) {
+TEST(Tar, ReadsNamesOfEveryKind) {
     const auto members = read_tar_index(VILA_SOURCE_DIR "/tests/goldens/pairs.tar");
     ASSERT_EQ(members.size(), 13u);
     EXPECT_EQ(members[0].name, "shard/0001.jpg");
@@ -194,7 +194,7 @@ TEST(Tar, NamesOfEveryKind) {
     EXPECT_EQ(members[12].name, "caf\u00e9.txt");
 }
 
-TEST(Tar, DamageIsSeen) {
+TEST(Tar, RefusesDamagedFiles) {
     const ScratchFolder scratch;
     const std::string good = read_file(VILA_SOURCE_DIR "/tests/goldens/pairs.tar");
     std::string damaged = good;

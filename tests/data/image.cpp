@@ -1,7 +1,7 @@
-// Decoding: every golden file gives Pillow's pixels to the byte, and every other sequence of bytes
-// gives a picture or one line naming the file, whatever is in it.
+// Decoders: every golden file gives Pillow's pixels to the byte. Any other sequence of bytes gives
+// an image or a one-line error that names the file.
 //
-// Where JPEG is decoded by stb_image only sizes and rough agreement are promised.
+// If stb_image decodes JPEG, only sizes and approximate agreement are promised.
 
 #include "data/image/image.h"
 
@@ -61,7 +61,7 @@ void expect_close(const Image& actual, const Image& expected) {
     EXPECT_LE(sum, static_cast<int64_t>(actual.rgb.size()) * 4);
 }
 
-TEST(DataImage, DecodesAsPillowDoes) {
+TEST(DataImage, PixelsEqualPillow) {
     const auto files = golden_files();
     ASSERT_GE(files.size(), 80U);
     for (const auto& path : files) {
@@ -78,7 +78,7 @@ TEST(DataImage, DecodesAsPillowDoes) {
     }
 }
 
-// A file cut anywhere is refused, or lacks nothing but bytes after its last pixel.
+// A file that is cut anywhere is refused, unless only bytes after its last pixel are missing.
 TEST(DataImage, RefusesTruncatedFiles) {
     for (const auto& path : golden_files()) {
         SCOPED_TRACE(path.filename());
@@ -97,7 +97,7 @@ TEST(DataImage, RefusesTruncatedFiles) {
     }
 }
 
-TEST(DataImage, SaysWhatItFoundInstead) {
+TEST(DataImage, DescribesFilesThatAreNoImage) {
     expect_part(error_of({}), "a/file: the image file is empty");
     expect_part(error_of(bytes_of("<html>\n<body>Not found</body>")),
                 "a/file: not an image that can be read (JPEG, PNG, GIF, BMP");
@@ -115,7 +115,7 @@ TEST(DataImage, SaysWhatItFoundInstead) {
     expect_part(error_of(png), "a/file: the PNG file is damaged: checksum of the chunk at byte 33");
 }
 
-TEST(DataImage, FilesThatCannotBeOpened) {
+TEST(DataImage, NamesFilesThatCannotBeOpened) {
     const auto folder = std::filesystem::temp_directory_path();
     for (const auto& path : {folder / "no such picture.png", folder}) {
         try {
@@ -127,7 +127,7 @@ TEST(DataImage, FilesThatCannotBeOpened) {
     }
 }
 
-// Headers that claim too much, with nothing behind them.
+// Headers that claim huge images, without any data after them.
 std::vector<uint8_t> gif_of(int width, int height) {
     std::vector<uint8_t> gif = bytes_of("GIF89a");
     const auto size = [&] {
@@ -141,7 +141,7 @@ std::vector<uint8_t> gif_of(int width, int height) {
     return gif;
 }
 
-TEST(DataImage, KeepsLimits) {
+TEST(DataImage, EnforcesLimits) {
     expect_part(error_of(gif_of(16385, 1)),
                 "a/file: the image is 16385 x 1 pixels: a side may have at most 16384");
     expect_part(error_of(gif_of(16384, 4097)), "at most 67108864 in all");
@@ -151,7 +151,7 @@ TEST(DataImage, KeepsLimits) {
     expect_part(error_of(long_file), "at most 67108864 are read");
 }
 
-// A progressive file whose last scan is repeated without end.
+// A progressive file that repeats its last scan many times.
 TEST(DataImage, LimitsProgressiveScans) {
     std::vector<uint8_t> jpeg = read_bytes(image_goldens() / "jpeg_progressive_420.jpg");
     const uint8_t kScan[] = {0xff, 0xda};
@@ -163,7 +163,7 @@ TEST(DataImage, LimitsProgressiveScans) {
     expect_part(error_of(jpeg), "scans: at most 500 scans");
 }
 
-// Twenty million pixels, drawn 110 times: markers alone are enough to refuse it.
+// Twenty million pixels in 110 scans: the decoder refuses it after reading only the markers.
 TEST(DataImage, LimitsWorkOverScans) {
     std::vector<uint8_t> jpeg = {0xff, 0xd8, 0xff, 0xc2, 0, 11,   8, 0x0f,
                                  0xa0, 0x13, 0x88, 1,    1, 0x11, 0};
@@ -179,8 +179,8 @@ TEST(DataImage, IgnoresDamagedExif) {
     const auto exif = std::search(jpeg.begin(), jpeg.end(), mark.begin(), mark.end()) + 6;
     const Image stored = read_ppm(image_goldens() / "jpeg_exif_1.jpg.ppm");
     ASSERT_NE(turned.width, stored.width);
-    // Byte order, the 42, the directory's place, its length, the value: each out of bounds or
-    // wrong.
+    // Byte order, the number 42, the directory's offset, its length, the value: each wrong or out
+    // of bounds.
     for (const int64_t at : {0, 3, 4, 5, 6, 7, 31}) {
         std::vector<uint8_t> damaged = jpeg;
         damaged[static_cast<size_t>(exif - jpeg.begin() + at)] = 0xee;
@@ -190,7 +190,7 @@ TEST(DataImage, IgnoresDamagedExif) {
     }
 }
 
-// PNG checksums would stop nearly every mutation at the door; this makes them right again.
+// Corrects the checksums of a PNG file. Otherwise they would reveal nearly every mutation.
 void repair_png(std::vector<uint8_t>& png) {
     size_t at = 8;
     const auto word = [&](size_t i) {
@@ -241,7 +241,7 @@ void mutate(std::vector<uint8_t>& bytes, std::mt19937_64& random) {
     }
 }
 
-// 2,000 damaged files of each kind: a picture within the limits or one line, nothing else.
+// 2,000 damaged files of each kind give an image within the limits or a one-line error.
 TEST(DataImage, SurvivesDamage) {
     const std::vector<std::filesystem::path> files = golden_files();
     std::set<std::string> kinds;

@@ -1,5 +1,5 @@
-// Preprocessing, against digests of the pixel values of transformers' PIL-backed processors
-// (goldens/images/processor.json), and the reading and writing of preprocessor_config.json.
+// Compares preprocessing with digests of the pixel values of transformers' PIL-backed processors
+// (goldens/images/processor.json), and tests reading and writing of preprocessor_config.json.
 
 #include "data/image/image_processor.h"
 
@@ -33,7 +33,7 @@ std::string error_of(const std::string& json) {
     return "no error";
 }
 
-TEST(DataImageProcessor, EqualsTransformersToTheBit) {
+TEST(DataImageProcessor, EqualsTransformersBitForBit) {
     const auto device = make_cpu_device(1);
     const Json golden = goldens();
     EXPECT_GE(golden["cases"].size(), 150U);
@@ -50,8 +50,8 @@ TEST(DataImageProcessor, EqualsTransformersToTheBit) {
     }
 }
 
-// Values worked out by hand, so that a digest is not the only witness.
-TEST(DataImageProcessor, NormalisesBytes) {
+// Values computed by hand, because digests alone cannot be checked by reading.
+TEST(DataImageProcessor, NormalizesBytes) {
     const auto device = make_cpu_device(1);
     Image image(2, 2);
     const uint8_t bytes[] = {0, 0, 0, 255, 255, 255, 10, 20, 30, 200, 100, 50};
@@ -113,7 +113,7 @@ TEST(DataImageProcessor, FillsAPlaceInABatch) {
     EXPECT_THROW(processor.to_input(Image()), Error);
 }
 
-TEST(DataImageProcessor, WritesWhatTransformersOpens) {
+TEST(DataImageProcessor, WritesConfigForTransformers) {
     const auto path = std::filesystem::temp_directory_path() / "vila_preprocessor_config.json";
     for (const bool siglip : {false, true}) {
         const auto config =
@@ -131,7 +131,7 @@ TEST(DataImageProcessor, WritesWhatTransformersOpens) {
     std::filesystem::remove(path);
 }
 
-TEST(DataImageProcessor, RefusesWhatItCannotDo) {
+TEST(DataImageProcessor, RefusesUnsupportedConfigs) {
     const std::pair<const char*, const char*> cases[] = {
         {"[1]", "a/file.json: not a JSON object"},
         {"{\"size\": ", "a/file.json: not a JSON object"},

@@ -1,4 +1,4 @@
-// PNG writing, by reading back, and base64, by RFC 4648's own examples.
+// Writes PNG and reads it back; base64 with the examples of RFC 4648.
 
 #include "data/image/image_write.h"
 
@@ -13,7 +13,7 @@ std::vector<uint8_t> bytes_of(const std::string& text) {
     return {text.begin(), text.end()};
 }
 
-TEST(DataImageWrite, PngComesBackUnchanged) {
+TEST(DataImageWrite, PngRoundTripIsExact) {
     const std::pair<int64_t, int64_t> sizes[] = {{1, 1}, {1, 37}, {37, 1}, {31, 17}, {336, 336}};
     for (const auto& [width, height] : sizes) {
         const Image image = scene(width, height, 5);
@@ -23,7 +23,7 @@ TEST(DataImageWrite, PngComesBackUnchanged) {
     EXPECT_THROW(encode_png(Image(16385, 1)), Error);
 }
 
-TEST(DataImageWrite, JpegComesBackNearlyUnchanged) {
+TEST(DataImageWrite, JpegRoundTripIsClose) {
     const Image image = scene(64, 47, 5);
     double errors[2] = {};
     for (const int quality : {30, 100}) {

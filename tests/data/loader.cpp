@@ -11,7 +11,7 @@
 namespace vila::data {
 namespace {
 
-// Records with 1 to `longest` targets and an image in every second; some may be broken.
+// Records with 1 to `longest` targets; every second one has an image. Some may be broken.
 class FakeDataset final : public Dataset {
   public:
     FakeDataset(std::string name, int64_t size, int64_t longest = 9)
@@ -37,15 +37,15 @@ class FakeDataset final : public Dataset {
         return sample;
     }
 
-    std::set<int64_t> broken;    // throws
-    std::set<int64_t> untaught;  // has no targets
+    std::set<int64_t> broken;    // records that throw
+    std::set<int64_t> untaught;  // records without targets
 
   private:
     std::string name_;
     int64_t size_, longest_;
 };
 
-// What decides a step, as text.
+// Returns the content of a step as text.
 std::string shown(const StepBatch& batch) {
     std::string text = std::to_string(batch.step) + ":";
     for (const MicroBatch& micro_batch : batch.micro_batches) {
@@ -94,7 +94,7 @@ class LoaderTest : public testing::Test {
     ChatTemplate chat_ = ChatTemplate::named("qa");
 };
 
-TEST_F(LoaderTest, GivesTheMixtureInOrder) {
+TEST_F(LoaderTest, DeliversTheMixtureInOrder) {
     const Mixture mixture({40, 90}, {1, 3}, 7);
     const auto made = loader(options());
     EXPECT_EQ(made->steps_per_epoch(), 130 / 12);
@@ -120,7 +120,7 @@ TEST_F(LoaderTest, GivesTheMixtureInOrder) {
     }
 }
 
-TEST_F(LoaderTest, ThreadsAndPrefetchChangeNothing) {
+TEST_F(LoaderTest, ThreadsAndPrefetchDoNotChangeSteps) {
     first_.broken = {3, 4};
     bad_images_ = {"b/10", "b/12"};
     LoaderOptions plain = options();
@@ -140,7 +140,7 @@ TEST_F(LoaderTest, ThreadsAndPrefetchChangeNothing) {
     }
 }
 
-TEST_F(LoaderTest, ResumesAnywhere) {
+TEST_F(LoaderTest, ResumesAtAnyStep) {
     for (const bool packs : {false, true}) {
         LoaderOptions plain = options();
         plain.pack = packs;
@@ -161,8 +161,8 @@ TEST_F(LoaderTest, ResumesAnywhere) {
     }
 }
 
-// All ranks together see what one rank sees, each sample once.
-TEST_F(LoaderTest, RanksShareTheBatch) {
+// All ranks together get the samples of a single rank, each once.
+TEST_F(LoaderTest, RanksDivideTheBatch) {
     for (const bool packs : {false, true}) {
         LoaderOptions alone = options();
         alone.pack = packs;
@@ -196,7 +196,7 @@ TEST_F(LoaderTest, RanksShareTheBatch) {
     }
 }
 
-TEST_F(LoaderTest, RankInvariantRanksDealOutTheMicroBatchesOfOne) {
+TEST_F(LoaderTest, RankInvariantRanksShareTheMicroBatchesOfOneRank) {
     for (const bool packs : {false, true})
         for (const int64_t ranks : {1, 2, 3, 5, 20}) {
             LoaderOptions alone = options();
@@ -228,7 +228,7 @@ TEST_F(LoaderTest, RankInvariantRanksDealOutTheMicroBatchesOfOne) {
         }
 }
 
-TEST_F(LoaderTest, PackedMicroBatchesKeepTheBudget) {
+TEST_F(LoaderTest, PackedMicroBatchesStayWithinTheBudget) {
     LoaderOptions packed = options();
     packed.pack = true;
     packed.micro_batch = 2;
@@ -250,7 +250,7 @@ TEST_F(LoaderTest, PackedMicroBatchesKeepTheBudget) {
     EXPECT_LT(packed_count, 20 * 6) << "fewer than two samples each would give";
 }
 
-TEST_F(LoaderTest, LongSamplesAreCut) {
+TEST_F(LoaderTest, CutsLongSamples) {
     LoaderOptions brief = options();
     brief.max_length = 7;
     const auto made = loader(brief);
@@ -266,7 +266,7 @@ TEST_F(LoaderTest, LongSamplesAreCut) {
     EXPECT_GT(truncated, 20);
 }
 
-TEST_F(LoaderTest, BadSamplesAreReplacedCountedAndNamed) {
+TEST_F(LoaderTest, ReplacesCountsAndNamesBadSamples) {
     first_.broken = {5};
     second_.untaught = {7};
     bad_images_ = {"b/20"};
@@ -300,7 +300,7 @@ TEST_F(LoaderTest, BadSamplesAreReplacedCountedAndNamed) {
     }
 }
 
-TEST_F(LoaderTest, AReplacementFitsWhatItReplacesWhenPacked) {
+TEST_F(LoaderTest, PackedReplacementFitsInItsPlace) {
     for (int64_t i = 0; i < 90; i += 4) bad_images_.insert("b/" + std::to_string(i));
     LoaderOptions packed = options();
     packed.pack = true;
@@ -317,7 +317,7 @@ TEST_F(LoaderTest, AReplacementFitsWhatItReplacesWhenPacked) {
         }
 }
 
-TEST_F(LoaderTest, TooManyBadSamplesStopTheRun) {
+TEST_F(LoaderTest, StopsAfterTooManyBadSamples) {
     for (int64_t i = 0; i < 90; i += 3) second_.broken.insert(i);
     LoaderOptions strict = options();
     strict.threads = 3;
@@ -326,12 +326,12 @@ TEST_F(LoaderTest, TooManyBadSamplesStopTheRun) {
                              "1 % allowed; the first: b:") != std::string::npos)
         << message;
     EXPECT_NE(message.find(": broken; b:"), std::string::npos);
-    // One bad record among the first hundred is no reason to stop.
+    // One bad record among the first hundred does not stop the run.
     second_.broken = {3};
     EXPECT_EQ(message_of([&] { steps(strict, 11); }), "no error");
 }
 
-TEST_F(LoaderTest, NothingButBadSamplesIsAnErrorOfItsOwn) {
+TEST_F(LoaderTest, StopsIfEverySampleIsBad) {
     for (int64_t i = 0; i < 90; ++i) second_.broken.insert(i);
     LoaderOptions tolerant = options();
     tolerant.max_bad_share = 1;
@@ -343,7 +343,7 @@ TEST_F(LoaderTest, NothingButBadSamplesIsAnErrorOfItsOwn) {
                     }).starts_with("20 records in a row could not be used, the last of them b:"));
 }
 
-TEST_F(LoaderTest, OptionsThatCannotWork) {
+TEST_F(LoaderTest, RefusesInvalidOptions) {
     const auto message = [&](const std::function<void(LoaderOptions&)>& change) {
         LoaderOptions changed = options();
         change(changed);

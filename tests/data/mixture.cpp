@@ -17,7 +17,7 @@ std::vector<int64_t> order_of(const Permutation& permutation, int64_t size) {
     return order;
 }
 
-TEST(Permutation, VisitsEachOnce) {
+TEST(Permutation, VisitsEachValueOnce) {
     for (const int64_t size : {1, 2, 3, 4, 5, 7, 16, 17, 100, 1009, 65536, 65537}) {
         for (const uint64_t key : {0u, 1u, 99u}) {
             const Permutation permutation(size, key);
@@ -39,7 +39,8 @@ TEST(Permutation, LooksRandom) {
     constexpr int64_t kSize = 10007;
     const auto order = order_of(Permutation(kSize, 3), kSize);
     EXPECT_NE(order, order_of(Permutation(kSize, 4), kSize));
-    // Correlation of place and value, and of neighbours: below three standard deviations.
+    // The correlations of position and value, and of nearby values, are below three standard
+    // deviations.
     const auto correlation = [&](int64_t lag) {
         double sum = 0;
         const double mean = (kSize - 1) / 2.0, variance = (double{kSize} * kSize - 1) / 12;
@@ -76,7 +77,7 @@ TEST(Mixture, SharesAreExact) {
     for (int32_t s = 0; s < 3; ++s) EXPECT_EQ(thirds.count_before(3000000000000, s), 1000000000000);
 }
 
-TEST(Mixture, AnEpochOfASourceVisitsEachRecordOnce) {
+TEST(Mixture, EpochOfASourceVisitsEachRecordOnce) {
     const Mixture mixture({7, 100}, {2, 1}, 5);
     std::vector<std::vector<int64_t>> visits(2);
     for (int64_t position = 0; position < 600; ++position) {
@@ -96,7 +97,7 @@ TEST(Mixture, AnEpochOfASourceVisitsEachRecordOnce) {
     }
 }
 
-TEST(Mixture, DependsOnTheSeedAndOnNothingElse) {
+TEST(Mixture, DependsOnlyOnTheSeed) {
     const Mixture a({50, 60}, {1, 2}, 7), b({50, 60}, {10, 20}, 7), c({50, 60}, {1, 2}, 8);
     int64_t differences = 0;
     for (int64_t position = 999; position >= 0; --position) {
@@ -106,21 +107,21 @@ TEST(Mixture, DependsOnTheSeedAndOnNothingElse) {
     EXPECT_GT(differences, 900);
 }
 
-TEST(Mixture, ReplacementsAreTheNextOfTheirSource) {
+TEST(Mixture, ReplacementsAreTheNextRecordsOfTheSource) {
     const Mixture mixture({5, 9}, {1, 1}, 3);
     for (int64_t position = 0; position < 40; ++position)
         for (int64_t attempt = 1; attempt < 4; ++attempt)
             EXPECT_EQ(mixture.replacement(position, attempt), mixture.at(position + 2 * attempt));
 }
 
-TEST(Mixture, OneSourceAndAnEpoch) {
+TEST(Mixture, SingleSource) {
     const Mixture mixture({3}, {0.1}, 0);
     EXPECT_EQ(mixture.samples_per_epoch(), 3);
     std::set<int64_t> seen;
     for (int64_t i = 0; i < 3; ++i) seen.insert(mixture.at(i).index);
     EXPECT_EQ(seen.size(), 3u);
     EXPECT_EQ(Mixture({3, 4}, {1, 1}, 0).samples_per_epoch(), 7);
-    // A share too small to be kept exactly still comes up, and takes nothing else away.
+    // A share too small to be exact still occurs, and does not change the other shares.
     const Mixture uneven({3, 4}, {1e-30, 1}, 0);
     EXPECT_EQ(uneven.count_before(int64_t{1} << 29, 0), 0);
     EXPECT_EQ(uneven.count_before((int64_t{1} << 29) + 1, 0), 1);

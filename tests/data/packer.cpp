@@ -12,7 +12,8 @@ namespace {
 
 using Bins = std::vector<std::vector<int64_t>>;
 
-// Every sample once, no bin over the budget, none empty, ascending within, fullest first.
+// Expects every sample once, no bin over the budget or empty, ascending indices within bins, and
+// the fullest bin first.
 void expect_valid(const Bins& bins, const std::vector<int64_t>& lengths, int64_t budget,
                   int64_t multiple_of) {
     std::vector<int64_t> all;
@@ -38,7 +39,7 @@ TEST(Packer, BestFitDecreasing) {
     EXPECT_EQ(pack(std::vector<int64_t>{}, 10), Bins{});
     EXPECT_EQ(pack(std::vector<int64_t>{10}, 10), Bins{{0}});
     EXPECT_EQ(pack(std::vector<int64_t>{0, 0}, 0), (Bins{{0, 1}}));
-    // The fullest bin that takes a sample gets it: 3 goes beside 7, not beside 6.
+    // A sample goes into the fullest bin with room for it: 3 goes with 7, not with 6.
     EXPECT_EQ(pack(std::vector<int64_t>{6, 7, 3}, 10), (Bins{{1, 2}, {0}}));
 }
 
@@ -53,14 +54,14 @@ TEST(Packer, RandomLengths) {
         const Bins bins = pack(lengths, budget, multiple_of);
         expect_valid(bins, lengths, budget, multiple_of);
         EXPECT_EQ(bins, pack(lengths, budget, multiple_of));
-        // Any two bins of a best fit hold more than the budget together.
+        // Any two bins of best fit together hold more than the budget.
         if (multiple_of == 1) {
             EXPECT_LE(static_cast<int64_t>(bins.size()), 2 * total / budget + 1);
         }
     }
 }
 
-TEST(Packer, RanksGetOneBinEach) {
+TEST(Packer, MakesAMultipleOfTheRanks) {
     EXPECT_EQ(pack(std::vector<int64_t>{1, 2, 3, 4}, 10, 4), (Bins{{3}, {2}, {1}, {0}}));
     expect_valid(pack(std::vector<int64_t>{6, 6, 6, 1, 1, 1}, 7, 2), {6, 6, 6, 1, 1, 1}, 7, 2);
 }
@@ -81,7 +82,7 @@ TEST(Packer, Errors) {
 }
 
 // Samples of a step of the paper's second stage: image-text pairs and interleaved documents, with
-// what they cost where the tower learns too.
+// their costs if the vision tower is trained too.
 struct Mix {
     std::vector<int64_t> lengths;
     std::vector<double> costs;
@@ -105,9 +106,10 @@ Mix draw_mix(int64_t samples, uint64_t seed) {
     return mix;
 }
 
-// What ranks that run neighbouring bins side by side wait: the dearest of each round by the mean.
+// Returns how much ranks that run adjacent bins side by side wait: the cost of the most expensive
+// bin of each round, over the mean.
 double imbalance(const Bins& bins, const std::vector<double>& costs, int64_t ranks) {
-    double dearest = 0.0, total = 0.0;
+    double slowest = 0.0, total = 0.0;
     for (size_t begin = 0; begin < bins.size(); begin += ranks) {
         double most = 0.0;
         for (size_t i = begin; i < std::min(begin + ranks, bins.size()); ++i) {
@@ -116,19 +118,19 @@ double imbalance(const Bins& bins, const std::vector<double>& costs, int64_t ran
             most = std::max(most, cost);
             total += cost;
         }
-        dearest += most * static_cast<double>(ranks);
+        slowest += most * static_cast<double>(ranks);
     }
-    return dearest / total;
+    return slowest / total;
 }
 
-TEST(Packer, EvenBinsCostAlike) {
+TEST(Packer, EvenBinsHaveSimilarCosts) {
     for (const int64_t ranks : {2, 4, 8, 16})
         for (uint64_t seed = 0; seed < 20; ++seed) {
             const Mix mix = draw_mix(256, seed);
             Bins bins = pack_evenly(mix.lengths, mix.costs, 8192, ranks);
             EXPECT_EQ(bins.size() % ranks, size_t{0});
             EXPECT_LE(imbalance(bins, mix.costs, ranks), 1.05) << ranks << " ranks, " << seed;
-            // As pack() but for the order of the bins.
+            // The bins are valid as those of pack(), in another order.
             std::stable_sort(bins.begin(), bins.end(), [&](const auto& a, const auto& b) {
                 const auto load = [&](const auto& bin) {
                     int64_t sum = 0;
@@ -141,7 +143,7 @@ TEST(Packer, EvenBinsCostAlike) {
         }
 }
 
-TEST(Packer, EvenGroupsCostAlike) {
+TEST(Packer, EvenGroupsHaveSimilarCosts) {
     for (const int64_t ranks : {1, 2, 4, 8}) {
         const Mix mix = draw_mix(256, 3);
         const Bins groups = group_evenly(mix.costs, 4, ranks);
@@ -162,8 +164,8 @@ TEST(Packer, EvenGroupsCostAlike) {
     EXPECT_TRUE(group_evenly({}, 4, 2).empty());
 }
 
-TEST(Packer, EvenBinsFallBackToTightOnes) {
-    // Two bins of 10 hold them only as 6 + 4 and 5 + 5.
+TEST(Packer, EvenBinsFallBackToBestFit) {
+    // Two bins of 10 hold the samples only as 6 + 4 and 5 + 5.
     const std::vector<int64_t> lengths = {6, 5, 5, 4};
     const std::vector<double> costs = {1, 100, 1, 100};
     const Bins bins = pack_evenly(lengths, costs, 10, 2);

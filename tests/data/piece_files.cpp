@@ -1,5 +1,5 @@
-// Files of tokenizers that are cut, damaged or ask for what is not implemented: one clear line
-// each, or a tokenizer that works.
+// Tokenizer files that are cut, damaged or use settings that are not implemented give a clear
+// one-line error, or a working tokenizer.
 
 #include <gtest/gtest.h>
 
@@ -27,7 +27,7 @@ std::string load_message(const std::string& file, const std::string& content) {
     return message_of([&] { make_tokenizer({{file, content}}, "DIR"); });
 }
 
-// --- messages in the wire format of protobuf ---
+// ---- Messages in the wire format of protobuf ----
 
 std::string number_field(int field, uint64_t value) {
     std::string bytes(1, static_cast<char>(field << 3 & 0x7F));
@@ -48,13 +48,13 @@ std::string piece(const std::string& text, int type = 1) {
     return text_field(1, text_field(1, text) + number_field(3, static_cast<uint64_t>(type)));
 }
 
-// A BPE model of <unk>, a, b, ab with what follows.
+// Returns a BPE model of <unk>, a, b, ab, followed by the given fields.
 std::string small_model(const std::string& more = "", const std::string& trainer = "") {
     return piece("<unk>", 2) + piece("a") + piece("b") + piece("ab") + more +
            text_field(2, number_field(3, 2) + trainer);
 }
 
-TEST(SentencePieceModel, ReadsWhatAModelSays) {
+TEST(SentencePieceModel, ReadsFields) {
     const SentencePieceModel model =
         read_sentencepiece_model(golden("llama2", "tokenizer.model"), "M");
     EXPECT_EQ(model.pieces.size(), 900u);
@@ -76,7 +76,7 @@ TEST(SentencePieceModel, ReadsWhatAModelSays) {
     EXPECT_TRUE(small.remove_extra_whitespaces) << "the default of an absent field";
 }
 
-TEST(SentencePieceModel, ErrorsSayWhatIsWrong) {
+TEST(SentencePieceModel, ErrorsNameTheFault) {
     struct Case {
         std::string content;
         const char* message;
@@ -129,7 +129,8 @@ TEST(SentencePieceModel, ErrorsSayWhatIsWrong) {
     EXPECT_EQ(load_message("tokenizer.model", small_model()), "no error");
 }
 
-// Loads, and if that works uses it: no crash, no id outside the vocabulary, no error of two lines.
+// Loads a tokenizer and, if that works, uses it. Expects no crash, no id outside the vocabulary,
+// and errors of one line.
 void use(const TokenizerFiles& files, int64_t& loaded) {
     std::unique_ptr<Tokenizer> tokenizer;
     const std::string message = message_of([&] { tokenizer = make_tokenizer(files, "DIR"); });
@@ -145,7 +146,7 @@ void use(const TokenizerFiles& files, int64_t& loaded) {
     tokenizer->decode(ids);
 }
 
-TEST(TokenizerFiles, CutAnywhereTheyAreRefusedOrWork) {
+TEST(TokenizerFiles, CutFilesAreRefusedOrWork) {
     const std::string good = golden("llama2", "tokenizer.model");
     int64_t loaded = 0;
     for (size_t size = 0; size < good.size();
@@ -161,7 +162,7 @@ TEST(TokenizerFiles, CutAnywhereTheyAreRefusedOrWork) {
     }
 }
 
-TEST(TokenizerFiles, DamagedAnywhereTheyAreRefusedOrWork) {
+TEST(TokenizerFiles, DamagedFilesAreRefusedOrWork) {
     std::mt19937 source(17);
     int64_t loaded = 0, rounds = 0;
     const auto damage = [&](const std::string& folder, const std::string& file, int times) {
@@ -180,7 +181,7 @@ TEST(TokenizerFiles, DamagedAnywhereTheyAreRefusedOrWork) {
     EXPECT_LT(loaded, rounds);
 }
 
-// Each change to a good file, and the words its refusal must have.
+// Each change to a valid file, and the words that its error must contain.
 struct Change {
     const char* at;
     json value;
@@ -198,7 +199,7 @@ void expect_refusals(const char* folder, std::span<const Change> changes) {
     }
 }
 
-TEST(TokenizerFiles, RefusesWhatWouldChangeIds) {
+TEST(TokenizerFiles, RefusesSettingsThatWouldChangeIds) {
     const json split_spaces = {{"type", "Metaspace"}, {"replacement", "_"}};
     const Change of_prepend[] = {
         {"/normalizer/normalizers/0",
@@ -239,7 +240,7 @@ TEST(TokenizerFiles, RefusesWhatWouldChangeIds) {
               "DIR: tokenizer.json has 255 byte tokens: byte_fallback needs all 256");
 }
 
-TEST(TokenizerFiles, ErrorsInTheFilesBesideAModelNameThem) {
+TEST(TokenizerFiles, ErrorsNameTheFileBesideTheModel) {
     const auto message = [](const char* file, const char* content) {
         return message_of([&] {
             make_tokenizer({{"tokenizer.model", small_model()}, {file, content}}, "DIR");

@@ -1,5 +1,5 @@
-// The goldens were made by sentencepiece, the Hugging Face tokenizers package and transformers; see
-// make_piece_goldens.py.
+// Compares with goldens of sentencepiece, the Hugging Face tokenizers package and transformers,
+// which make_piece_goldens.py writes.
 
 #include "data/text/piece_tokenizer.h"
 
@@ -34,7 +34,7 @@ json cases() {
     return json::parse(read_file(VILA_SOURCE_DIR "/tests/goldens/piece_cases.json"));
 }
 
-// The Llama 2 golden with another tokenizer_config.json.
+// Returns the Llama 2 golden with another tokenizer_config.json.
 std::unique_ptr<Tokenizer> llama2_with(const std::function<void(json&)>& change) {
     json config = json::parse(read_file(folder("llama2") / "tokenizer_config.json"));
     change(config);
@@ -51,13 +51,13 @@ void expect_ids(const Tokenizer& tokenizer, const json& texts, const json& ids,
             << what << " " << texts[i];
 }
 
-TEST(PieceTokenizer, IdsAreThoseOfSentencePieceAndOfTokenizers) {
+TEST(PieceTokenizer, IdsEqualSentencePieceAndTokenizers) {
     const json golden = cases();
     for (const char* name : kAll)
         expect_ids(*load_tokenizer(folder(name)), golden["texts"], golden[name]["plain"], {}, name);
 }
 
-TEST(PieceTokenizer, BrokenTextIsReadAsSentencePieceReadsIt) {
+TEST(PieceTokenizer, EncodesInvalidUtf8LikeSentencePiece) {
     const json golden = cases();
     for (const char* name : kModels) {
         const auto tokenizer = load_tokenizer(folder(name));
@@ -69,14 +69,14 @@ TEST(PieceTokenizer, BrokenTextIsReadAsSentencePieceReadsIt) {
     }
 }
 
-TEST(PieceTokenizer, AddedTokensAreFoundAsTokenizersFindsThem) {
+TEST(PieceTokenizer, FindsAddedTokensLikeTokenizers) {
     const json golden = cases();
     for (const char* name : kJsons)
         expect_ids(*load_tokenizer(folder(name)), golden["texts"], golden[name]["parsed"], kParse,
                    name);
 }
 
-TEST(PieceTokenizer, AddedTokensAreFoundAsTheLlamaWrapperFindsThem) {
+TEST(PieceTokenizer, FindsAddedTokensLikeTheLlamaWrapper) {
     const json golden = cases();
     expect_ids(*load_tokenizer(folder("llama2")), golden["texts"], golden["legacy"], kParse,
                "legacy");
@@ -86,7 +86,7 @@ TEST(PieceTokenizer, AddedTokensAreFoundAsTheLlamaWrapperFindsThem) {
     expect_ids(*newer, golden["texts"], golden["not_legacy"], kParse, "not legacy");
 }
 
-TEST(PieceTokenizer, TextIsThatOfTheOriginals) {
+TEST(PieceTokenizer, DecodedTextEqualsOriginals) {
     const json golden = cases();
     for (const char* name : kAll) {
         const auto tokenizer = load_tokenizer(folder(name));
@@ -101,13 +101,13 @@ TEST(PieceTokenizer, TextIsThatOfTheOriginals) {
     }
 }
 
-TEST(PieceTokenizer, TextComesBack) {
+TEST(PieceTokenizer, TextRoundTrips) {
     const json golden = cases();
     for (const char* name : {"llama2", "unused", "prepend", "metaspace"}) {
         const auto tokenizer = load_tokenizer(folder(name));
         for (const json& entry : golden["texts"]) {
             const std::string text = entry;
-            // U+2581 is how the files write a space; Metaspace puts no second space in front.
+            // The files write U+2581 for a space. Metaspace puts no second space in front of one.
             if (text.find("\u2581") != text.npos || (name == "metaspace"s && text[0] == ' '))
                 continue;
             EXPECT_EQ(tokenizer->decode(tokenizer->encode(text)), text) << name;
@@ -115,7 +115,7 @@ TEST(PieceTokenizer, TextComesBack) {
     }
 }
 
-TEST(PieceTokenizer, StreamedPiecesAreTheDecodedText) {
+TEST(PieceTokenizer, StreamedTextEqualsDecodedText) {
     std::mt19937 source(5);
     for (const char* name : kAll) {
         const auto tokenizer = load_tokenizer(folder(name));
@@ -132,7 +132,7 @@ TEST(PieceTokenizer, StreamedPiecesAreTheDecodedText) {
     }
 }
 
-TEST(PieceTokenizer, StreamHoldsBackTheBytesOfAnUnfinishedCharacter) {
+TEST(PieceTokenizer, StreamHoldsBackIncompleteCharacters) {
     const auto tokenizer = load_tokenizer(folder("llama2"));
     const Ids ids = tokenizer->encode("\U0001F9FF", {.place = TextPlace::Continues});
     ASSERT_EQ(ids.size(), 4u) << "four bytes";
@@ -142,8 +142,9 @@ TEST(PieceTokenizer, StreamHoldsBackTheBytesOfAnUnfinishedCharacter) {
     EXPECT_EQ(stream.finish(), "");
 }
 
-// A space goes in front of what begins a sequence, and after special tokens where that is the way.
-TEST(PieceTokenizer, ThePlaceOfATextDecidesAboutItsFirstSpace) {
+// Text that begins a sequence gets a space in front; text after special tokens, by some
+// conventions.
+TEST(PieceTokenizer, FirstSpaceDependsOnThePlaceOfText) {
     const auto legacy = load_tokenizer(folder("llama2"));
     const auto newer = llama2_with([](json& config) { config["legacy"] = false; });
     const auto begins_with_space = [](const Tokenizer& tokenizer, TextPlace place) {
@@ -157,7 +158,7 @@ TEST(PieceTokenizer, ThePlaceOfATextDecidesAboutItsFirstSpace) {
     EXPECT_FALSE(begins_with_space(*newer, TextPlace::AfterToken));
 }
 
-TEST(PieceTokenizer, AMillionTimesTheSameComesBack) {
+TEST(PieceTokenizer, MillionEqualCharactersRoundTrip) {
     for (const char* name : kAll) {
         const auto tokenizer = load_tokenizer(folder(name));
         for (const std::string& unit : {"a"s, " "s, "1"s, "\u4e2d"s, "ab"s, "<"s}) {

@@ -1,4 +1,4 @@
-// Random crops: what they show, that they vary, and what decides.
+// Random crops: their content, their variation, and their determinism.
 
 #include "data/image/random_crop.h"
 
@@ -12,8 +12,8 @@
 namespace vila::data {
 namespace {
 
-// Each pixel tells where it is.
-Image labelled(int64_t width, int64_t height) {
+// Returns an image whose pixels encode their positions.
+Image labeled(int64_t width, int64_t height) {
     Image image(width, height);
     for (int64_t y = 0; y < height; ++y)
         for (int64_t x = 0; x < width; ++x) {
@@ -23,8 +23,8 @@ Image labelled(int64_t width, int64_t height) {
     return image;
 }
 
-TEST(RandomCrop, CutsBothSidesByOneShareAtAnyPlace) {
-    const Image image = labelled(100, 61);
+TEST(RandomCrop, CutsBothSidesToOneShareAtAnyPlace) {
+    const Image image = labeled(100, 61);
     std::set<int64_t> widths;
     std::set<std::pair<int, int>> places;
     bool at_right = false, at_bottom = false;
@@ -50,12 +50,12 @@ TEST(RandomCrop, CutsBothSidesByOneShareAtAnyPlace) {
     EXPECT_TRUE(at_right && at_bottom);
 }
 
-TEST(RandomCrop, IsDecidedByTheDrawAlone) {
-    const Image image = labelled(31, 31);
+TEST(RandomCrop, DependsOnlyOnTheDraw) {
+    const Image image = labeled(31, 31);
     EXPECT_EQ(random_crop(image, 0.6, 5).rgb, random_crop(image, 0.6, 5).rgb);
     EXPECT_NE(random_crop(image, 0.6, 5).rgb, random_crop(image, 0.6, 6).rgb);
     EXPECT_EQ(random_crop(image, 1.0, 5).rgb, image.rgb);
-    EXPECT_EQ(random_crop(labelled(1, 1), 0.1, 5).rgb, labelled(1, 1).rgb);
+    EXPECT_EQ(random_crop(labeled(1, 1), 0.1, 5).rgb, labeled(1, 1).rgb);
 }
 
 }  // namespace

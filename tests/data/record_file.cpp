@@ -45,8 +45,8 @@ TEST(RecordFile, ElementsOfAnArray) {
     EXPECT_EQ(RecordFile(scratch.write("d.json", ""), RecordLayout::Json).size(), 0);
 }
 
-// Any JSON that a library writes comes back element by element, also across blocks of 1 MiB.
-TEST(RecordFile, ElementsAreThoseOfAJsonLibrary) {
+// JSON arrays that a library writes are split into their elements, also across blocks of 1 MiB.
+TEST(RecordFile, ElementsEqualAJsonLibrary) {
     const ScratchFolder scratch;
     std::mt19937 source(2);
     nlohmann::json array = nlohmann::json::array();
@@ -63,7 +63,7 @@ TEST(RecordFile, ElementsAreThoseOfAJsonLibrary) {
     }
 }
 
-TEST(RecordFile, PlainTextIsCutAtBlankLines) {
+TEST(RecordFile, SplitsPlainTextAtBlankLines) {
     const ScratchFolder scratch;
     const auto path =
         scratch.write("a.txt", "\n\n  first line\nsecond\r\n \t\r\n\nnext document\n\n\n");
@@ -73,7 +73,7 @@ TEST(RecordFile, PlainTextIsCutAtBlankLines) {
     EXPECT_EQ(file.where(1), path.string() + ":7");
 }
 
-TEST(RecordFile, PlainTextWithoutBlankLinesIsADocumentALine) {
+TEST(RecordFile, PlainTextWithoutBlankLinesHasOneDocumentPerLine) {
     const ScratchFolder scratch;
     const auto path = scratch.write("a.txt", "one [\ntwo {\n\n");
     const RecordFile file(path, RecordLayout::Paragraphs);
@@ -104,7 +104,7 @@ TEST(RecordFile, ErrorsNameTheFile) {
               std::string::npos);
 }
 
-TEST(RecordFiles, AFolderIsReadInTheOrderOfNames) {
+TEST(RecordFiles, ReadsADirectoryInOrderOfNames) {
     const ScratchFolder scratch;
     scratch.write("b.jsonl", "{\"b\": 1}\n{\"b\": 2}\n");
     scratch.write("a.json", "[1]");
@@ -126,12 +126,12 @@ TEST(RecordFiles, AFolderIsReadInTheOrderOfNames) {
               scratch.path().string() + " holds no data: expected files like *.tar");
 }
 
-// {"a": 1} and {"a": 2} on two lines, by gzip -n9.
+// {"a": 1} and {"a": 2} on two lines, compressed by gzip -n9.
 constexpr char kGzip[] =
     "\x1f\x8b\x08\x00\x00\x00\x00\x00\x02\x03\xab\x56\x4a\x54\xb2\x52\x30\xac\xe5\xaa\x06\x33\x8c"
     "\x6a\xb9\x00\xce\x32\xde\xc1\x12\x00\x00\x00";
 
-TEST(RecordFile, GzipIsUnpacked) {
+TEST(RecordFile, UnpacksGzip) {
     const ScratchFolder scratch;
     const std::string packed(kGzip, sizeof(kGzip) - 1);
     const auto path = scratch.write("a.jsonl.gz", packed);

@@ -1,5 +1,5 @@
-// Resampling, against Pillow's algorithm written plainly below, and against digests of what Pillow
-// itself returned (goldens/images/resize.txt), which vouch for the plain one.
+// Compares resampling with a plain version of Pillow's algorithm below, and with digests of
+// Pillow's own results (goldens/images/resize.txt), which also verify the plain version.
 
 #include "data/image/resize.h"
 
@@ -13,7 +13,8 @@
 namespace vila::data {
 namespace {
 
-// One axis of a picture, by the book: double weights, 22-bit fixed point, an 8-bit result.
+// Resamples one axis of an image in the plain way: double weights, 22-bit fixed point, 8-bit
+// result.
 Image resize_axis(const Image& image, int64_t output, Filter filter, bool along_x) {
     const int64_t input = along_x ? image.width : image.height;
     if (input == output) return image;
@@ -82,7 +83,8 @@ struct Sizes {
     int64_t width, height, new_width, new_height;
 };
 
-// Up, down, one pixel, primes, one axis kept, blocks of sixteen rows and columns and one more.
+// Enlarging, shrinking, one pixel, primes, one axis unchanged, blocks of sixteen rows and columns,
+// and one more.
 constexpr Sizes kSizes[] = {
     {61, 47, 28, 28}, {61, 47, 97, 131}, {1, 1, 5, 3},      {61, 47, 1, 1},   {2, 1, 7, 16},
     {16, 16, 17, 17}, {17, 33, 16, 32},  {61, 47, 61, 20},  {61, 47, 20, 47}, {61, 47, 61, 47},
@@ -98,7 +100,7 @@ TEST(DataResize, EqualsThePlainAlgorithm) {
                 plain_resize(scene(s.width, s.height, 9), s.new_width, s.new_height, filter));
 }
 
-// Black beside white: bicubic overshoots at both ends and must be cut, not wrapped.
+// Black next to white: bicubic overshoots at both ends, which must be clamped, not wrapped.
 TEST(DataResize, ClampsOvershoot) {
     Image image(40, 30);
     for (int64_t y = 0; y < 30; ++y)
@@ -128,7 +130,7 @@ TEST(DataResize, EqualsPillow) {
     EXPECT_GE(cases, 30);
 }
 
-TEST(DataResize, WindowIsAPartOfTheWhole) {
+TEST(DataResize, WindowIsPartOfTheWhole) {
     const Image image = scene(61, 47, 9);
     for (const Window& window : {Window{0, 0, 28, 36}, Window{3, 5, 17, 16}, Window{27, 35, 1, 1}})
         for (const Filter filter : kFilters)
@@ -138,7 +140,7 @@ TEST(DataResize, WindowIsAPartOfTheWhole) {
                 crop(image, {2, 3, 9, 8}));
 }
 
-TEST(DataResize, PaddedIsResizedFromTheSquare) {
+TEST(DataResize, PaddedEqualsResizedSquare) {
     const Color fill{122, 116, 104};
     for (const Sizes& s : kSizes) {
         const Image image = scene(s.width, s.height, 9);
@@ -149,7 +151,7 @@ TEST(DataResize, PaddedIsResizedFromTheSquare) {
     }
 }
 
-TEST(DataResize, PadsTheSmallerMarginFirst) {
+TEST(DataResize, LeftOrUpperMarginIsTheSmaller) {
     Image image(2, 5);
     std::memset(image.rgb.data(), 200, image.rgb.size());
     const Image square = pad_to_square(image, {1, 2, 3});
@@ -161,7 +163,7 @@ TEST(DataResize, PadsTheSmallerMarginFirst) {
             for (int c = 0; c < 3; ++c) EXPECT_EQ(square.at(x, y)[c], own[x] == 0 ? c + 1 : own[x]);
 }
 
-// A strip of the greatest length, squared: what matters is a few rows of 16384 pixels.
+// A strip of the greatest length, made square: only a few rows of 16384 pixels are computed.
 TEST(DataResize, LongStripsStaySmall) {
     const Image strip = scene(16384, 2, 1);
     const Image square = resize_padded(strip, 14, Filter::Bicubic, {9, 9, 9});

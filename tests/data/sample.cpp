@@ -29,7 +29,7 @@ TEST(Sample, LengthsAndTargets) {
     EXPECT_EQ(count_targets(Sample{}), 0);
 }
 
-TEST(Sample, ChecksWhatItPromises) {
+TEST(Sample, RefusesInvalidSamples) {
     check_sample(sample_of({1, I, 5}));
     Sample sample = sample_of({1, I, 5});
     sample.images.clear();
@@ -57,7 +57,7 @@ TEST(Sample, ChecksWhatItPromises) {
               "the sample is empty: expected text or an image");
 }
 
-TEST(Sample, TruncationKeepsWholeImagesWithSomethingBehind) {
+TEST(Sample, TruncationKeepsWholeImagesFollowedByText) {
     struct Case {
         std::vector<int32_t> ids;
         int64_t max_length;
@@ -69,13 +69,13 @@ TEST(Sample, TruncationKeepsWholeImagesWithSomethingBehind) {
         {{1, 2, 3}, 2, {1, 2}},
         {{1, I, 4, 5}, 6, {1, I, 4, 5}},
         {{1, I, 4, 5}, 5, {1, I, 4}},
-        {{1, I, 4, 5}, 4, {1}},     // the image fits, but nothing stands behind it
+        {{1, I, 4, 5}, 4, {1}},     // the image fits, but nothing follows it
         {{1, I, 4, 5}, 3, {1}},     // the image is cut
-        {{1, I, I, 5, 6}, 7, {1}},  // both fit, nothing behind
+        {{1, I, I, 5, 6}, 7, {1}},  // both fit, nothing follows
         {{1, I, I, 5, 6}, 8, {1, I, I, 5}},
         {{I, I, 5}, 6, {}},
         {{1, I, 4, I, 6}, 7, {1, I, 4}},
-        {{1, I, 4, I}, 8, {1, I, 4, I}},  // untouched when it fits
+        {{1, I, 4, I}, 8, {1, I, 4, I}},  // unchanged if it fits
     };
     for (const Case& c : cases) {
         Sample sample = sample_of(c.ids);

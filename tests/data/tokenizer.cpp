@@ -1,4 +1,5 @@
-// The goldens were made by the Hugging Face tokenizers package; see make_tokenizer_goldens.py.
+// Compares with goldens of the Hugging Face tokenizers package, which make_tokenizer_goldens.py
+// writes.
 
 #include "data/text/tokenizer.h"
 
@@ -41,7 +42,7 @@ json cases() {
     return json::parse(read_file(goldens() / "tokenizer_cases.json"));
 }
 
-TEST(Pretokenizer, SplitsAsTheRegularExpressionsDo) {
+TEST(Pretokenizer, SplitsLikeTheRegularExpressions) {
     const json golden = cases();
     for (const Rule& rule : kRules) {
         for (size_t i = 0; i < golden["texts"].size(); ++i) {
@@ -58,7 +59,7 @@ TEST(Pretokenizer, SplitsAsTheRegularExpressionsDo) {
     }
 }
 
-TEST(Tokenizer, IdsAreThoseOfTheTokenizersPackage) {
+TEST(Tokenizer, IdsEqualTokenizersPackage) {
     const json golden = cases();
     for (const Rule& rule : kRules) {
         const auto tokenizer = load_tokenizer(folder(rule.name));
@@ -72,7 +73,7 @@ TEST(Tokenizer, IdsAreThoseOfTheTokenizersPackage) {
     }
 }
 
-TEST(Tokenizer, TextIsThatOfTheTokenizersPackage) {
+TEST(Tokenizer, DecodedTextEqualsTokenizersPackage) {
     const json golden = cases();
     for (const Rule& rule : kRules) {
         const auto tokenizer = load_tokenizer(folder(rule.name));
@@ -84,7 +85,7 @@ TEST(Tokenizer, TextIsThatOfTheTokenizersPackage) {
     }
 }
 
-TEST(Tokenizer, AnyBytesComeBack) {
+TEST(Tokenizer, AnyBytesRoundTrip) {
     std::mt19937 source(11);
     for (const char* name : {"llama3", "gpt2"}) {
         const auto tokenizer = load_tokenizer(folder(name));
@@ -100,7 +101,7 @@ TEST(Tokenizer, AnyBytesComeBack) {
     EXPECT_EQ(composing->decode_bytes(composing->encode(broken)), broken);
 }
 
-TEST(Tokenizer, StreamedPiecesAreTheDecodedText) {
+TEST(Tokenizer, StreamedTextEqualsDecodedText) {
     std::mt19937 source(5);
     for (const Rule& rule : kRules) {
         const auto tokenizer = load_tokenizer(folder(rule.name));
@@ -117,7 +118,7 @@ TEST(Tokenizer, StreamedPiecesAreTheDecodedText) {
     }
 }
 
-TEST(Tokenizer, StreamHoldsBackAnUnfinishedCharacter) {
+TEST(Tokenizer, StreamHoldsBackIncompleteCharacters) {
     const auto tokenizer = load_tokenizer(folder("gpt2"));
     const Ids ids = tokenizer->encode("\U0001F9FF");
     ASSERT_GT(ids.size(), 1u) << "the character is to be spread over several tokens";
@@ -129,7 +130,7 @@ TEST(Tokenizer, StreamHoldsBackAnUnfinishedCharacter) {
     EXPECT_EQ(stream.finish(), "\uFFFD");
 }
 
-// Merging by looking at every pair again and again: what BPE means.
+// The definition of BPE: searches all pairs for each merge.
 Ids merged_plainly(const BpeMerges& merges, Ids symbols) {
     while (true) {
         int32_t best_rank = INT32_MAX, best_id = 0;
@@ -147,7 +148,7 @@ Ids merged_plainly(const BpeMerges& merges, Ids symbols) {
     }
 }
 
-TEST(BpeMerges, AgreeWithThePlainAlgorithmAtEveryLength) {
+TEST(BpeMerges, EqualThePlainAlgorithmAtEveryLength) {
     std::mt19937 source(3);
     BpeMerges merges;
     for (int32_t rank = 0; rank < 60; ++rank) {
@@ -166,7 +167,7 @@ TEST(BpeMerges, AgreeWithThePlainAlgorithmAtEveryLength) {
     }
 }
 
-TEST(Tokenizer, AHundredThousandCharactersOfOneWordComeBack) {
+TEST(Tokenizer, WordOfAHundredThousandCharactersRoundTrips) {
     for (const Rule& rule : kRules) {
         const auto tokenizer = load_tokenizer(folder(rule.name));
         for (const std::string& unit :
@@ -211,7 +212,7 @@ TEST(Tokenizer, SavesTheFilesItWasLoadedFrom) {
     }
 }
 
-TEST(Tokenizer, ErrorsSayWhatWasExpected) {
+TEST(Tokenizer, ErrorsNameTheExpectation) {
     const auto tokenizer = load_tokenizer(folder("gpt2"));
     EXPECT_EQ(message_of([&] { tokenizer->decode(Ids{600}); }),
               "token id 600 is outside the vocabulary of 600 tokens");
@@ -225,8 +226,8 @@ TEST(Tokenizer, ErrorsSayWhatWasExpected) {
               std::string::npos);
 }
 
-// Each change to a good file, and the words its refusal must have.
-TEST(Tokenizer, RefusesWhatWouldChangeIds) {
+// Each change to a valid file, and the words that its error must contain.
+TEST(Tokenizer, RefusesSettingsThatWouldChangeIds) {
     const json good = json::parse(read_file(folder("llama3") / "tokenizer.json"));
     struct Change {
         const char* at;

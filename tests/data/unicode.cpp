@@ -16,7 +16,7 @@ nlohmann::json cases() {
     return nlohmann::json::parse(in);
 }
 
-TEST(Unicode, WritesWhatItReads) {
+TEST(Unicode, CharactersRoundTrip) {
     for (uint32_t code = 0; code < 0x110000; ++code) {
         if (code >= 0xD800 && code < 0xE000) continue;
         std::string text;
@@ -45,7 +45,7 @@ TEST(Unicode, BrokenSequencesBecomeOneReplacementPerMaximalSubpart) {
     for (const auto& [broken, valid] : examples) EXPECT_EQ(valid_utf8(broken), valid);
 }
 
-TEST(Unicode, IncompleteTailIsWhatMoreBytesMayComplete) {
+TEST(Unicode, FindsIncompleteTails) {
     EXPECT_EQ(incomplete_tail(""), 0);
     EXPECT_EQ(incomplete_tail("abc"), 0);
     EXPECT_EQ(incomplete_tail("\u00e9"), 0);
@@ -84,7 +84,7 @@ TEST(Unicode, ClassesOfCharacters) {
     EXPECT_EQ(spaces, 25);       // White_Space
 }
 
-TEST(Unicode, CompositionIsThatOfTheTokenizersPackage) {
+TEST(Unicode, CompositionEqualsTokenizersPackage) {
     const auto golden = cases();
     for (size_t i = 0; i < golden["texts"].size(); ++i)
         EXPECT_EQ(nfc(golden["texts"][i].get<std::string>()), golden["nfc"][i].get<std::string>())
@@ -99,11 +99,12 @@ TEST(Unicode, CompositionKeepsBrokenSequences) {
               "\xF0\x9F\u00e9\xE2\x82");
 }
 
-TEST(Unicode, CompositionOfAMillionMarksEnds) {
-    // Alternating classes 230 and 220: an insertion sort would take 10^11 steps.
+TEST(Unicode, ComposesAMillionMarksQuickly) {
+    // Classes 230 and 220 alternate: insertion sort would take 10^11 steps.
     std::string text = "a";
     for (int i = 0; i < 500000; ++i) text += "\u0301\u0323";
-    // The dot below joins the letter, the acute above cannot join that; the other marks are sorted.
+    // The dot below composes with the letter; the acute above does not compose with the result; the
+    // other marks are sorted.
     std::string expected = "\u1EA1";
     for (int i = 1; i < 500000; ++i) expected += "\u0323";
     for (int i = 0; i < 500000; ++i) expected += "\u0301";

@@ -1,5 +1,5 @@
-// The miniature world: what its files say is true of what its images show, nothing depends on
-// anything but the options, and the guessing levels are those of the questions written.
+// The miniature world: its texts are true of its images, its files depend only on the options, and
+// its guessing levels agree with its questions.
 
 #include "data/world/world.h"
 
@@ -37,7 +37,7 @@ std::vector<std::string> lines(const fs::path& file) {
     return list;
 }
 
-// A small world, made once for all tests of the suite.
+// A small world, created once for all tests of the suite.
 class World : public testing::Test {
   protected:
     static void SetUpTestSuite() {
@@ -68,7 +68,7 @@ std::map<std::string, std::string> contents(const fs::path& directory) {
     return files;
 }
 
-TEST_F(World, DependsOnTheOptionsAlone) {
+TEST_F(World, DependsOnlyOnTheOptions) {
     make_world(options(7), root_ / "again");
     make_world(options(8), root_ / "other");
     const auto first = contents(world());
@@ -87,7 +87,7 @@ TEST_F(World, RefusesToOverwrite) {
     }
 }
 
-// Attributes of an image, from its caption "a small red circle top left and a ... ."
+// Returns the attributes of an image from its caption "a small red circle top left and a ... ."
 std::vector<std::map<std::string, std::string>> parse_caption(const std::string& caption) {
     std::vector<std::map<std::string, std::string>> objects;
     std::istringstream words(caption);
@@ -121,7 +121,7 @@ TEST_F(World, AnswersAgreeWithCaptions) {
             EXPECT_EQ(question.starts_with("<image>\n"), turn == 0);
             if (turn == 0) question = question.substr(8);
             const std::string answer = turns[turn + 1]["value"];
-            // Vague requests, like the plain one, want the description when nothing came before.
+            // At the beginning of a conversation, vague requests ask for the description too.
             if (question == "describe the image ." || answer.starts_with("a ")) {
                 EXPECT_EQ(answer + " .", captions[row["image"]]);
             } else if (question == "how many objects are there ?") {
@@ -145,9 +145,9 @@ TEST_F(World, AnswersAgreeWithCaptions) {
     EXPECT_GT(checked, 100);
 }
 
-// The in-context task asks what no training conversation asks, but conversations do have requests
-// that name nothing: the answers to those are of one kind.
-TEST_F(World, VagueRequestsKeepToOneKindOfAnswer) {
+// No training conversation contains the question of the in-context task, but some contain vague
+// requests; the answers to those within a conversation are of one kind.
+TEST_F(World, VagueRequestsHaveOneKindOfAnswer) {
     std::map<std::string, std::string> captions;
     for (const std::string& line : lines(world() / "captions.jsonl")) {
         const json pair = json::parse(line);
@@ -222,12 +222,13 @@ TEST_F(World, DocumentsShowTheirImagesBeforeTheirSentences) {
     }
 }
 
-TEST(WorldText, AsksOnlyWhatOneObjectAnswers) {
+TEST(WorldText, AsksOnlyAboutUniqueObjects) {
     Scene scene;
     scene.objects = {{0, 1, 2, 0}, {1, 1, 3, 1}, {3, 0, 2, 1}};
     WorldRandom random(5, "test");
     for (int round = 0; round < 50; ++round) {
-        // Two squares: only the circle can be asked for; two blue ones: only the yellow square.
+        // There are two squares, so only the circle is unique by shape; two objects are blue, so
+        // only the yellow square is unique by color.
         const auto color = ask(scene, {false, Attribute::Color, Attribute::Shape}, random);
         ASSERT_TRUE(color);
         EXPECT_EQ(color->question.text, "what color is the circle ?");
@@ -241,7 +242,7 @@ TEST(WorldText, AsksOnlyWhatOneObjectAnswers) {
     EXPECT_EQ(ask(scene, {true}, random)->question.answer, "two");
 }
 
-TEST(WorldText, DocumentsKeepToTheirLength) {
+TEST(WorldText, DocumentsHaveTheirLength) {
     const Facts facts(3);
     WorldRandom random(3, "test");
     const auto words = [](const std::string& text) {
@@ -276,14 +277,14 @@ TEST(WorldPictures, ShowEveryObjectInItsCell) {
         }
 }
 
-TEST(WorldPictures, RefuseLettersWithoutAFace) {
+TEST(WorldPictures, RefuseUnknownLetters) {
     WorldRandom random(1, "test");
     EXPECT_EQ(render_word("CAT", random).rgb.size(), 64u * 64u * 3u);
     EXPECT_THROW(render_word("Q", random), Error);
     EXPECT_THROW(render_word("", random), Error);
 }
 
-TEST(WorldRandom, StreamsAreUniformAndApart) {
+TEST(WorldRandom, StreamsAreUniformAndIndependent) {
     WorldRandom one(1, "a");
     WorldRandom other(1, "b");
     EXPECT_NE(one.next(), other.next());

@@ -1,6 +1,6 @@
 #pragma once
 
-// What the image tests share: golden files, a picture to work on, a digest.
+// Helpers for image tests: golden files, a synthetic image, a digest.
 
 #include <gtest/gtest.h>
 
@@ -31,7 +31,7 @@ inline void write_bytes(const std::filesystem::path& path, const std::vector<uin
                static_cast<std::streamsize>(bytes.size()));
 }
 
-// The pixels that Pillow decoded: "P6 WIDTH HEIGHT 255\n" and the bytes.
+// Reads pixels that Pillow decoded: "P6 WIDTH HEIGHT 255\n" and the bytes.
 inline Image read_ppm(const std::filesystem::path& path) {
     std::ifstream file(path, std::ios::binary);
     EXPECT_TRUE(file) << path;
@@ -46,7 +46,7 @@ inline Image read_ppm(const std::filesystem::path& path) {
     return image;
 }
 
-// FNV-1a, 64 bits, as the golden scripts compute it.
+// Returns the 64-bit FNV-1a hash, as the golden scripts compute it.
 inline uint64_t digest(const void* data, size_t bytes) {
     uint64_t value = 0xcbf29ce484222325U;
     for (size_t i = 0; i < bytes; ++i)
@@ -54,7 +54,7 @@ inline uint64_t digest(const void* data, size_t bytes) {
     return value;
 }
 
-// scene() of make_image_goldens.py: gradients, edges and noise.
+// Returns the image of scene() in make_image_goldens.py: gradients, edges and noise.
 inline Image scene(int64_t width, int64_t height, int64_t seed) {
     Image image(width, height);
     for (int64_t y = 0; y < height; ++y) {

@@ -1,7 +1,7 @@
 #pragma once
 
-// What the tests of text data share: a tokenizer whose tokens are bytes, sequences shown as text,
-// scratch folders, messages of errors.
+// Helpers for tests of text data: a byte tokenizer, sequences as text, scratch folders, error
+// messages.
 
 #include <gtest/gtest.h>
 
@@ -20,6 +20,7 @@
 
 namespace vila::data {
 
+// Runs `action` and returns the message of the Error that it throws, or "no error".
 inline std::string message_of(const std::function<void()>& action) {
     try {
         action();
@@ -29,13 +30,13 @@ inline std::string message_of(const std::function<void()>& action) {
     return "no error";
 }
 
-// Special tokens and 256 bytes, no merges.
+// Returns a tokenizer with special tokens and 256 bytes, without merges.
 inline std::unique_ptr<Tokenizer> byte_tokenizer(BpeTraining training = {}) {
     training.vocab_size = static_cast<int64_t>(training.special_tokens.size()) + 256;
     return train_bpe(std::vector<std::string>{}, training);
 }
 
-// Ids and labels as text: targets in [brackets], (image) for an image.
+// Returns ids and labels as text: targets in [brackets], (image) for an image.
 inline std::string shown(const std::vector<int32_t>& ids, const std::vector<int32_t>& labels,
                          const Tokenizer& tokenizer) {
     std::string text;
@@ -55,7 +56,7 @@ inline std::string shown(const Sample& sample, const Tokenizer& tokenizer) {
     return shown(sample.ids, sample.labels, tokenizer);
 }
 
-// A folder that goes when the test ends.
+// A temporary folder, removed by the destructor.
 class ScratchFolder {
   public:
     ScratchFolder() {
