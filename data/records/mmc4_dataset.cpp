@@ -1,7 +1,7 @@
 // Reads documents with images between their sentences (Zhu et al. 2023, Multimodal C4) as VILA
 // does: the first images of a document in stored order, each in front of its matched sentence;
-// sentences joined by one space, none beside an image; loss on all text and on the end of sequence.
-// Ignores the similarity of image and sentence and the size of the image.
+// sentences joined by one space, none next to an image; loss on all text and on the end of
+// sequence. Ignores the similarity of image and sentence and the size of the image.
 
 #include <algorithm>
 

@@ -171,7 +171,7 @@ void list_merges(const SentencePieceModel& model, PieceDefinition& definition) {
     }
 }
 
-// --- the configuration files beside it ---
+// ---- The configuration files in the directory ----
 
 std::optional<int32_t> id_of(const PieceDefinition& definition, const std::string& spelling) {
     for (size_t id = 0; id < definition.pieces.size(); ++id)
@@ -239,7 +239,7 @@ void apply_config(const SentencePieceModel& model, const Json& config,
     definition.adds_bos = flag_of(config, "add_bos_token", true) && !definition.bos.empty();
 }
 
-// Uses the model's own settings where no file beside it has them.
+// Uses the model's own settings for what no other file sets.
 Json with_defaults(Json config, const SentencePieceModel& model) {
     const auto control = [&](const std::string& text) {
         return std::any_of(model.pieces.begin(), model.pieces.end(), [&](const auto& piece) {

@@ -15,7 +15,7 @@
 
 namespace vila::data {
 
-// The contents of a tokenizer's files by name: "tokenizer.json" and whatever stood beside it.
+// The contents of a tokenizer's files by name, such as "tokenizer.json".
 using TokenizerFiles = std::map<std::string, std::string>;
 
 // The names of the files that make up a tokenizer or travel with it, in the directory of a language

@@ -75,7 +75,7 @@ std::string with_replacements(std::string_view text, bool each_byte) {
     return valid;
 }
 
-// --- canonical composition ---
+// ---- Canonical composition ----
 
 // Marks a byte of a broken sequence among the codes.
 constexpr uint32_t kRawByte = 0x80000000;
