@@ -11,8 +11,6 @@
 
 namespace vila::nn {
 
-using autograd::equal_cu_seqlens;
-
 struct EncoderBlockConfig {
     int64_t width = 0;         // C
     int64_t intermediate = 0;  // F

@@ -1,5 +1,6 @@
-// What every implementation of Collectives must do: a process alone, threads, MPI when this program
-// is started by mpirun, NCCL with tensors on emulated GPUs. tools/test.sh does all of it.
+// The contract of Collectives, checked on every implementation: a process alone, threads, MPI when
+// this program is started by mpirun, and NCCL with tensors on emulated GPUs. tools/test.sh runs all
+// of them.
 
 #include "dist/tensor_collectives.h"
 
@@ -22,21 +23,21 @@ double value(int64_t rank, int64_t i) {
     return random_uniform(random_key(7, std::to_string(rank)), static_cast<uint64_t>(i)) - 0.5;
 }
 
-// Tensor of values(rank, i) for i < count.
+// The tensor of value(rank, i) for i < count.
 Tensor values_of(Device& device, int64_t rank, int64_t count, DType dtype) {
     std::vector<double> values;
     for (int64_t i = 0; i < count; ++i) values.push_back(value(rank, i));
     return Tensor::from_values(device, {count}, values).to(dtype);
 }
 
-// The sum over ranks of value i, taken the way the interface promises.
+// The sum over the ranks of value i, in the order and precision that the interface promises.
 double expected_sum(Device& device, int64_t ranks, int64_t count, int64_t i, DType dtype) {
     double exact = 0.0;
     float single = 0.0F;
     for (int64_t rank = 0; rank < ranks; ++rank) {
-        const auto travelled = values_of(device, rank, count, dtype).to_vector<double>();
-        exact += travelled[static_cast<size_t>(i)];
-        single += static_cast<float>(travelled[static_cast<size_t>(i)]);
+        const auto received = values_of(device, rank, count, dtype).to_vector<double>();
+        exact += received[static_cast<size_t>(i)];
+        single += static_cast<float>(received[static_cast<size_t>(i)]);
     }
     return dtype == DType::F64 ? exact : static_cast<double>(single);
 }
@@ -97,7 +98,7 @@ TEST(Collectives, AllGatherPutsSlicesInTheOrderOfTheRanks) {
     });
 }
 
-TEST(Collectives, BroadcastGivesTheRootsValues) {
+TEST(Collectives, BroadcastCopiesTheRootsValues) {
     on_every_implementation([](Collectives& job) {
         const auto owner = job_device();
         Device& device = *owner;
@@ -111,7 +112,7 @@ TEST(Collectives, BroadcastGivesTheRootsValues) {
     });
 }
 
-TEST(Collectives, SmallThings) {
+TEST(Collectives, ReducesSmallValuesAndTexts) {
     on_every_implementation([](Collectives& job) {
         const double ranks = static_cast<double>(job.ranks());
         EXPECT_EQ(sum(job, static_cast<double>(job.rank())), ranks * (ranks - 1) / 2);
@@ -128,7 +129,7 @@ TEST(Collectives, SmallThings) {
     });
 }
 
-TEST(Collectives, UnfitTensorsAreRefused) {
+TEST(Collectives, RefusesTensorsThatDoNotFit) {
     const auto owner = job_device();
     Device& device = *owner;
     const auto alone = one_process();
@@ -150,7 +151,7 @@ std::string error_of_ranks(const Body& body) {
     return "no error";
 }
 
-TEST(ThreadRanks, RanksThatDisagreeAreNamed) {
+TEST(ThreadRanks, NamesRanksThatDisagree) {
     const std::string error = error_of_ranks([](Collectives& job) {
         if (job.rank() == 1)
             job.barrier();
@@ -161,7 +162,7 @@ TEST(ThreadRanks, RanksThatDisagreeAreNamed) {
     EXPECT_NE(error.find("all_gather"), std::string::npos) << error;
 }
 
-TEST(ThreadRanks, AFailureWakesTheOthers) {
+TEST(ThreadRanks, RethrowsTheErrorOfARank) {
     EXPECT_EQ(error_of_ranks([](Collectives& job) {
                   if (job.rank() == 2) throw Error("the disk is full");
                   job.barrier();
@@ -169,7 +170,7 @@ TEST(ThreadRanks, AFailureWakesTheOthers) {
               "the disk is full");
 }
 
-TEST(ThreadRanks, ARankThatLeavesEarlyIsNoticed) {
+TEST(ThreadRanks, DetectsARankThatReturnsEarly) {
     EXPECT_EQ(error_of_ranks([](Collectives& job) {
                   if (job.rank() != 0) job.barrier();
               }),

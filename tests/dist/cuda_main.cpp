@@ -1,4 +1,4 @@
-// Ranks as threads with an emulated GPU each: see dist_job.h.
+// Ranks that are threads with an emulated GPU each: see tests/dist/job.h.
 
 #include <gtest/gtest.h>
 
@@ -14,8 +14,8 @@ namespace vila::dist {
 
 namespace {
 
-// What is slow on an emulated GPU is not tried for more ranks.
-constexpr int64_t kMostRanks = 4;
+// More ranks would be slow on emulated GPUs.
+constexpr int64_t kMaxRanks = 4;
 
 }  // namespace
 
@@ -35,9 +35,9 @@ Collectives& process_job() {
 
 void run_job(int64_t ranks, const std::function<void(Collectives&)>& body) {
     run_thread_ranks(ranks, [&](Collectives& job) {
-        auto line = job_device();
-        auto* stream = static_cast<cuda::CudaDevice&>(*line).stream();
-        body(*nccl_ranks(job, std::move(line), stream, fake_nccl()));
+        auto transfers = job_device();
+        auto* stream = static_cast<cuda::CudaDevice&>(*transfers).stream();
+        body(*nccl_ranks(job, std::move(transfers), stream, fake_nccl()));
     });
 }
 
@@ -45,7 +45,7 @@ void on_every_implementation(const std::function<void(Collectives&)>& body,
                              std::initializer_list<int64_t> ranks) {
     body(process_job());
     for (const int64_t count : ranks)
-        if (count <= kMostRanks) run_job(count, body);
+        if (count <= kMaxRanks) run_job(count, body);
 }
 
 std::string fake_nccl() {

@@ -1,4 +1,4 @@
-// Sums without rounding: any order, any sign, any number of ranks.
+// Sums without rounding, in any order, of any signs, on any number of ranks.
 
 #include "dist/exact_sum.h"
 
@@ -21,7 +21,7 @@ double exact(const std::vector<double>& values) {
     return sum.value();
 }
 
-TEST(ExactSum, NothingIsLost) {
+TEST(ExactSum, IsExact) {
     EXPECT_EQ(exact({}), 0.0);
     EXPECT_EQ(exact({-0.0}), 0.0);
     EXPECT_EQ(exact({1e300, 1.0, -1e300}), 1.0);
@@ -34,7 +34,7 @@ TEST(ExactSum, NothingIsLost) {
     EXPECT_EQ(exact({-largest, -largest, largest}), -largest);
 }
 
-TEST(ExactSum, WhatIsNotFiniteStaysSo) {
+TEST(ExactSum, InfinitiesAndNansGiveNan) {
     EXPECT_TRUE(std::isnan(exact({1.0, std::numeric_limits<double>::infinity()})));
     EXPECT_TRUE(std::isnan(exact({std::nan(""), 1.0})));
     ExactSum bad, sum;
@@ -43,7 +43,7 @@ TEST(ExactSum, WhatIsNotFiniteStaysSo) {
     EXPECT_TRUE(std::isnan(sum.value()));
 }
 
-TEST(ExactSum, TheOrderAndTheGroupingDoNotMatter) {
+TEST(ExactSum, DoesNotDependOnOrderOrGrouping) {
     std::mt19937_64 random(5);
     std::vector<double> values;
     for (int i = 0; i < 3000; ++i)
@@ -73,7 +73,7 @@ TEST(ExactSum, AgreesWithExtendedPrecision) {
     EXPECT_NEAR(exact(values), static_cast<double>(expected), 1e-13);
 }
 
-TEST(ExactSum, RanksAndSlicesDoNotChangeSquares) {
+TEST(ExactSum, SquaresDoNotDependOnRanksOrSlices) {
     on_every_implementation([](Collectives& job) {
         const auto owner = job_device();
         const int64_t slice = 128, count = slice * job.ranks() + 5;
@@ -97,7 +97,7 @@ TEST(ExactSum, RanksAndSlicesDoNotChangeSquares) {
     });
 }
 
-TEST(ExactSum, OpenMpThreadsDoNotChangeSquares) {
+TEST(ExactSum, SquaresDoNotDependOnThreads) {
     const auto one = make_cpu_device(1), many = make_cpu_device(3);
     many->elements_per_thread = 64;
     std::vector<float> values;

@@ -1,10 +1,11 @@
-// A library that can be opened in place of NCCL where there are no GPUs: the functions that
+// A library that replaces NCCL on machines without GPUs. It has the functions that
 // dist/nccl_ranks.cpp calls, over shared memory, for ranks that are threads or processes of one
-// machine. It looks closer than the real one: calls in which ranks disagree are an error on all of
-// them. Transfers run in the order of their stream where the GPU is emulated
-// (tests/cuda/emulation/stream.h), else at once. VILA_FAKE_NCCL_FAIL=N lets the N-th transfer of
-// rank 0 be a remote error; with VILA_FAKE_NCCL_BREAK=N it never ends, and the other ranks are told
-// when they ask. VILA_FAKE_NCCL_VERSION sets the version it claims.
+// machine. It checks more than NCCL does: ranks that make different calls all get an error.
+// Transfers run in the order of their stream on an emulated GPU (tests/cuda/emulation/stream.h),
+// else at once. Environment variables:
+//     VILA_FAKE_NCCL_FAIL=N      the N-th transfer of rank 0 is a remote error
+//     VILA_FAKE_NCCL_BREAK=N     it never ends; ncclCommGetAsyncError says so on other ranks
+//     VILA_FAKE_NCCL_VERSION=N   the version that the library reports
 
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -24,8 +25,8 @@
 namespace {
 
 constexpr int kSuccess = 0, kSystemError = 2, kInvalidUsage = 5, kRemoteError = 6;
-constexpr int kMostRanks = 16;
-// Of a rank's own part of the shared memory, cut into a block for each other rank.
+constexpr int kMaxRanks = 16;
+// Each rank has an area of this size in the shared memory, split into a block for each other rank.
 constexpr size_t kAreaBytes = size_t{1} << 18;
 
 struct Call {
@@ -35,11 +36,11 @@ struct Call {
 };
 
 struct Shared {
-    std::atomic<int> ranks;           // that have come
-    std::atomic<int> waiting, round;  // of a barrier
+    std::atomic<int> ranks;           // that have joined
+    std::atomic<int> waiting, round;  // state of the barrier
     std::atomic<bool> aborted, broken;
-    Call calls[kMostRanks];
-    unsigned char areas[kMostRanks][kAreaBytes];
+    Call calls[kMaxRanks];
+    unsigned char areas[kMaxRanks][kAreaBytes];
 };
 
 struct Id {
@@ -50,7 +51,7 @@ struct Communicator {
     Shared* shared;
     int rank, ranks;
     long transfers = 0;
-    std::atomic<int> in_line = 0;  // transfers of this rank that have not ended
+    std::atomic<int> pending = 0;  // transfers of this rank that have not ended
 };
 
 struct Part {
@@ -63,7 +64,7 @@ thread_local std::vector<Part> t_group;
 thread_local Communicator* t_communicator = nullptr;
 thread_local void* t_stream = nullptr;
 
-// Until all ranks have come; false when one of them gave up before.
+// Waits for all ranks. Returns false if one of them aborted before.
 bool wait(const Communicator& communicator) {
     Shared& shared = *communicator.shared;
     const int round = shared.round;
@@ -76,17 +77,17 @@ bool wait(const Communicator& communicator) {
     return shared.round != round;
 }
 
-// All ranks say what they do; whether they do the same.
+// Publishes the call of this rank and checks that all ranks make the same call.
 int announce(Communicator& communicator, const Call& call) {
     Shared& shared = *communicator.shared;
     ++communicator.transfers;
-    const auto is_meant = [&](const char* setting) {
+    const auto is_selected = [&](const char* setting) {
         const char* number = std::getenv(setting);
         return number != nullptr && communicator.rank == 0 &&
                communicator.transfers == std::atol(number);
     };
-    if (is_meant("VILA_FAKE_NCCL_FAIL")) return kRemoteError;
-    if (is_meant("VILA_FAKE_NCCL_BREAK")) {
+    if (is_selected("VILA_FAKE_NCCL_FAIL")) return kRemoteError;
+    if (is_selected("VILA_FAKE_NCCL_BREAK")) {
         shared.broken = true;
         while (!shared.aborted) ::usleep(1000);
         return kRemoteError;
@@ -99,7 +100,7 @@ int announce(Communicator& communicator, const Call& call) {
     return same ? kSuccess : kInvalidUsage;
 }
 
-// Every rank gives a block to every other, a piece at a time.
+// Sends a block from every rank to every other rank, in pieces.
 bool exchange(Communicator& communicator, const std::vector<const unsigned char*>& out,
               const std::vector<unsigned char*>& in, size_t bytes) {
     Shared& shared = *communicator.shared;
@@ -120,7 +121,7 @@ bool exchange(Communicator& communicator, const std::vector<const unsigned char*
     return true;
 }
 
-// Transfers a broadcast, an all_gather or a group: `call` as all ranks must mean it.
+// Runs a broadcast, an all-gather or a group. `call` must be the same on all ranks.
 int transfer(Communicator& communicator, const Call& call,
              const std::vector<const unsigned char*>& from, const std::vector<unsigned char*>& to) {
     if (const int failed = announce(communicator, call)) return failed;
@@ -133,10 +134,10 @@ int in_stream(Communicator& communicator, void* stream, const std::function<int(
     static const auto enqueue =
         reinterpret_cast<InStream>(::dlsym(RTLD_DEFAULT, "vila_emulated_in_stream"));
     if (stream == nullptr || enqueue == nullptr) return transfer();
-    ++communicator.in_line;
+    ++communicator.pending;
     const auto work = [&communicator, transfer] {
         const int result = transfer();
-        --communicator.in_line;
+        --communicator.pending;
         return result;
     };
     const auto run = [](void* data) {
@@ -171,7 +172,7 @@ int ncclGetUniqueId(Id* id) {
 }
 
 int ncclCommInitRank(Communicator** result, int ranks, Id id, int rank) {
-    if (ranks > kMostRanks) return kSystemError;
+    if (ranks > kMaxRanks) return kSystemError;
     const int descriptor = ::shm_open(id.bytes, O_RDWR | O_CREAT, 0600);
     if (descriptor < 0 || ::ftruncate(descriptor, sizeof(Shared)) != 0) return kSystemError;
     void* memory =
@@ -180,7 +181,7 @@ int ncclCommInitRank(Communicator** result, int ranks, Id id, int rank) {
     if (memory == MAP_FAILED) return kSystemError;
     auto* shared = static_cast<Shared*>(memory);
     *result = new Communicator{shared, rank, ranks, 0, 0};
-    // Everybody has it: the name can go.
+    // Once all ranks have mapped the memory, its name can be removed.
     ++shared->ranks;
     while (shared->ranks < ranks) ::usleep(100);
     if (rank == 0) ::shm_unlink(id.bytes);
@@ -188,7 +189,7 @@ int ncclCommInitRank(Communicator** result, int ranks, Id id, int rank) {
 }
 
 int ncclCommDestroy(Communicator* communicator) {
-    while (communicator->in_line > 0) ::usleep(100);
+    while (communicator->pending > 0) ::usleep(100);
     ::munmap(communicator->shared, sizeof(Shared));
     delete communicator;
     return kSuccess;
@@ -200,8 +201,8 @@ int ncclCommAbort(Communicator* communicator) {
 }
 
 int ncclCommGetAsyncError(Communicator* communicator, int* error) {
-    const bool told = communicator->rank != 0 || communicator->ranks == 1;
-    *error = told && communicator->shared->broken ? kRemoteError : kSuccess;
+    const bool reports = communicator->rank != 0 || communicator->ranks == 1;
+    *error = reports && communicator->shared->broken ? kRemoteError : kSuccess;
     return kSuccess;
 }
 

@@ -1,9 +1,8 @@
 #pragma once
 
-// The ranks and devices that cases about many ranks run on. test_dist keeps tensors on the CPU; its
-// ranks are threads, or the processes that mpirun started. test_dist_cuda keeps them on emulated
-// GPUs, whose streams run beside each other; its ranks are threads that speak by the library in
-// NCCL's place.
+// The ranks and devices for tests of many ranks. In test_dist, tensors are on the CPU, and ranks
+// are threads or the processes that mpirun started. In test_dist_cuda, tensors are on emulated GPUs
+// with concurrent streams, and ranks are threads connected by a fake NCCL library.
 
 #include <functional>
 #include <memory>
@@ -13,21 +12,22 @@
 
 namespace vila::dist {
 
-// Where tensors are.
+// A device for the tensors of a rank.
 std::unique_ptr<Device> job_device();
 bool job_is_on_gpus();
 
-// The ranks that this test program was started with: one, or those of mpirun.
+// The job of this test program: one rank, or those of mpirun.
 Collectives& process_job();
 
-// Ranks as threads.
+// Runs `body` on ranks that are threads.
 void run_job(int64_t ranks, const std::function<void(Collectives&)>& body);
 
-// Runs a case on this process's job and, where that is one rank, on threads: `ranks` of them.
+// Runs a case on the job of this process. If that has one rank, also runs it on threads, for each
+// of these numbers of ranks.
 void on_every_implementation(const std::function<void(Collectives&)>& body,
                              std::initializer_list<int64_t> ranks = {1, 2, 3, 5, 8, 16});
 
-// A library in the place of NCCL, tests/dist/fake_nccl.cpp.
+// The file name of a library that replaces NCCL: tests/dist/fake_nccl.cpp.
 std::string fake_nccl();
 
 }  // namespace vila::dist

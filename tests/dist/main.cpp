@@ -1,4 +1,4 @@
-// Opens the job before the tests run and closes it after them.
+// Joins the job before the tests and leaves it after them.
 
 #include <gtest/gtest.h>
 

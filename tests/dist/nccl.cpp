@@ -1,6 +1,6 @@
-// Ranks by NCCL beyond the cases of collectives.cpp, zero.cpp and traffic.cpp, which
-// run on them too: what they say when something is wrong, and that a GPU's kernels and transfers
-// wait for each other while the host waits for neither.
+// Ranks connected by NCCL: error messages, and the order of a GPU's kernels and transfers, which
+// wait for each other while the host waits for neither. The cases of collectives.cpp, zero.cpp and
+// traffic.cpp run on such ranks too.
 
 #include "dist/nccl_ranks.h"
 
@@ -27,7 +27,7 @@
 namespace vila::dist {
 namespace {
 
-// A variable of the environment, for as long as it lives.
+// Sets an environment variable while it lives.
 class Setting {
   public:
     Setting(const char* name, const char* value) : name_(name) { ::setenv(name, value, 1); }
@@ -48,30 +48,30 @@ std::string error_of(const std::function<void(Collectives&)>& body) {
     return "no error";
 }
 
-void expect_said(const std::string& said, const std::string& text) {
-    EXPECT_NE(said.find(text), std::string::npos) << said;
+void expect_contains(const std::string& message, const std::string& text) {
+    EXPECT_NE(message.find(text), std::string::npos) << message;
 }
 
-TEST(Nccl, SaysWhatIsMissing) {
-    expect_said(error_of([](Collectives& job) {
-                    nccl_ranks(job, job_device(), nullptr, "libabsent-nccl.so");
-                }),
-                "NCCL cannot be opened");
-    expect_said(
+TEST(Nccl, NamesWhatIsMissing) {
+    expect_contains(error_of([](Collectives& job) {
+                        nccl_ranks(job, job_device(), nullptr, "libabsent-nccl.so");
+                    }),
+                    "NCCL cannot be opened");
+    expect_contains(
         error_of([](Collectives& job) { nccl_ranks(job, job_device(), nullptr, "libm.so.6"); }),
         "libm.so.6: NCCL has no function ncclGetVersion");
     const Setting old("VILA_FAKE_NCCL_VERSION", "2604");
-    expect_said(
+    expect_contains(
         error_of([](Collectives& job) { nccl_ranks(job, job_device(), nullptr, fake_nccl()); }),
         "NCCL 2604: expected 2700 or later");
 }
 
-// A stream of a GPU; cuda_device.h has its type.
+// The stream of a device; cuda_device.h declares its type.
 CUstream_st* stream_of(Device& device) {
     return static_cast<cuda::CudaDevice&>(device).stream();
 }
 
-// Nothing of a stream goes on until it is opened.
+// Holds up a stream until it is opened.
 class Gate {
   public:
     explicit Gate(Device& device) {
@@ -84,7 +84,7 @@ class Gate {
     Gate(const Gate&) = delete;
     Gate& operator=(const Gate&) = delete;
 
-    // Gives whatever should wait, and does not, the time to go ahead.
+    // Opens after a pause, in which work that fails to wait would run.
     void open_late() {
         std::this_thread::sleep_for(std::chrono::milliseconds(30));
         open_ = true;
@@ -96,21 +96,22 @@ class Gate {
     bool open_ = false;
 };
 
-// Ranks by NCCL, each with its device and the line that transfers are in.
-using LineBody = std::function<void(Collectives&, Device& device, Device& line)>;
+// A case on ranks connected by NCCL. `device` is the rank's GPU, `transfers` its stream for
+// transfers.
+using NcclBody = std::function<void(Collectives&, Device& device, Device& transfers)>;
 
-void on_lines(int64_t ranks, const LineBody& body) {
+void run_nccl_job(int64_t ranks, const NcclBody& body) {
     run_thread_ranks(ranks, [&](Collectives& job) {
         const auto device = job_device();
         auto owner = job_device();
-        Device& line = *owner;
-        const auto by_nccl = nccl_ranks(job, std::move(owner), stream_of(line), fake_nccl());
-        body(*by_nccl, *device, line);
+        Device& transfers = *owner;
+        const auto nccl = nccl_ranks(job, std::move(owner), stream_of(transfers), fake_nccl());
+        body(*nccl, *device, transfers);
     });
 }
 
 TEST(Nccl, TransfersWaitForTheKernelsBeforeThem) {
-    on_lines(3, [](Collectives& job, Device& device, Device&) {
+    run_nccl_job(3, [](Collectives& job, Device& device, Device&) {
         const Tensor mine = Tensor::zeros(device, {4}, DType::F32);
         const Tensor all = Tensor::zeros(device, {12}, DType::F32);
         const Tensor parts = Tensor::zeros(device, {12}, DType::F32);
@@ -132,20 +133,20 @@ TEST(Nccl, TransfersWaitForTheKernelsBeforeThem) {
 }
 
 TEST(Nccl, KernelsWaitForTheTransfersBeforeThem) {
-    on_lines(2, [](Collectives& job, Device& device, Device& line) {
+    run_nccl_job(2, [](Collectives& job, Device& device, Device& transfers) {
         const Tensor mine = Tensor::full(device, {4}, DType::F32, 2.0);
         const Tensor all = Tensor::zeros(device, {8}, DType::F32);
         const Tensor parts = Tensor::zeros(device, {8}, DType::F32);
         const Tensor sum = Tensor::zeros(device, {4}, DType::F32);
         device.synchronize();
-        std::optional<Gate> gate(std::in_place, line);
+        std::optional<Gate> gate(std::in_place, transfers);
         all_gather(job, mine, all);
         const Tensor gathered = all.clone();
         gate->open_late();
         device.synchronize();
-        gate.emplace(line);
+        gate.emplace(transfers);
         begin_reduce_scatter(job, gathered, parts, sum);
-        const Tensor before = sum.clone();  // goes on beside the transfer
+        const Tensor before = sum.clone();  // runs beside the transfer
         device.synchronize();
         job.finish();
         const Tensor after = sum.clone();
@@ -156,8 +157,8 @@ TEST(Nccl, KernelsWaitForTheTransfersBeforeThem) {
     });
 }
 
-TEST(Nccl, MemoryOnItsWayIsNotGivenToOthers) {
-    on_lines(2, [](Collectives& job, Device& device, Device& line) {
+TEST(Nccl, MemoryInTransferIsNotReused) {
+    run_nccl_job(2, [](Collectives& job, Device& device, Device& transfers) {
         nn::ParameterTable table;
         table.declare({.name = "w", .shape = {128}, .init = {nn::InitKind::Zeros}});
         table.initialize(device, DType::F32, 1, true);
@@ -167,9 +168,9 @@ TEST(Nccl, MemoryOnItsWayIsNotGivenToOthers) {
         gradients.begin_step();
         const Tensor gradient = Tensor::full(device, {128}, DType::F32, 3.0);
         device.synchronize();
-        Gate gate(line);
+        Gate gate(transfers);
         autograd::backward(autograd::scale(weight.variable, 2.0), gradient);
-        // The backward pass goes on, in whatever memory is free.
+        // The backward pass goes on and allocates free memory.
         std::vector<Tensor> others;
         for (int i = 0; i < 6; ++i) others.push_back(Tensor::full(device, {128}, DType::F32, -1.0));
         device.synchronize();
@@ -180,7 +181,7 @@ TEST(Nccl, MemoryOnItsWayIsNotGivenToOthers) {
 }
 
 TEST(Nccl, SumsKeepTheSignOfZero) {
-    on_lines(2, [](Collectives& job, Device& device, Device&) {
+    run_nccl_job(2, [](Collectives& job, Device& device, Device&) {
         const Tensor zeros = Tensor::full(device, {4}, DType::BF16, -0.0);
         const Tensor sum = Tensor::empty(device, {2}, DType::BF16);
         reduce_scatter(job, zeros, sum);
@@ -189,7 +190,7 @@ TEST(Nccl, SumsKeepTheSignOfZero) {
 }
 
 TEST(Nccl, SquaresAreAddedOnTheGpuAndFetchedOnce) {
-    on_lines(2, [](Collectives& job, Device& device, Device&) {
+    run_nccl_job(2, [](Collectives& job, Device& device, Device&) {
         std::vector<Tensor> values;
         double expected = 0.0;
         for (const int64_t count : {1, 0, 5000}) {
@@ -208,7 +209,7 @@ TEST(Nccl, SquaresAreAddedOnTheGpuAndFetchedOnce) {
     });
 }
 
-TEST(Nccl, SquaresDoNotDependOnTheCutWhereTheyMustNot) {
+TEST(Nccl, SquaresDoNotDependOnThePartition) {
     const auto device = job_device();
     std::vector<float> numbers;
     for (uint64_t i = 0; i < 64 * 301 + 7; ++i)
@@ -233,16 +234,17 @@ TEST(Nccl, SquaresDoNotDependOnTheCutWhereTheyMustNot) {
     EXPECT_NEAR(whole, on_cpu.value(), 1e-12 * whole);
 }
 
-TEST(Nccl, OtherRanksDoNotReachAGpu) {
-    expect_said(error_of([](Collectives& job) {
-                    const auto device = job_device();
-                    all_reduce(job, Tensor::zeros(*device, {3}, DType::F32));
-                }),
-                "[collectives] ranks by threads cannot reach the memory of cuda:0 emulated GPU: "
-                "expected ranks by NCCL");
+TEST(Nccl, OtherRanksCannotReachAGpu) {
+    expect_contains(
+        error_of([](Collectives& job) {
+            const auto device = job_device();
+            all_reduce(job, Tensor::zeros(*device, {3}, DType::F32));
+        }),
+        "[collectives] ranks by threads cannot reach the memory of cuda:0 emulated GPU: "
+        "expected ranks by NCCL");
 }
 
-TEST(Nccl, AFailureOfTheNetworkIsAnError) {
+TEST(Nccl, ThrowsAfterANetworkError) {
     const Setting fails("VILA_FAKE_NCCL_FAIL", "1");
     const auto alone = one_process();
     const auto device = job_device();
@@ -252,19 +254,19 @@ TEST(Nccl, AFailureOfTheNetworkIsAnError) {
         ranks->all_gather(*device, mine.raw(), all.raw(), mine.bytes());
         FAIL() << "expected an error";
     } catch (const Error& error) {
-        expect_said(error.what(), "[nccl] ncclAllGather: remote process exited");
+        expect_contains(error.what(), "[nccl] ncclAllGather: remote process exited");
     }
 }
 
-TEST(Nccl, RanksThatDisagreeAreAnError) {
-    expect_said(error_of([](Collectives& job) {
-                    const auto device = job_device();
-                    const auto ranks = nccl_ranks(job, job_device(), nullptr, fake_nccl());
-                    const int64_t count = 8 + job.rank();
-                    all_gather(*ranks, Tensor::zeros(*device, {count}, DType::F32),
-                               Tensor::zeros(*device, {2 * count}, DType::F32));
-                }),
-                "ranks run different collectives");
+TEST(Nccl, ThrowsWhenRanksDisagree) {
+    expect_contains(error_of([](Collectives& job) {
+                        const auto device = job_device();
+                        const auto ranks = nccl_ranks(job, job_device(), nullptr, fake_nccl());
+                        const int64_t count = 8 + job.rank();
+                        all_gather(*ranks, Tensor::zeros(*device, {count}, DType::F32),
+                                   Tensor::zeros(*device, {2 * count}, DType::F32));
+                    }),
+                    "ranks run different collectives");
 }
 
 }  // namespace

@@ -1,6 +1,6 @@
-// What ranks send and keep, against the formulas: bytes a step by Collectives' own count, memory by
-// the counters of the device. P parameters of w bytes, gradients of g = 4 bytes, N ranks, k
-// micro-batches, r = (N - 1) / N.
+// Compares the bytes that ranks send per step (as counted by Collectives) and the memory that they
+// use (as counted by the device) with formulas: P parameters of w bytes, gradients of g = 4 bytes,
+// N ranks, k micro-batches, r = (N - 1) / N. Also checks collectives in the background.
 
 #include <gtest/gtest.h>
 
@@ -22,7 +22,7 @@ struct Layout {
     std::string text() const { return str(ranks, " ranks, stage ", stage, ", ", dtype); }
 };
 
-// A model of blocks and a rest, of sizes that no power of two divides, on one rank.
+// The model of one rank: blocks and other parameters, of sizes that no power of two divides.
 class Model {
   public:
     Model(Collectives& job, const Layout& layout) : device_(job_device()) {
@@ -75,7 +75,7 @@ template <typename Body>
 void for_every_layout(const Body& body) {
     for (const int64_t ranks : {1, 2, 4, 8})
         for (int64_t stage = 0; stage <= 3; ++stage) {
-            // Emulated GPUs take their time: two ranks, state divided, then blocks too.
+            // Emulated GPUs are slow: only two ranks, in stages 1 and 3.
             if (job_is_on_gpus() && (ranks != 2 || stage % 2 == 0)) continue;
             const Layout layout = {ranks, stage,
                                    (ranks / 2 + stage) % 2 == 0 ? DType::F32 : DType::BF16};
@@ -83,7 +83,7 @@ void for_every_layout(const Body& body) {
         }
 }
 
-TEST(Traffic, BytesOfAStepAreThoseOfTheFormulas) {
+TEST(Traffic, BytesPerStepFollowTheFormulas) {
     for_every_layout([](Collectives& job, const Layout& layout) {
         Model model(job, layout);
         for (const int64_t micro_batches : {1, 3}) {
@@ -100,28 +100,28 @@ TEST(Traffic, BytesOfAStepAreThoseOfTheFormulas) {
     });
 }
 
-TEST(Traffic, MemoryOfARankIsThatOfTheFormulas) {
+TEST(Traffic, MemoryPerRankFollowsTheFormulas) {
     for_every_layout([](Collectives& job, const Layout& layout) {
         Model model(job, layout);
         const auto n = static_cast<double>(layout.ranks);
         const auto w = static_cast<double>(dtype_size(layout.dtype));
-        // f32 weights are their own masters, and masters those of blocks that come and go.
-        const bool divided = layout.stage == 3 && layout.ranks > 1;
+        // f32 masters share memory with the weights, except for those of sharded blocks.
+        const bool sharded = layout.stage == 3 && layout.ranks > 1;
         const double share = layout.stage == 0 ? 1.0 : 1.0 / n;
         const double state = layout.dtype == DType::F32 ? 8.0 : 12.0;
         const double rest = model.rest() * (w + kGradient / n + state * share);
         const double blocks =
-            model.blocks() * (divided ? (kGradient + 12.0) / n : w + kGradient / n + state * share);
+            model.blocks() * (sharded ? (kGradient + 12.0) / n : w + kGradient / n + state * share);
         const auto live = static_cast<double>(model.device().memory().live);
         EXPECT_LE(live, 1.05 * (rest + blocks)) << layout.text();
         EXPECT_GE(live, 0.99 * (rest + blocks)) << layout.text();
-        // Nothing stays of a step; on top of the state it takes what one bucket needs: its sum on
-        // the way out and in, its gradients and weights whole.
+        // A step leaves no memory behind. Its peak above the state is that of one bucket: the
+        // values sent and received for its sum, its gradients and its whole weights.
         const int64_t before = model.device().memory().live;
         model.device().reset_peak();
         model.step(2);
         EXPECT_EQ(model.device().memory().live, before) << layout.text();
-        const double unit = divided ? std::max(model.blocks() / 3, model.rest()) : model.all();
+        const double unit = sharded ? std::max(model.blocks() / 3, model.rest()) : model.all();
         EXPECT_LE(static_cast<double>(model.device().memory().peak - before),
                   1.05 * unit * 2 * kGradient)
             << layout.text();
@@ -130,7 +130,7 @@ TEST(Traffic, MemoryOfARankIsThatOfTheFormulas) {
 
 // --- in the background ---
 
-TEST(Traffic, WhatBeganIsFinishedBeforeTheNextCall) {
+TEST(Traffic, BackgroundWorkFinishesBeforeTheNextCall) {
     on_every_implementation([](Collectives& job) {
         const auto ranks = static_cast<size_t>(job.ranks());
         std::vector<int64_t> out(ranks, job.rank()), in(ranks, -1), ranks_seen(ranks, -1);
@@ -151,27 +151,27 @@ TEST(Traffic, WhatBeganIsFinishedBeforeTheNextCall) {
     });
 }
 
-TEST(Traffic, WhatBeginsLaterComesBehind) {
+TEST(Traffic, BackgroundWorkRunsInOrder) {
     on_every_implementation([](Collectives& job) {
         const auto ranks = static_cast<size_t>(job.ranks());
         const int64_t mine = job.rank();
         std::vector<int64_t> gathered(ranks, -1), exchanged(ranks, -1);
         job.begin_all_gather(&mine, gathered.data(), sizeof mine);
-        // What the second sends is what the first brought.
+        // The second sends the data that the first receives.
         job.begin_all_to_all(gathered.data(), exchanged.data(), sizeof mine, [] {});
         job.finish();
         EXPECT_EQ(exchanged, std::vector<int64_t>(ranks, job.rank()));
     });
 }
 
-// Counts gathers that have begun.
+// Counts the all-gathers that have begun.
 class Gathers final : public CollectiveObserver {
   public:
     void enter(const char* collective, int64_t) override {
         if (std::string(collective) == "all_gather") ++count_;
     }
     void leave() override {}
-    // How many there are when there are `expected`, or after ten seconds.
+    // Waits until there are `expected`, at most ten seconds, and returns the count.
     int64_t wait_for(int64_t expected) const {
         for (int tick = 0; tick < 1000 && count_ < expected; ++tick)
             std::this_thread::sleep_for(std::chrono::milliseconds(10));
@@ -182,7 +182,7 @@ class Gathers final : public CollectiveObserver {
     std::atomic<int64_t> count_ = 0;
 };
 
-TEST(Traffic, WeightsOfTheNextBlockComeWhileABlockRuns) {
+TEST(Traffic, PrefetchesWeightsOfTheNextBlock) {
     run_job(2, [](Collectives& job) {
         Model model(job, {2, 3, DType::F32});
         ShardedAdamw& zero = model.optimizer();
@@ -191,7 +191,7 @@ TEST(Traffic, WeightsOfTheNextBlockComeWhileABlockRuns) {
         job.set_observer(&gathers);
         for (int block = 0; block < 3; ++block) {
             zero.enter(str("model.layers.", block, "."));
-            // Behind the last comes the first of backward().
+            // After the last block of forward comes the first of backward().
             EXPECT_EQ(gathers.wait_for(block + 2), block + 2);
             zero.leave(str("model.layers.", block, "."));
         }
@@ -201,7 +201,7 @@ TEST(Traffic, WeightsOfTheNextBlockComeWhileABlockRuns) {
     });
 }
 
-TEST(Traffic, AFailureInTheBackgroundIsThrownByFinish) {
+TEST(Traffic, FinishRethrowsErrorsOfTheBackground) {
     on_every_implementation([](Collectives& job) {
         std::vector<char> out(static_cast<size_t>(job.ranks())), in(out.size());
         job.begin_all_to_all(out.data(), in.data(), 1, [] { throw Error("no sum"); });
@@ -211,11 +211,11 @@ TEST(Traffic, AFailureInTheBackgroundIsThrownByFinish) {
     });
 }
 
-TEST(Traffic, SecondsInTheBackgroundAreNotExposed) {
+TEST(Traffic, BackgroundSecondsAreNotExposed) {
     run_thread_ranks(2, [](Collectives& job) {
         std::vector<char> out(2), in(2);
         const Traffic before = job.traffic();
-        // The other rank comes a little later; this one does something else meanwhile.
+        // Rank 1 comes later; rank 0 does something else in the meantime.
         if (job.rank() == 1) std::this_thread::sleep_for(std::chrono::milliseconds(200));
         job.begin_all_to_all(out.data(), in.data(), 1, [] {});
         if (job.rank() == 0) std::this_thread::sleep_for(std::chrono::milliseconds(400));

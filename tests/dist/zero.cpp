@@ -1,6 +1,7 @@
-// Gradients and weights of a small joined model, trained by any number of ranks in any ZeRO stage
-// over random uneven micro-batches, against one process: ranks without images, without targets,
-// without a micro-batch. VILA_TEST_CASES sets how many are drawn.
+// Compares the gradients and weights of a small vision language model, trained by any number of
+// ranks in any ZeRO stage, with those of one process. Micro-batches are random and uneven: some
+// ranks have no image, no target or no micro-batch. VILA_TEST_CASES sets the number of random
+// cases.
 
 #include <gtest/gtest.h>
 
@@ -40,13 +41,13 @@ int64_t draw(std::mt19937_64& random, int64_t least, int64_t most) {
 
 OwnedSequence draw_sequence(std::mt19937_64& random, const models::VilaConfig& config) {
     OwnedSequence sequence;
-    const bool silent = draw(random, 0, 4) == 0;  // without targets
+    const bool has_targets = draw(random, 0, 4) != 0;
     const int64_t images = draw(random, 0, 2);
     const int64_t length = draw(random, 2, 9);
     for (int64_t i = 0; i < length; ++i) {
         const auto id = static_cast<int32_t>(draw(random, 0, kVocabulary - 1));
         sequence.ids.push_back(id);
-        const bool target = !silent && i > 0 && draw(random, 0, 2) != 0;
+        const bool target = has_targets && i > 0 && draw(random, 0, 2) != 0;
         sequence.labels.push_back(target ? id : kIgnoreLabel);
     }
     const int64_t side = config.vision->image_size;
@@ -122,7 +123,7 @@ void add_gradients(const Case& drawn, size_t number, models::VilaModel& model) {
     if (loss.requires_grad()) autograd::backward(loss);
 }
 
-using Values = std::vector<std::vector<double>>;  // of each parameter
+using Values = std::vector<std::vector<double>>;  // by parameter
 
 Values reference_gradients(const Case& drawn) {
     const auto device = job_device();
@@ -139,7 +140,7 @@ Values reference_gradients(const Case& drawn) {
     return gradients;
 }
 
-// One pass over the micro-batches that are this rank's, in step with the others.
+// Runs the micro-batches of this rank, in step with the other ranks.
 void run_micro_batches(const Case& drawn, Collectives& job, models::VilaModel& model,
                        GradientReducer& gradients) {
     gradients.begin_step();
@@ -187,7 +188,7 @@ void expect_near(const Values& got, const Values& expected, double tolerance, ui
     EXPECT_LE(worst / largest, tolerance) << "case " << seed << ", " << ranks << " ranks";
 }
 
-// An emulated GPU takes its time.
+// Fewer cases on emulated GPUs, which are slow.
 uint64_t cases() {
     const auto cases = static_cast<uint64_t>(environment_int("VILA_TEST_CASES"));
     return job_is_on_gpus() ? cases / 4 : cases;
@@ -201,21 +202,21 @@ uint64_t first_seed() {
     return static_cast<uint64_t>(environment_int("VILA_TEST_SEED")) * 100000;
 }
 
-TEST(Zero, GradientsAreThoseOfOneProcessInF64) {
+TEST(Zero, GradientsAgreeWithOneProcessInF64) {
     for (uint64_t seed = first_seed(); seed < first_seed() + cases(); ++seed) {
         const Case drawn = draw_case(seed);
         const Values expected = reference_gradients(drawn);
         Values first;  // f32, of the first job
         const auto check = [&](Collectives& job) {
-            const Values wide = summed_gradients(drawn, job, DType::F64);
-            const Values narrow = summed_gradients(drawn, job, DType::F32);
+            const Values f64 = summed_gradients(drawn, job, DType::F64);
+            const Values f32 = summed_gradients(drawn, job, DType::F32);
             if (job.rank() != 0) return;
-            expect_near(wide, expected, 1e-10, seed, job.ranks());
-            expect_near(narrow, expected, 2e-6, seed, job.ranks());
-            if (first.empty()) first = narrow;
-            EXPECT_EQ(narrow, first) << "case " << seed << ", " << job.ranks() << " ranks";
+            expect_near(f64, expected, 1e-10, seed, job.ranks());
+            expect_near(f32, expected, 2e-6, seed, job.ranks());
+            if (first.empty()) first = f32;
+            EXPECT_EQ(f32, first) << "case " << seed << ", " << job.ranks() << " ranks";
         };
-        // Each seed at its own number of ranks, and alone.
+        // Each seed runs on its own number of ranks, and on one.
         check(*one_process());
         if (process_job().ranks() > 1)
             check(process_job());
@@ -224,7 +225,7 @@ TEST(Zero, GradientsAreThoseOfOneProcessInF64) {
     }
 }
 
-// All weights of the model after some steps.
+// All weights of the model after `steps` steps.
 std::vector<float> trained_weights(const Case& drawn, Collectives& job, DType dtype, int64_t stage,
                                    bool overlap = true, int steps = 2) {
     const auto device = job_device();
@@ -283,7 +284,7 @@ TEST(Zero, WeightsStayTheSameForTwoHundredSteps) {
         if (ranks <= static_cast<int64_t>(most_ranks())) run_job(ranks, check);
 }
 
-TEST(Zero, PlansKeepTheirPromises) {
+TEST(Zero, BucketPlansAreAlignedAndIndependentOfRanks) {
     const auto device = job_device();
     const auto model = make_model(draw_case(1), *device, DType::F32);
     std::vector<nn::Parameter*> parameters;
