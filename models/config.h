@@ -56,7 +56,7 @@ struct LlamaInit {
     // looks back, or none (models/head_offsets.h). Empty: no layer has offsets. Needs q and k
     // biases.
     std::vector<std::vector<std::optional<int64_t>>> head_offsets;
-    double offset_score = 8.0;  // attention score of the token looked at, before softmax
+    double offset_score = 8.0;  // initial attention score of that token, before softmax
 };
 
 // LlamaForCausalLM and Qwen2ForCausalLM.
@@ -122,7 +122,8 @@ struct VisionConfig {
 
 // The projector maps vision features (N, Cv) to language embeddings (N', C).
 struct ProjectorConfig {
-    // The published projectors. models/projector_config.cpp lists the layers of each.
+    // The published projectors, and the transformer of an ablation in the VILA paper.
+    // models/projector_config.cpp lists the layers of each.
     enum class Kind { Linear, Mlp2xGelu, Transformer, MlpDownsample };
     // The layers that a projector may consist of, for rows of width D (Cv, and C after the first
     // Linear).
