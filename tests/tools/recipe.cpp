@@ -162,16 +162,16 @@ TEST_F(RecipeTest, RefusesWhatIsMissingOrTwice) {
     EXPECT_EQ(error("stage = \"lm\"\n"),
               "r.toml: no data; add a [[data.sources]] table with format "
               "and path");
-    EXPECT_EQ(
-        error("[[data.sources]]\nformat = \"text\"\npath = \"a\"\n"),
-        "r.toml: stage is missing; give \"lm\", \"clip\", \"align\", \"pretrain\" or \"sft\"");
+    EXPECT_EQ(error("[[data.sources]]\nformat = \"text\"\npath = \"a\"\n"),
+              "r.toml: stage is missing: lm, clip, align, pretrain or sft");
     EXPECT_EQ(error("stage = \"lm\"\n[[data.sources]]\nformat = \"text\"\n"),
               "r.toml:2: data.sources[0].path is missing");
     EXPECT_EQ(error(std::string(kSft) + "steps = 5\n"),
               "r.toml:16: train.steps and train.epochs are both given; keep one");
     EXPECT_NE(error("stage = \n").find("r.toml:1: "), std::string::npos);
-    EXPECT_EQ(error("stage = \"lm\"\nwhen = 2024-01-01\n"),
-              "r.toml:2: when: dates and times are not used here; write a string");
+    EXPECT_EQ(
+        error("stage = \"lm\"\nwhen = 2024-01-01\n"),
+        "r.toml:2: when: expected a string, number, boolean, array or table, not a date or time");
     EXPECT_THROW(load_recipe((folder_ / "absent.toml").string(), {}), Error);
     EXPECT_THROW(load_recipe(write(kSft), {"nonsense"}), UsageError);
 }

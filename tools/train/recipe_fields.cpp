@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "tensor/name_list.h"
 #include "tensor/nearest_name.h"
 
 namespace vila::tools {
@@ -26,12 +27,9 @@ std::string Range::text() const {
 }
 
 std::string FieldList::one_of(const std::vector<std::string>& choices) {
-    std::string text;
-    for (size_t i = 0; i < choices.size(); ++i) {
-        if (i > 0) text += i + 1 == choices.size() ? " or " : ", ";
-        text += '"' + choices[i] + '"';
-    }
-    return text;
+    std::vector<std::string> quoted;
+    for (const std::string& choice : choices) quoted.push_back('"' + choice + '"');
+    return name_list(quoted);
 }
 
 RecipeField& FieldList::as_text(RecipeField& field) {

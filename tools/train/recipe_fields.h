@@ -111,10 +111,9 @@ class FieldList {
     void read(const TomlDocument& document, const Json& table, const std::string& path,
               const std::string& section, const std::vector<std::string>& others) const;
 
+  private:
     // `"a", "b" or "c"`.
     static std::string one_of(const std::vector<std::string>& choices);
-
-  private:
     // Marks a field as text. An empty string counts as not set.
     static RecipeField& as_text(RecipeField& field);
 

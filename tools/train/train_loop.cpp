@@ -4,7 +4,6 @@
 #include <chrono>
 #include <cmath>
 #include <csignal>
-#include <cstdio>
 #include <exception>
 
 #include "dist/agree.h"
@@ -23,68 +22,10 @@ constexpr size_t kStepsInMedian = 32;
 // Stop signals; if ranks received both, the last one counts.
 constexpr int kSignals[] = {SIGINT, SIGTERM};
 
-std::string fixed(double value, const char* format) {
-    char text[64];
-    std::snprintf(text, sizeof(text), format, value);
-    return text;
-}
-
-// Names the samples of a batch, for reports of bad steps.
-Json sample_ids(const data::StepBatch& batch, const Recipe& recipe) {
-    Json ids = Json::array();
-    for (const data::MicroBatch& micro : batch.micro_batches)
-        for (const data::LoadedSample& loaded : micro.samples) {
-            const std::string& source =
-                recipe.data.sources[static_cast<size_t>(loaded.sample.source)].name;
-            ids.push_back(str(source, "[", loaded.sample.index, "]",
-                              loaded.sample.id.empty() ? "" : " " + loaded.sample.id));
-        }
-    return ids;
-}
-
-// Concatenates the arrays of all ranks.
-Json join(dist::Collectives& ranks, const Json& mine) {
-    Json all = Json::array();
-    const auto ignore = Json::error_handler_t::replace;  // ids need not be UTF-8
-    for (const std::string& text : dist::all_gather(ranks, mine.dump(-1, ' ', false, ignore)))
-        for (const Json& item : parse_json(text, "the sample ids of a rank")) all.push_back(item);
-    return all;
-}
-
-Json all_sample_ids(dist::Collectives& ranks, const data::StepBatch& batch, const Recipe& recipe) {
-    return join(ranks, sample_ids(batch, recipe));
-}
-
-Json all_bad_samples(dist::Collectives& ranks, const data::StepBatch& batch) {
-    Json mine = Json::array();
-    for (const data::BadSample& bad : batch.bad_samples)
-        mine.push_back({{"where", bad.where}, {"reason", bad.reason}});
-    return join(ranks, mine);
-}
-
 // The counts that the ranks exchange before the gradients of a step.
 struct StepHeader {
     int64_t failed = 0, micro_batches = 0, tokens = 0, targets = 0, truncated = 0, bad_samples = 0;
 };
-
-Json finite_or_null(double value) {
-    return std::isfinite(value) ? Json(value) : Json();
-}
-
-// Mean loss of each source that has samples in the step.
-Json source_means(const StepTotals& totals, const Recipe& recipe) {
-    Json means = Json::object();
-    for (size_t i = 0; i < totals.source_losses.size(); ++i)
-        if (totals.source_counts[i] > 0.0)
-            means[recipe.data.sources[i].name] =
-                finite_or_null(totals.source_losses[i] / totals.source_counts[i]);
-    return means;
-}
-
-std::string traffic_text(const dist::Traffic& traffic, double seconds) {
-    return "  " + fixed(static_cast<double>(traffic.bytes_sent) / 1e6, "%.1f") + " MB sent, " +
-           fixed(100.0 * traffic.exposed / seconds, "%.0f") + " % of the time waiting";
-}
 
 }  // namespace
 
@@ -133,8 +74,8 @@ void TrainLoop::train_one_step() {
     const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
     if (step_seconds_.size() == kStepsInMedian) step_seconds_.erase(step_seconds_.begin());
     step_seconds_.push_back(elapsed.count());
-    write_log(batch, totals, parts_.recipe.optimizer.lr * schedule_now, updated, elapsed.count(),
-              parts_.ranks.traffic() - traffic);
+    write_log(batch, totals, parts_.recipe.optimizer.lr * schedule_now, updated,
+              {.seconds = elapsed.count(), .traffic = parts_.ranks.traffic() - traffic});
     check_bad_steps(batch);
 }
 
@@ -210,22 +151,9 @@ bool TrainLoop::update(const StepTotals& totals, double schedule_now) {
 }
 
 void TrainLoop::write_log(const data::StepBatch& batch, const StepTotals& totals, double lr,
-                          bool updated, double seconds, const dist::Traffic& traffic) {
-    const double rate = static_cast<double>(totals.tokens) / seconds;
-    Json line = {{"step", step_},
-                 {"loss", finite_or_null(totals.loss)},
-                 {"lr", lr},
-                 {"grad_norm", finite_or_null(totals.norm)},
-                 {"tokens", totals.tokens},
-                 {"targets", totals.targets},
-                 {"tokens_per_second", rate},
-                 {"seconds", seconds},
-                 {"losses", source_means(totals, parts_.recipe)}};
-    if (parts_.ranks.ranks() > 1)
-        line["communication"] = {{"collectives", traffic.calls},
-                                 {"sent_bytes", traffic.bytes_sent},
-                                 {"seconds", traffic.seconds},
-                                 {"exposed_seconds", traffic.exposed}};
+                          bool updated, const StepCosts& costs) {
+    const bool several_ranks = parts_.ranks.ranks() > 1;
+    Json line = step_line(step_, totals, lr, costs, parts_.recipe, several_ranks);
     if (totals.truncated > 0) line["truncated_samples"] = totals.truncated;
     if (save_failures_ > 0) line["save_failures"] = save_failures_;
     if (totals.bad_samples > 0) line["bad_samples"] = all_bad_samples(parts_.ranks, batch);
@@ -237,13 +165,7 @@ void TrainLoop::write_log(const data::StepBatch& batch, const StepTotals& totals
     }
     if (parts_.log == nullptr) return;
     parts_.log->write(line);
-    std::string details =
-        "loss " + fixed(totals.loss, "%.4f") + "  " + fixed(rate, "%.0f") + " tokens/s";
-    if (parts_.peak_flops > 0.0)
-        details += "  " + fixed(100.0 * totals.flops / seconds / parts_.peak_flops, "%.0f") +
-                   " % of FMA peak";
-    if (parts_.ranks.ranks() > 1) details += traffic_text(traffic, seconds);
-    parts_.progress.show(step_, details);
+    parts_.progress.show(step_, step_text(totals, costs, parts_.peak_flops, several_ranks));
 }
 
 void TrainLoop::check_bad_steps(const data::StepBatch& batch) const {

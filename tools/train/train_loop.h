@@ -22,6 +22,7 @@
 #include "tools/train/recipe.h"
 #include "tools/train/run_log.h"
 #include "tools/train/stage.h"
+#include "tools/train/step_log.h"
 #include "tools/train/stop_signals.h"
 #include "tools/train/training_state.h"
 
@@ -29,17 +30,6 @@ namespace vila::tools {
 
 // The run stops after this many failed saves in a row.
 constexpr int64_t kMaxSaveFailures = 3;
-
-// One step, summed over all ranks.
-struct StepTotals {
-    int64_t max_micro_batches = 0;  // of the rank that has most
-    int64_t tokens = 0, targets = 0, truncated = 0, bad_samples = 0;
-    double loss = 0.0;                  // mean over the loss-bearing tokens (clip: of the pairs)
-    double norm = 0.0;                  // of all gradients, before clipping
-    std::vector<double> source_losses;  // sum of the losses of each source
-    std::vector<double> source_counts;  // loss-bearing tokens of each source (clip: pairs)
-    double flops = 0.0;
-};
 
 // What the loop works with. The objects must outlive it.
 struct TrainLoopParts {
@@ -78,7 +68,7 @@ class TrainLoop {
     // Updates the weights unless loss or norm is not finite; returns whether it did.
     bool update(const StepTotals& totals, double schedule_now);
     void write_log(const data::StepBatch& batch, const StepTotals& totals, double lr, bool updated,
-                   double seconds, const dist::Traffic& traffic);
+                   const StepCosts& costs);
     void check_bad_steps(const data::StepBatch& batch) const;
 
     // Saves unless this step is saved already; returns false if that failed. `in_background`
