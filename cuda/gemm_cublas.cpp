@@ -18,6 +18,7 @@
 #include <utility>
 #include <vector>
 
+#include "cuda/gemm_batch.h"
 #include "cuda/kernels.h"
 #include "cuda/runtime.h"
 #include "tensor/tensor.h"
@@ -63,53 +64,6 @@ int64_t leading_dimension(const ColumnMajor& x) {
 int64_t alignment(const void* address) {
     const auto bits = reinterpret_cast<uintptr_t>(address) | kMaxAlignment;
     return static_cast<int64_t>(bits & (~bits + 1));
-}
-
-// The same batch with fewer axes: axes of extent 1 are dropped, and two axes that one pair of
-// strides can walk become one.
-BatchAxes merged(const BatchAxes& batch) {
-    BatchAxes result;
-    for (int axis = 0; axis < batch.rank; ++axis) {
-        if (batch.extent[axis] == 1) continue;
-        const int last = result.rank - 1;
-        const auto follows = [&](const int64_t* merged_strides, const int64_t* strides) {
-            return strides[axis] == merged_strides[last] * result.extent[last];
-        };
-        if (last >= 0 && follows(result.a, batch.a) && follows(result.b, batch.b) &&
-            follows(result.c, batch.c)) {
-            result.extent[last] *= batch.extent[axis];
-            continue;
-        }
-        const int at = result.rank++;
-        result.extent[at] = batch.extent[axis];
-        result.a[at] = batch.a[axis];
-        result.b[at] = batch.b[axis];
-        result.c[at] = batch.c[axis];
-    }
-    return result;
-}
-
-// Problem number `index` along the batch axes outside the innermost one, which it keeps.
-BatchedGemm outer_problem(const BatchedGemm& problem, const BatchAxes& batch, int64_t index) {
-    int64_t a = 0, b = 0, c = 0;
-    for (int axis = 1; axis < batch.rank; ++axis) {
-        const int64_t i = index % batch.extent[axis];
-        index /= batch.extent[axis];
-        a += i * batch.a[axis];
-        b += i * batch.b[axis];
-        c += i * batch.c[axis];
-    }
-    BatchedGemm one = problem;
-    one.a.data = static_cast<const char*>(one.a.data) + a * dtype_size(one.a.dtype);
-    one.b.data = static_cast<const char*>(one.b.data) + b * dtype_size(one.b.dtype);
-    one.c = static_cast<char*>(one.c) + c * dtype_size(one.c_dtype);
-    one.batch = {};
-    one.batch.rank = 1;
-    one.batch.extent[0] = batch.rank == 0 ? 1 : batch.extent[0];
-    one.batch.a[0] = batch.a[0];
-    one.batch.b[0] = batch.b[0];
-    one.batch.c[0] = batch.c[0];
-    return one;
 }
 
 // Requirements on the auxiliary matrix that receives GELU's argument: its leading dimension is a
@@ -177,7 +131,7 @@ void CublasGemm::check(LtStatus status, const char* call) const {
 
 bool CublasGemm::multiply(CudaDevice& device, const BatchedGemm& problem) {
     if (!supports(problem)) return false;
-    const BatchAxes batch = merged(problem.batch);
+    const BatchAxes batch = merge_axes(problem.batch);
     const int64_t outer = batch.rank == 0 ? 1 : batch.count() / batch.extent[0];
     std::vector<std::pair<BatchedGemm, const Plan*>> calls;
     for (int64_t i = 0; i < outer; ++i) {
@@ -314,7 +268,7 @@ void CublasGemm::launch(CudaDevice& device, const BatchedGemm& problem, const Pl
     const Tensor workspace = Tensor::empty(device, {plan.workspace_bytes}, DType::U8);
     Tensor bias;
     if (problem.bias != nullptr) {
-        // The library wants the bias in the dtype of c.
+        // The library needs the bias in the dtype of c.
         const auto keep = [] {};
         bias = Tensor::from_external(device, const_cast<void*>(problem.bias), {problem.n},
                                      problem.bias_dtype, keep)
