@@ -39,10 +39,10 @@ std::vector<uint8_t> base64_decode(std::string_view text) {
         if (is_space(text[i])) continue;
         const size_t value = kAlphabet.find(text[i]);
         VILA_CHECK(value != std::string_view::npos || text[i] == '=', "base64: character ", i,
-                   " is not of the alphabet");
+                   " is not in the alphabet");
         if (text[i] == '=') ++padding;
         VILA_CHECK(padding == 0 || (text[i] == '=' && letters >= 2), "base64: character ", i,
-                   " stands where only padding may");
+                   " follows padding, or is padding in the wrong place");
         group = group << 6 | (text[i] == '=' ? 0U : static_cast<uint32_t>(value));
         if (++letters < 4) continue;
         for (int j = 0; j < 3 - padding; ++j)

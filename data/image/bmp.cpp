@@ -71,14 +71,14 @@ Header read_header(ByteReader& reader, const std::string& name) {
     const int bits = header.bits;
     VILA_CHECK(header.compression == kPlain || (header.compression == kBitFields && bits >= 16),
                name, ": BMP compression ", header.compression, " at ", bits,
-               " bits a pixel is not supported; save the picture as PNG");
+               " bits a pixel is not supported; save the image as PNG");
     VILA_CHECK(bits == 1 || bits == 4 || bits == 8 || bits == 16 || bits == 24 || bits == 32, name,
                ": the BMP file is damaged: ", bits, " bits a pixel");
     if (header.masks == std::array<uint32_t, 3>{}) header.masks = usual_masks(bits);
     for (const uint32_t mask : header.masks) {
         const uint32_t field = mask == 0 ? 0 : mask >> std::countr_zero(mask);
         VILA_CHECK(field != 0 && field <= 255 && std::has_single_bit(field + 1), name,
-                   ": BMP color mask ", mask, " is not supported; save the picture as PNG");
+                   ": BMP color mask ", mask, " is not supported; save the image as PNG");
     }
     return header;
 }

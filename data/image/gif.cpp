@@ -145,7 +145,7 @@ Image draw(const Frame& frame, const std::vector<uint8_t>& indices) {
     return image;
 }
 
-Image read_picture(ByteReader& reader, Frame frame, int64_t file_bytes, const std::string& name) {
+Image read_image(ByteReader& reader, Frame frame, int64_t file_bytes, const std::string& name) {
     frame.x = reader.u16_le();
     frame.y = reader.u16_le();
     frame.width = reader.u16_le();
@@ -170,7 +170,7 @@ Image read_picture(ByteReader& reader, Frame frame, int64_t file_bytes, const st
 
 Decoded decode_gif(Bytes bytes, const std::string& name) {
     constexpr int64_t kSignatureBytes = 6;
-    constexpr uint8_t kExtension = '!', kPicture = ',', kTrailer = ';', kGraphicControl = 0xf9;
+    constexpr uint8_t kExtension = '!', kImageBlock = ',', kTrailer = ';', kGraphicControl = 0xf9;
     ByteReader reader(bytes, name);
     reader.seek(kSignatureBytes);
     Frame frame;
@@ -182,14 +182,14 @@ Decoded decode_gif(Bytes bytes, const std::string& name) {
     if ((flags & kPaletteFlag) != 0) frame.palette = read_palette(reader, flags);
     for (;;) {
         const uint8_t block = reader.u8();
-        VILA_CHECK(block != kTrailer, name, ": the GIF file holds no picture");
+        VILA_CHECK(block != kTrailer, name, ": the GIF file holds no image");
         if (block == kExtension) {
             const uint8_t label = reader.u8();
             const std::vector<uint8_t> content = read_blocks(reader);
             if (label == kGraphicControl && content.size() >= 4 && (content[0] & kTransparentFlag))
                 frame.outside = content[3];
-        } else if (block == kPicture) {
-            return {read_picture(reader, frame, static_cast<int64_t>(bytes.size()), name), 1};
+        } else if (block == kImageBlock) {
+            return {read_image(reader, frame, static_cast<int64_t>(bytes.size()), name), 1};
         }
     }
 }

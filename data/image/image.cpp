@@ -13,7 +13,7 @@
 namespace vila::data {
 
 size_t Image::checked_bytes(int64_t width, int64_t height) {
-    VILA_CHECK(width >= 0 && height >= 0, "a picture of ", width, " x ", height,
+    VILA_CHECK(width >= 0 && height >= 0, "an image of ", width, " x ", height,
                " pixels: sides must not be negative");
     return static_cast<size_t>(checked_mul(checked_mul(width, height), 3));
 }

@@ -17,7 +17,7 @@ constexpr const char* kImageModes[] = {"crop", "pad", "resize"};
 int64_t output_size(const ImageProcessorConfig& config) {
     if (config.do_center_crop) return config.crop_size;
     VILA_CHECK(config.do_resize && config.shortest_edge == 0,
-               "image processor without do_center_crop: size must be height and width, or pictures "
+               "image processor without do_center_crop: size must be height and width, or images "
                "of different shapes would give different shapes");
     VILA_CHECK_EQ(config.resize_width, config.resize_height,
                   "image processor: the tower's input must be square; width");
@@ -89,7 +89,7 @@ Image ImageProcessor::resize_and_crop(const Image& image) const {
 }
 
 Image ImageProcessor::to_input(const Image& image) const {
-    VILA_CHECK(image.width > 0 && image.height > 0, "image processor: a picture of ", image.width,
+    VILA_CHECK(image.width > 0 && image.height > 0, "image processor: an image of ", image.width,
                " x ", image.height, " pixels: expected at least one");
     if (mode_ == ImageMode::Resize) return resize_and_crop(resize_bicubic(image, size_, size_));
     if (mode_ == ImageMode::Crop || image.width == image.height) return resize_and_crop(image);

@@ -144,7 +144,7 @@ ImageProcessorConfig parse_image_processor_config(const std::string& text,
         config = ImageProcessorConfig::for_tower(224, {0.5, 0.5, 0.5}, {0.5, 0.5, 0.5}, true);
     bool do_pad = false;  // how LlavaImageProcessor asks for ImageMode::Pad
     fields.read("do_pad", do_pad);
-    if (do_pad) fields.fail("do_pad", "false; pictures are padded by image_mode = \"pad\"");
+    if (do_pad) fields.fail("do_pad", "false; images are padded by image_mode = \"pad\"");
     read_size(fields, config);
     read_crop_size(fields, config);
     fields.read("do_resize", config.do_resize);

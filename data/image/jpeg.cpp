@@ -214,7 +214,7 @@ Decoded decode_jpeg(Bytes bytes, const std::string& name) {
     const Markers markers = read_markers(bytes);
     VILA_CHECK(markers.complete, name, ": the JPEG file is cut short: it has no end marker");
     VILA_CHECK(markers.width > 0 && markers.scans > 0, name,
-               ": the JPEG file is damaged: it holds no picture");
+               ": the JPEG file is damaged: it holds no image");
     check_image_size(markers.width, markers.height, static_cast<int64_t>(bytes.size()), name);
     VILA_CHECK(markers.scans <= kMaxJpegScans &&
                    markers.scans * markers.width * markers.height <= kMaxJpegScanPixels,

@@ -229,7 +229,7 @@ Image resample(const Canvas& canvas, int64_t width, int64_t height, Filter filte
     VILA_CHECK(window.left >= 0 && window.top >= 0 && window.width > 0 && window.height > 0 &&
                    window.left + window.width <= width && window.top + window.height <= height,
                "[resize] window of ", window.width, " x ", window.height, " at (", window.left,
-               ", ", window.top, ") leaves the picture of ", width, " x ", height);
+               ", ", window.top, ") leaves the image of ", width, " x ", height);
     const Isa isa = detect_isa();
     const Weights across =
         make_weights(filter, canvas.width, width, window.left, window.left + window.width);

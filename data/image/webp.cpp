@@ -68,7 +68,7 @@ bool has_webp() {
 Decoded decode_webp(Bytes, const std::string& name) {
     throw Error(name +
                 ": this build does not read WebP; install libwebp-dev and build again, or save the "
-                "picture as PNG");
+                "image as PNG");
 }
 
 #endif

@@ -174,7 +174,7 @@ void RecordFile::index_array(Scanner& scanner) {
         }
     }
     scanner.skip_blanks();
-    VILA_CHECK(scanner.at_end(), path_.string(), " has text behind its JSON array, at offset ",
+    VILA_CHECK(scanner.at_end(), path_.string(), " has text after its JSON array, at offset ",
                scanner.offset());
 }
 

@@ -94,7 +94,7 @@ TEST(RecordFile, ErrorsNameTheFile) {
     for (const char* cut : {"[{}, {", "[", "[{}", "[\"a", "[\"a\\"})
         EXPECT_TRUE(open(cut).starts_with(name + " is cut short: its JSON array is not closed"))
             << open(cut);
-    EXPECT_EQ(open("[1] x"), name + " has text behind its JSON array, at offset 4");
+    EXPECT_EQ(open("[1] x"), name + " has text after its JSON array, at offset 4");
     const RecordFile file(scratch.write("y.jsonl", "{}"), RecordLayout::Json);
     EXPECT_EQ(message_of([&] { file.text(1); }),
               "record 1 of " + (scratch.path() / "y.jsonl").string() + ", which has 1");
