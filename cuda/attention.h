@@ -98,7 +98,8 @@ struct Sequences {
 bool attention_forward_mma(const AttentionForwardArgs& args);
 bool attention_backward_mma(const AttentionBackwardArgs& args);
 
-// Records a fault of kind `cover` unless the sequences cover all `rows`.
+// Launches the checks of CheckCover: records a fault of kind `cover` unless the sequences cover all
+// `rows`.
 inline void check_attention_cu_seqlens(CudaDevice& device, const Tensor& cu_seqlens, int64_t rows,
                                        FaultKind cover) {
     const CheckCuSeqlens inner = {

@@ -7,7 +7,8 @@
 
 namespace vila::cuda {
 
-// Records a fault unless cu_seqlens (sequences + 1) rise within [0, rows]. One thread.
+// Records a fault unless cu_seqlens (sequences + 1) never fall and stay within [0, rows]. One
+// thread.
 struct CheckCuSeqlens {
     const int32_t* cu_seqlens;
     int64_t sequences, rows;
@@ -23,6 +24,8 @@ struct CheckCuSeqlens {
     }
 };
 
+// Launches the checks of CheckCuSeqlens. The kinds of fault: `ends` for values outside [0, rows],
+// `order` for values that fall.
 inline void check_cu_seqlens(CudaDevice& device, const Tensor& cu_seqlens, int64_t rows,
                              FaultKind ends, FaultKind order) {
     for_elements(device, 1,

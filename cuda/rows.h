@@ -9,7 +9,7 @@
 
 namespace vila::cuda {
 
-// The sum (below: the maximum) of the values of a warp's lanes; every lane gets the result.
+// The sum of the values of a warp's lanes; every lane gets it.
 template <typename Compute>
 __device__ inline Compute warp_sum(Compute value) {
     for (int distance = kWarp / 2; distance > 0; distance /= 2)
@@ -17,6 +17,7 @@ __device__ inline Compute warp_sum(Compute value) {
     return value;
 }
 
+// The maximum of the values of a warp's lanes; every lane gets it.
 template <typename Compute>
 __device__ inline Compute warp_max(Compute value) {
     for (int distance = kWarp / 2; distance > 0; distance /= 2) {
@@ -26,8 +27,7 @@ __device__ inline Compute warp_max(Compute value) {
     return value;
 }
 
-// The sum of term(c) over the columns of a row, computed by all lanes of a warp; every lane gets
-// it.
+// The sum of term(c) over the columns of a row. All lanes of a warp take part; every lane gets it.
 template <typename Compute, typename Term>
 __device__ inline Compute row_sum(int64_t columns, int lane, const Term& term) {
     Compute sum = 0;
