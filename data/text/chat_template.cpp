@@ -278,22 +278,6 @@ Conversation take_apart(std::span<const Message> messages, const Definition& def
 
 }  // namespace
 
-std::optional<Role> role_named(std::string_view name) {
-    if (name == "system") return Role::System;
-    if (name == "user") return Role::User;
-    if (name == "assistant") return Role::Assistant;
-    return std::nullopt;
-}
-
-bool prepend_placeholders(int64_t images, std::span<Message> messages) {
-    const auto first_user =
-        std::find_if(messages.begin(), messages.end(),
-                     [](const Message& message) { return message.role == Role::User; });
-    if (first_user == messages.end()) return false;
-    first_user->text = prepend_placeholders(images, first_user->text);
-    return true;
-}
-
 ChatTemplate ChatTemplate::named(std::string_view name) {
     for (const Definition& definition : kDefinitions)
         if (definition.name == name) return ChatTemplate(definition);

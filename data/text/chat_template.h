@@ -3,29 +3,16 @@
 // Chat templates turn the messages of a conversation into segments, each marked as target or not.
 
 #include <cstdint>
-#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "data/text/message.h"
 #include "data/text/segments.h"
 #include "data/text/tokenizer.h"
 
 namespace vila::data {
-
-enum class Role { System, User, Assistant };
-// Returns the role called "system", "user" or "assistant"; none for another name.
-std::optional<Role> role_named(std::string_view name);
-
-struct Message {
-    Role role = Role::User;
-    std::string text;  // kImagePlaceholder stands for an image
-};
-
-// Puts `images` placeholders in front of the first user message, where VILA puts images that the
-// text does not place. Returns false if there is no user message.
-bool prepend_placeholders(int64_t images, std::span<Message> messages);
 
 class ChatTemplate {
   public:
