@@ -1,15 +1,14 @@
 #pragma once
 
-// The commands of the binary, one function each in tools/cmd_NAME.cpp; the table with their
-// one-line help is in main.cpp. A command declares its options, calls args.parse(), works, and
-// returns the exit code (0 success, 1 failure); it throws Error for failures with one line to say
-// and UsageError for mistakes in the command line.
+// The commands of the binary. Each is one function in the file cmd_NAME.cpp of its room; the table
+// with the one-line help texts is in main.cpp. A command declares its options, calls args.parse(),
+// does its work and returns the exit code (0 success, 1 failure). It throws Error for a failure and
+// UsageError for a mistake in the command line.
 
 #include "tools/base/args.h"
 
 namespace vila::tools {
 
-int cmd_train(Args& args);
 int cmd_bench(Args& args);
 int cmd_chat(Args& args);
 int cmd_convert(Args& args);
@@ -24,5 +23,6 @@ int cmd_preprocess(Args& args);
 int cmd_report(Args& args);
 int cmd_score(Args& args);
 int cmd_tokenize(Args& args);
+int cmd_train(Args& args);
 
 }  // namespace vila::tools

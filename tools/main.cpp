@@ -1,5 +1,5 @@
-// The binary: finds the command in a table, runs it, and turns what it throws into one line on
-// stderr and an exit code (0 success, 1 failure, 2 usage). Read tools/README.md next.
+// The binary. Finds the command in a table and runs it; an exception becomes one line on stderr and
+// an exit code (0 success, 1 failure, 2 usage). Read tools/README.md next.
 
 #include <cstdio>
 #include <exception>
@@ -18,24 +18,24 @@ struct Command {
     const char* help;
 };
 
-// Every command, in the order in which a newcomer meets them.
+// Every command, in the order in which a newcomer needs them.
 std::vector<Command> commands() {
     return {
-        {"demo", cmd_demo, "the whole story on the miniature world"},
-        {"train", cmd_train, "train any stage from a recipe; resumes by itself"},
-        {"plan", cmd_plan, "memory and tokens of a training run before it starts"},
-        {"generate", cmd_generate, "answer one prompt, with images"},
-        {"chat", cmd_chat, "talk in the terminal"},
-        {"score", cmd_score, "log probabilities of given continuations"},
+        {"demo", cmd_demo, "train and score a model of the miniature world, end to end"},
+        {"train", cmd_train, "train one stage from a recipe, or resume it"},
+        {"plan", cmd_plan, "predict the memory and tokens of a training run"},
+        {"generate", cmd_generate, "answer a prompt, with images or video"},
+        {"chat", cmd_chat, "chat in the terminal"},
+        {"score", cmd_score, "compute log probabilities of given continuations"},
         {"eval", cmd_eval, "score a model on held-out questions"},
-        {"tokenize", cmd_tokenize, "text to token ids and back"},
-        {"preprocess", cmd_preprocess, "pictures to pixel values"},
-        {"convert", cmd_convert, "a model in another layout or dtype"},
+        {"tokenize", cmd_tokenize, "convert text to token ids and back"},
+        {"preprocess", cmd_preprocess, "convert images to pixel values"},
+        {"convert", cmd_convert, "convert a model to another layout or dtype"},
         {"data", cmd_data, "make and measure datasets"},
-        {"export", cmd_export, "the model of a run at one of its checkpoints"},
-        {"inspect", cmd_inspect, "look into models, checkpoints and samples"},
-        {"bench", cmd_bench, "hot paths beside the limits of this machine"},
-        {"report", cmd_report, "a training run as one HTML page"},
+        {"export", cmd_export, "write the model of a checkpoint"},
+        {"inspect", cmd_inspect, "describe models, checkpoints and dataset records"},
+        {"bench", cmd_bench, "measure hot paths beside the limits of this machine"},
+        {"report", cmd_report, "write a training run as one HTML page"},
     };
 }
 

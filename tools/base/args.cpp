@@ -23,7 +23,7 @@ void Args::parse() {
     } catch (const CLI::ParseError& error) {
         problem = error.what();
     }
-    // A misspelt option first: it may be why a required one seems to be missing.
+    // Report a misspelled option first: it may be the reason why a required one is missing.
     refuse_unknown(app_.remaining());
     if (!problem.empty()) throw UsageError(problem);
 }
@@ -42,11 +42,11 @@ void Args::refuse_unknown(const std::vector<std::string>& unknown) const {
 }
 
 void CommonOptions::declare(Args& args) {
-    args.option("--device", device, "where to compute: cpu, cuda or cuda:N");
+    args.option("--device", device, "device to compute on: cpu, cuda or cuda:N");
     args.option("--dtype", dtype, "dtype of weights and activations: f32 or bf16")
         ->check(CLI::IsMember({"f32", "bf16"}));
-    args.option("--threads", threads, "CPU threads; 0 takes all cores")->check(CLI::Range(0, 4096));
-    args.option("--seed", seed, "seed of everything random");
+    args.option("--threads", threads, "CPU threads; 0 uses all cores")->check(CLI::Range(0, 4096));
+    args.option("--seed", seed, "seed of all random numbers");
 }
 
 std::unique_ptr<Device> CommonOptions::make_device() const {

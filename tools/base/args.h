@@ -1,16 +1,17 @@
 #pragma once
 
-// Options of one command, each declared once: the declaration drives parsing, the default, --help
-// and the check for unknown names. Built on CLI11.
+// The command line of one command. An option is declared once; the declaration drives parsing, the
+// default value, --help and the check for unknown names. Built on CLI11.
 //
 //   int cmd_greet(Args& args) {
 //       std::string name = "world";
-//       args.option("--name", name, "whom to greet");
+//       args.option("--name", name, "person to greet");
 //       args.parse();
 //       ...
 //   }
 //
-// What every command may share (--device, --dtype, --threads, --seed) is in CommonOptions below.
+// CommonOptions below declares the options that many commands share: --device, --dtype, --threads
+// and --seed.
 
 #include <cstdint>
 #include <memory>
@@ -33,19 +34,20 @@ struct HelpRequested {
 
 class Args {
   public:
-    // `arguments` are those after the command's name. `description` opens the help text.
+    // `arguments` are the words after the command's name. `description` starts the help text.
     Args(const std::string& command, const std::string& description,
          std::vector<std::string> arguments);
 
     const std::string& command() const { return command_; }
-    // Everything after the command's name, as given: for messages that say how to repeat it.
+    // The words after the command's name, unparsed.
     const std::vector<std::string>& raw() const { return arguments_; }
-    // More text for --help, after the options: formats, examples, exit codes.
+    // Adds text after the options in --help: formats, examples, exit codes.
     void footer(const std::string& text) { app_.footer(text); }
 
-    // An option with a value: option("--steps", steps, "..."). The variable's value at this moment
-    // is the default; std::optional stays empty when the option is absent. A std::vector takes one
-    // value each time the option is given. Returns CLI11's handle for ->required() and checks.
+    // Declares an option with a value: option("--steps", steps, "..."). The current value of the
+    // variable is the default; a std::optional stays empty if the option is absent. A std::vector
+    // takes one value each time the option is given. Returns CLI11's handle, for ->required() and
+    // ->check().
     template <typename T>
     CLI::Option* option(const std::string& name, T& value, const std::string& help) {
         CLI::Option* declared = app_.add_option(name, value, help);
@@ -58,22 +60,23 @@ class Args {
             declared->capture_default_str();
         return declared;
     }
-    // A switch: false unless given.
+    // Declares a switch, false unless given.
     CLI::Option* flag(const std::string& name, bool& value, const std::string& help) {
         return app_.add_flag(name, value, help);
     }
-    // An argument without a name, required; see optional_positional for the rest.
+    // Declares a required positional argument.
     template <typename T>
     CLI::Option* positional(const std::string& name, T& value, const std::string& help) {
         return app_.add_option(name, value, help)->required();
     }
+    // Declares an optional positional argument.
     template <typename T>
     CLI::Option* optional_positional(const std::string& name, T& value, const std::string& help) {
         return app_.add_option(name, value, help);
     }
 
-    // Fills the declared variables. Throws UsageError (a misspelt option is answered with the
-    // nearest one) or HelpRequested.
+    // Fills the declared variables. Throws UsageError, which names the nearest option for a
+    // misspelled one, or HelpRequested.
     void parse();
 
   private:
@@ -84,18 +87,19 @@ class Args {
     CLI::App app_;
 };
 
-// The options that commands which compute have in common.
+// The options of commands that compute.
 struct CommonOptions {
     std::string device = "cpu";
     std::optional<std::string> dtype;
-    int threads = 0;  // 0: all cores this process may use
+    int threads = 0;  // 0 uses all cores that this process may use
     std::optional<uint64_t> seed;
 
-    // Declares the four of them.
+    // Declares the four options.
     void declare(Args& args);
-    // The device asked for. Throws UsageError for a name that is none, Error when it is not there.
+    // Makes the requested device. Throws UsageError for an unknown name, Error if the machine does
+    // not have the device.
     std::unique_ptr<Device> make_device() const;
-    // --dtype, or `fallback` when it was not given.
+    // The value of --dtype, or `fallback` if it is absent.
     DType dtype_or(DType fallback) const;
 };
 

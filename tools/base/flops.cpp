@@ -23,7 +23,7 @@ FlopCounter::FlopCounter(const models::VilaModel& model, const models::Trainable
       vision_matrices_(matrix_values(model.vision_table())) {}
 
 double FlopCounter::step(const StepWork& work) const {
-    // Forward, the gradient of the input, the gradient of the matrices.
+    // Forward, gradient of the input, gradient of the matrices.
     return count(work, {.llm = 2.0 + (trainable_.llm ? 1.0 : 0.0),
                         .attention = 3.0,
                         .projector = 1.0 + (trainable_.projector ? 1.0 : 0.0) +

@@ -1,14 +1,13 @@
 #pragma once
 
-// Floating-point operations of a training step or a prompt, to say which share of the machine's
-// peak it used. The peak is that of f32 multiply-adds (machine_limits.h), whatever the dtype of the
-// run.
+// Counts the floating-point operations of a training step or a prompt, to report the share of the
+// machine's peak. The peak is that of f32 multiply-adds (machine_limits.h), for every dtype.
 //
-// A product with a matrix of W values costs 2 W a row: forward once, backward once for the gradient
-// of its input and once for that of the matrix, each where it is needed. Attention over T positions
-// costs 4 H D operations for each pair of positions that see each other (scores and weighted sum),
-// backward twice that. The head counts for loss-bearing positions only. Norms, activations and the
-// optimizer are left out, and so is what activation checkpointing runs again.
+// A product with a matrix of W values costs 2 W operations per row: once in forward, and in
+// backward once for the gradient of the input and once for that of the matrix, if each is needed.
+// Attention costs 4 H D for each pair of positions that see each other (scores and weighted sum),
+// and twice that in backward. The head counts only at positions with a loss. Norms, activations,
+// the optimizer and the recomputation of activation checkpointing are not counted.
 
 #include <cstdint>
 #include <vector>
@@ -18,22 +17,23 @@
 namespace vila::tools {
 
 struct StepWork {
-    std::vector<int64_t> lengths;  // positions of each sequence, images spliced
-    int64_t targets = 0;           // loss-bearing positions
-    int64_t images = 0;            // that went through the projector
-    int64_t encoded_images = 0;    // that went through the vision tower
+    std::vector<int64_t> lengths;  // positions of each sequence, with images expanded
+    int64_t targets = 0;           // positions with a loss
+    int64_t images = 0;            // images that pass through the projector
+    int64_t encoded_images = 0;    // images that pass through the vision tower
 };
 
-// Work done once for a model, so that a step is a few products.
+// Sums up the matrices of a model once, so that counting a step is cheap.
 class FlopCounter {
   public:
     FlopCounter(const models::VilaModel& model, const models::Trainable& trainable);
+    // A training step.
     double step(const StepWork& work) const;
-    // Forward only, as prefill does it.
+    // Forward only, as in prefill.
     double forward(const StepWork& work) const;
 
   private:
-    // How often each part's products are made; an image's tower and projector with it.
+    // How often the products of each part are computed.
     struct Passes {
         double llm, attention, projector, vision;
     };
@@ -44,7 +44,8 @@ class FlopCounter {
     double llm_matrices_ = 0.0, projector_matrices_ = 0.0, vision_matrices_ = 0.0;  // values
 };
 
-// Values in the matrices that a row passes through: all tables but the embeddings and `lm_head`.
+// Number of values in the matrices that every row is multiplied with: all but embeddings and
+// `lm_head`.
 double matrix_values(const nn::ParameterTable& table);
 
 }  // namespace vila::tools

@@ -1,8 +1,8 @@
 #pragma once
 
-// A 64-bit hash for finding damage in files, not for security: four lanes of xor, rotate and
-// multiply over 32-byte stripes. Each step is a bijection of its lane, so a change confined to one
-// 8-byte word always changes the hash; other changes go unnoticed once in 2^64.
+// A 64-bit hash that detects damaged files; it is not cryptographic. Four lanes of xor, multiply
+// and rotate run over 32-byte stripes. Each step is a bijection of its lane, so a change of one
+// 8-byte word always changes the hash; other changes are missed once in 2^64.
 
 #include <cstdint>
 #include <string>
@@ -12,9 +12,9 @@
 namespace vila::tools {
 
 uint64_t hash64(const void* data, int64_t bytes);
-// The hash of a contiguous tensor's elements.
+// The hash of a tensor's elements in row-major order.
 uint64_t hash64(const Tensor& tensor);
-// Sixteen hexadecimal digits.
+// The hash as sixteen hexadecimal digits.
 std::string hash_text(uint64_t hash);
 
 }  // namespace vila::tools

@@ -31,7 +31,7 @@ std::vector<std::string> string_or_list(const Json& object, const char* key) {
     const Json& value = object[key];
     if (value.is_array()) return value.get<std::vector<std::string>>();
     if (value.is_string()) return {value.get<std::string>()};
-    // Numbers occur as answers ("count": 3).
+    // Some datasets have numbers as answers.
     return {value.dump()};
 }
 

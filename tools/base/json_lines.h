@@ -1,6 +1,6 @@
 #pragma once
 
-// JSON-lines files: one object a line, errors naming file and line.
+// JSON-lines files: one object per line, with errors that name the file and the line.
 
 #include <filesystem>
 #include <functional>
@@ -10,14 +10,15 @@
 
 namespace vila::tools {
 
-// Calls `handle` with every object of the file and "FILE line N". Empty lines are skipped. Throws
-// on a missing file, on a line that is no JSON object, and on a field that `handle` finds missing
-// or of the wrong type.
+// Calls `handle` with every object of the file and with `where`, "FILE line N". Skips empty lines.
+// Throws for a missing file, for a line that is not a JSON object, and for a field that `handle`
+// finds missing or of the wrong type.
 void for_each_json_line(
     const std::filesystem::path& path,
     const std::function<void(const Json& object, const std::string& where)>& handle);
 
-// A field that is one string or a list of strings; empty when absent.
+// A field that is one string or a list of strings, as a list; empty if the field is absent. Other
+// values are returned as their JSON.
 std::vector<std::string> string_or_list(const Json& object, const char* key);
 
 }  // namespace vila::tools

@@ -1,5 +1,5 @@
-// The loops have as many independent chains as latency times ports need (at least 4 x 2), and no
-// memory access but the stream's.
+// Each arithmetic loop has enough independent chains to hide latency on every port (at least 4 x
+// 2), and does not access memory.
 
 #include "tools/base/machine_limits.h"
 
@@ -16,8 +16,7 @@ namespace {
 
 constexpr int64_t kIterations = 200000;
 
-// Each loop returns a number made of all its chains, so that none is optimised away, and the flop
-// of one iteration.
+// The result of a loop. `sum` depends on every chain, so that the compiler removes none.
 struct Work {
     float sum;
     double flop_per_iteration;
@@ -54,7 +53,7 @@ VILA_TARGET_AVX512_BF16 Work bf16_dot_avx512(int64_t iterations) {
     return {_mm512_reduce_add_ps(total), 4.0 * kChains * kLanes};
 }
 
-// 16 x 16 f32 sums, four times, of 32 bf16 each: two registers of a by two of b.
+// Four tiles of 16 x 16 f32 sums over 32 bf16 values: two tile registers of a times two of b.
 VILA_TARGET_AMX Work tile_product_amx(int64_t iterations) {
     constexpr int kRows = 16, kRowBytes = 64;
     cpu_kernels::TileConfig config;
@@ -125,7 +124,7 @@ Loop multiply_add_loop([[maybe_unused]] Isa isa) {
     return multiply_add_portable;
 }
 
-// The loop on every thread at once, by the wall clock.
+// Flop/s of the loop on all threads at once, in wall-clock time.
 double rate_of(const CpuDevice& device, Loop loop) {
     const int threads = device.threads();
     double flop_per_iteration = 0.0;
@@ -143,7 +142,8 @@ double rate_of(const CpuDevice& device, Loop loop) {
     return flop_per_iteration * double(kIterations) * threads / seconds;
 }
 
-// The same, each thread by its own processor time: what others take of a core does not count.
+// Flop/s of the loop on all threads, each in its own processor time, which leaves out the time that
+// other processes take of a core.
 double undisturbed_rate_of(const CpuDevice& device, Loop loop) {
     const int threads = device.threads();
     double rate = 0.0;
@@ -166,9 +166,9 @@ double multiply_add_rate(const CpuDevice& device) {
 }
 
 double multiply_add_peak(const CpuDevice& device) {
-    constexpr int kLooks = 9;
+    constexpr int kMeasurements = 9;
     double peak = 0.0;
-    for (int look = 0; look < kLooks; ++look)
+    for (int i = 0; i < kMeasurements; ++i)
         peak = std::max(peak, undisturbed_rate_of(device, multiply_add_loop(device.isa())));
     return peak;
 }
@@ -208,7 +208,7 @@ double StreamRead::rate() const {
                 const int64_t begin = count * thread / threads;
                 const int64_t end = count * (thread + 1) / threads;
                 cpu_kernels::with_isa(device_.isa(), [&used, words, begin, end] {
-                    // Integer maxima: as fast as any sum, and free to be reordered.
+                    // Integer maxima are as fast as sums, and the compiler may reorder them.
                     int32_t largest = 0;
                     for (int64_t i = begin; i < end; ++i)
                         largest = words[i] > largest ? words[i] : largest;

@@ -1,7 +1,8 @@
 #pragma once
 
-// What the processor can do at best, measured in the same process and minute as the thing that is
-// compared with it: a share of a limit means something where a bare number does not.
+// Limits of the processor: arithmetic peak and memory bandwidth. They are measured in the same
+// process as the code that is compared with them, so that the shares hold on any machine and under
+// any load.
 
 #include <cstdint>
 #include <vector>
@@ -10,27 +11,28 @@
 
 namespace vila::tools {
 
-// f32 flop/s (a multiply-add counts two) of a loop that touches registers only, on all threads of
-// the device and with its instruction set. Takes a few milliseconds.
+// Rate in flop/s (a multiply-add counts as two) of an f32 loop that uses registers only, on all
+// threads of the device and with its instruction set. Takes a few milliseconds.
 double multiply_add_rate(const CpuDevice& device);
-// The best of several such loops by processor time, for who measures once: what other processes
-// take of the cores meanwhile does not lower it.
+// The best rate of several such loops in processor time, for callers that measure once. Other
+// processes on the same cores do not lower it.
 double multiply_add_peak(const CpuDevice& device);
 
-// multiply_add_rate() for the bf16 dot product of pairs; 0 where the device has none.
+// Rate in flop/s of bf16 dot products of pairs (AVX512-BF16); 0 if the device has none.
 double bf16_dot_rate(const CpuDevice& device);
 
-// The same for products of bf16 matrices in tile registers (AMX); 0 where the device has none.
+// Rate in flop/s of bf16 matrix products in tile registers (AMX); 0 if the device has none.
 double tile_product_rate(const CpuDevice& device);
 
-// Bytes per second at which memory can be read: one stream a thread.
+// Measures the bandwidth of reading memory, with one stream per thread.
 class StreamRead {
   public:
-    // A buffer beyond every cache.
+    // Reads a buffer of `bytes` bytes, which should be larger than every cache.
     explicit StreamRead(CpuDevice& device, int64_t bytes = int64_t{1} << 30);
-    // What lies where it lies: mapped weights, say, whose pages are those of the file.
+    // Reads existing tensors in place, such as memory-mapped weights, whose pages belong to the
+    // file.
     StreamRead(CpuDevice& device, std::vector<Tensor> parts);
-    // Reads everything once.
+    // Reads everything once; returns bytes per second.
     double rate() const;
 
   private:

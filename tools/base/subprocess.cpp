@@ -15,7 +15,8 @@ namespace {
 
 constexpr int kNotFound = 127;
 
-[[noreturn]] void become(std::vector<char*>& arguments, int output) {
+// Replaces this process with the program; `output` becomes its stdout.
+[[noreturn]] void exec_program(std::vector<char*>& arguments, int output) {
     const int nothing = ::open("/dev/null", O_RDONLY);
     ::dup2(nothing, STDIN_FILENO);
     ::dup2(output, STDOUT_FILENO);
@@ -35,7 +36,7 @@ ProcessResult run_process(const std::vector<std::string>& words) {
     VILA_CHECK(::pipe2(ends, O_CLOEXEC) == 0, "cannot make a pipe to ", words[0]);
     const pid_t child = ::fork();
     VILA_CHECK(child >= 0, "cannot start ", words[0]);
-    if (child == 0) become(arguments, ends[1]);
+    if (child == 0) exec_program(arguments, ends[1]);
     ::close(ends[1]);
     ProcessResult result;
     char buffer[4096];

@@ -1,6 +1,6 @@
 #pragma once
 
-// Running another program and reading what it says.
+// Runs another program and captures its output.
 
 #include <string>
 #include <vector>
@@ -8,13 +8,13 @@
 namespace vila::tools {
 
 struct ProcessResult {
-    bool found = false;  // whether there is such a program on the PATH
-    int exit_code = -1;  // -1 when a signal ended it
-    std::string output;  // what it wrote to stdout; its stderr goes where ours goes
+    bool found = false;  // whether the program is on the PATH
+    int exit_code = -1;  // -1 if a signal ended it
+    std::string output;  // its stdout; its stderr is inherited
 };
 
-// Runs words[0] with the other words as arguments, without a shell and without input, and waits.
-// Throws when no process can be started.
+// Runs the program words[0] with the other words as arguments, without a shell and with empty
+// stdin, and waits for it. Throws if no process can be started.
 ProcessResult run_process(const std::vector<std::string>& words);
 
 }  // namespace vila::tools

@@ -16,7 +16,7 @@ std::string child_path(const std::string& path, std::string_view key) {
     return path.empty() ? std::string(key) : path + "." + std::string(key);
 }
 
-// Copies a TOML tree into JSON and notes the line of every value.
+// Copies a TOML tree into JSON and records the line of every value.
 class Converter {
   public:
     explicit Converter(TomlDocument& document) : document_(document) {}
@@ -35,8 +35,9 @@ class Converter {
         if (const auto* integer = node.as_integer()) return integer->get();
         if (const auto* number = node.as_floating_point()) return number->get();
         if (const auto* boolean = node.as_boolean()) return boolean->get();
-        throw Error(str(document_.place(path), ": ", path,
-                        ": dates and times are not used here; write a string"));
+        throw Error(
+            str(document_.place(path), ": ", path,
+                ": expected a string, number, boolean, array or table, not a date or time"));
     }
 
     Json convert_table(const toml::table& table, const std::string& path) {
@@ -91,7 +92,7 @@ std::string number_text(double value) {
     char buffer[64];
     const auto result = std::to_chars(buffer, buffer + sizeof(buffer), value);
     std::string text(buffer, result.ptr);
-    // TOML tells a float from an integer by its point or exponent.
+    // In TOML, a point or an exponent makes a number a float.
     if (text.find_first_of(".e") == std::string::npos) text += ".0";
     return text;
 }
@@ -145,7 +146,7 @@ std::string apply_override(TomlDocument& document, const std::string& assignment
     Json* node = &document.root;
     std::string path;
     for (const std::string& part : parts) {
-        // `part.[0]` and a trailing dot leave empty names behind.
+        // "part.[0]" and a trailing dot yield empty names.
         if (part.empty()) throw UsageError(str("'", assignment, "': an empty name in the key"));
         if (node->is_null()) *node = missing(path);
         if (node->is_array()) {
@@ -155,7 +156,7 @@ std::string apply_override(TomlDocument& document, const std::string& assignment
             continue;
         }
         if (node->is_null()) *node = Json::object();
-        VILA_CHECK(node->is_object(), "override ", assignment, ": ", path, " has no parts");
+        VILA_CHECK(node->is_object(), "override ", assignment, ": ", path, " is not a table");
         node = &(*node)[part];
         path = child_path(path, part);
     }
@@ -181,7 +182,7 @@ std::string toml_text(const Json& value) {
         return text + (text.size() > 1 ? " }" : "}");
     }
     VILA_CHECK(!value.is_null(), "a TOML value cannot be null");
-    return value.dump();  // strings, integers and booleans are written alike in both
+    return value.dump();  // TOML and JSON write strings, integers and booleans alike
 }
 
 }  // namespace vila::tools

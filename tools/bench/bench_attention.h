@@ -36,8 +36,8 @@ struct AttentionCase {
     void forward(const Tensor& keys_read, const Tensor& values_read) const;
     void forward() const { forward(k, v); }
     void backward() const;
-    // Compares the last row of the first sequence, whose query sees all keys, with f64; throws if it
-    // is wrong.
+    // Compares the last row of the first sequence, whose query sees all keys, with f64; throws if
+    // it is wrong.
     void check() const;
     double forward_flop() const {
         return 4.0 * shape.pairs() * static_cast<double>(shape.heads * shape.head_dim);

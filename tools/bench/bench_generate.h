@@ -40,8 +40,8 @@ struct GenerateMeasurement {
     int64_t peak_process_bytes;  // largest resident set before that buffer was allocated
 };
 
-// Decodes exactly `options.tokens` tokens greedily. Before and after each token it reads the weights
-// without arithmetic, and the buffer of the stream read.
+// Decodes exactly `options.tokens` tokens greedily. Before and after each token it reads the
+// weights without arithmetic, and the buffer of the stream read.
 GenerateMeasurement bench_generate(const CommonOptions& common,
                                    const GenerateBenchOptions& options);
 

@@ -1,8 +1,9 @@
 #pragma once
 
 // `vila bench WHAT --device cuda`: products, attention, memory-bound kernels, training steps and
-// decoding on a GPU. Each stands beside the GPU's own limits, measured in the same process: the rate
-// of a copy, and of one large bf16 product. It runs on any Device, so tests run it at small sizes.
+// decoding on a GPU. Each stands beside the GPU's own limits, measured in the same process: the
+// rate of a copy, and of one large bf16 product. It runs on any Device, so tests run it at small
+// sizes.
 
 #include <cstdint>
 #include <string>

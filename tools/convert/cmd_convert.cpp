@@ -1,4 +1,4 @@
-// vila convert: a model in another of the layouts in which models are published.
+// vila convert: writes a model in another of the published layouts.
 
 #include "data/text/tokenizer.h"
 #include "models/convert.h"
@@ -10,7 +10,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-// The id of "<image>" in the model's own tokenizer, if it has both.
+// The id of "<image>" in the model's tokenizer, if it has both.
 std::optional<int32_t> image_token_of(const models::Layout& layout) {
     const fs::path directory = layout.files_of(models::Part::Llm);
     for (const char* file : {"tokenizer.json", "tokenizer.model", "vocab.json"})
@@ -23,7 +23,7 @@ void refuse_places_inside(const fs::path& destination, const fs::path& source) {
     const std::string inner = fs::weakly_canonical(destination).string() + "/";
     const std::string outer = fs::weakly_canonical(source).string() + "/";
     VILA_CHECK(!inner.starts_with(outer), destination.string(), ": lies inside ", source.string(),
-               ", which is read; write elsewhere");
+               ", which is the input; choose another directory");
 }
 
 }  // namespace
@@ -33,21 +33,21 @@ int cmd_convert(Args& args) {
     models::ConvertOptions options;
     options.companion_files = data::tokenizer_files();
     models::LayoutOptions parts;
-    args.positional("SRC", source, "model directory, in any layout");
-    args.positional("DST", destination, "directory to make");
-    args.option("--to", options.layout, "vila, llava-hf or llava")
+    args.positional("SRC", source, "model directory in any layout");
+    args.positional("DST", destination, "directory to create");
+    args.option("--to", options.layout, "layout to write: vila, llava-hf or llava")
         ->check(CLI::IsMember({"vila", "llava-hf", "llava"}));
     args.option("--vision-tower", parts.vision_tower,
-                "directory of the vision tower that a llava model only names");
+                "directory of the vision tower, for a llava model that only names it");
     args.option("--base", parts.base,
-                "directory of the language model that a projector alone only names");
+                "directory of the language model, for a projector without one");
     args.option("--image-token", options.image_token,
-                "llava-hf: id that stands for an image (default: the tokenizer's <image>)");
+                "llava-hf: token id of an image (default: the tokenizer's <image>)");
     args.option("--image-size", options.image_size,
-                "make the tower for pictures of this many pixels a side (positions are "
-                "interpolated)");
+                "resize the vision tower to images of this many pixels a side, by "
+                "interpolating its position embeddings");
     std::optional<std::string> dtype;
-    args.option("--dtype", dtype, "f32, bf16 or f16 (default: every tensor keeps its own)")
+    args.option("--dtype", dtype, "f32, bf16 or f16 (default: every tensor keeps its dtype)")
         ->check(CLI::IsMember({"f32", "bf16", "f16"}));
     args.parse();
 

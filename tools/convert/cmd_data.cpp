@@ -1,4 +1,4 @@
-// vila data: make-world writes the miniature world; stats counts what a dataset holds.
+// vila data: make-world writes the miniature world; stats summarizes a dataset.
 
 #include <cstdio>
 
@@ -14,16 +14,17 @@ namespace vila::tools {
 namespace {
 
 int make_world(std::vector<std::string> arguments) {
-    Args args("data make-world", "writes the miniature world in the published formats",
+    Args args("data make-world", "Writes the miniature world in the published dataset formats.",
               std::move(arguments));
     std::filesystem::path out;
     data::WorldOptions options;
     double factor = 1.0;
     args.option("--out", out, "new folder")->required();
-    args.option("--seed", options.seed, "everything in the world follows from it");
-    args.option("--scale", factor, "size of everything against the demo's")
+    args.option("--seed", options.seed, "seed of the world");
+    args.option("--scale", factor, "size of the world relative to the demo's")
         ->check(CLI::PositiveNumber);
-    args.option("--word-images", options.word_images, "images of written words as well");
+    args.option("--word-images", options.word_images,
+                "number of training images with written words");
     args.parse();
     data::make_world(options.scaled(factor), out);
     std::printf("%s\n", out.c_str());
@@ -31,19 +32,19 @@ int make_world(std::vector<std::string> arguments) {
 }
 
 int print_stats(std::vector<std::string> arguments) {
-    Args args("data stats", "counts samples, images, tokens and targets of a dataset",
+    Args args("data stats", "Counts samples, images, tokens and targets of a dataset.",
               std::move(arguments));
     data::DatasetSource source;
     std::filesystem::path model_path;
     int64_t max_length = 2048, limit = 0;
     args.positional("PATH", source.path, "the dataset");
     args.option("--format", source.format, name_list(data::dataset_format_names()))->required();
-    args.option("--images", source.images, "folder of its images (default: beside it)");
-    args.option("--model", model_path, "the model whose tokenizer and template read it")
+    args.option("--images", source.images, "folder of its images (default: the folder of PATH)");
+    args.option("--model", model_path, "model directory whose tokenizer and template to use")
         ->required();
-    args.option("--max-length", max_length, "positions after which a sample is cut")
+    args.option("--max-length", max_length, "longest sample in positions; longer ones are cut")
         ->check(CLI::PositiveNumber);
-    args.option("--limit", limit, "look at that many records only, evenly spread; 0: all");
+    args.option("--limit", limit, "read this many records only, evenly spread; 0 reads all");
     args.footer("Formats:\n" + data::describe_dataset_formats());
     args.parse();
     if (source.images.empty()) source.images = source.path.parent_path();
@@ -70,7 +71,7 @@ int cmd_data(Args& args) {
         std::puts(
             "usage: vila data make-world --out DIR [--seed S]\n"
             "       vila data stats PATH --format FORMAT --model DIR\n"
-            "each takes --help");
+            "Each has its own --help.");
         return words.empty() ? 2 : 0;
     }
     throw UsageError(str("unknown action '", action, "': expected make-world or stats"));

@@ -1,4 +1,4 @@
-// vila preprocess: pictures as the vision tower of a model takes them.
+// vila preprocess: converts images to the pixel values that a model's vision tower takes.
 
 #include "data/image/image.h"
 #include "models/model_directory.h"

@@ -1,4 +1,4 @@
-// vila tokenize: text lines to JSON arrays of ids and back.
+// vila tokenize: converts lines of text to JSON arrays of token ids, and back.
 
 #include <algorithm>
 #include <iostream>
@@ -36,11 +36,13 @@ int cmd_tokenize(Args& args) {
     bool decode = false, parse_special = false, json = false;
     args.option("--model", model_path, "model directory, or a directory with tokenizer files")
         ->required();
-    args.flag("--decode", decode, "the other way: arrays of ids in, text out");
-    args.flag("--special", parse_special, "find special tokens such as </s> in the text");
-    args.flag("--json", json, "each line of text is a JSON string: for text with line ends in it");
+    args.flag("--decode", decode, "convert arrays of ids to text");
+    args.flag("--special", parse_special, "recognize special tokens such as </s> in the text");
+    args.flag("--json", json,
+              "read each line as a JSON string, for text that contains line breaks");
     args.footer(
-        "Reads lines from standard input. With --decode the text comes out as JSON strings.");
+        "Reads lines from standard input, writes lines to standard output. --decode writes JSON "
+        "strings.");
     args.parse();
 
     const auto tokenizer = data::load_tokenizer(models::llm_directory(model_path));

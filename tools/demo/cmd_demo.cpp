@@ -1,19 +1,19 @@
-// vila demo: the whole story on the miniature world. Makes the world, trains a language model and a
-// vision tower from nothing, joins them in VILA's three stages, measures the result on held-out
-// questions and writes the report. Every stage is `vila train` with a recipe that is left in
-// DIR/recipes; a demo that was stopped goes on where it stopped.
+// vila demo: the whole path on the miniature world. Renders the world, trains a language model and
+// a vision tower from scratch, joins them in VILA's three stages, scores the result on held-out
+// questions and writes the report. Every stage is a `vila train` process with a recipe in
+// DIR/recipes. A demo that was stopped continues where it stopped.
 
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <chrono>
 #include <csignal>
 #include <cstdio>
 
 #include "data/world/world.h"
 #include "tensor/file.h"
 #include "tensor/json.h"
+#include "tools/base/timing.h"
 #include "tools/commands.h"
 #include "tools/demo/demo_recipes.h"
 #include "tools/demo/demo_results.h"
@@ -24,7 +24,8 @@ namespace vila::tools {
 namespace {
 
 namespace fs = std::filesystem;
-// Runs this binary again with other words and waits; throws when it fails.
+
+// Runs this binary with the arguments `words` and waits for it. Throws if it fails.
 void run_self(const std::vector<std::string>& words) {
     std::vector<std::string> copies = {"vila"};
     copies.insert(copies.end(), words.begin(), words.end());
@@ -34,7 +35,7 @@ void run_self(const std::vector<std::string>& words) {
     const pid_t child = ::fork();
     VILA_CHECK(child >= 0, "cannot start another process");
     if (child == 0) {
-        // When the demo is stopped, the training stops with it and saves.
+        // If the demo ends, the training gets SIGTERM, saves and ends too.
         ::prctl(PR_SET_PDEATHSIG, SIGTERM);
         ::execv("/proc/self/exe", arguments.data());
         std::_Exit(127);
@@ -42,15 +43,15 @@ void run_self(const std::vector<std::string>& words) {
     int status = 0;
     VILA_CHECK(::waitpid(child, &status, 0) == child, "lost the training process");
     VILA_CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0, "'vila ", words[0], " ", words[1],
-               "' did not finish; the same command goes on where it stopped");
+               "' did not finish; run the same command again to continue");
 }
 
-// The world of this seed in DIR/world, made unless it is there.
+// Renders the world, unless it exists. Throws if it has another seed.
 void provide_world(const fs::path& world, uint64_t seed, double scale) {
     if (fs::exists(world / "world.json")) {
         const Json description = read_json_file(world / "world.json");
         VILA_CHECK_EQ(description.at("seed").get<uint64_t>(), seed, world.string(),
-                      ": holds the world of another seed; give that --seed or another --out");
+                      ": holds the world of another seed; give its --seed or another --out");
         return;
     }
     data::WorldOptions options;
@@ -65,16 +66,6 @@ void copy_model(const fs::path& from, const fs::path& to) {
     directory.commit();
 }
 
-class Clock {
-  public:
-    double seconds() const {
-        return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
-    }
-
-  private:
-    std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
-};
-
 struct DemoOptions {
     fs::path out = "demo";
     double scale = 1.0;
@@ -84,23 +75,23 @@ struct DemoOptions {
 
 DemoOptions parse_options(Args& args) {
     DemoOptions options;
-    args.option("--out", options.out, "folder for everything the demo makes");
-    args.option("--scale", options.scale, "size of the world against the full demo's")
+    args.option("--out", options.out, "output folder");
+    args.option("--scale", options.scale, "size of the world relative to the full demo")
         ->check(CLI::Range(1e-4, 100.0));
     args.option("--set", options.overrides,
-                "a recipe override for every stage, as train.steps=10; may be repeated");
+                "recipe override for every stage, such as train.steps=10; may be repeated");
     options.common.declare(args);
     args.parse();
     options.out = fs::absolute(options.out);
     return options;
 }
 
-// Trains every stage; returns the seconds each took.
+// Trains every stage; returns the seconds that each took.
 Json train_stages(const DemoOptions& options, uint64_t seed) {
     Json seconds;
     for (const DemoRecipe& recipe : demo_recipes()) {
         std::fprintf(stderr, "== %s\n", recipe.name.c_str());
-        const Clock clock;
+        const Stopwatch clock;
         const fs::path file = options.out / "recipes" / (recipe.name + ".toml");
         write_file_atomic(file, recipe.text);
         std::vector<std::string> words = {"train", file.string()};
@@ -113,21 +104,21 @@ Json train_stages(const DemoOptions& options, uint64_t seed) {
         words.insert(words.end(), rest.begin(), rest.end());
         if (options.common.dtype) words.insert(words.end(), {"--dtype", *options.common.dtype});
         run_self(words);
-        seconds[recipe.name] = clock.seconds();
+        seconds[recipe.name] = clock.elapsed();
     }
     return seconds;
 }
 
-void print_how_to_go_on(const fs::path& out) {
+void print_next_steps(const fs::path& out) {
     const std::string program = fs::read_symlink("/proc/self/exe").string();
     const std::string model = " --model " + (out / "model").string();
     const std::string with_image =
         model + " --image " + (out / "world/images/test/000000.png").string();
     std::printf(
-        "\nThe report:        %s\n"
-        "Ask it yourself:   %s generate%s --prompt \"what color is the circle ?\"\n"
-        "Talk to it:        %s chat%s\n"
-        "Train it further:  copy a recipe from %s and give it to %s train\n",
+        "\nReport:            %s\n"
+        "Ask a question:    %s generate%s --prompt \"what color is the circle ?\"\n"
+        "Chat:              %s chat%s\n"
+        "Train further:     copy a recipe from %s and run %s train with it\n",
         (out / "report.html").c_str(), program.c_str(), with_image.c_str(), program.c_str(),
         with_image.c_str(), (out / "recipes").c_str(), program.c_str());
 }
@@ -137,28 +128,28 @@ void print_how_to_go_on(const fs::path& out) {
 int cmd_demo(Args& args) {
     const DemoOptions options = parse_options(args);
     const uint64_t seed = options.common.seed.value_or(1);
-    const Clock total;
+    const Stopwatch total;
     fs::create_directories(options.out / "recipes");
     fs::create_directories(options.out / "runs");
     std::fprintf(stderr, "== the miniature world\n");
-    const Clock clock;
+    const Stopwatch clock;
     provide_world(options.out / "world", seed, options.scale);
-    Json seconds = {{"world", clock.seconds()}};
+    Json seconds = {{"world", clock.elapsed()}};
     seconds.update(train_stages(options, seed));
     copy_model(options.out / "runs" / "sft" / "model", options.out / "model");
 
     std::fprintf(stderr, "== held-out questions\n");
-    const Clock evaluation;
+    const Stopwatch evaluation;
     Json results = {{"seed", seed}};
     results.update(measure_demo(options.out, options.common));
-    seconds["evaluation"] = evaluation.seconds();
-    seconds["total"] = total.seconds();
+    seconds["evaluation"] = evaluation.elapsed();
+    seconds["total"] = total.elapsed();
     results["seconds"] = seconds;
     write_file_atomic(options.out / "results.json", results.dump(1) + "\n");
     write_file_atomic(options.out / "report.html", report_page(options.out));
     std::fputs(demo_summary(results).c_str(), stdout);
-    std::printf("\n%.0f seconds in all\n", total.seconds());
-    print_how_to_go_on(options.out);
+    std::printf("\n%.0f seconds in total\n", total.elapsed());
+    print_next_steps(options.out);
     return 0;
 }
 

@@ -2,9 +2,9 @@
 
 // Evaluation questions and predictions, read from JSON-lines files.
 //
-// A question: {"question_id", "image"?, "text", "answer" (one or a list), "choices"?, "shots"?}, where
-// "shots" is a list of demonstrations {"image"?, "text"?, "answer"}. A shot without text repeats the
-// text of its question. "image" may be a list; paths are relative to the images folder.
+// A question: {"question_id", "image"?, "text", "answer" (one or a list), "choices"?, "shots"?},
+// where "shots" is a list of demonstrations {"image"?, "text"?, "answer"}. A shot without text
+// repeats the text of its question. "image" may be a list; paths are relative to the images folder.
 
 #include <cstdint>
 #include <filesystem>

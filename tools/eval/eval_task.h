@@ -1,7 +1,7 @@
 #pragma once
 
-// The evaluation tasks of `vila eval`. A task says how a model answers a question and how its answers
-// are scored; the table in eval_task.cpp lists all of them.
+// The evaluation tasks of `vila eval`. A task says how a model answers a question and how its
+// answers are scored; the table in eval_task.cpp lists all of them.
 
 #include <cstdint>
 #include <span>

@@ -1,5 +1,5 @@
-// vila inspect: describes a model directory, a safetensors file, a checkpoint, or one record of a dataset
-// as the model reads it.
+// vila inspect: describes a model directory, a safetensors file, a checkpoint, or one record of a
+// dataset as the model reads it.
 
 #include <cstdio>
 

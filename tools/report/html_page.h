@@ -1,7 +1,8 @@
 #pragma once
 
-// Builds one self-contained HTML page from headings, paragraphs, tables, charts (inline SVG) and images
-// (data URIs). The page has no script and loads nothing, so it can be mailed and opened anywhere.
+// Builds one self-contained HTML page from headings, paragraphs, tables, charts (inline SVG) and
+// images (data URIs). The page has no script and loads nothing, so it can be mailed and opened
+// anywhere.
 
 #include <string>
 #include <vector>

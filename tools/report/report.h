@@ -1,7 +1,8 @@
 #pragma once
 
-// The report of a training run or of a demo: one self-contained HTML page with curves (loss per source,
-// learning rate, gradient norm, speed), result tables, and questions with images, answers and truth.
+// The report of a training run or of a demo: one self-contained HTML page with curves (loss per
+// source, learning rate, gradient norm, speed), result tables, and questions with images, answers
+// and truth.
 
 #include <filesystem>
 #include <string>
@@ -16,8 +17,8 @@ namespace vila::tools {
 //   {"tables": [{"title": "..", "columns": [..], "rows": [[..]]}],
 //    "samples": [{"images": [path, ..], "question": "..", "answer": "..", "truth": "..",
 //                 "correct": true}]}
-// with image paths relative to `folder`. `samples` are the answers of a run's model to its own training
-// data. Returns the page. Throws if there is no run.
+// with image paths relative to `folder`. `samples` are the answers of a run's model to its own
+// training data. Returns the page. Throws if there is no run.
 std::string report_page(const std::filesystem::path& folder,
                         const std::vector<SourceSamples>& samples = {});
 

@@ -18,7 +18,8 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr int64_t kLongestAnswer = 128;
-// A text whose first target comes earlier than this has no question; its first half is taken as one.
+// A text whose first target comes earlier than this has no question; its first half is taken as
+// one.
 constexpr size_t kShortestQuestion = 3;
 
 // The ids of the answer in a sample: [begin, end).

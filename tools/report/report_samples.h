@@ -16,10 +16,10 @@ struct SourceSamples {
     std::vector<AnswerCard> cards;
 };
 
-// Takes `count` records, spread evenly over the sources of RUN/recipe.toml, and lets RUN/model answer
-// them. The question is the part of a record before its first target, or the first half of a text in
-// which every token is a target. The truth is the run of targets that follows. Throws if the run has no
-// model yet, if it trained a vision tower (stage clip), or if its data is missing.
+// Takes `count` records, spread evenly over the sources of RUN/recipe.toml, and lets RUN/model
+// answer them. The question is the part of a record before its first target, or the first half of a
+// text in which every token is a target. The truth is the run of targets that follows. Throws if
+// the run has no model yet, if it trained a vision tower (stage clip), or if its data is missing.
 std::vector<SourceSamples> run_samples(const std::filesystem::path& run, int64_t count,
                                        const CommonOptions& options);
 

@@ -15,8 +15,8 @@ struct Table {
     std::vector<std::vector<std::string>> rows;  // plain text; each row is as long as `columns`
 };
 
-// Reads {"title": "..", "columns": [..], "rows": [[..]]}. Fractions get three decimal places; `absent`
-// stands for null. Throws if a row is not as long as the columns.
+// Reads {"title": "..", "columns": [..], "rows": [[..]]}. Fractions get three decimal places;
+// `absent` stands for null. Throws if a row is not as long as the columns.
 Table table_from_json(const Json& source, const std::string& absent);
 
 // The table for a terminal: title, header and rows, with aligned columns.

@@ -13,8 +13,8 @@ namespace vila::tools {
 
 class AnswerStream {
   public:
-    // `emit` is called with every piece of text that certainly belongs to the answer. The answer ends
-    // before the first stop string. Throws UsageError for an empty one.
+    // `emit` is called with every piece of text that certainly belongs to the answer. The answer
+    // ends before the first stop string. Throws UsageError for an empty one.
     AnswerStream(const data::Tokenizer& tokenizer, std::vector<std::string> stops,
                  std::function<void(const std::string& piece)> emit);
 

@@ -1,5 +1,5 @@
-// vila generate: answers one prompt, streaming to the terminal, or the requests of a file, several at a
-// time.
+// vila generate: answers one prompt, streaming to the terminal, or the requests of a file, several
+// at a time.
 
 #include <cstdio>
 #include <optional>

@@ -1,4 +1,5 @@
-// vila score: log probabilities of targets, and the most likely next tokens, for a file of requests.
+// vila score: log probabilities of targets, and the most likely next tokens, for a file of
+// requests.
 
 #include <cstdio>
 

@@ -42,8 +42,8 @@ std::unique_ptr<models::VilaModel> load_in_memory(const std::filesystem::path& d
     return models::load_model(directory, device, dtype, models::WeightMemory::Mapped);
 }
 
-// Reads mapped weights from the disk in the order in which a prompt uses them, while it runs. Returns
-// null for weights larger than this machine's memory: later pages would evict earlier ones.
+// Reads mapped weights from the disk in the order in which a prompt uses them, while it runs.
+// Returns null for weights larger than this machine's memory: later pages would evict earlier ones.
 std::unique_ptr<ReadAhead> read_ahead(const models::VilaModel& model) {
     if (model.device().kind() != DeviceKind::Cpu) return nullptr;
     std::vector<ReadAhead::Range> ranges;

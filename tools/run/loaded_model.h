@@ -1,7 +1,7 @@
 #pragma once
 
-// A model directory, opened for inference: weights, tokenizer, chat template and image processor. Turns
-// text and image files into prompts. Used by generate, chat, score, eval, report and demo.
+// A model directory, opened for inference: weights, tokenizer, chat template and image processor.
+// Turns text and image files into prompts. Used by generate, chat, score, eval, report and demo.
 
 #include <filesystem>
 #include <map>
@@ -21,8 +21,8 @@
 
 namespace vila::tools {
 
-// The input of the model: token ids with a placeholder for each image, and the images' features from
-// the vision tower.
+// The input of the model: token ids with a placeholder for each image, and the images' features
+// from the vision tower.
 struct Prompt {
     std::vector<int32_t> ids;     // (T), kImageToken for each image
     std::vector<int32_t> labels;  // (T), or empty if nothing is scored

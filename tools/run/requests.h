@@ -1,9 +1,11 @@
 #pragma once
 
-// Requests to a model, as `vila score` and `vila generate --input` read them, one JSON object per line:
+// Requests to a model, as `vila score` and `vila generate --input` read them, one JSON object per
+// line:
 //   {"id": "a", "prompt": "raw text with <image>", "images": ["x.jpg"], "target": "continuation"}
 //   {"id": "a", "messages": [{"role": "user", "content": "..."}], "images": [...]}
-// Image paths are relative to the file of the requests. The target is optional; its tokens are labelled.
+// Image paths are relative to the file of the requests. The target is optional; its tokens are
+// labelled.
 
 #include <filesystem>
 #include <string>
@@ -15,8 +17,8 @@ namespace vila::tools {
 
 // The field "id": its text, or its JSON if it is not a string. Throws if it is missing.
 std::string request_id(const Json& request);
-// The prompt of a request. `folder` is where its images are; `where` names the line in messages. Throws
-// for a request of neither form.
+// The prompt of a request. `folder` is where its images are; `where` names the line in messages.
+// Throws for a request of neither form.
 Prompt request_prompt(const LoadedModel& loaded, const Json& request, const std::string& where,
                       const std::filesystem::path& folder);
 

@@ -1,7 +1,7 @@
 #pragma once
 
-// Evenly sampled frames of a video, each of which the model reads as one image. The video is a folder
-// of frames, or a file that ffmpeg decodes.
+// Evenly sampled frames of a video, each of which the model reads as one image. The video is a
+// folder of frames, or a file that ffmpeg decodes.
 
 #include <cstdint>
 #include <filesystem>
@@ -10,15 +10,15 @@
 
 namespace vila::tools {
 
-// Returns `count` positions from 0 to total - 1, evenly spaced and rounded down, as VILA samples frames.
-// Returns all positions if there are fewer than `count`.
+// Returns `count` positions from 0 to total - 1, evenly spaced and rounded down, as VILA samples
+// frames. Returns all positions if there are fewer than `count`.
 std::vector<int64_t> even_positions(int64_t total, int64_t count);
 
 class VideoFrames {
   public:
-    // `path` is a folder of images, ordered by name (numbers in names compare as numbers), or a video
-    // file, which needs ffmpeg and ffprobe on the PATH. Throws if they are missing or if there is no
-    // frame.
+    // `path` is a folder of images, ordered by name (numbers in names compare as numbers), or a
+    // video file, which needs ffmpeg and ffprobe on the PATH. Throws if they are missing or if
+    // there is no frame.
     VideoFrames(const std::filesystem::path& path, int64_t count);
     // Image files in order of time. Frames of a video file are deleted with this object.
     const std::vector<std::string>& files() const { return files_; }
