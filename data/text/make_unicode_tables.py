@@ -129,6 +129,6 @@ struct Decomposition {
           [hexadecimal(code, step[0]) + (hexadecimal(step[1]) if len(step) == 2 else ["0"])
            for code, step in steps]),
     table("uint16_t", "kCompositions",
-          "Rows of kDecompositions that also hold backwards, sorted by first, then second.",
+          "Rows of kDecompositions that also hold backward, sorted by first, then second.",
           [[str(row)] for _, _, row in pairs]),
 ])

@@ -531,7 +531,7 @@ constexpr Decomposition kDecompositions[] = {
 {0x2FA19,0x9F05,0},{0x2FA1A,0x9F0F,0},{0x2FA1B,0x9F16,0},{0x2FA1C,0x9F3B,0},{0x2FA1D,0x2A600,0},
 };
 
-// Rows of kDecompositions that also hold backwards, sorted by first, then second.
+// Rows of kDecompositions that also hold backward, sorted by first, then second.
 constexpr uint16_t kCompositions[] = {
 912,909,913,0,1,2,3,53,55,238,4,572,5,165,208,210,570,415,57,417,419,421,59,61,63,65,6,425,67,427,
 431,433,429,7,8,9,598,69,71,73,10,596,77,212,214,594,240,75,439,441,445,198,79,447,81,83,187,85,87,
