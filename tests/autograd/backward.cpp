@@ -1,4 +1,4 @@
-// The tape: what backward() adds up, in which order, when it tells, and what it frees.
+// The tape: the sums of backward(), their order, its callbacks, and the memory that it frees.
 
 #include <gtest/gtest.h>
 
@@ -28,13 +28,13 @@ std::vector<double> values(const Tensor& tensor) {
 
 }  // namespace
 
-TEST_F(AutogradBackward, AddsUpWhereAVariableIsUsedTwice) {
+TEST_F(AutogradBackward, AddsGradientsOfAVariableUsedTwice) {
     const Variable x = leaf("x", {2, 3});
     autograd::backward(autograd::sum(autograd::add(x, x)));
     EXPECT_EQ(values(x.grad()), std::vector<double>(6, 2.0));
 }
 
-TEST_F(AutogradBackward, AddsUpInsideTheGraph) {
+TEST_F(AutogradBackward, AddsGradientsInsideTheGraph) {
     const Variable x = leaf("x", {3, 4}), y = leaf("y", {3, 4});
     EXPECT_EQ(check_gradients({{"x", x}, {"y", y}},
                               [&] {
@@ -47,7 +47,7 @@ TEST_F(AutogradBackward, AddsUpInsideTheGraph) {
 }
 
 TEST_F(AutogradBackward, DoesNotMixGradientsThatShareMemory) {
-    // Both operands of the addition receive the same dy; then one of the gradients grows.
+    // Both operands of the addition get the same dy; then one of the gradients is added to.
     const Variable x = leaf("x", {4}), y = leaf("y", {4});
     EXPECT_EQ(check_gradients({{"x", x}, {"y", y}},
                               [&] {
@@ -96,7 +96,7 @@ TEST_F(AutogradBackward, RefusesAFreedGraph) {
     EXPECT_EQ(expect_error("[exp] backward through a graph that was already freed",
                            [&] { autograd::backward(autograd::sum(shared)); }),
               "");
-    // The leaf is none the worse for it.
+    // The leaf can still be used.
     int calls = 0;
     Variable again = x;
     again.on_grad_complete([&](const Tensor&) { ++calls; });
@@ -113,7 +113,7 @@ TEST_F(AutogradBackward, FreesSavedTensors) {
     y = Variable();
     EXPECT_GT(device_.memory().live, before + 10 * 8000);
     autograd::backward(loss);
-    // What is left: the gradient of x and the loss.
+    // The gradient of x and the loss are left.
     EXPECT_EQ(device_.memory().live, before + 8000 + 8);
 }
 
@@ -133,7 +133,7 @@ TEST_F(AutogradBackward, RecordsNothingUnderNoGrad) {
 
 TEST_F(AutogradBackward, KeepsGradientsOfBf16LeavesInF32) {
     const Variable x(Tensor::full(device_, {4}, DType::BF16, 1.0), true);
-    // 256 + 1 is no bf16 number: the sum would stop at 256.
+    // bf16 cannot represent 256 + 1: a sum in bf16 would stay at 256.
     for (int i = 0; i < 257; ++i) autograd::backward(autograd::sum(x));
     EXPECT_EQ(x.grad().dtype(), DType::F32);
     EXPECT_EQ(values(x.grad()), std::vector<double>(4, 257.0));
@@ -155,24 +155,24 @@ TEST_F(AutogradBackward, AddsIntoAGivenBuffer) {
               "");
 }
 
-TEST_F(AutogradBackward, TellsOncePerLeafAfterTheLastContribution) {
+TEST_F(AutogradBackward, CallsBackOncePerLeafAfterTheLastContribution) {
     Variable x = leaf("x", {3}), unused = leaf("unused", {3}), y = leaf("y", {3});
-    std::vector<std::string> told;
+    std::vector<std::string> completed;
     x.on_grad_complete([&](const Tensor& grad) {
-        told.push_back("x");
+        completed.push_back("x");
         EXPECT_EQ(values(grad), std::vector<double>(3, 6.0));
     });
-    y.on_grad_complete([&](const Tensor&) { told.push_back("y"); });
-    unused.on_grad_complete([&](const Tensor&) { told.push_back("unused"); });
-    // x is used early, late, and twice by one operator; y by the last operator only.
+    y.on_grad_complete([&](const Tensor&) { completed.push_back("y"); });
+    unused.on_grad_complete([&](const Tensor&) { completed.push_back("unused"); });
+    // x is used early, late, and twice by one operator; y only by the last operator.
     const Variable early = autograd::add(x, x);
     const Variable late = autograd::add(autograd::scale(early, 1.5), autograd::scale(x, 3.0));
     autograd::backward(autograd::sum(autograd::add(late, y)));
-    EXPECT_EQ(told, (std::vector<std::string>{"y", "x"}));
+    EXPECT_EQ(completed, (std::vector<std::string>{"y", "x"}));
 }
 
-TEST_F(AutogradBackward, GoesBackInTheOrderOfRecording) {
-    // The order in which operands are written must not matter to the order of additions.
+TEST_F(AutogradBackward, RunsInReverseOrderOfRecording) {
+    // The order of additions must not depend on the order of the operands.
     std::vector<std::string> order;
     const Variable x = leaf("x", {3});
     const auto step = [&](const std::string& name, const Variable& in) {
@@ -199,10 +199,10 @@ TEST_F(AutogradBackward, SurvivesDeepChains) {
     };
     autograd::backward(chain());
     EXPECT_EQ(x.grad().item(), 1.0);
-    chain();  // and lets go of a graph that was never run
+    chain();  // also frees a graph that backward() never ran on
 }
 
-TEST_F(AutogradBackward, AnErrorLeavesCountsInOrder) {
+TEST_F(AutogradBackward, ResetsItsCountsAfterAnError) {
     Variable x = leaf("x", {3});
     int calls = 0;
     x.on_grad_complete([&](const Tensor&) { ++calls; });

@@ -1,13 +1,13 @@
 #pragma once
 
-// What the tests of add and mul share: an operator of two operands with numpy broadcasting, and the
-// patterns of shapes it is tried on.
+// Shared by the tests of add and mul: an operator of two operands with NumPy's broadcasting, and
+// the patterns of shapes that it is tested on.
 
 #include "tests/support/driver.h"
 
 namespace vila::testing {
 
-// The element of `x` that numpy's rule pairs with element `i` of a result of shape `full`.
+// The element of `x` that is broadcast to element `i` of a result of shape `full`.
 inline double broadcast_element(const Array& x, const Shape& full, int64_t i) {
     int64_t offset = 0, stride = 1;
     for (int back = 1; back <= full.rank(); ++back) {

@@ -1,4 +1,4 @@
-// Activation checkpointing: the same bits for less memory.
+// Activation checkpointing: the same bits with less memory.
 
 #include <gtest/gtest.h>
 
@@ -14,7 +14,8 @@ using autograd::Variable;
 
 constexpr int64_t kRows = 100, kColumns = 16;
 
-// A chain of residual blocks with shared and own weights, whose input feeds two places.
+// A chain of residual blocks with weights of their own and a shared weight. The input is used
+// twice.
 struct Model {
     Model(Device& device, DType dtype, int blocks) {
         for (int block = 0; block < blocks; ++block)
@@ -83,7 +84,7 @@ TEST(AutogradCheckpoint, LowersThePeak) {
     EXPECT_LT(2 * peak(true), peak(false));
 }
 
-TEST(AutogradCheckpoint, TellsOncePerLeaf) {
+TEST(AutogradCheckpoint, CallsBackOncePerLeaf) {
     GuardedDevice device;
     Model model(device, DType::F32, 3);
     std::vector<std::string> told;
@@ -98,7 +99,7 @@ TEST(AutogradCheckpoint, TellsOncePerLeaf) {
     EXPECT_EQ(told[1], "weight 1");
 }
 
-TEST(AutogradCheckpoint, TrainsParametersBehindAFrozenInput) {
+TEST(AutogradCheckpoint, TrainsParametersAfterAFrozenInput) {
     GuardedDevice device;
     Model model(device, DType::F32, 1);
     const Variable frozen = model.input.detach();
@@ -121,7 +122,7 @@ TEST(AutogradCheckpoint, Nests) {
         const auto outer = [&](const std::vector<Variable>& in) {
             return autograd::checkpoint({autograd::checkpoint(in, inner(0))}, inner(1));
         };
-        // The input is frozen: only parameters keep the inner checkpoints in the graph.
+        // The input is frozen: only the parameters keep the inner checkpoints in the graph.
         autograd::backward(autograd::sum(autograd::checkpoint({saving.input}, outer)));
         EXPECT_EQ(gradients(plain), gradients(saving)) << dtype;
         Variable parameter = saving.weights[0];

@@ -1,5 +1,5 @@
-// adamw against ten steps of PyTorch's (tests/goldens/make_adamw_golden.py) and against its formula
-// in f64.
+// adamw, compared with ten steps of PyTorch's AdamW (tests/goldens/make_adamw_golden.py) and with
+// its formula in f64.
 
 #include <gtest/gtest.h>
 
@@ -14,7 +14,7 @@ namespace vila::testing {
 
 namespace {
 
-// One parameter with its state, all f32 but the parameter itself.
+// A parameter and its state, which is f32.
 struct State {
     State(Device& device, const Array& initial, DType dtype)
         : master(make_tensor(device, initial, DType::F32)),
@@ -45,7 +45,7 @@ struct State {
     Tensor master, first, second, parameter;
 };
 
-// Within 2e-6 of the expected value or, where gradients cancelled, of the given scale.
+// Within 2e-6 of the expected value, or of `scale` where gradients cancelled.
 void expect_all_near(const Tensor& got, const Tensor& expected, const std::vector<double>& scale) {
     const std::vector<double> a = got.to_vector<double>(), b = expected.to_vector<double>();
     ASSERT_EQ(a.size(), b.size());
@@ -100,7 +100,7 @@ TEST(OpAdamw, RoundsTheMasterOnce) {
     }
 }
 
-// More tensors than one launch has room for, of all types, some of them empty.
+// More tensors than fit in one launch, of all types, some of them empty.
 TEST(OpAdamw, UpdatesManyAsItUpdatesEach) {
     constexpr DType kDTypes[] = {DType::F32, DType::BF16, DType::F64};
     for (const int threads : {1, 2, 3}) {

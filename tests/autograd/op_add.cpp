@@ -1,4 +1,4 @@
-// add: every pattern of broadcasting.
+// add, for every pattern of broadcasting.
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-// argmax against a plain search.
+// argmax, compared with a linear search.
 
 #include <gtest/gtest.h>
 
@@ -21,7 +21,7 @@ std::vector<int32_t> argmax(Device& device, const Array& x, DType dtype) {
 
 }  // namespace
 
-TEST(OpArgmax, FindsTheFirstOfTheLargest) {
+TEST(OpArgmax, FindsTheFirstMaximum) {
     for (const auto& [rows, columns] : {std::pair<int64_t, int64_t>{0, 3},
                                         {1, 1},
                                         {3, 33},
@@ -32,7 +32,7 @@ TEST(OpArgmax, FindsTheFirstOfTheLargest) {
         for (const DType dtype : {DType::F32, DType::BF16, DType::F64})
             for (const int threads : {1, 2, 3}) {
                 GuardedDevice device(threads);
-                // Few different numbers: most rows have their largest several times.
+                // Few different numbers, so that most rows have several maxima.
                 Array x = {{rows, columns}, draw_normal("x", rows * columns)};
                 for (double& value : x.values) value = std::round(value * 2.0);
                 std::vector<int32_t> expected;
@@ -47,7 +47,7 @@ TEST(OpArgmax, FindsTheFirstOfTheLargest) {
             }
 }
 
-TEST(OpArgmax, PassesOverWhatIsNoNumber) {
+TEST(OpArgmax, IgnoresNans) {
     GuardedDevice device;
     const double nan = std::numeric_limits<double>::quiet_NaN();
     const double infinity = std::numeric_limits<double>::infinity();

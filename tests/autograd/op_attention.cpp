@@ -1,4 +1,4 @@
-// attention against its formula, and what packing, grouping and causal masks must keep.
+// attention, compared with its formula; properties of packing, grouping and causal masks.
 
 #include <gtest/gtest.h>
 
@@ -13,7 +13,7 @@ namespace vila::testing {
 
 namespace {
 
-// Lengths of the sequences of one call.
+// The lengths of the sequences of one call.
 struct Lengths {
     std::vector<int64_t> queries, keys;
 };
@@ -26,7 +26,7 @@ const std::vector<Lengths>& lengths() {
         {{5, 0, 1, 7}, {5, 3, 1, 7}},  // an empty query sequence that has keys
         {{3, 4, 2}, {0, 9, 4}},        // no keys at all; more keys than queries
         {{6, 1, 2}, {2, 1, 2}},        // queries before the first key see nothing
-        {{1, 17, 2}, {130, 17, 140}},  // cached decode
+        {{1, 17, 2}, {130, 17, 140}},  // decoding with a cache
         {{63, 1, 64, 65}, {63, 65, 64, 65}},
         {{130, 40}, {257, 129}},
         {{0}, {0}},
@@ -84,13 +84,13 @@ class Attention : public OpTest {
                                    in.at("cu_seqlens_q").value(), in.at("cu_seqlens_k").value(),
                                    n[4] != 0, scale(n[3]));
     }
-    // Backward takes sum(dout * out) from the rounded output: with bf16 that is an error of 2^-9 in
-    // a term that may cancel all others. AgreesInBf16 holds everything to the usual bound.
+    // Backward computes sum(dout * out) from the rounded output. In bf16 that is an error of 2^-9
+    // in a term that may cancel all others. AgreesInBf16 tests everything with the usual bound.
     double tolerance_factor(DType dtype) const override { return dtype == DType::BF16 ? 2048 : 2; }
     static double scale(int64_t D) { return 1.0 / std::sqrt(double(D)); }
 
   private:
-    // Row q[at..] over `visible` keys.
+    // Attention of the query row at q[at] over `visible` keys.
     static void attend(const Array& q, const Array& k, const Array& v, int64_t at,
                        int64_t key_begin, int64_t visible, int64_t key_head, Array& out) {
         const int64_t K = k.shape[1], D = k.shape[2];
@@ -165,7 +165,7 @@ void expect_same_rows(const Tensor& got, int64_t got_begin, const Tensor& expect
     EXPECT_EQ(a.to_vector<double>(), b.to_vector<double>());
 }
 
-// Sequence b of `packed`, alone.
+// Sequence b of `packed` as a call of its own.
 Case alone(Device& device, const Case& packed, size_t b, const Lengths& cut, int64_t query_begin,
            int64_t key_begin) {
     Case made;
@@ -195,14 +195,14 @@ TEST(OpAttention, AgreesInBf16) {
         Case rounded_case = make_case(device, kMixed, 4, 2, 72, DType::BF16);
         run_forward(rounded_case, causal);
         run_backward(rounded_case, causal);
-        // The specification, from the same rounded output.
+        // The formula of the backward pass, from the same rounded output.
         Case exact = make_case(device, kMixed, 4, 2, 72, DType::F64);
         run_forward(exact, causal);
         const Tensor exact_out = exact.out;
         exact.out = rounded_case.out.to(DType::F64);
         run_backward(exact, causal);
-        // Weights rounded by up to 2^-9 of themselves err by as much of a sum's terms, which may
-        // cancel.
+        // Weights have a relative rounding error of up to 2^-9, and so have the terms of a sum,
+        // which may cancel.
         Tolerance bound = tolerance(DType::BF16);
         if (GuardedDevice::rounds_weights()) bound.absolute = 0x1p-8;
         for (const auto& [got, expected] : {std::pair{rounded_case.out, exact_out},
@@ -217,7 +217,7 @@ TEST(OpAttention, AgreesInBf16) {
     }
 }
 
-TEST(OpAttention, PackedIsSeparate) {
+TEST(OpAttention, PackedEqualsSeparate) {
     GuardedDevice device(2);
     for (const DType dtype : {DType::F64, DType::F32, DType::BF16}) {
         Case packed = make_case(device, kMixed, 4, 2, 32, dtype);
@@ -241,7 +241,7 @@ TEST(OpAttention, PackedIsSeparate) {
     EXPECT_FALSE(device.damaged());
 }
 
-TEST(OpAttention, NeighboursDoNotMatter) {
+TEST(OpAttention, DoesNotDependOnOtherSequences) {
     GuardedDevice device(2);
     const Lengths cut = {{33, 20, 64}, {33, 20, 64}};
     const auto run = [&](double neighbour) {
@@ -259,7 +259,7 @@ TEST(OpAttention, NeighboursDoNotMatter) {
     }
 }
 
-// A key in the future may hold anything: a causal query never meets it.
+// Future keys may hold anything: a causal query never reads them.
 TEST(OpAttention, CausalQueriesIgnoreTheFuture) {
     GuardedDevice device;
     const Lengths cut = {{70}, {70}};
@@ -289,7 +289,7 @@ TEST(OpAttention, QueriesWithoutKeysGiveZeros) {
     }
 }
 
-// One query at a time against a growing cache is what one causal call computes.
+// One query at a time with a growing cache gives the result of one causal call.
 TEST(OpAttention, DecodeFollowsPrefill) {
     GuardedDevice device(2);
     const int64_t S = 150, first = 120;
@@ -307,7 +307,7 @@ TEST(OpAttention, DecodeFollowsPrefill) {
     }
 }
 
-// Slices of one fused projection (R, (H + 2K) D) give what separate tensors give.
+// Slices of one fused projection (R, (H + 2K) D) give the same result as separate tensors.
 TEST(OpAttention, ReadsSlicesOfAFusedProjection) {
     GuardedDevice device;
     const int64_t R = 40, H = 4, K = 2, D = 24;
@@ -328,7 +328,7 @@ TEST(OpAttention, ReadsSlicesOfAFusedProjection) {
         run_backward(separate, true);
         run_forward(fused, true);
         expect_same_rows(fused.out, 0, separate.out, 0, R);
-        // Gradients written into slices as well.
+        // Gradients are written into slices too.
         Case gradients;
         fuse(separate.q, separate.k, separate.v, gradients);
         call(device, "attention_backward", &Kernels::attention_backward,

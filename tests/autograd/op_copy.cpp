@@ -16,7 +16,7 @@ namespace {
 constexpr DType kDTypes[] = {DType::F64, DType::F32, DType::BF16, DType::F16,
                              DType::I64, DType::I32, DType::U8};
 
-// Ties, the ends of bf16 and f16 and what lies beyond them, subnormals, and no numbers.
+// Ties, values at and beyond the limits of bf16 and f16, subnormals, and NaNs.
 std::vector<double> difficult_numbers() {
     constexpr double kInfinity = std::numeric_limits<double>::infinity();
     return {0.0,     -0.0,        1.0,        0x1.01p0,   0x1.03p0,  0x1.002p0,    0x1.006p0,
@@ -25,7 +25,7 @@ std::vector<double> difficult_numbers() {
             1e30,    -0x1.fep-15, kInfinity,  -kInfinity, 1.0 / 3.0, std::nan(""), -7.25};
 }
 
-// As a file of that dtype would hold them.
+// The values in this dtype, as a file holds them.
 Tensor host_tensor(Device& cpu, DType dtype) {
     std::vector<double> values = difficult_numbers();
     if (!is_floating(dtype))
@@ -40,7 +40,7 @@ TEST(OpCopy, ConvertsAsTheCpuDoes) {
     GuardedDevice device;
     for (const DType from : kDTypes) {
         for (const DType to : kDTypes) {
-            // What an integer cannot hold has no value to agree on.
+            // Values beyond the range of an integer have no defined result.
             if (is_floating(from) && !is_floating(to)) continue;
             const Tensor x = host_tensor(*cpu, from);
             const auto expected = x.to(to).to_vector<double>();

@@ -1,4 +1,4 @@
-// embedding: rows by id, and the gradient of rows used several times.
+// embedding: rows by id, and the gradients of rows that are used several times.
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-// exp element by element.
+// exp, elementwise.
 
 #include <gtest/gtest.h>
 
@@ -29,7 +29,7 @@ class Exp : public OpTest {
     Variable apply(const Sizes&, const Variables& in) const override {
         return autograd::exp(in.at("x"));
     }
-    // Backward multiplies with the result, which bf16 has rounded already.
+    // Backward multiplies by the result, which is already rounded in bf16.
     Tolerance gradient_tolerance(DType dtype) const override {
         return tolerance(dtype) * (dtype == DType::BF16 ? 2.0 : 1.0);
     }

@@ -1,4 +1,4 @@
-// gather_rows and its opposite, scatter_add_rows; -1 stands for a row of zeros.
+// gather_rows and its backward pass, scatter_add_rows; an index of -1 means a row of zeros.
 
 #include <gtest/gtest.h>
 

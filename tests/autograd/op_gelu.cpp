@@ -1,4 +1,4 @@
-// gelu element by element.
+// gelu, elementwise.
 
 #include <gtest/gtest.h>
 
@@ -58,7 +58,7 @@ TEST(OpGelu, Agrees) {
     EXPECT_EQ(check_op(Gelu(GeluKind::Quick)), "");
 }
 
-TEST(OpGelu, KeepsItsTails) {
+TEST(OpGelu, IsAccurateInTheTails) {
     GuardedDevice device;
     const std::vector<float> x = {-1000.0F, -60.0F, -20.0F, 0.0F, 20.0F, 60.0F, 1000.0F};
     for (const GeluKind kind : {GeluKind::Erf, GeluKind::Tanh, GeluKind::Quick}) {

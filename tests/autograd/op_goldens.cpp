@@ -1,4 +1,5 @@
-// Every operator against PyTorch: replays tests/goldens/ops.safetensors, result and gradients.
+// Compares results and gradients of every operator with PyTorch's, in
+// tests/goldens/ops.safetensors.
 
 #include <gtest/gtest.h>
 
@@ -19,7 +20,7 @@ Variable attention(const Variables& in, bool causal) {
                                in.at("key_starts").value(), causal, 0.3);
 }
 
-// How each case of the file is computed here.
+// Computes each case of the file with our operators.
 std::map<std::string, Apply> replays() {
     using Vars = const Variables&;
     return {

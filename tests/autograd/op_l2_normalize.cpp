@@ -1,4 +1,4 @@
-// l2_normalize against its formula.
+// l2_normalize, compared with its formula.
 
 #include <gtest/gtest.h>
 
@@ -38,7 +38,7 @@ class L2Normalize : public OpTest {
     Variable apply(const Sizes&, const Variables& in) const override {
         return autograd::l2_normalize(in.at("x"), eps_);
     }
-    // Backward subtracts nearly equal numbers made of the result, which bf16 has rounded.
+    // Backward subtracts nearly equal numbers, computed from the result, which is rounded in bf16.
     Tolerance gradient_tolerance(DType dtype) const override {
         return dtype == DType::BF16 ? Tolerance{0x1p-8, 0x1p-8} : tolerance(dtype);
     }
@@ -54,7 +54,7 @@ TEST(OpL2Normalize, Agrees) {
 }
 
 TEST(OpL2Normalize, ClampsShortRows) {
-    // Longer than every row: x / eps, with the gradient of that.
+    // eps is larger than the norm of every row: the result is x / eps, with the gradient of that.
     EXPECT_EQ(check_op(L2Normalize(1000.0)), "");
     GuardedDevice device;
     const Variable zero(Tensor::zeros(device, {1, 3}, DType::F32), true);

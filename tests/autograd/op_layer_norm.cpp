@@ -1,4 +1,4 @@
-// layer_norm against its formula.
+// layer_norm, compared with its formula.
 
 #include <gtest/gtest.h>
 
@@ -14,7 +14,7 @@ namespace {
 
 using autograd::Variable;
 
-// Large enough that a row of one element, whose variance is zero, does not blow up roundings.
+// Large, so that a row of one element, whose variance is 0, does not magnify rounding errors.
 constexpr double kEps = 1e-2;
 
 class LayerNorm : public OpTest {
@@ -50,8 +50,8 @@ TEST(OpLayerNorm, Agrees) {
     EXPECT_EQ(check_op(LayerNorm()), "");
 }
 
-TEST(OpLayerNorm, KeepsDigitsBesideALargeMean) {
-    // One pass over sum and sum of squares would lose the variance here.
+TEST(OpLayerNorm, IsAccurateForALargeMean) {
+    // A one-pass variance, from the sum and the sum of squares, would lose all digits here.
     GuardedDevice device;
     const Variable x(Tensor::from_values<float>(device, {1, 4}, {10001, 10002, 10003, 10004}));
     const Variable one(Tensor::full(device, {4}, DType::F32, 1.0));

@@ -1,4 +1,4 @@
-// linear against loops, with and without bias, residual and GELU.
+// linear, compared with loops, with and without bias, residual and GELU.
 
 #include <gtest/gtest.h>
 
@@ -47,7 +47,8 @@ class Linear : public OpTest {
             in.at("x"), in.at("weight"), bias_ ? in.at("bias") : Variable(),
             {.residual = residual_ ? in.at("residual") : Variable(), .gelu = gelu_});
     }
-    // What follows a sum starts from the rounded sum: terms of it, not the result, lose 2^-9.
+    // The epilogue starts from the rounded sum, so the error is 2^-9 of its terms, not of the
+    // result.
     Tolerance value_tolerance(DType dtype) const override {
         if (dtype != DType::BF16 || (!gelu_ && !residual_)) return tolerance(dtype);
         return {0x1p-7, 0x1p-8};
@@ -71,14 +72,14 @@ TEST(OpLinear, Agrees) {
     EXPECT_EQ(check_op(Linear(true)), "");
 }
 
-TEST(OpLinear, AgreesWithWhatFollows) {
+TEST(OpLinear, AgreesWithEpilogues) {
     EXPECT_EQ(check_op(Linear(false, true)), "");
     EXPECT_EQ(check_op(Linear(true, true)), "");
     EXPECT_EQ(check_op(Linear(true, false, GeluKind::Tanh)), "");
     EXPECT_EQ(check_op(Linear(false, true, GeluKind::Erf)), "");
 }
 
-TEST(OpLinear, TakesGeluInPlaceWhereNothingIsRecorded) {
+TEST(OpLinear, AppliesGeluInPlaceWhenNothingIsRecorded) {
     GuardedDevice device;
     const Variable x(make_tensor(device, {{3, 16}, draw_normal("x", 48)}, DType::BF16), true);
     const Variable weight(make_tensor(device, {{8, 16}, draw_normal("w", 128)}, DType::BF16));
@@ -91,7 +92,7 @@ TEST(OpLinear, TakesGeluInPlaceWhereNothingIsRecorded) {
 }
 
 TEST(OpLinear, AccumulatesWeightGradientsInF32) {
-    // The second contribution would vanish in bf16.
+    // In bf16 the second contribution would be lost.
     GuardedDevice device;
     const Variable weight(Tensor::full(device, {1, 1}, DType::BF16, 1.0), true);
     for (const double value : {256.0, 1.0}) {

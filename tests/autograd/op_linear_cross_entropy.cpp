@@ -1,4 +1,4 @@
-// linear_cross_entropy against -log softmax(hidden weight^T)[target], row by row.
+// linear_cross_entropy, compared with -log softmax(hidden weight^T)[target], row by row.
 
 #include <gtest/gtest.h>
 
@@ -49,7 +49,7 @@ class LinearCrossEntropy : public OpTest {
     }
 };
 
-// Everything one call of the kernel computes.
+// The results of one call of the kernel.
 struct Result {
     Array losses, dhidden, dweight;
 };
@@ -88,8 +88,8 @@ TEST(OpLinearCrossEntropy, Agrees) {
     EXPECT_EQ(check_op(LinearCrossEntropy()), "");
 }
 
-// More rows than one chunk holds (128 for this vocabulary), so that dweight is a sum over chunks;
-// and what is in dweight before stays.
+// There are more rows than one chunk holds (128 for this vocabulary), so that dweight is a sum over
+// chunks. The kernel adds to the initial values of dweight.
 TEST(OpLinearCrossEntropy, SumsOverChunks) {
     const int64_t vocab = GuardedDevice::slow() ? 1009 : 40009;
     const Array hidden = {{261, 3}, rounded(draw_normal("hidden", 261 * 3), DType::BF16)};
@@ -109,7 +109,7 @@ TEST(OpLinearCrossEntropy, SumsOverChunks) {
     EXPECT_FALSE(device.damaged());
 }
 
-// Logits far beyond what exp can take in f32.
+// Logits for which exp overflows in f32.
 TEST(OpLinearCrossEntropy, StaysFiniteForLargeLogits) {
     const Array hidden = {{2, 1}, {1000.0, -1000.0}};
     const Array weight = {{3, 1}, {1.0, 0.0, -2.0}};

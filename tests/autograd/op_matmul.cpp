@@ -1,4 +1,4 @@
-// matmul against its formula, and the kernel on strided batches.
+// matmul, compared with its formula; its kernel on strided batches.
 
 #include <gtest/gtest.h>
 
@@ -11,7 +11,7 @@ namespace vila::testing {
 
 namespace {
 
-// sum over p of op(a)(i, p) op(b)(p, j) of one matrix out of a batch.
+// The sum over p of op(a)(i, p) op(b)(p, j), for one matrix of a batch.
 double product(const Array& a, const Array& b, int64_t batch, int64_t i, int64_t j,
                bool transpose_a, bool transpose_b) {
     const int64_t a_rows = a.shape[-2], a_columns = a.shape[-1];
@@ -76,7 +76,7 @@ TEST(OpMatmul, NamesTheShapes) {
               "");
 }
 
-// Every operand a window of a larger tensor, with batch axes that are not neighbours in memory.
+// Every operand is a view of a larger tensor, with batch axes that are not adjacent in memory.
 TEST(OpMatmul, ReadsAndWritesStridedBatches) {
     for (const DType dtype : {DType::F64, DType::F32, DType::BF16}) {
         for (const int threads : {1, 3}) {
@@ -113,8 +113,8 @@ TEST(OpMatmul, ReadsAndWritesStridedBatches) {
     }
 }
 
-// As long as a vocabulary: adding one term after the other would lose three digits.
-TEST(OpMatmul, KeepsTheDigitsOfLongSums) {
+// The sum has as many terms as a vocabulary: adding them one by one would lose three digits.
+TEST(OpMatmul, IsAccurateForLongSums) {
     GuardedDevice device;
     const int64_t k = 40009;
     Array a = {{1, k}, draw_normal("a", k)}, b = {{k, 1}, {}};
@@ -132,7 +132,7 @@ TEST(OpMatmul, KeepsTheDigitsOfLongSums) {
     EXPECT_NEAR(c.item() / expected, 1.0, 1e-6);
 }
 
-// c = 0.75 op(a) op(b) + bias on one device, for any range of the rows of one a.
+// Computes c = 0.75 op(a) op(b) + bias on one device, for any range of rows of a.
 class RowProducts {
   public:
     static constexpr int64_t kRows = 40;
@@ -168,13 +168,13 @@ class RowProducts {
     Tensor a_, b_, bias_;
 };
 
-// Row i of c depends on row i of a alone, bit for bit: not on the number of rows, nor on what the
-// others hold, nor on the threads. This is what makes packed sequences equal to separate ones.
+// Row i of c depends only on row i of a, bit for bit: not on the number of rows, the values of
+// other rows, or the threads. So packed sequences give the same results as separate ones.
 class MatmulRows : public ::testing::TestWithParam<Isa> {
   protected:
     static int64_t every_count_up_to() { return GuardedDevice::slow() ? 2 : 16; }
     static void check(DType dtype, int64_t n, int64_t k, bool transpose_a, bool transpose_b) {
-        std::vector<float> alone;  // rows end to end
+        std::vector<float> alone;  // the rows, one after the other
         for (const int threads : {1, 2, 3}) {
             const RowProducts multiply(threads, GetParam(), dtype, n, k, transpose_a, transpose_b);
             for (int64_t row = 0; threads == 1 && row < RowProducts::kRows; ++row)

@@ -1,4 +1,4 @@
-// mean_rows: sequences of different lengths, none among them.
+// mean_rows, for sequences of different lengths, some of them empty.
 
 #include <gtest/gtest.h>
 
@@ -44,11 +44,11 @@ class MeanRows : public OpTest {
 TEST(OpMeanRows, Agrees) {
     EXPECT_EQ(check_op(MeanRows({0, 40})), "");
     EXPECT_EQ(check_op(MeanRows({0, 1, 18, 18, 40})), "");
-    EXPECT_EQ(check_op(MeanRows({3, 7, 38})), "");  // rows that belong to nobody
+    EXPECT_EQ(check_op(MeanRows({3, 7, 38})), "");  // some rows belong to no sequence
     EXPECT_EQ(check_op(MeanRows({0})), "");
 }
 
-TEST(OpMeanRows, RefusesStartsThatDoNotFit) {
+TEST(OpMeanRows, RefusesOffsetsThatDoNotFit) {
     GuardedDevice device;
     const Variable x(Tensor::zeros(device, {4, 2}, DType::F32));
     const auto run = [&](const std::vector<int32_t>& cu_seqlens) {

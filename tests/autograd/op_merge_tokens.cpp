@@ -1,4 +1,4 @@
-// merge_tokens against its definition, for both token orders.
+// merge_tokens, compared with its definition, for both token orders.
 
 #include <gtest/gtest.h>
 
@@ -54,7 +54,7 @@ TEST(OpMergeTokens, AgreesAlongColumns) {
     EXPECT_EQ(check_op(MergeTokens(true)), "");
 }
 
-TEST(OpMergeTokens, RefusesTokensThatFormNoSquare) {
+TEST(OpMergeTokens, RefusesTokensThatDoNotFormASquare) {
     GuardedDevice device;
     const autograd::Variable x(Tensor::zeros(device, {1, 6, 4}, DType::F32));
     EXPECT_EQ(expect_error("[merge_tokens] 6 tokens: expected a square",

@@ -1,4 +1,4 @@
-// mul: every pattern of broadcasting.
+// mul, for every pattern of broadcasting.
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-// patchify against its definition.
+// patchify, compared with its definition.
 
 #include <gtest/gtest.h>
 
@@ -28,7 +28,7 @@ Array reference(const Array& pixels, int64_t P) {
 
 }  // namespace
 
-// No gradient flows to pixels, so the driver has nothing to say here.
+// No gradient flows to pixels, so this test does not use the driver.
 TEST(OpPatchify, Agrees) {
     // B, height, width, P.
     const std::vector<Sizes> sizes = {{0, 4, 4, 2},    {1, 1, 1, 1},   {2, 6, 4, 2},

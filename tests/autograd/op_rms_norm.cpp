@@ -1,4 +1,4 @@
-// rms_norm against its formula.
+// rms_norm, compared with its formula.
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-// scale element by element.
+// scale, elementwise.
 
 #include <gtest/gtest.h>
 
@@ -50,7 +50,7 @@ TEST(OpScale, ConvertsAndAccumulates) {
                 const Array got = to_array(y);
                 for (int64_t i = 0; i < 131; ++i) {
                     const double expected = 0.7 * x[i] + (accumulate ? before[i] : 0.0);
-                    // An input in f32 or bf16 is computed on in f32 unless the result is f64.
+                    // An f32 or bf16 input is scaled in f32 unless the result is f64.
                     const DType worse = to == DType::F64 && from == DType::F64 ? DType::F64
                                         : to == DType::BF16                    ? DType::BF16
                                                                                : DType::F32;

@@ -1,4 +1,4 @@
-// softmax against its formula.
+// softmax, compared with its formula.
 
 #include <gtest/gtest.h>
 
@@ -35,7 +35,7 @@ class Softmax : public OpTest {
     Variable apply(const Sizes&, const Variables& in) const override {
         return autograd::softmax(in.at("x"));
     }
-    // Backward subtracts nearly equal numbers made of the result, which bf16 has rounded.
+    // Backward subtracts nearly equal numbers, computed from the result, which is rounded in bf16.
     Tolerance gradient_tolerance(DType dtype) const override {
         return dtype == DType::BF16 ? Tolerance{0x1p-8, 0x1p-8} : tolerance(dtype);
     }

@@ -1,4 +1,4 @@
-// splice_rows: image rows in the place of placeholders.
+// splice_rows: image rows replace placeholder rows.
 
 #include <gtest/gtest.h>
 
@@ -19,7 +19,7 @@ class SpliceRows : public OpTest {
         return {{4, 5, 0}, {1, 1, 1}, {33, 17, 5}, {131, 16, 64}};
     }
     std::vector<Operand> operands(const Sizes& n) const override {
-        // Every second row or so, from the end backwards.
+        // About every second row, from the last to the first.
         std::vector<double> places;
         for (int64_t m = 0; m < n[2]; ++m) places.push_back(double(n[0] - 1 - 2 * m));
         return {normal("text", {n[0], n[1]}), normal("rows", {n[2], n[1]}), index("index", places)};

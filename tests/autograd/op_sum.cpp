@@ -1,4 +1,4 @@
-// sum of all elements, and the sum_to kernel along every pattern of axes.
+// sum, and the kernel sum_to for every pattern of axes.
 
 #include <gtest/gtest.h>
 
@@ -23,7 +23,7 @@ class Sum : public OpTest {
         for (const double value : in.at("x").values) y[0] += value;
         return y;
     }
-    // The result is small beside its terms: about the root of their number.
+    // The result is small compared with its terms: about the square root of their number.
     double tolerance_factor(DType) const override { return 4.0; }
     Variable apply(const Sizes&, const Variables& in) const override {
         return autograd::sum(in.at("x"));
@@ -34,7 +34,7 @@ struct SumShapes {
     Shape x, y;
 };
 
-// y = x summed, by the definition: every element of x belongs to one element of y.
+// y = x summed, by the definition: adds every element of x to one element of y.
 Array sum_to_reference(const Array& x, Array y) {
     for (int64_t i = 0; i < x.shape.numel(); ++i) {
         int64_t rest = i, offset = 0, stride = 1;

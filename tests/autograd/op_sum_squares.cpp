@@ -1,4 +1,4 @@
-// sum_squares against a plain sum in long double.
+// sum_squares, compared with a sum in long double.
 
 #include <gtest/gtest.h>
 
@@ -10,7 +10,7 @@
 
 namespace vila::testing {
 
-// Sizes around the lanes (32) and chunks (16384) of the sum; what is in the result before stays.
+// Sizes around the lanes (32) and chunks (16384) of the sum. The kernel adds to the initial result.
 TEST(OpSumSquares, AgreesForAnyTypeAndNumberOfThreads) {
     for (const int64_t count : {0, 1, 31, 32, 33, 1009, 16383, 16384, 16385, 40000}) {
         for (const DType dtype : {DType::F64, DType::F32, DType::BF16}) {
@@ -36,7 +36,7 @@ TEST(OpSumSquares, AgreesForAnyTypeAndNumberOfThreads) {
     }
 }
 
-// Squares that f32 cannot hold.
+// Squares that overflow in f32.
 TEST(OpSumSquares, SumsInDouble) {
     GuardedDevice device;
     const Array x = {{3}, {1e30, 1e-30, 1e30}};

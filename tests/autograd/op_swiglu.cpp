@@ -1,4 +1,4 @@
-// swiglu against its formula.
+// swiglu, compared with its formula.
 
 #include <gtest/gtest.h>
 
@@ -38,7 +38,7 @@ TEST(OpSwiglu, Agrees) {
     EXPECT_EQ(check_op(Swiglu()), "");
 }
 
-TEST(OpSwiglu, NeedsOneShape) {
+TEST(OpSwiglu, RefusesDifferentShapes) {
     GuardedDevice device;
     const Variable gate(Tensor::zeros(device, {2, 4}, DType::F32));
     const Variable up(Tensor::zeros(device, {4, 2}, DType::F32));

@@ -1,4 +1,4 @@
-// The operators that only move rows and columns: reshape, concat_rows, slice_columns.
+// The operators that only rearrange data: reshape, concat_rows, slice_columns.
 
 #include <gtest/gtest.h>
 
@@ -76,7 +76,7 @@ TEST(OpReshape, Agrees) {
     EXPECT_EQ(check_op(Reshape()), "");
 }
 
-TEST(OpReshape, WorksOutOneExtent) {
+TEST(OpReshape, InfersOneExtent) {
     GuardedDevice device;
     const Variable x(Tensor::zeros(device, {4, 6}, DType::F32));
     EXPECT_EQ(autograd::reshape(x, {-1, 3}).shape(), (Shape{8, 3}));
@@ -91,7 +91,7 @@ TEST(OpConcatRows, Agrees) {
     EXPECT_EQ(check_op(ConcatRows()), "");
 }
 
-TEST(OpConcatRows, NeedsEqualColumns) {
+TEST(OpConcatRows, RefusesDifferentColumns) {
     GuardedDevice device;
     const Variable x(Tensor::zeros(device, {4, 6}, DType::F32));
     const Variable y(Tensor::zeros(device, {4, 5}, DType::F32));

@@ -97,7 +97,7 @@ TEST(ExactSum, SquaresDoNotDependOnRanksOrSlices) {
     });
 }
 
-TEST(ExactSum, SquaresDoNotDependOnThreads) {
+TEST(ExactSum, SquaresDoNotDependOnOpenMpThreads) {
     const auto one = make_cpu_device(1), many = make_cpu_device(3);
     many->elements_per_thread = 64;
     std::vector<float> values;

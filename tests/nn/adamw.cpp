@@ -1,5 +1,5 @@
-// AdamW over parameters: state, saving, bf16 masters, clipping. Its arithmetic against PyTorch is
-// in model_vila.cpp.
+// AdamW over parameters: state, saving, bf16 parameters, clipping; and the learning rate schedule.
+// tests/autograd/op_adamw.cpp and tests/models/vila.cpp compare its arithmetic with PyTorch.
 
 #include "nn/adamw.h"
 
@@ -60,7 +60,7 @@ TEST_F(AdamwTest, FirstStepIsTheSignTimesTheRate) {
     EXPECT_EQ(frozen->variable.value().item(), 1.0);
 }
 
-TEST_F(AdamwTest, AMissingGradientIsOneOfZeros) {
+TEST_F(AdamwTest, AMissingGradientCountsAsZeros) {
     start(DType::F32);
     Adamw with({a, b}, {}), without({a, b}, {});
     give_gradients(0.0);
@@ -73,7 +73,7 @@ TEST_F(AdamwTest, AMissingGradientIsOneOfZeros) {
     EXPECT_EQ(values(), before);
 }
 
-TEST_F(AdamwTest, RestoredStateContinuesToTheBit) {
+TEST_F(AdamwTest, ContinuesFromARestoredStateWithTheSameBits) {
     for (const DType dtype : {DType::F32, DType::BF16}) {
         start(dtype);
         Adamw optimizer({a, b}, {.weight_decay = 0.1});
@@ -94,7 +94,7 @@ TEST_F(AdamwTest, RestoredStateContinuesToTheBit) {
                     saved.contains("exp_avg_sq/b"));
 
         start(dtype);
-        a->variable.value().fill(9.0);  // comes back from the master
+        a->variable.value().fill(9.0);  // restored from the master
         Adamw again({a, b}, {.weight_decay = 0.1});
         again.restore(3, [&](const std::string& name) { return saved.at(name); });
         EXPECT_EQ(again.steps_done(), 3);
@@ -112,7 +112,7 @@ TEST_F(AdamwTest, Bf16ParametersMoveThroughTheirMasters) {
     start(DType::BF16);
     b->variable.value().fill(1.0);
     Adamw optimizer({b}, {});
-    // Each step is far below bf16's spacing at 1; together they are not.
+    // Each step is far smaller than the spacing of bf16 at 1; all steps together are not.
     for (int step = 0; step < 100; ++step) {
         b->variable.edge().accumulator(*device).fill(1.0);
         optimizer.step(1e-4);
@@ -131,7 +131,7 @@ TEST_F(AdamwTest, NormAndClip) {
     EXPECT_EQ(clip_scale(4.0, 0.0), 1.0);
 }
 
-TEST_F(AdamwTest, RefusesWhatItCannotKeep) {
+TEST_F(AdamwTest, RefusesParametersAndStatesThatDoNotFit) {
     start(DType::F64);
     EXPECT_THROW(Adamw({a}, {}), Error);
     start(DType::F32);
