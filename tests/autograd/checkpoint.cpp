@@ -87,16 +87,16 @@ TEST(AutogradCheckpoint, LowersThePeak) {
 TEST(AutogradCheckpoint, CallsBackOncePerLeaf) {
     GuardedDevice device;
     Model model(device, DType::F32, 3);
-    std::vector<std::string> told;
+    std::vector<std::string> completed;
     for (size_t i = 0; i < model.weights.size(); ++i)
         model.weights[i].on_grad_complete(
-            [&told, i](const Tensor&) { told.push_back(str("weight ", i)); });
-    model.shared.on_grad_complete([&](const Tensor&) { told.push_back("shared"); });
-    model.input.on_grad_complete([&](const Tensor&) { told.push_back("input"); });
+            [&completed, i](const Tensor&) { completed.push_back(str("weight ", i)); });
+    model.shared.on_grad_complete([&](const Tensor&) { completed.push_back("shared"); });
+    model.input.on_grad_complete([&](const Tensor&) { completed.push_back("input"); });
     autograd::backward(model.loss(true));
-    EXPECT_EQ(told.size(), 5U);
-    EXPECT_EQ(told[0], "weight 2");
-    EXPECT_EQ(told[1], "weight 1");
+    EXPECT_EQ(completed.size(), 5U);
+    EXPECT_EQ(completed[0], "weight 2");
+    EXPECT_EQ(completed[1], "weight 1");
 }
 
 TEST(AutogradCheckpoint, TrainsParametersAfterAFrozenInput) {

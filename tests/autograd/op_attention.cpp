@@ -244,10 +244,10 @@ TEST(OpAttention, PackedEqualsSeparate) {
 TEST(OpAttention, DoesNotDependOnOtherSequences) {
     GuardedDevice device(2);
     const Lengths cut = {{33, 20, 64}, {33, 20, 64}};
-    const auto run = [&](double neighbour) {
+    const auto run = [&](double neighbor) {
         Case made = make_case(device, cut, 2, 2, 64, DType::F32);
         for (const Tensor& x : {made.q, made.k, made.v, made.dout})
-            x.slice(0, 33, 53).fill(neighbour);
+            x.slice(0, 33, 53).fill(neighbor);
         run_forward(made, true);
         run_backward(made, true);
         return made;
