@@ -233,6 +233,20 @@ std::string shown(const TokenizedText& encoded, const Tokenizer& tokenizer) {
     return shown(encoded.ids, encoded.labels, tokenizer);
 }
 
+TEST(Message, PlaceholdersGoInFrontOfTheFirstUserMessage) {
+    std::vector<Message> messages = {
+        {Role::System, "s"}, {Role::User, "a"}, {Role::Assistant, "b"}, {Role::User, "c"}};
+    EXPECT_TRUE(prepend_placeholders(2, messages));
+    EXPECT_EQ(messages[0].text, "s");
+    EXPECT_EQ(messages[1].text, "<image>\n<image>\na");
+    EXPECT_EQ(messages[3].text, "c");
+    EXPECT_EQ(count_placeholders(messages[1].text), 2);
+    messages.resize(1);
+    EXPECT_FALSE(prepend_placeholders(1, messages));
+    EXPECT_EQ(role_named("assistant"), Role::Assistant);
+    EXPECT_EQ(role_named("gpt"), std::nullopt);
+}
+
 TEST(ChatTemplate, EncodesIdsAndLabelsTogether) {
     const auto tokenizer = byte_tokenizer();
     const auto segments = ChatTemplate::named("vicuna_v1_nosys").render(kTwoTurns);
