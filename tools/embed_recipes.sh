@@ -1,5 +1,5 @@
 #!/bin/sh
-# Writes a C++ source with the text of recipe files, so that the binary can hand them out.
+# Writes a C++ source file that holds the text of recipe files, for the binary of vila demo.
 #   tools/embed_recipes.sh OUTPUT.cpp RECIPE.toml...
 set -eu
 output=$1

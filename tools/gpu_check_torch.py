@@ -1,11 +1,11 @@
-"""What PyTorch reaches on this GPU: one line each for a copy, bf16 products and attention."""
+"""Measures PyTorch on this GPU: one line each for a copy, bf16 products and attention."""
 
 import torch
 import torch.nn.functional as F
 
 
 def seconds(body, repetitions=10):
-    """The median of timed calls, after one that is not timed."""
+    """Median time of `repetitions` calls, after one untimed call."""
     body()
     times = []
     for _ in range(repetitions):

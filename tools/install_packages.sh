@@ -1,6 +1,6 @@
 #!/bin/sh
-# Installs the Debian packages that are missing: what the build needs, and with "tests" what the
-# tests need on top. Does nothing, and asks for no rights, when everything is there.
+# Installs missing Debian packages: those of the build, and with "tests" also those of the tests. Does
+# nothing, and needs no root, if all are installed.
 #   tools/install_packages.sh [tests]
 set -eu
 
@@ -13,7 +13,7 @@ wanted=$build_packages
 [ "${1:-}" = tests ] && wanted="$wanted $test_packages"
 
 if ! command -v dpkg-query >/dev/null; then
-    echo "This is not a Debian-like system: install the equivalents of" $wanted >&2
+    echo "No dpkg-query on this system: install the equivalents of" $wanted >&2
     exit 0
 fi
 
@@ -27,7 +27,7 @@ done
 as_root=
 if [ "$(id -u)" -ne 0 ]; then
     if ! command -v sudo >/dev/null; then
-        echo "Missing packages, and neither root nor sudo to install them:$missing" >&2
+        echo "Packages are missing, and installing them needs root or sudo:$missing" >&2
         exit 1
     fi
     as_root=sudo

@@ -1,5 +1,5 @@
 #!/bin/sh
-# From a clone to a trained vision language model: installs what is missing, builds, runs the demo.
+# From a clone to a trained vision language model: installs missing packages, builds, runs the demo.
 #   tools/quickstart.sh [options of vila demo]
 set -eu
 cd "$(dirname "$0")/.."

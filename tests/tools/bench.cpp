@@ -141,14 +141,14 @@ TEST(Bench, TrainStepLearnsTheSmallestModel) {
 }
 
 TEST(Bench, PreprocessRunsEveryImageThroughEveryPipeline) {
-    const std::vector<EncodedPicture> made_up = default_pictures();
-    const data::Image picture = data::decode_image(made_up.at(0).bytes, "made up");
+    const std::vector<EncodedPicture> synthetic = default_pictures();
+    const data::Image picture = data::decode_image(synthetic.at(0).bytes, "synthetic");
     EXPECT_EQ(picture.width, 640);
     EXPECT_EQ(picture.height, 480);
-    EXPECT_GT(made_up[0].bytes.size(), 20000U);
-    EXPECT_LT(made_up[0].bytes.size(), 200000U);
+    EXPECT_GT(synthetic[0].bytes.size(), 20000U);
+    EXPECT_LT(synthetic[0].bytes.size(), 200000U);
     const std::vector<PreprocessMeasurement> got =
-        bench_preprocess({made_up[0], made_up[0]}, default_pipelines(), 1);
+        bench_preprocess({synthetic[0], synthetic[0]}, default_pipelines(), 1);
     ASSERT_EQ(got.size(), 3U);
     for (const PreprocessMeasurement& x : got) {
         EXPECT_EQ(x.pictures, 2);

@@ -12,7 +12,7 @@ namespace {
 
 // Gradients, checkered edges every eight pixels, and noise: neither trivial nor hopeless to
 // compress.
-data::Image made_up_picture(int64_t width, int64_t height) {
+data::Image synthetic_picture(int64_t width, int64_t height) {
     data::Image image(width, height);
     for (int64_t y = 0; y < height; ++y) {
         for (int64_t x = 0; x < width; ++x) {
@@ -30,7 +30,7 @@ data::Image made_up_picture(int64_t width, int64_t height) {
 
 std::vector<EncodedPicture> default_pictures() {
     constexpr int kQuality = 90;
-    return {{"made up, 640 x 480", data::encode_jpeg(made_up_picture(640, 480), kQuality)}};
+    return {{"synthetic, 640 x 480", data::encode_jpeg(synthetic_picture(640, 480), kQuality)}};
 }
 
 std::vector<Pipeline> default_pipelines() {

@@ -21,7 +21,7 @@ struct EvalOptions {
 
 struct EvalTask {
     const char* name;
-    const char* help;    // what the model is asked to do, for `vila eval --help`
+    const char* help;    // the task of the model, for `vila eval --help`
     const char* metric;  // name of the score
     // Returns the model's answer to each item.
     std::vector<std::string> (*answer)(const LoadedModel& loaded,

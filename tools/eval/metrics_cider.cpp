@@ -1,4 +1,4 @@
-// CIDEr-D and the caption tokenizer it is computed on.
+// CIDEr-D and its caption tokenizer.
 
 #include <algorithm>
 #include <cctype>
@@ -18,10 +18,10 @@ constexpr double kLengthSigma = 6.0;
 
 using Counts = std::map<std::string, double>;
 
-// Counts of the n-grams of one caption for n = 1..4; an n-gram is its words joined by spaces.
+// The n-gram counts of a caption for n = 1..4. An n-gram is written as words joined by spaces.
 struct Grams {
     Counts counts[kMaxOrder];
-    double bigrams = 0.0;  // the length that CIDEr-D's penalty compares
+    double bigrams = 0.0;  // the length that the penalty of CIDEr-D compares
 };
 
 Grams count_grams(const std::string& caption) {
@@ -38,7 +38,7 @@ Grams count_grams(const std::string& caption) {
     return grams;
 }
 
-// term frequency * (ln(images) - ln(document frequency)), and the vector's length.
+// The vector of term frequency * (ln(images) - ln(document frequency)), and its norm.
 struct Weighted {
     Counts weights[kMaxOrder];
     double norm[kMaxOrder] = {};
@@ -113,7 +113,7 @@ std::vector<std::string> caption_tokens(const std::string& caption) {
     for (size_t i = 0; i < caption.size(); ++i) {
         const unsigned char c = static_cast<unsigned char>(caption[i]);
         const bool letter = std::isalnum(c) != 0 || c >= 0x80;
-        // Inside a word: hyphens and apostrophes; inside a number: its point and commas.
+        // A word may contain hyphens and apostrophes, a number a point and commas.
         const bool number = !word.empty() && std::isdigit(static_cast<unsigned char>(word.back()));
         const bool joins =
             !word.empty() && (c == '\'' || c == '-' || (number && (c == '.' || c == ',')));

@@ -1,4 +1,4 @@
-// The VQA toolkit's answer normalisation and accuracy.
+// The answer normalization and accuracy of the VQA toolkit, and the normalization of exact match.
 
 #include <algorithm>
 #include <array>
@@ -25,7 +25,7 @@ std::string lower(std::string text) {
     return text;
 }
 
-// Contractions by their spelling without apostrophes, or with one of two missing.
+// Contractions, keyed by their spelling without apostrophes or with one of two missing.
 const std::map<std::string, std::string>& contractions() {
     static const std::map<std::string, std::string> kTable = [] {
         std::map<std::string, std::string> table;
@@ -76,7 +76,7 @@ bool has_digits_around_a_comma(const std::string& text) {
     return false;
 }
 
-// A mark that touches a space somewhere in the text is deleted everywhere, else it becomes a space.
+// Deletes a mark that touches a space anywhere in the text; replaces any other mark by a space.
 std::string without_punctuation(const std::string& text) {
     const bool number_with_comma = has_digits_around_a_comma(text);
     std::string cleaned = text;
@@ -158,7 +158,7 @@ double vqa_accuracy(const std::string& answer, const std::vector<std::string>& r
         matches += given == (differ ? normalize_vqa(reference) : trimmed(reference));
     const int64_t humans = static_cast<int64_t>(references.size());
     if (humans < 10) return matches > 0 ? 1.0 : 0.0;
-    // Leaving out one who agreed leaves matches - 1 others, leaving out one who did not, all.
+    // Leaving out a human who agrees leaves matches - 1, leaving out another leaves all matches.
     const double if_agreeing = std::min(1.0, static_cast<double>(matches - 1) / 3.0);
     const double if_not = std::min(1.0, static_cast<double>(matches) / 3.0);
     return (static_cast<double>(matches) * if_agreeing +

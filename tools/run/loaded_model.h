@@ -65,13 +65,13 @@ class LoadedModel {
     Prompt chat_prompt(std::vector<data::Message> messages,
                        const std::vector<std::string>& image_paths, bool no_image = false) const;
     // The conversation of chat_prompt() followed by `answer`, rendered as in training. Only the
-    // answer and its end-of-turn tokens are labelled.
+    // answer and its end-of-turn tokens are labeled.
     Prompt answered_prompt(std::vector<data::Message> messages,
                            const std::vector<std::string>& image_paths, const std::string& answer,
                            bool no_image = false) const;
     // Ids of a dataset record, and the images of their placeholders.
     Prompt record_prompt(std::vector<int32_t> ids, const std::vector<data::ImageRef>& images) const;
-    // `prompt` followed by `target`. Only the tokens of the target are labelled.
+    // `prompt` followed by `target`. Only the tokens of the target are labeled.
     Prompt with_target(const Prompt& prompt, const std::string& target) const;
 
     // Number of positions that the prompt takes, with its images expanded.

@@ -5,7 +5,7 @@
 //   {"id": "a", "prompt": "raw text with <image>", "images": ["x.jpg"], "target": "continuation"}
 //   {"id": "a", "messages": [{"role": "user", "content": "..."}], "images": [...]}
 // Image paths are relative to the file of the requests. The target is optional; its tokens are
-// labelled.
+// labeled.
 
 #include <filesystem>
 #include <string>

@@ -10,7 +10,7 @@
 namespace vila::tools {
 
 struct Score {
-    double target_logprob = 0.0;  // sum of ln p over the labelled tokens
+    double target_logprob = 0.0;  // sum of ln p over the labeled tokens
     int64_t num_target_tokens = 0;
     std::vector<std::pair<int32_t, double>> top;  // the 5 most likely next tokens: (id, ln p)
     Tensor logits;                                // (T, V) f32, with `keep`
@@ -20,7 +20,7 @@ struct Score {
 // Runs a prompt. With `keep` the result holds logits and image features.
 Score score_prompt(const LoadedModel& loaded, const Prompt& prompt, bool keep = false);
 
-// Runs the prompts in one batch. Returns the sum of ln p over the labelled tokens of each.
+// Runs the prompts in one batch. Returns the sum of ln p over the labeled tokens of each.
 std::vector<double> target_logprobs(const LoadedModel& loaded, const std::vector<Prompt>& prompts);
 
 }  // namespace vila::tools
