@@ -1,7 +1,7 @@
-// The changes of the file system that saves make, replayed into what a disk may hold after a crash
-// at any of them: whoever starts on such a disk gets the old state or the new one, whole, and the
-// new one from the moment on when it is announced. VILA_TEST_STATES disks are tried of each way of
-// saving.
+// Records the file system changes of a save and replays them into the states that a disk may have
+// after a crash at any of them. A start from such a disk must load either the old or the new
+// checkpoint, complete, and the new one once its final name is synced. Each way of saving is tried
+// with VILA_TEST_STATES disks.
 
 #include <gtest/gtest.h>
 
@@ -19,7 +19,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Where in a row of changes to crash: more often while bytes are on their way.
+// Draws the number of changes before the crash, mostly such that the last one is a write.
 size_t draw_moment(const std::vector<FileChange>& changes, std::mt19937_64& random) {
     size_t at = random() % (changes.size() + 1);
     for (int i = 0; i < 12 && (at == 0 || changes[at - 1].kind != FileChange::Kind::Write); ++i)
@@ -27,7 +27,7 @@ size_t draw_moment(const std::vector<FileChange>& changes, std::mt19937_64& rand
     return at;
 }
 
-// Changes of a save of step 3 on a disk that has 1 and 2.
+// The changes of a save of step 3 on a disk that has steps 1 and 2.
 std::vector<FileChange> recorded_save(const fs::path& folder, const SaveWay& way) {
     const RecordedChanges recorded(folder);
     save_step(folder, 3, way);
@@ -41,7 +41,7 @@ uint64_t hash_of(const CrashDisk::Contents& contents) {
     return hash;
 }
 
-// Whether the new name of the whole checkpoint is on the disk for good after these changes.
+// Whether the final name of the new checkpoint is synced after the first `count` changes.
 bool is_announced(const std::vector<FileChange>& changes, size_t count) {
     bool renamed = false;
     for (size_t i = 0; i < count; ++i) {
@@ -86,7 +86,7 @@ TEST_P(Crashes, LeaveTheOldStateOrTheNew) {
         save_step(disk, 4, {});
         EXPECT_EQ(start_step(disk), 4);
     }
-    EXPECT_EQ(seen.size(), wanted) << "states there are";
+    EXPECT_EQ(seen.size(), wanted) << "distinct states";
     EXPECT_GT(old_states, static_cast<int64_t>(wanted) / 10);
     EXPECT_LT(old_states, static_cast<int64_t>(wanted));
     RecordProperty("states", static_cast<int>(seen.size()));
@@ -101,7 +101,7 @@ INSTANTIATE_TEST_SUITE_P(Ways, Crashes,
 
 constexpr CrashDisk::Keep kNothing = {0.0, 0.0}, kAll = {1.0, 1.0};
 
-// The model itself: what is lost without a sync, and what is not.
+// The model of the disk: only synced changes are certain to survive a crash.
 TEST(CrashDisk, KeepsWhatWasSyncedAndMayLoseTheRest) {
     using Kind = FileChange::Kind;
     const TemporaryDirectory directory;

@@ -1,6 +1,6 @@
-// A save and a load in which the i-th call into the system fails, for every i: the save throws or
-// succeeds, the load throws or returns a whole state, what was saved before stays, and the next
-// start finds no debris. VILA_TEST_FAULTS is the step from one i to the next (1: all of them).
+// Saves and loads in which the i-th system call or allocation fails, for every i: the save throws or
+// succeeds, the load throws or returns a complete state, older checkpoints stay intact, and the next
+// start finds no leftovers. VILA_TEST_FAULTS is the stride of i for allocations (1: all of them).
 
 #include <gtest/gtest.h>
 
@@ -27,7 +27,7 @@ int64_t stride() {
     return environment_int("VILA_TEST_FAULTS");
 }
 
-// Steps 1 and 2 are saved; a save of step 3 meets the failure.
+// A folder with the checkpoints of steps 1 and 2; the save of step 3 fails.
 class Disk {
   public:
     Disk() {
@@ -37,7 +37,7 @@ class Disk {
     }
     fs::path folder() const { return directory_.path() / "checkpoints"; }
     fs::path kept() const { return directory_.path() / "kept"; }
-    // As it was before the save.
+    // Restores the state before the save.
     void reset() {
         fs::remove_all(folder());
         fs::copy(kept(), folder(), fs::copy_options::recursive);
@@ -47,7 +47,7 @@ class Disk {
     TemporaryDirectory directory_;
 };
 
-// What the next start finds: step 2 or 3, whole, and nothing else; and it can go on.
+// Expects that the next start finds step 2 or 3, complete, and no leftovers, and can save step 4.
 void expect_good_start(const fs::path& folder, bool must_be_new, const std::string& what) {
     const int64_t step = start_step(folder);
     EXPECT_TRUE(step == 3 || (step == 2 && !must_be_new)) << what << ": found step " << step;
@@ -60,10 +60,10 @@ void expect_good_start(const fs::path& folder, bool must_be_new, const std::stri
     EXPECT_EQ(start_step(folder), 4) << what;
 }
 
-// What became of something in which a call failed.
+// Outcome of an attempt in which a call fails. NotReached: it made fewer calls.
 enum class End { Succeeded, Threw, Died, NotReached };
 
-// Does it in this process, or in one of its own.
+// Runs `body` with the failing call: attempt() in this process, attempt_apart() in a new one.
 End attempt(CallKind kind, const fs::path& folder, int64_t at, int error,
             const std::function<void()>& body) {
     const FailingCall failing(kind, folder, at, error);
@@ -107,8 +107,8 @@ TEST(CheckpointFaults, AnyWriteOfASaveMayFail) {
     }
 }
 
-// The JSON library cannot destroy a value without memory: that ends the process, which is no worse
-// than a kill.
+// The JSON library needs memory to destroy a value; without it the process ends, which must be as
+// harmless as a kill.
 TEST(CheckpointFaults, AnyAllocationOfASaveMayFail) {
     for (const SaveWay& way : {kWays[0], kWays[1]}) {
         Disk disk;
@@ -127,8 +127,8 @@ TEST(CheckpointFaults, AnyAllocationOfASaveMayFail) {
     }
 }
 
-// A load that met a failure of the system throws or returns a whole state; nothing it found is put
-// aside, for it may be good.
+// A load in which a system call or an allocation fails throws or returns a complete state. It renames
+// no checkpoint to .damaged, because the checkpoint may be good.
 void fail_loads(CallKind kind, int64_t every, int64_t least) {
     Disk disk;
     const fs::path folder = disk.folder();

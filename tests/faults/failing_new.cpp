@@ -1,5 +1,5 @@
-// operator new of the whole test program, which FailingCall may make fail. In a file of its own, so
-// that the compiler does not see through the pairs of new and delete elsewhere.
+// Replaces operator new of the test program, so that FailingCall can make it fail. It has its own
+// file so that the compiler cannot optimize away pairs of new and delete elsewhere.
 
 #include <cstdlib>
 #include <new>
@@ -25,7 +25,7 @@ void* operator new(size_t bytes, std::align_val_t alignment) {
     if (memory == nullptr) throw std::bad_alloc();
     return memory;
 }
-// The kinds that do not throw too: a sanitizer brings its own, which would not pair with free.
+// The nothrow versions are replaced too: those of a sanitizer would not match free().
 void* operator new(size_t bytes, const std::nothrow_t&) noexcept {
     return vila::allocation_fails() ? nullptr : std::malloc(bytes == 0 ? 1 : bytes);
 }

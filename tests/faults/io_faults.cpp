@@ -1,11 +1,11 @@
-// A library to load before a program (LD_PRELOAD) that makes one of its calls into the system fail:
-// the VILA_FAULT_AT-th write, fsync, rename, mkdir or open for writing (VILA_FAULT_CALLS=reads:
-// open for reading or pread) of a path that contains VILA_FAULT_PATH, with the error
-// VILA_FAULT_ERRNO; or never to return ("hang"), or to end the process ("exit"). Calls that match
-// are counted in the file VILA_FAULT_COUNT names, so that a driver knows how many there are. For
-// the path "MPI_Allgather" the call that fails is one of those: it is left out.
+// A preload library (LD_PRELOAD) that makes one system call of a program fail: the VILA_FAULT_AT-th
+// write, fsync, rename, mkdir or open for writing (with VILA_FAULT_CALLS=reads: open for reading or
+// pread) of a path that contains VILA_FAULT_PATH. VILA_FAULT_ERRNO is the error, or "hang" if the
+// call shall never return, or "exit" if the process shall end. The number of matching calls is
+// written to the file VILA_FAULT_COUNT, so that a driver can try all of them. With the path
+// "MPI_Allgather", that MPI call is skipped, and later collectives of the rank never return.
 
-// Both open() and open64() are to be found here.
+// This file defines both open() and open64().
 #undef _FILE_OFFSET_BITS
 
 #include <dlfcn.h>
@@ -24,7 +24,7 @@
 namespace {
 
 std::atomic<long> g_calls = 0;
-std::atomic<bool> g_left = false;  // the way of the other ranks
+std::atomic<bool> g_skipped = false;  // an MPI_Allgather was skipped
 
 const char* setting(const char* name) {
     const char* value = std::getenv(name);
@@ -43,7 +43,7 @@ std::string path_of(int descriptor) {
     return length > 0 ? std::string(path, static_cast<size_t>(length)) : std::string();
 }
 
-// Whether this call is the one that fails; errno is set then.
+// Returns whether this call shall fail, and sets errno.
 bool fails(const std::string& path) {
     const char* wanted = setting("VILA_FAULT_PATH");
     if (*wanted == '\0' || path.find(wanted) == std::string::npos) return false;
@@ -83,7 +83,7 @@ int MPI_Alltoall(const void* in, int count, void* type, void* out, int out_count
                  void* communicator) {
     static auto* real =
         next<int(const void*, int, void*, void*, int, void*, void*)>("MPI_Alltoall");
-    while (g_left) ::pause();
+    while (g_skipped) ::pause();
     return real(in, count, type, out, out_count, out_type, communicator);
 }
 
@@ -91,9 +91,9 @@ int MPI_Allgather(const void* in, int count, void* type, void* out, int out_coun
                   void* communicator) {
     static auto* real =
         next<int(const void*, int, void*, void*, int, void*, void*)>("MPI_Allgather");
-    while (g_left) ::pause();
+    while (g_skipped) ::pause();
     if (fails("MPI_Allgather")) {
-        g_left = true;
+        g_skipped = true;
         return 0;
     }
     return real(in, count, type, out, out_count, out_type, communicator);

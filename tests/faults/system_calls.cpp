@@ -1,4 +1,4 @@
-// Both open() and open64() are to be found here.
+// This file defines both open() and open64().
 #undef _FILE_OFFSET_BITS
 
 #include "tests/faults/system_calls.h"
@@ -37,7 +37,7 @@ struct Recording {
 
 std::atomic<Failing*> g_failing = nullptr;
 std::atomic<Recording*> g_recording = nullptr;
-// Set while one of the functions below works: what it allocates or opens is not the program's.
+// Set while a replaced function runs: its own calls and allocations must not fail or be recorded.
 thread_local bool t_inside = false;
 
 class Inside {
@@ -62,7 +62,7 @@ bool is_under(const std::string& path, const std::string& folder) {
     return path.size() > folder.size() && path.compare(0, folder.size(), folder) == 0;
 }
 
-// Whether this call is the one that fails; errno is set then.
+// Returns whether this call shall fail, and sets errno.
 bool fails(CallKind kind, const std::string& path) {
     Failing* failing = g_failing;
     if (failing == nullptr || failing->kind != kind || !is_under(path, failing->folder))
@@ -89,7 +89,7 @@ bool writes(int flags) {
     return (flags & (O_WRONLY | O_RDWR)) != 0;
 }
 
-// The file that unlinkat() and its like mean.
+// The path that unlinkat() and similar calls refer to.
 std::string path_at(int folder, const char* path) {
     if (*path == '/' || folder == AT_FDCWD) return path;
     return path_of(folder) + "/" + path;
@@ -115,7 +115,7 @@ int open_file(const char* path, int flags, const Open& real) {
     return descriptor;
 }
 
-// The shape of all calls that change something: may fail, and is written down when it did not.
+// Runs a call that changes a file: it may be made to fail, and is recorded if it succeeds.
 template <typename Call>
 int change(FileChange::Kind kind, const std::string& path, const std::string& to,
            const Call& call) {
@@ -173,7 +173,7 @@ ssize_t write(int descriptor, const void* data, size_t bytes) {
     return written;
 }
 
-// Nothing is really synced: what tests write need not survive them.
+// Does not sync: files of tests need not survive a crash.
 int fsync(int descriptor) {
     const vila::Inside inside;
     return vila::change(FileChange::Kind::Sync, vila::path_of(descriptor), {}, [] { return 0; });

@@ -1,4 +1,4 @@
-// Checkpoints under everything that can happen to them: damage, leftovers, a full disk, retention.
+// Checkpoints that are damaged, left over, too many, or written to a full disk.
 
 #include "tools/train/checkpoint.h"
 
@@ -39,7 +39,7 @@ class CheckpointTest : public ::testing::Test {
     void save(int64_t step) {
         store_.save(step, state(static_cast<float>(step)), {{"note", step}});
     }
-    // The newest that verifies, as its step and the value its tensor must hold.
+    // Loads the newest checkpoint that verifies, checks its contents and returns its step; -1: none.
     int64_t newest() {
         const std::optional<Checkpoint> loaded = store_.load_newest(*device_);
         if (!loaded) return -1;
@@ -139,7 +139,7 @@ TEST_F(CheckpointTest, LeftoversOfAKilledSaveAreRemoved) {
 
 TEST_F(CheckpointTest, FullDiskLeavesTheOlderOneAndNoDebris) {
     save(1);
-    // A file-size limit stands in for the full disk: write() fails in the same way.
+    // A file-size limit makes write() fail as a full disk does.
     const auto ignored = std::signal(SIGXFSZ, SIG_IGN);
     rlimit before = {};
     getrlimit(RLIMIT_FSIZE, &before);
@@ -158,7 +158,7 @@ TEST_F(CheckpointTest, FullDiskLeavesTheOlderOneAndNoDebris) {
     EXPECT_EQ(entries, 2) << "step-00000001 and latest";
 }
 
-// Version 1 had one file, whole tensors, and their hashes in the table itself.
+// Version 1 had one file with whole tensors, and their hashes in the table of tensors.
 TEST_F(CheckpointTest, TheFirstVersionOfTheFormatIsRead) {
     const fs::path place = store_.path_of(7);
     fs::create_directories(place);
@@ -183,7 +183,7 @@ TEST_F(CheckpointTest, TheFirstVersionOfTheFormatIsRead) {
     manifest["hash"] = hash_text(hash64(body.data(), static_cast<int64_t>(body.size())));
     std::ofstream(place / "manifest.json", std::ios::binary) << manifest.dump(1);
     EXPECT_EQ(newest(), 7);
-    // Part of a tensor, as a rank of many asks for it.
+    // Part of a tensor, as one of several ranks reads it.
     const Tensor part = Tensor::zeros(*device_, {2}, DType::F32);
     store_.load_newest(*device_)->read({"b", {2, 2}, 2, part});
     EXPECT_EQ(part.to_vector<float>(), (std::vector<float>{3, 7}));

@@ -1,6 +1,6 @@
-// Checkpoints of many ranks: what any number of them wrote in any ZeRO stage, any other reads back
-// bit for bit; a rank that cannot write stops nobody; damage in any file sends all ranks to the
-// older checkpoint.
+// Checkpoints of many ranks: any number of ranks in any ZeRO stage reads back bit for bit what any
+// other wrote; a rank that cannot write does not stop the others; after damage in any file all ranks
+// load the older checkpoint.
 
 #include <gtest/gtest.h>
 
@@ -76,7 +76,7 @@ class Trained {
             checkpoint.read({piece.name, piece.shape, piece.begin, piece.values});
         });
     }
-    // Weights after everything.
+    // All weights, gathered on every rank.
     std::map<std::string, std::vector<float>> weights() {
         optimizer_->gather_blocks(true);
         std::map<std::string, std::vector<float>> all;
@@ -95,7 +95,7 @@ class Trained {
 
 void ignore(const std::string&) {}
 
-// Every tensor of a checkpoint, whole.
+// All tensors of a checkpoint.
 std::map<std::string, std::vector<float>> contents(const fs::path& folder) {
     const auto device = make_cpu_device(1);
     const Checkpoint checkpoint = load_checkpoint(folder, *device);
@@ -142,7 +142,7 @@ TEST(CheckpointRanks, AnyRanksInAnyStageReadWhatAnyOthersWrote) {
                     EXPECT_EQ(trained.weights(), weights)
                         << "from " << from.ranks << " ranks, stage " << from.stage << ", to "
                         << to.ranks << ", stage " << to.stage;
-                    // The moments too: saved again they are the same.
+                    // Saved again, the state (moments included) is unchanged.
                     if (from.ranks != 2 || dtype != DType::F32) return;
                     CheckpointStore again(
                         folder.path() / str("again", to.ranks, to.stage, from.stage), 2, ignore,

@@ -1,5 +1,5 @@
-// The feature cache gives back what went in, bit for bit, from memory and from disk, and never
-// what it should not.
+// The feature cache returns the bits that were stored, from memory and from disk, and refuses
+// damaged, truncated and foreign entries.
 
 #include "tools/train/feature_cache.h"
 

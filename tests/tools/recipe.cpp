@@ -1,10 +1,11 @@
-// Recipes: what is read, what is refused and with which words, and that the copy written into a run
-// directory says the same.
+// Recipes: which values are read, which are refused and with which messages, and that the copy in a
+// run directory is read back unchanged. Also the table of stages.
 
 #include "tools/train/recipe.h"
 
 #include <filesystem>
 #include <fstream>
+#include <set>
 
 #include <gtest/gtest.h>
 
@@ -94,7 +95,7 @@ TEST_F(RecipeTest, OverridesAreTyped) {
     EXPECT_EQ(recipe.data.sources[0].weight, 2.0);
     EXPECT_EQ(recipe.data.sources[1].path, (folder_ / "other.txt").string());
     EXPECT_EQ(recipe.train.steps, 7);
-    EXPECT_FALSE(recipe.train.epochs.has_value()) << "steps given on top replace epochs";
+    EXPECT_FALSE(recipe.train.epochs.has_value()) << "an override of steps replaces epochs";
     EXPECT_FALSE(recipe.data.pack);
     EXPECT_EQ(recipe.data.chat_template, "plain");
     EXPECT_EQ(recipe.data.sources[0].name, "2024");
@@ -212,6 +213,27 @@ TEST(RecipeHelp, ListsEveryKeyWithItsDefault) {
                             "train.max_bad_steps", "schedule.decay"})
         EXPECT_NE(help.find(key), std::string::npos) << key;
     EXPECT_NE(help.find("train.keep  an integer >= 2  [2]"), std::string::npos);
+}
+
+TEST(StageKind, EveryRowHasItsKindAndANameThatIsReadBack) {
+    std::set<std::string> names;
+    for (const StageFacts& stage : all_stages()) {
+        EXPECT_EQ(&stage_facts(stage.kind), &stage);
+        EXPECT_EQ(Json(stage.kind), stage.name);
+        EXPECT_EQ(Json(stage.name).get<StageKind>(), stage.kind);
+        EXPECT_TRUE(names.insert(stage.name).second) << stage.name;
+        EXPECT_TRUE(stage.trainable.llm || stage.trainable.projector ||
+                    stage.trainable.vision_tower)
+            << stage.name;
+    }
+    EXPECT_EQ(names.size(), 5u);
+    EXPECT_THROW(Json("sfft").get<StageKind>(), Error);
+}
+
+TEST(StageKind, DefaultPartsFollowFromTheStage) {
+    const std::string help = recipe_help();
+    EXPECT_NE(help.find("train the vision tower (default: if stage is clip)"), std::string::npos);
+    EXPECT_NE(help.find("(default: if stage is align, pretrain or sft)"), std::string::npos);
 }
 
 TEST(DemoRecipes, AreWhole) {

@@ -1,4 +1,4 @@
-// The run log across resumes, and the words of the progress line.
+// The run log across resumes, and the durations on the progress line.
 
 #include "tools/train/run_log.h"
 

@@ -1,4 +1,4 @@
-// The first signal is a question to ask, the second ends the program.
+// StopSignals: the first signal is remembered, the second ends the program.
 
 #include "tools/train/stop_signals.h"
 
@@ -18,8 +18,8 @@ void wait_for(const StopSignals& stop, int milliseconds) {
         std::this_thread::sleep_for(std::chrono::milliseconds(1));
 }
 
-// A process of its own each: elsewhere in this program other threads run already, which a signal
-// would find unprepared.
+// Each test runs in its own process: the threads that this program has already do not block the
+// signals.
 class StopSignalsDeathTest : public ::testing::Test {
   protected:
     StopSignalsDeathTest() { ::testing::FLAGS_gtest_death_test_style = "threadsafe"; }
