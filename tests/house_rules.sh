@@ -1,7 +1,9 @@
 #!/bin/bash
-# Rules of the house that a script can check: unfinished work, README in each folder, file sizes.
+# Style rules that a script can check: no unfinished work, a README in each room, the sizes of files
+# and comment lines.
 set -u
-cd "$(dirname "$0")/.."
+export LC_ALL=C.UTF-8  # columns are characters, not bytes
+cd "$(dirname "$0")/.." || exit 1
 bad=0
 
 complain() {
@@ -13,14 +15,21 @@ if git grep -nE '\b(TODO|FIXME|XXX)\b' -- '*.h' '*.cpp' '*.cu' '*.cuh' '*.sh' ':
     complain "unfinished work is not merged"
 fi
 if git grep -nE '^\s*using namespace' -- '*.h'; then complain "no using namespace in a header"; fi
-# Precompiled ones are nobody's to include.
+# Nobody includes a precompiled header.
 for header in $(git ls-files '*.h' '*.cuh' ':!*/pch/*'); do
     grep -q '^#pragma once' "$header" || complain "$header lacks #pragma once"
 done
-for folder in tensor autograd cuda nn models data tools tests; do
+# Every folder has a README, and so has every room of data/ and tools/.
+rooms=$(git ls-files 'data/*/*' 'tools/*/*' | cut -d/ -f1-2 | sort -u | grep -vE '^tools/(recipes|pch)$')
+for folder in tensor autograd cuda nn dist models data tools tests $rooms; do
     [ -f "$folder/README.md" ] || complain "$folder/ has no README.md"
 done
 while read -r lines file; do
     [ "$lines" -le 600 ] || complain "$file has $lines lines: above 600 there is a second concept"
 done < <(git ls-files '*.h' '*.cpp' '*.cu' '*.cuh' | xargs wc -l | sed '/ total$/d')
+# clang-format wraps code and leaves comments as they are. Raw strings, such as the text of a file that
+# a test writes, may be as long as that text; only comments are looked at here.
+if git grep -nE '^ *// ?.*$' -- '*.h' '*.cpp' '*.cu' '*.cuh' | grep -E '^[^:]*:[0-9]+:.{101,}$'; then
+    complain "comment lines have at most 100 columns"
+fi
 exit $bad
