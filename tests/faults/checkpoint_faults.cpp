@@ -1,6 +1,7 @@
-// Saves and loads in which the i-th system call or allocation fails, for every i: the save throws or
-// succeeds, the load throws or returns a complete state, older checkpoints stay intact, and the next
-// start finds no leftovers. VILA_TEST_FAULTS is the stride of i for allocations (1: all of them).
+// Saves and loads in which the i-th system call or allocation fails, for every i: the save throws
+// or succeeds, the load throws or returns a complete state, older checkpoints stay intact, and the
+// next start finds no leftovers. VILA_TEST_FAULTS is the stride of i for allocations (1: all of
+// them).
 
 #include <gtest/gtest.h>
 
@@ -127,8 +128,8 @@ TEST(CheckpointFaults, AnyAllocationOfASaveMayFail) {
     }
 }
 
-// A load in which a system call or an allocation fails throws or returns a complete state. It renames
-// no checkpoint to .damaged, because the checkpoint may be good.
+// A load in which a system call or an allocation fails throws or returns a complete state. It
+// renames no checkpoint to .damaged, because the checkpoint may be good.
 void fail_loads(CallKind kind, int64_t every, int64_t least) {
     Disk disk;
     const fs::path folder = disk.folder();

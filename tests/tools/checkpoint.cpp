@@ -39,7 +39,8 @@ class CheckpointTest : public ::testing::Test {
     void save(int64_t step) {
         store_.save(step, state(static_cast<float>(step)), {{"note", step}});
     }
-    // Loads the newest checkpoint that verifies, checks its contents and returns its step; -1: none.
+    // Loads the newest checkpoint that verifies, checks its contents and returns its step; -1:
+    // none.
     int64_t newest() {
         const std::optional<Checkpoint> loaded = store_.load_newest(*device_);
         if (!loaded) return -1;

@@ -1,6 +1,6 @@
 // Checkpoints of many ranks: any number of ranks in any ZeRO stage reads back bit for bit what any
-// other wrote; a rank that cannot write does not stop the others; after damage in any file all ranks
-// load the older checkpoint.
+// other wrote; a rank that cannot write does not stop the others; after damage in any file all
+// ranks load the older checkpoint.
 
 #include <gtest/gtest.h>
 

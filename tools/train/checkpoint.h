@@ -57,7 +57,8 @@ class CheckpointStore {
   public:
     // Keeps the newest `keep` checkpoints, at least 2. Calls `warn` with one line for each damaged
     // checkpoint or leftover, on rank 0 only. `ranks` must share a file system; all of them call
-    // every function except steps(), path_of() and written() together, and errors are thrown on all.
+    // every function except steps(), path_of() and written() together, and errors are thrown on
+    // all.
     CheckpointStore(std::filesystem::path directory, int64_t keep,
                     std::function<void(const std::string& line)> warn,
                     dist::Collectives* ranks = nullptr);
@@ -76,8 +77,8 @@ class CheckpointStore {
     bool written() const;
     void finish_save();
     ~CheckpointStore();
-    // Returns the newest checkpoint that verifies, or none if there is no checkpoint. Throws if there
-    // are checkpoints and none of them verifies.
+    // Returns the newest checkpoint that verifies, or none if there is no checkpoint. Throws if
+    // there are checkpoints and none of them verifies.
     std::optional<Checkpoint> load_newest(Device& device);
     // Returns the steps of all checkpoints, ascending, verified or not.
     std::vector<int64_t> steps() const;
@@ -104,9 +105,9 @@ class CheckpointStore {
     std::unique_ptr<Pending> pending_;
 };
 
-// Opens one checkpoint directory after reading every byte of it. Throws at the first tensor that does
-// not match its hash, naming file and tensor. Several readers can divide the work: number `reader`
-// of `readers` verifies its share.
+// Opens one checkpoint directory after reading every byte of it. Throws at the first tensor that
+// does not match its hash, naming file and tensor. Several readers can divide the work: number
+// `reader` of `readers` verifies its share.
 Checkpoint load_checkpoint(const std::filesystem::path& path, Device& device, int64_t reader = 0,
                            int64_t readers = 1);
 

@@ -1,5 +1,5 @@
-// vila plan RECIPE: predicts the bytes on each rank and the tokens per step before a job is started.
-// Reads the configurations of the model's parts, not their weights.
+// vila plan RECIPE: predicts the bytes on each rank and the tokens per step before a job is
+// started. Reads the configurations of the model's parts, not their weights.
 
 #include <cstdio>
 

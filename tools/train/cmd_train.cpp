@@ -1,5 +1,6 @@
-// vila train RECIPE --out RUN [key=value...]: reads the options, joins the ranks that mpirun or srun
-// started (or runs alone), checks that all ranks were given the same, and runs the TrainingJob.
+// vila train RECIPE --out RUN [key=value...]: reads the options, joins the ranks that mpirun or
+// srun started (or runs alone), checks that all ranks were given the same, and runs the
+// TrainingJob.
 
 #include <csignal>
 #include <cstdio>

@@ -113,7 +113,8 @@ StepResult LanguageStage::accumulate(const data::StepBatch& batch, const StepCon
         // If only the projector is trainable, samples without images give no gradient.
         if (loss.requires_grad()) autograd::backward(loss);
         step.after_micro_batch();
-        // A GPU still computes this micro-batch; add_losses() waits for it. Copy the next one first.
+        // A GPU still computes this micro-batch; add_losses() waits for it. Copy the next one
+        // first.
         if (i + 1 < batch.micro_batches.size()) next = prepare(batch.micro_batches[i + 1], work);
         add_losses(micro, row_losses, result);
     }

@@ -1,8 +1,8 @@
 #pragma once
 
-// PlanDevice: a device that counts memory instead of computing. Its memory is reserved address space
-// without pages, and its kernels do nothing. A training step takes milliseconds for a model of any
-// size and leaves the memory counters as a real step would.
+// PlanDevice: a device that counts memory instead of computing. Its memory is reserved address
+// space without pages, and its kernels do nothing. A training step takes milliseconds for a model
+// of any size and leaves the memory counters as a real step would.
 
 #include <memory>
 

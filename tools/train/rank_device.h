@@ -10,17 +10,17 @@
 
 namespace vila::tools {
 
-// Divides the GPUs of a machine among its ranks, one for each, and its cores unless the launcher has
-// bound the ranks to cores. Reads only the launcher's environment, so it can be called before MPI
-// starts.
+// Divides the GPUs of a machine among its ranks, one for each, and its cores unless the launcher
+// has bound the ranks to cores. Reads only the launcher's environment, so it can be called before
+// MPI starts.
 CommonOptions as_local_rank(CommonOptions common);
 
 // Makes this rank's device. Throws if this machine has fewer GPUs than ranks.
 std::unique_ptr<Device> make_rank_device(const CommonOptions& common);
 
-// Returns collectives over the ranks of `bootstrap` for tensors on `device`: NCCL (library VILA_NCCL)
-// for several GPUs, or nullptr if `bootstrap` is enough. All ranks call it together; errors are
-// thrown on all of them. `bootstrap` and `device` must outlive the result.
+// Returns collectives over the ranks of `bootstrap` for tensors on `device`: NCCL (library
+// VILA_NCCL) for several GPUs, or nullptr if `bootstrap` is enough. All ranks call it together;
+// errors are thrown on all of them. `bootstrap` and `device` must outlive the result.
 std::unique_ptr<dist::Collectives> connect_devices(dist::Collectives& bootstrap,
                                                    const CommonOptions& common,
                                                    const Device& device);

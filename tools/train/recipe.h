@@ -1,9 +1,9 @@
 #pragma once
 
-// A training recipe: the stage, model, data, optimizer and schedule of one run. It is read from TOML
-// with key=value overrides, checked, and written back so that the copy in the run directory can be
-// run again. recipe_keys.cpp declares every key once (name, type, range, help); parsing, printing
-// and `vila train --help` read that list.
+// A training recipe: the stage, model, data, optimizer and schedule of one run. It is read from
+// TOML with key=value overrides, checked, and written back so that the copy in the run directory
+// can be run again. recipe_keys.cpp declares every key once (name, type, range, help); parsing,
+// printing and `vila train --help` read that list.
 
 #include <array>
 #include <cstdint>

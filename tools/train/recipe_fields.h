@@ -102,8 +102,8 @@ class FieldList {
     const RecipeField* find(const std::string& key) const;
     // Whether some key starts with `section` and a dot.
     bool has_section(const std::string& section) const;
-    // The suggestion for an unknown key: a key of that name in another section, otherwise the nearest
-    // name in the same section.
+    // The suggestion for an unknown key: a key of that name in another section, otherwise the
+    // nearest name in the same section.
     std::string nearest(const std::string& key) const;
 
     // Reads the table at `path` of the document. `section` is its name in this list ("" for the top

@@ -1,8 +1,8 @@
 #pragma once
 
 // Makes the model of a recipe's [model] table: loads parts from directories, initializes new parts
-// from their configurations, joins them, and finds the tokenizer and image preprocessing that belong
-// to them.
+// from their configurations, joins them, and finds the tokenizer and image preprocessing that
+// belong to them.
 
 #include <array>
 #include <filesystem>
@@ -28,8 +28,8 @@ std::optional<std::filesystem::path> tokenizer_directory(const ModelRecipe& reci
 std::string chat_template_name(const Recipe& recipe);
 
 // Returns the image preprocessing: model.preprocessor_config, otherwise preprocessor_config.json in
-// the directory of the vision tower, otherwise mean and deviation of the tower's family. `image_mode`
-// is a value of data.image_mode.
+// the directory of the vision tower, otherwise mean and deviation of the tower's family.
+// `image_mode` is a value of data.image_mode.
 data::ImageProcessor make_image_processor(const Recipe& recipe, const models::VisionConfig& vision,
                                           const std::string& image_mode);
 

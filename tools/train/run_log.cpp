@@ -16,8 +16,8 @@ namespace fs = std::filesystem;
 
 namespace {
 
-// Returns the lines of `text` up to and including those of `step`. Steps are ascending, so all lines
-// after the first later step are dropped.
+// Returns the lines of `text` up to and including those of `step`. Steps are ascending, so all
+// lines after the first later step are dropped.
 std::string lines_up_to(const std::string& text, int64_t step) {
     size_t end = 0;
     while (true) {

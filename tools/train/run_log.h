@@ -13,16 +13,16 @@
 namespace vila::tools {
 
 // Reads a log: calls `handle` with the line of each step, in order. Skips an incomplete last line,
-// which a killed run leaves. Throws if the file cannot be opened, or if a line is not an object with
-// "step".
+// which a killed run leaves. Throws if the file cannot be opened, or if a line is not an object
+// with "step".
 void for_each_logged_step(const std::filesystem::path& file,
                           const std::function<void(const Json& line)>& handle);
 
 // Writes a log.
 class RunLog {
   public:
-    // Opens the log of a run that is resumed after `step` finished steps. Removes the lines of later
-    // steps and an incomplete last line.
+    // Opens the log of a run that is resumed after `step` finished steps. Removes the lines of
+    // later steps and an incomplete last line.
     RunLog(std::filesystem::path file, int64_t step);
     ~RunLog();
     RunLog(const RunLog&) = delete;

@@ -1,9 +1,9 @@
 #pragma once
 
-// Stage: the part of training that differs between the stages (stage_kind.h). A stage owns the model
-// and the tokenizer, says how samples are prepared, turns the samples of a step into gradients, and
-// saves the finished model. There are two: LanguageStage (lm, align, pretrain, sft) and
-// ContrastiveStage (clip).
+// Stage: the part of training that differs between the stages (stage_kind.h). A stage owns the
+// model and the tokenizer, says how samples are prepared, turns the samples of a step into
+// gradients, and saves the finished model. There are two: LanguageStage (lm, align, pretrain, sft)
+// and ContrastiveStage (clip).
 
 #include <cstdint>
 #include <filesystem>
@@ -34,7 +34,7 @@ struct SourceLoss {
     int64_t count = 0;  // loss-bearing tokens (clip: pairs)
 };
 
-// What accumulate() needs besides this rank's batch.
+// Arguments of accumulate() besides this rank's batch.
 struct StepContext {
     int64_t targets = 0;                      // loss-bearing tokens of the global batch
     std::function<void()> after_micro_batch;  // call after backward of each micro-batch

@@ -31,7 +31,7 @@ namespace vila::tools {
 // The run stops after this many failed saves in a row.
 constexpr int64_t kMaxSaveFailures = 3;
 
-// What the loop works with. The objects must outlive it.
+// The objects that the loop works with; they must outlive it.
 struct TrainLoopParts {
     const Recipe& recipe;
     dist::Collectives& ranks;
@@ -63,7 +63,7 @@ class TrainLoop {
     void train_one_step();
     // Returns this rank's batch and sets the counts of `totals`.
     data::StepBatch next_batch(StepTotals& totals);
-    // Adds loss, norm and flops over all ranks, and learns of signals and finished writes.
+    // Sums loss, norm and flops over all ranks, and sets signal_ and all_written_.
     void reduce_totals(const StepResult& result, StepTotals& totals);
     // Updates the weights unless loss or norm is not finite; returns whether it did.
     bool update(const StepTotals& totals, double schedule_now);

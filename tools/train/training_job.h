@@ -52,8 +52,8 @@ class TrainingJob {
     int train(const StopSignals& stop);
     void save_model();
 
-    // What must not change when a run is resumed, besides the recipe: the number of records of each
-    // source and the frozen weights.
+    // Facts that must not change when a run is resumed, besides the recipe: the number of records
+    // of each source and the frozen weights.
     Json resume_facts();
     void announce() const;
     bool is_first() const { return ranks_.rank() == 0; }
