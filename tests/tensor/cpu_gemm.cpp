@@ -1,6 +1,6 @@
-// The blocked matrix product and the one for few rows, piece by piece: every set of
-// machine-specific pieces this processor can run, also the one the dispatcher would not choose
-// here, against loops in f64. Operands lie in wider rows; the memory around c is watched.
+// The blocked matrix product and the one for few rows, against loops in f64, with every set of
+// machine-specific kernels that this processor can run, chosen by the dispatcher or not. Operands
+// lie in wider rows; writes around c are detected.
 
 #include "tensor/cpu/gemm/gemm.h"
 
@@ -21,21 +21,20 @@ namespace {
 
 constexpr DType F32 = DType::F32, BF16 = DType::BF16;
 
-struct Pieces {
+struct NamedKernels {
     std::string name;
     GemmKernels kernels;
 };
 
-std::vector<Pieces> all_pieces() {
-    std::vector<Pieces> pieces = {{"portable", gemm_kernels_portable()}};
+std::vector<NamedKernels> all_kernels() {
+    std::vector<NamedKernels> all = {{"portable", gemm_kernels_portable()}};
 #if defined(__x86_64__)
-    if (detect_isa() >= Isa::Avx2) pieces.push_back({"avx2", gemm_kernels_avx2()});
-    if (detect_isa() >= Isa::Avx512) pieces.push_back({"avx512", gemm_kernels_avx512()});
-    if (detect_isa() >= Isa::Avx512Bf16)
-        pieces.push_back({"avx512_bf16", gemm_kernels_avx512_bf16()});
-    if (detect_isa() >= Isa::Amx) pieces.push_back({"amx", gemm_kernels_amx()});
+    if (detect_isa() >= Isa::Avx2) all.push_back({"avx2", gemm_kernels_avx2()});
+    if (detect_isa() >= Isa::Avx512) all.push_back({"avx512", gemm_kernels_avx512()});
+    if (detect_isa() >= Isa::Avx512Bf16) all.push_back({"avx512_bf16", gemm_kernels_avx512_bf16()});
+    if (detect_isa() >= Isa::Amx) all.push_back({"amx", gemm_kernels_amx()});
 #endif
-    return pieces;
+    return all;
 }
 
 // A matrix of random numbers in rows longer than needed, in f32 or bf16, and its values.
@@ -46,15 +45,15 @@ struct Matrix {
             values[i] = static_cast<float>(random_normal(key, i));
             if (dtype == DType::BF16) values[i] = static_cast<float>(BFloat16(values[i]));
         }
-        round_narrow();
+        round_to_bf16();
     }
-    void round_narrow() {
-        narrow.clear();
-        for (const float value : values) narrow.emplace_back(value);
+    void round_to_bf16() {
+        bf16.clear();
+        for (const float value : values) bf16.emplace_back(value);
     }
     void* data() {
         return dtype == DType::F32 ? static_cast<void*>(values.data())
-                                   : static_cast<void*>(narrow.data());
+                                   : static_cast<void*>(bf16.data());
     }
     // As an operand, transposed or not.
     MatrixView view(bool transpose) {
@@ -67,7 +66,7 @@ struct Matrix {
     int64_t row;
     DType dtype;
     std::vector<float> values;
-    std::vector<BFloat16> narrow;
+    std::vector<BFloat16> bf16;
 };
 
 struct Case {
@@ -105,7 +104,7 @@ struct Experiment {
                 if (c.bias) sum += bias.at(0, j, false);
                 if (c.accumulate) sum += before.at(i, j, false);
                 expected.push_back(sum);
-                // Partial sums of k terms grow with sqrt(k), and each of k steps rounds: the error
+                // Partial sums of k terms grow with sqrt(k), and each of k additions rounds: the error
                 // is about 2^-24 k rms / sqrt(2). Six standard deviations, and the last roundings.
                 permitted.push_back(rounding * std::fabs(sum) +
                                     0x1p-24 * ((4.0 * std::sqrt(c.k) + 4.0) * std::sqrt(squares) +
@@ -139,7 +138,7 @@ struct Experiment {
             for (int64_t j = 0; j < c.row; ++j) {
                 const auto at = static_cast<size_t>(i * c.row + j);
                 const float value =
-                    what.c == DType::F32 ? c.values[at] : static_cast<float>(c.narrow[at]);
+                    what.c == DType::F32 ? c.values[at] : static_cast<float>(c.bf16[at]);
                 if (j >= what.n) {
                     if (value != before.values[at]) bad = str("wrote beyond row ", i);
                     continue;
@@ -175,19 +174,18 @@ void run_parts(const GemmKernels& kernels, const GemmProblem& problem, int64_t t
 
 void check(const Case& c) {
     Experiment experiment(c);
-    for (const Pieces& pieces : all_pieces()) {
+    for (const NamedKernels& set : all_kernels()) {
         const bool pairs_possible = c.a == DType::BF16 && c.b == DType::BF16 && c.k % 2 == 0;
-        if (pieces.kernels.pairs && !pairs_possible) continue;
+        if (set.kernels.vnni_pairs && !pairs_possible) continue;
         std::vector<float> one_part;
         for (const int64_t threads : {1, 2, 3, 7}) {
             std::string bad;
             const std::vector<float> got = experiment.run(
-                [&](const GemmProblem& problem) { run_parts(pieces.kernels, problem, threads); },
-                bad);
-            ASSERT_EQ(bad, "") << pieces.name << ", " << threads << " parts, " << c.text();
+                [&](const GemmProblem& problem) { run_parts(set.kernels, problem, threads); }, bad);
+            ASSERT_EQ(bad, "") << set.name << ", " << threads << " parts, " << c.text();
             if (threads == 1) one_part = got;
             ASSERT_EQ(std::memcmp(got.data(), one_part.data(), got.size() * sizeof(float)), 0)
-                << pieces.name << ", " << threads << " parts change bits, " << c.text();
+                << set.name << ", " << threads << " parts change bits, " << c.text();
         }
     }
 }
@@ -249,32 +247,32 @@ TEST(CpuGemm, RowsThatShareCacheSets) {
     check_size(20, 40, 2045);
 }
 
-// The road for few rows against the formula, and bit for bit against the blocked one.
+// Compares gemv_columns() with the formula, and bit for bit with the blocked product.
 void check_few_rows(const Case& c) {
     Experiment experiment(c);
-    for (const Pieces& pieces : all_pieces()) {
-        const bool pairs = pieces.kernels.pairs;
-        if (c.m > std::ssize(pieces.kernels.strips)) continue;
+    for (const NamedKernels& set : all_kernels()) {
+        const bool pairs = set.kernels.vnni_pairs;
+        if (c.m > std::ssize(set.kernels.skinny)) continue;
         if (pairs && (c.a != BF16 || c.b != BF16 || c.k % 2 != 0)) continue;
         const int64_t cut = std::min<int64_t>(5, c.n);
         std::string bad;
-        const std::vector<float> strips = experiment.run(
+        const std::vector<float> skinny = experiment.run(
             [&](const GemmProblem& problem) {
-                const GemmPlan plan = plan_gemm(pieces.kernels, problem, 1);
-                std::vector<float> copy(static_cast<size_t>(c.m * plan.steps));
-                const StripRows a = copy_strip_rows(pieces.kernels, problem, plan, copy.data());
+                const GemmPlan plan = plan_gemm(set.kernels, problem, 1);
+                std::vector<float> copy(static_cast<size_t>(c.m * plan.k));
+                const SkinnyRows a = pack_skinny_rows(set.kernels, problem, plan, copy.data());
                 const auto run = [&](int64_t begin, int64_t end) {
-                    gemv_columns(pieces.kernels, problem, plan, a, begin, end);
+                    gemv_columns(set.kernels, problem, plan, a, begin, end);
                 };
                 run(cut, c.n);
                 run(0, cut);
             },
             bad);
-        ASSERT_EQ(bad, "") << pieces.name << ", " << c.text();
+        ASSERT_EQ(bad, "") << set.name << ", " << c.text();
         const std::vector<float> tiles = experiment.run(
-            [&](const GemmProblem& problem) { run_parts(pieces.kernels, problem, 1); }, bad);
-        ASSERT_EQ(std::memcmp(strips.data(), tiles.data(), tiles.size() * sizeof(float)), 0)
-            << pieces.name << ": strips and tiles differ in bits, " << c.text();
+            [&](const GemmProblem& problem) { run_parts(set.kernels, problem, 1); }, bad);
+        ASSERT_EQ(std::memcmp(skinny.data(), tiles.data(), tiles.size() * sizeof(float)), 0)
+            << set.name << ": skinny kernels and tiles differ in bits, " << c.text();
     }
 }
 
@@ -303,44 +301,43 @@ TEST(CpuGemm, FewRows) {
 
 // The tiles of every height sum alike: the first rows of c have the same bits whatever follows.
 TEST(CpuGemm, RowsDoNotDependOnTheirNumber) {
-    for (const Pieces& pieces : all_pieces()) {
+    for (const NamedKernels& set : all_kernels()) {
         for (const DType dtype : {F32, BF16}) {
-            if (pieces.kernels.pairs && dtype == F32) continue;
+            if (set.kernels.vnni_pairs && dtype == F32) continue;
             std::vector<float> most;
             for (int64_t m = 40; m > 0; --m) {
                 Experiment experiment(
                     {m, 35, 390, false, true, dtype, dtype, F32, true, true, 0.75F});
                 std::string bad;
                 const std::vector<float> got = experiment.run(
-                    [&](const GemmProblem& problem) { run_parts(pieces.kernels, problem, 1); },
-                    bad);
+                    [&](const GemmProblem& problem) { run_parts(set.kernels, problem, 1); }, bad);
                 if (m == 40) most = got;
                 ASSERT_EQ(std::memcmp(got.data(), most.data(), got.size() * sizeof(float)), 0)
-                    << pieces.name << ", " << dtype << ", " << m << " rows";
+                    << set.name << ", " << dtype << ", " << m << " rows";
             }
         }
     }
 }
 
 TEST(CpuGemm, PropagatesNanAndInfinity) {
-    for (const Pieces& pieces : all_pieces()) {
+    for (const NamedKernels& set : all_kernels()) {
         for (const DType dtype : {F32, BF16}) {
-            if (pieces.kernels.pairs && dtype == F32) continue;
+            if (set.kernels.vnni_pairs && dtype == F32) continue;
             const Case c = {16, 40, 20, false, true, dtype, dtype, F32, false, false, 1.0F};
             Experiment experiment(c);
             const size_t a_3_5 = static_cast<size_t>(3 * experiment.a.row + 5);
             const size_t a_9_7 = static_cast<size_t>(9 * experiment.a.row + 7);
             experiment.a.values[a_3_5] = std::numeric_limits<float>::quiet_NaN();
             experiment.a.values[a_9_7] = std::numeric_limits<float>::infinity();
-            experiment.a.round_narrow();
+            experiment.a.round_to_bf16();
             std::string bad;
             const std::vector<float> got = experiment.run(
-                [&](const GemmProblem& problem) { run_parts(pieces.kernels, problem, 1); }, bad);
+                [&](const GemmProblem& problem) { run_parts(set.kernels, problem, 1); }, bad);
             for (int64_t i = 0; i < c.m; ++i) {
                 for (int64_t j = 0; j < c.n; ++j) {
                     const float value = got[static_cast<size_t>(i * c.n + j)];
-                    EXPECT_EQ(std::isnan(value), i == 3) << pieces.name << " " << i << ", " << j;
-                    EXPECT_EQ(std::isinf(value), i == 9) << pieces.name << " " << i << ", " << j;
+                    EXPECT_EQ(std::isnan(value), i == 3) << set.name << " " << i << ", " << j;
+                    EXPECT_EQ(std::isinf(value), i == 9) << set.name << " " << i << ", " << j;
                 }
             }
         }

@@ -1,5 +1,5 @@
-// The AVX2 + FMA pieces of gemm: tiles of 6 rows by 16 columns. 12 of the 16 vector registers hold
-// the tile, two a row of the packed b, one an element of a spread over its lanes.
+// The AVX2 + FMA kernels of gemm: tiles of 6 rows by 16 columns. 12 of the 16 vector registers hold
+// the tile, two hold a row of the packed b, one an element of a in all lanes.
 
 #include "tensor/cpu/gemm/gemm.h"
 #include "tensor/cpu/intrinsics.h"
@@ -15,17 +15,17 @@ namespace vila::cpu_kernels {
 
 namespace {
 
-constexpr int kRows = 6;
+constexpr int kMr = 6;
 constexpr int kLanes = 8;
-constexpr int kColumns = 2 * kLanes;
-constexpr int64_t kPrefetchBytes = 512;  // ahead of a strip's loads, in each of its columns
+constexpr int kNr = 2 * kLanes;
+constexpr int64_t kPrefetchBytes = 512;  // ahead of the loads of a skinny panel, in each column
 
 VILA_TARGET_AVX2 VILA_ALWAYS_INLINE __m256 load(const float* x) {
     return _mm256_loadu_ps(x);
 }
 VILA_TARGET_AVX2 VILA_ALWAYS_INLINE __m256 load(const BFloat16* x) {
-    const __m128i halves = _mm_loadu_si128(reinterpret_cast<const __m128i*>(x));
-    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(halves), 16));
+    const __m128i bf16 = _mm_loadu_si128(reinterpret_cast<const __m128i*>(x));
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(bf16), 16));
 }
 
 // --- tiles ---
@@ -41,11 +41,11 @@ VILA_TARGET_AVX2 VILA_ALWAYS_INLINE void store_tile(const GemmTile& t, __m256 (&
     }
 #pragma GCC unroll 6
     for (int i = 0; i < kCount; ++i) {
-        float* c_i = t.c + i * t.c_row;
+        float* c_i = t.c + i * t.c_row_stride;
 #pragma GCC unroll 2
         for (int v = 0; v < 2; ++v) {
             __m256 y = _mm256_fmadd_ps(alpha, sums[i][v], bias[v]);
-            if (t.add) y = _mm256_add_ps(y, _mm256_loadu_ps(c_i + v * kLanes));
+            if (t.accumulate) y = _mm256_add_ps(y, _mm256_loadu_ps(c_i + v * kLanes));
             _mm256_storeu_ps(c_i + v * kLanes, y);
         }
     }
@@ -54,35 +54,35 @@ VILA_TARGET_AVX2 VILA_ALWAYS_INLINE void store_tile(const GemmTile& t, __m256 (&
 template <int kCount>
 VILA_TARGET_AVX2 void tile(const GemmTile& t) {
     __m256 sums[kCount][2];
-    // Two pointers, each for three rows: see gemm_avx512.cpp.
-    const float* a[2] = {t.a, t.a + 3 * t.a_row};
+    // Two pointers, each for three rows: see avx512.cpp.
+    const float* a[2] = {t.a, t.a + 3 * t.a_row_stride};
 #pragma GCC unroll 6
     for (int i = 0; i < kCount; ++i) {
         sums[i][0] = sums[i][1] = _mm256_setzero_ps();
-        _mm_prefetch(t.c + i * t.c_row, _MM_HINT_T0);
+        _mm_prefetch(t.c + i * t.c_row_stride, _MM_HINT_T0);
     }
     const float* b = t.b;
     for (int64_t p = t.k; p > 0; --p) {
         const __m256 b_0 = _mm256_loadu_ps(b), b_1 = _mm256_loadu_ps(b + kLanes);
 #pragma GCC unroll 6
         for (int i = 0; i < kCount; ++i) {
-            const __m256 a_i = _mm256_broadcast_ss(a[i / 3] + i % 3 * t.a_row);
+            const __m256 a_i = _mm256_broadcast_ss(a[i / 3] + i % 3 * t.a_row_stride);
             sums[i][0] = _mm256_fmadd_ps(a_i, b_0, sums[i][0]);
             sums[i][1] = _mm256_fmadd_ps(a_i, b_1, sums[i][1]);
         }
-        b += kColumns;
-        a[0] += t.a_step;
-        a[1] += t.a_step;
+        b += kNr;
+        a[0] += t.a_k_stride;
+        a[1] += t.a_k_stride;
     }
     store_tile<kCount>(t, sums);
 }
 
-constexpr std::array<void (*)(const GemmTile&), kRows> kTiles = {tile<1>, tile<2>, tile<3>,
-                                                                 tile<4>, tile<5>, tile<6>};
+constexpr std::array<void (*)(const GemmTile&), kMr> kTiles = {tile<1>, tile<2>, tile<3>,
+                                                               tile<4>, tile<5>, tile<6>};
 
 // --- transposition ---
 
-// 8 x 8 in registers: pairs, quadruples inside each 128-bit lane, then lanes.
+// Transposes 8 x 8 in registers: 4 x 4 blocks inside each 128-bit lane, then the lanes.
 VILA_TARGET_AVX2 VILA_ALWAYS_INLINE void transpose_square(__m256 (&rows)[kLanes]) {
     __m256 quads[kLanes];  // quads[4 g + c]: column 4 lane + c of rows 4 g to 4 g + 3
 #pragma GCC unroll 2
@@ -110,68 +110,69 @@ VILA_TARGET_AVX2 void transpose(const void* source, int64_t row_bytes, int64_t c
     const auto row = [=](int64_t j) {
         return reinterpret_cast<const T*>(static_cast<const char*>(source) + j * row_bytes);
     };
-    const int64_t whole = count == kColumns ? k / kLanes * kLanes : 0;
+    const int64_t whole = count == kNr ? k / kLanes * kLanes : 0;
     for (int64_t p = 0; p < whole; p += kLanes) {
-        for (int64_t j = 0; j < kColumns; j += kLanes) {
+        for (int64_t j = 0; j < kNr; j += kLanes) {
             __m256 square[kLanes];
 #pragma GCC unroll 8
             for (int i = 0; i < kLanes; ++i) square[i] = load(row(j + i) + p);
             transpose_square(square);
 #pragma GCC unroll 8
-            for (int i = 0; i < kLanes; ++i)
-                _mm256_storeu_ps(panel + (p + i) * kColumns + j, square[i]);
+            for (int i = 0; i < kLanes; ++i) _mm256_storeu_ps(panel + (p + i) * kNr + j, square[i]);
         }
     }
     for (int64_t p = whole; p < k; ++p)
-        for (int64_t j = 0; j < kColumns; ++j)
-            panel[p * kColumns + j] = j < count ? static_cast<float>(row(j)[p]) : 0.0F;
+        for (int64_t j = 0; j < kNr; ++j)
+            panel[p * kNr + j] = j < count ? static_cast<float>(row(j)[p]) : 0.0F;
 }
 
-// --- strips: see gemm_avx512_strips.cpp ---
+// --- skinny panels: see avx512_skinny.cpp ---
 
 template <int kCount>
-VILA_TARGET_AVX2 VILA_ALWAYS_INLINE void add_step(const float* a, int64_t a_row, __m256 b,
-                                                  __m256* sums) {
+VILA_TARGET_AVX2 VILA_ALWAYS_INLINE void add_product(const float* a, int64_t a_row_stride, __m256 b,
+                                                     __m256* sums) {
 #pragma GCC unroll 4
     for (int r = 0; r < kCount; ++r)
-        sums[2 * r] = _mm256_fmadd_ps(_mm256_broadcast_ss(a + r * a_row), b, sums[2 * r]);
+        sums[2 * r] = _mm256_fmadd_ps(_mm256_broadcast_ss(a + r * a_row_stride), b, sums[2 * r]);
 }
 
 template <int kCount, typename T>
-VILA_TARGET_AVX2 VILA_ALWAYS_INLINE void add_word(const float* a, int64_t a_row, __m256 word,
+VILA_TARGET_AVX2 VILA_ALWAYS_INLINE void add_word(const float* a, int64_t a_row_stride, __m256 word,
                                                   __m256* sums) {
     if constexpr (std::is_same_v<T, float>) {
-        add_step<kCount>(a, a_row, word, sums);
+        add_product<kCount>(a, a_row_stride, word, sums);
     } else {
         const __m256i bits = _mm256_castps_si256(word);
         const __m256i high = _mm256_and_si256(bits, _mm256_set1_epi32(~0xffff));
-        add_step<kCount>(a, a_row, _mm256_castsi256_ps(_mm256_slli_epi32(bits, 16)), sums);
-        add_step<kCount>(a + 1, a_row, _mm256_castsi256_ps(high), sums);
+        add_product<kCount>(a, a_row_stride, _mm256_castsi256_ps(_mm256_slli_epi32(bits, 16)),
+                            sums);
+        add_product<kCount>(a + 1, a_row_stride, _mm256_castsi256_ps(high), sums);
     }
 }
 
 template <int kCount, typename T>
-VILA_TARGET_AVX2 void add_last_steps(const GemmStrip& s, int64_t p, __m256 (&sums)[kCount][2]) {
+VILA_TARGET_AVX2 void add_tail(const SkinnyPanel& s, int64_t p, __m256 (&sums)[kCount][2]) {
     const GemmTile& t = s.tile;
     for (; p < t.k; ++p) {
-        alignas(32) float b[kColumns] = {};
+        alignas(32) float b[kNr] = {};
         for (int64_t j = 0; j < s.columns; ++j)
             b[j] = static_cast<float>(
                 reinterpret_cast<const T*>(static_cast<const char*>(s.b) + j * s.column_bytes)[p]);
         for (int half = 0; half < 2; ++half)
-            add_step<kCount>(t.a + p, t.a_row, _mm256_load_ps(b + half * kLanes), &sums[0][half]);
+            add_product<kCount>(t.a + p, t.a_row_stride, _mm256_load_ps(b + half * kLanes),
+                                &sums[0][half]);
     }
 }
 
 template <int kCount, typename T>
-VILA_TARGET_AVX2 void strip(const GemmStrip& s) {
-    constexpr int64_t kPerWord = sizeof(float) / sizeof(T), kSteps = kLanes * kPerWord;
+VILA_TARGET_AVX2 void skinny(const SkinnyPanel& s) {
+    constexpr int64_t kPerWord = sizeof(float) / sizeof(T), kPerVector = kLanes * kPerWord;
     const GemmTile& t = s.tile;
     __m256 sums[kCount][2];
 #pragma GCC unroll 4
     for (int r = 0; r < kCount; ++r) sums[r][0] = sums[r][1] = _mm256_setzero_ps();
-    const int64_t whole = t.k / kSteps * kSteps;
-    for (int64_t p = 0; p < whole; p += kSteps) {
+    const int64_t whole = t.k / kPerVector * kPerVector;
+    for (int64_t p = 0; p < whole; p += kPerVector) {
 #pragma GCC unroll 2
         for (int half = 0; half < 2; ++half) {
             const char* from = static_cast<const char*>(s.b) + half * kLanes * s.column_bytes +
@@ -188,32 +189,33 @@ VILA_TARGET_AVX2 void strip(const GemmStrip& s) {
             transpose_square(square);
 #pragma GCC unroll 8
             for (int i = 0; i < kLanes; ++i)
-                add_word<kCount, T>(t.a + p + i * kPerWord, t.a_row, square[i], &sums[0][half]);
+                add_word<kCount, T>(t.a + p + i * kPerWord, t.a_row_stride, square[i],
+                                    &sums[0][half]);
         }
     }
-    if (whole < t.k) add_last_steps<kCount, T>(s, whole, sums);
+    if (whole < t.k) add_tail<kCount, T>(s, whole, sums);
     store_tile<kCount>(t, sums);
 }
 
 template <typename T>
-constexpr std::array<void (*)(const GemmStrip&), kStripRows> kStrips = {
-    strip_by_blocks<strip<1, T>>, strip_by_blocks<strip<2, T>>, strip_by_blocks<strip<3, T>>,
-    strip_by_blocks<strip<4, T>>};
+constexpr std::array<void (*)(const SkinnyPanel&), kVectorSkinnyRows> kSkinny = {
+    over_k_blocks<skinny<1, T>>, over_k_blocks<skinny<2, T>>, over_k_blocks<skinny<3, T>>,
+    over_k_blocks<skinny<4, T>>};
 
 }  // namespace
 
 GemmKernels gemm_kernels_avx2() {
     return {.isa = Isa::Avx2,
-            .rows = kRows,
-            .columns = kColumns,
-            .step_block = kStepBlock,
-            .row_block = kRowBlock,
-            .pairs = false,
+            .mr = kMr,
+            .nr = kNr,
+            .kc = kVectorKc,
+            .mc = kVectorMc,
+            .vnni_pairs = false,
             .tiles = kTiles,
             .transpose = transpose<float>,
             .transpose_bf16 = transpose<BFloat16>,
-            .strips = kStrips<float>,
-            .strips_bf16 = kStrips<BFloat16>};
+            .skinny = kSkinny<float>,
+            .skinny_bf16 = kSkinny<BFloat16>};
 }
 
 }  // namespace vila::cpu_kernels
