@@ -2,6 +2,7 @@
 
 #include "data/text/tokenizer.h"
 #include "models/convert.h"
+#include "tensor/name_list.h"
 #include "tools/commands.h"
 
 namespace vila::tools {
@@ -35,8 +36,9 @@ int cmd_convert(Args& args) {
     models::LayoutOptions parts;
     args.positional("SRC", source, "model directory in any layout");
     args.positional("DST", destination, "directory to create");
-    args.option("--to", options.layout, "layout to write: vila, llava-hf or llava")
-        ->check(CLI::IsMember({"vila", "llava-hf", "llava"}));
+    const std::vector<std::string> layouts = {"vila", "llava-hf", "llava"};
+    args.option("--to", options.layout, "layout to write: " + name_list(layouts))
+        ->check(CLI::IsMember(layouts));
     args.option("--vision-tower", parts.vision_tower,
                 "directory of the vision tower, for a llava model that only names it");
     args.option("--base", parts.base,
