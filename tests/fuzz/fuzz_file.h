@@ -1,7 +1,7 @@
 #pragma once
 
-// What the fuzz targets share: bytes under a path without a disk, and the one way in which a reader
-// may refuse them.
+// Shared by the fuzz targets: a file in memory, and the check that a reader refuses bytes only in
+// the permitted way.
 
 #include <sys/mman.h>
 #include <unistd.h>
@@ -17,7 +17,7 @@
 
 namespace vila::fuzz {
 
-// A file in memory, reached as /proc/self/fd/N.
+// A file in memory, with the path /proc/self/fd/N.
 class MemoryFile {
   public:
     explicit MemoryFile(std::string_view bytes) : descriptor_(::memfd_create("fuzz", 0)) {
@@ -42,7 +42,7 @@ inline std::string_view text_of(const uint8_t* data, size_t size) {
     return {reinterpret_cast<const char*>(data), size};
 }
 
-// Runs `read`; an Error is an answer if it is one line that names `where`, everything else is not.
+// Runs `read`. It may throw an Error of one line that names `where`; anything else is a finding.
 template <typename Read>
 void expect_read_or_refused(const std::string& where, const Read& read) {
     try {

@@ -1,4 +1,5 @@
-// Any bytes as an image file of any format: refused with one line, or a whole picture.
+// Fuzz target: reads any bytes as an image file. They are refused with one line, or give a complete
+// picture.
 
 #include "data/image/image.h"
 

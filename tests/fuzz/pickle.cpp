@@ -1,4 +1,5 @@
-// Any bytes as the pickle of a PyTorch file, without the archive's checksums in the way.
+// Fuzz target: reads any bytes as the pickle of a PyTorch file. Without the archive around it, no
+// checksum refuses the bytes first.
 
 #include "tensor/torch_pickle.h"
 #include "tests/fuzz/fuzz_file.h"

@@ -1,4 +1,5 @@
-// Any bytes as a safetensors file: refused with one line, or every tensor is there.
+// Fuzz target: reads any bytes as a safetensors file. They are refused with one line, or every
+// tensor can be read.
 
 #include "tensor/safetensors.h"
 

@@ -1,5 +1,5 @@
-// Any bytes as the index of a directory with two shards: refused with one line, or the shards it
-// names are those.
+// Fuzz target: reads any bytes as the index of a directory with two shards. They are refused with
+// one line, or name exactly those shards.
 
 #include "models/weight_files.h"
 #include "tensor/cpu/cpu_device.h"
@@ -9,7 +9,7 @@
 
 namespace {
 
-// DIR/model-1.safetensors with tensor a, DIR/model-2.safetensors with b; the index is each input.
+// A directory with model-1.safetensors (tensor a) and model-2.safetensors (tensor b).
 class Shards {
   public:
     Shards() {
@@ -25,7 +25,7 @@ class Shards {
     Shards(const Shards&) = delete;
     Shards& operator=(const Shards&) = delete;
 
-    // The directory with an index of these bytes.
+    // Writes these bytes as the index and returns the directory.
     const std::filesystem::path& with_index(std::string_view bytes) const {
         const std::filesystem::path index = path_ / "model.safetensors.index.json";
         std::filesystem::remove(index);

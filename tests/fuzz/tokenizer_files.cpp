@@ -1,8 +1,10 @@
-// libFuzzer target: a tokenizer's file and a text. The file is refused with one line, or it gives a
-// tokenizer that works: no id outside the vocabulary, the stream is the decoded text.
+// Fuzz target: reads any bytes as a tokenizer's file and a text. The file is refused with one line,
+// or gives a tokenizer that works: it produces no id outside the vocabulary, and streaming gives
+// the decoded text.
 //
-// The first byte of the input says which file it is; a NUL line ("\n\0\n") divides the file from
-// the text. Start from the files in tests/goldens/tokenizer_*/.
+// The first byte of the input selects the file format (0: tokenizer.model, 1: tokenizer.json). A
+// NUL line ("\n\0\n") separates the file from the text. Start from the files in
+// tests/goldens/tokenizer_*/.
 
 #include <cstdlib>
 #include <string>

@@ -1,5 +1,5 @@
-// Any bytes as a PyTorch file, zip archive and pickle: refused with one line, or every tensor is
-// there.
+// Fuzz target: reads any bytes as a PyTorch file, a zip archive with a pickle. They are refused
+// with one line, or every tensor can be read.
 
 #include "tensor/torch_file.h"
 

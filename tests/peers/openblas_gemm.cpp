@@ -1,12 +1,13 @@
-// Our matrix product beside OpenBLAS's and a loop of multiply-adds, in turns in one process. Not
-// part of the build; from the root, with libopenblas0-openmp and libopenblas-openmp-dev installed:
+// Times our matrix product, OpenBLAS's and a loop of multiply-adds, taking turns in one process. It
+// is not part of the build. From the root, with libopenblas0-openmp and libopenblas-openmp-dev
+// installed:
 //
 //   g++ -std=c++20 -O3 -fopenmp -I. tests/peers/openblas_gemm.cpp tools/base/machine_limits.cpp
 //       build/tensor/libvila_tensor.a -lopenblas -o build/openblas_gemm
 //   OPENBLAS_CORETYPE=SkylakeX build/openblas_gemm THREADS [f32|bf16]
 //
-// The core type matters: 0.3.21 knows no Zen 4 and takes slower kernels for it by itself. For bf16,
-// which OpenBLAS lacks here, the peer is the loop of bf16 dot products.
+// The core type matters: OpenBLAS 0.3.21 does not know Zen 4 and chooses slower kernels for it. It
+// has no bf16 product here, so for bf16 the peer is the loop of bf16 dot products.
 
 #include <omp.h>
 

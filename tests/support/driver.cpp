@@ -1,4 +1,4 @@
-// The driver on operators that are wrong on purpose: each mistake must be reported.
+// Tests the driver on operators that are wrong on purpose: it must report each mistake.
 
 #include "tests/support/driver.h"
 
@@ -26,14 +26,14 @@ enum class Mistake {
     Throws,
 };
 
-// `y` as a function of x whose gradient is `slope`.
+// Records `y` as a function of x with gradient `slope`.
 autograd::Variable with_gradient(const autograd::Variable& x, const Tensor& y, double slope) {
     return autograd::record("scale", y, {x}, [edge = x.edge(), slope](const Tensor& dy) {
         edge.add(autograd::scale(autograd::Variable(dy), slope).value());
     });
 }
 
-// Twice x, with one mistake.
+// An operator that doubles x, with one mistake.
 class Wrong : public OpTest {
   public:
     explicit Wrong(Mistake mistake) : mistake_(mistake) {}

@@ -1,21 +1,20 @@
 #pragma once
 
-// One small class per operator, and the driver checks for it
+// The test driver of operators. Each operator is described by one small class, and check_op checks
 //  - the result against independent loops in f64, for f64, f32 and bf16, at awkward sizes, for each
 //    instruction set of this machine;
-//  - the gradient of every differentiable operand: by finite differences in f64
-//  (tests/support/gradcheck.h),
-//    then f32 and bf16 against f64;
+//  - the gradient of every differentiable operand: in f64 by finite differences
+//    (tests/support/gradcheck.h), in f32 and bf16 against f64;
 //  - that 1, 2 and 3 threads give the same bits;
-//  - that operands with strided rows give what contiguous ones give;
-//  - that nothing is written outside a tensor and nothing inside is left unwritten
-//    (tests/support/guarded_device.h), and that operands are not changed;
+//  - that operands with strided rows give the same result as contiguous operands;
+//  - that no kernel writes outside a tensor, leaves part of a result unwritten
+//    (tests/support/guarded_device.h) or changes an operand;
 //  - that an operand of a wrong rank or dtype is refused with a message that names the operator.
 //
 //     class RmsNorm : public OpTest { ... };
 //     TEST(OpRmsNorm, Agrees) { EXPECT_EQ(check_op(RmsNorm()), ""); }
 //
-// A failure is returned as text, which lets tests/support/driver.cpp test the driver itself.
+// check_op returns failures as text, so that tests/support/driver.cpp can test the driver itself.
 
 #include <functional>
 #include <map>
@@ -27,29 +26,29 @@
 
 namespace vila::testing {
 
-// Numbers in row-major order: an operand as the reference sees it, already rounded to the dtype
-// under test, or a result.
+// Numbers in row-major order: a result, or an operand as the reference receives it, already rounded
+// to the dtype under test.
 struct Array {
     Shape shape;
     std::vector<double> values;
 
     double operator[](int64_t i) const { return values[static_cast<size_t>(i)]; }
     double& operator[](int64_t i) { return values[static_cast<size_t>(i)]; }
-    // Zeros.
+    // An array of zeros.
     static Array of(const Shape& shape);
 };
 
 enum class OperandKind {
-    Float,     // in the dtype under test; takes a gradient
-    Constant,  // in the dtype under test; takes none
-    Wide,      // f32, or f64 when f64 is under test; takes none
+    Float,     // has the dtype under test; receives a gradient
+    Constant,  // has the dtype under test; no gradient
+    Wide,      // f32, or f64 when f64 is under test; no gradient
     Index,     // i32
 };
 
 struct Operand {
     std::string name;
     OperandKind kind = OperandKind::Float;
-    Array array;  // without values: standard normal ones are drawn
+    Array array;  // if it has no values, standard normal ones are drawn
 };
 Operand normal(const std::string& name, const Shape& shape, double scale = 1.0);
 Operand index(const std::string& name, const std::vector<double>& values);
@@ -61,59 +60,63 @@ using Variables = std::map<std::string, autograd::Variable>;
 class OpTest {
   public:
     virtual ~OpTest() = default;
-    // As in the operator's messages: "rms_norm".
+    // The name in the operator's messages, such as "rms_norm".
     virtual std::string name() const = 0;
-    // What the numbers mean is between this and operands().
+    // Every list of sizes to test. operands() defines the meaning of the numbers.
     virtual std::vector<Sizes> sizes() const = 0;
     virtual std::vector<Operand> operands(const Sizes& n) const = 0;
     // Plain loops, written without looking at the kernel.
     virtual Array reference(const Sizes& n, const Arrays& in) const = 0;
     virtual autograd::Variable apply(const Sizes& n, const Variables& in) const = 0;
-    // A multiple of tests/support/tolerance.h; say why where it is not 1.
+    // A multiple of the tolerance in tests/support/tolerance.h. An override gives its reason.
     virtual double tolerance_factor(DType) const { return 1.0; }
-    // The same for gradients, where their error is of another kind.
+    // The tolerance of gradients, for operators whose gradients have a different error.
     virtual Tolerance gradient_tolerance(DType dtype) const { return value_tolerance(dtype); }
     virtual Tolerance value_tolerance(DType dtype) const {
         return tolerance(dtype) * tolerance_factor(dtype);
     }
-    // Operators that refuse or ignore a layout, rank or dtype for a reason say so.
+    // Overridden by operators that refuse or ignore a layout, rank or dtype, with the reason.
     virtual bool takes_strided(const std::string& /*operand*/) const { return true; }
     virtual bool checks_rank(const std::string& /*operand*/) const { return true; }
     virtual bool checks_dtype(const std::string& /*operand*/) const { return true; }
 };
 
-// Rows and columns that meet every edge of a vector loop: none, one, a prime, a vector, one more.
+// Rows and columns at every edge of a vector loop: none, one, a prime, a vector, and one more.
 std::vector<Sizes> row_sizes();
-// The same for operators that see a flat list.
+// The same sizes for operators on a flat list.
 std::vector<Sizes> flat_sizes();
 
-// "" when all is well, else a few lines: operator, sizes, dtype, device, element, seed.
+// Runs all checks. Returns "", or a few lines that name the operator, sizes, dtype, device, element
+// and seed.
 std::string check_op(const OpTest& op);
 
-// Runs the operator once, and backward from a given gradient: for replaying golden files and for
-// other devices. Gradients by operand name.
+// The result of one forward and backward pass; gradients by operand name.
 struct OpResult {
     Array output;
     Arrays gradients;
 };
+// Runs the operator once, and backward from the gradient `dy` of its result. Golden files and other
+// devices are tested with it.
 OpResult run_op(const OpTest& op, const Sizes& n, const Arrays& in, Device& device, DType dtype,
                 const std::vector<double>& dy);
 OpResult run_op(const OpTest& op, const Sizes& n, const Variables& in,
                 const std::vector<double>& dy);
 
-// "" when `body` throws an Error whose message contains `text`, else what happened instead.
+// Returns "" if `body` throws an Error whose message contains `text`, else a description of what
+// happened.
 std::string expect_error(const std::string& text, const std::function<void()>& body);
 
-// VILA_TEST_SEED.
+// The value of VILA_TEST_SEED.
 uint64_t test_seed();
-// Standard normal values, a function of the seed and the name.
+// Draws standard normal values; they are a function of the seed and the name.
 std::vector<double> draw_normal(const std::string& name, int64_t count, double scale = 1.0);
-// The values after a round trip through a dtype.
+// Returns the values rounded to a dtype.
 std::vector<double> rounded(std::vector<double> values, DType dtype);
-// An operand with these values, in the dtype its kind has when `dtype` is under test.
+// Makes an operand of these values. Its dtype follows from its kind and from `dtype`, the one under
+// test.
 autograd::Variable make_operand(const Operand& operand, const Array& array, Device& device,
                                 DType dtype);
-// Values as a tensor of any dtype.
+// Makes a tensor of any dtype.
 Tensor make_tensor(Device& device, const Array& array, DType dtype);
 Array to_array(const Tensor& tensor);
 

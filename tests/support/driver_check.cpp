@@ -1,4 +1,4 @@
-// check_op: what the driver demands of an operator.
+// check_op: the checks that the driver runs on an operator.
 
 #include <cmath>
 #include <cstring>
@@ -14,7 +14,7 @@ namespace {
 
 constexpr DType kDTypes[] = {DType::F64, DType::F32, DType::BF16};
 
-// What is compared with what, for messages.
+// The two results of a comparison, for messages.
 std::string compare(const std::string& what, const Array& got, const Array& expected,
                     const Tolerance& tolerance) {
     if (!(got.shape == expected.shape))
@@ -57,7 +57,7 @@ class SizeCheck {
     }
 
   private:
-    // Operands as they are after rounding, and the gradient of the output.
+    // The operands after rounding, and the gradient of the output.
     void draw(DType dtype) {
         in_.clear();
         for (const Operand& operand : operands_) {
@@ -70,7 +70,7 @@ class SizeCheck {
         }
         expected_.output = op_.reference(n_, in_);
         dy_ = rounded(draw_normal("dy", expected_.output.shape.numel()), dtype);
-        // Gradients in f64 are what finite differences confirm; the others follow them.
+        // Finite differences confirm the gradients in f64; other dtypes are compared with those.
         GuardedDevice device;
         expected_.gradients = run_op(op_, n_, in_, device, DType::F64, dy_).gradients;
     }
@@ -121,7 +121,7 @@ class SizeCheck {
             inputs, [&] { return op_.apply(n_, in); }, GuardedDevice::slow() ? 3 : 24);
     }
 
-    // Operands as slices of wider rows; and none of them changed.
+    // Checks operands that are slices of wider rows, and that no operand changed.
     std::string check_layouts(Device& device, DType dtype, const OpResult& dense) const {
         Variables in = variables(device, dtype);
         for (auto& [name, variable] : in) {
@@ -150,7 +150,7 @@ class SizeCheck {
     OpResult expected_;
 };
 
-// Each operand in turn with a wrong rank, then a wrong dtype.
+// Passes each operand in turn with a wrong rank, then with a wrong dtype.
 std::string check_refusals(const OpTest& op) {
     GuardedDevice device;
     const Sizes n = op.sizes().at(1);

@@ -1,4 +1,4 @@
-// Running an operator under the driver: drawing values, making tensors, collecting results.
+// Runs an operator for the driver: draws values, makes tensors, collects results.
 
 #include "tensor/env.h"
 #include "tensor/random.h"
@@ -79,7 +79,7 @@ OpResult run_op(const OpTest& op, const Sizes& n, const Variables& in,
     autograd::backward(y, make_tensor(y.device(), {y.shape(), dy}, y.dtype()));
     for (const auto& [name, variable] : in) {
         if (!variable.requires_grad()) continue;
-        // Without rows there may be nothing to reach an operand.
+        // Without rows, an operand may receive no gradient.
         result.gradients[name] =
             variable.grad().defined() ? to_array(variable.grad()) : Array::of(variable.shape());
     }

@@ -1,4 +1,4 @@
-// The guarded device on the CPU.
+// The guarded device, on the CPU.
 
 #include "tests/support/guarded_device.h"
 

@@ -1,14 +1,14 @@
 #pragma once
 
-// A device for tests: every block of memory it hands out has guard bytes before and after it,
-// starts full of NaN, and is never reused, so that a kernel that writes outside its output or
-// leaves a part of it unwritten is seen.
+// A device that detects kernels that write outside their output or leave a part of it unwritten.
+// Every block of memory it allocates has guard bytes before and after it, is filled with NaN, and
+// is never reused.
 //
-// Which device that is, is decided when a test program is linked:
-//   guarded_device.cpp           the CPU, with threads used from the first element on
-//   cuda/emulation/guarded.cpp   CUDA, emulated: "threads" 1, 2 and 3 are the orders in which the
-//                                threads of a block get their turns: forward, reversed, random
-// In both a result must have the same bits for any `threads`.
+// Each test program links one implementation:
+//   guarded_device.cpp           the CPU, which starts threads for any number of elements
+//   cuda/emulation/guarded.cpp   emulated CUDA: "threads" 1, 2 and 3 select the order in which the
+//                                threads of a block run: forward, reversed, random
+// On both, a result must have the same bits for any `threads`.
 
 #include <memory>
 #include <string>
@@ -25,7 +25,7 @@ class GuardedDevice {
     GuardedDevice(const GuardedDevice&) = delete;
     GuardedDevice& operator=(const GuardedDevice&) = delete;
 
-    // Tensors are made on it as on any Device.
+    // So that tensors are made on it as on any Device.
     operator Device&() const;
     std::string name() const;
     const MemoryCounters& memory() const;
@@ -33,11 +33,11 @@ class GuardedDevice {
     // Whether a guard byte of any block, freed or alive, was overwritten.
     bool damaged() const;
 
-    // What makes a difference to kernels and exists on this machine, least first.
+    // The instruction sets of this machine for which kernels differ, smallest first.
     static std::vector<Isa> levels();
     // Whether attention in bf16 rounds its weights to bf16, as tensor cores do.
     static bool rounds_weights();
-    // Whether an operation takes so long that tests should try fewer and smaller ones.
+    // Whether operations are so slow that tests should try fewer and smaller ones.
     static bool slow();
 
   private:

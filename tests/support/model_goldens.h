@@ -21,7 +21,7 @@ inline std::filesystem::path model_goldens() {
     return std::filesystem::path(VILA_SOURCE_DIR) / "tests" / "goldens" / "models";
 }
 
-// |actual - expected| / max(|expected|, floor) in the Euclidean norm.
+// Returns |actual - expected| / max(|expected|, floor) in the Euclidean norm.
 inline double relative_error(const std::vector<double>& actual, const std::vector<double>& expected,
                              double floor = 0.0) {
     EXPECT_EQ(actual.size(), expected.size());
@@ -38,14 +38,14 @@ inline double relative_error(const Tensor& actual, const Tensor& expected, doubl
     return relative_error(actual.to_vector<double>(), expected.to_vector<double>(), floor);
 }
 
-// The tolerance between f32 and f64 arithmetic through a few layers.
+// The tolerance between arithmetic in f32 and in f64 over a few layers.
 constexpr double kFloatTolerance = 1e-4;
 
 class ModelTest : public ::testing::Test {
   protected:
     ModelTest() : device(make_cpu_device(2)) {}
 
-    // A tensor of goldens/models/FILE.safetensors.
+    // Returns a tensor of goldens/models/FILE.safetensors.
     Tensor golden(const std::string& file, const std::string& name) {
         return SafetensorsFile(model_goldens() / (file + ".safetensors")).load(name, *device);
     }
@@ -67,7 +67,7 @@ struct OwnedSequence {
     }
 };
 
-// The three sequences of goldens/models/joined: no image, one, and three.
+// Returns the three sequences of goldens/models/joined: with no image, one, and three.
 class JoinedTest : public ModelTest {
   protected:
     std::unique_ptr<VilaModel> load(DType dtype) { return load(dtype, *device); }
@@ -87,7 +87,7 @@ class JoinedTest : public ModelTest {
         return result;
     }
 
-    // The sequences with these indices, end to end, on the device of the model.
+    // Returns the sequences with these indices, packed end to end, on the device of the model.
     Batch batch(const VilaModel& model, const std::vector<int>& indices) {
         std::vector<OwnedSequence> owned;
         for (const int index : indices) owned.push_back(sequence(index));

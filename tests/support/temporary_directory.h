@@ -17,7 +17,7 @@ class TemporaryDirectory {
         const auto* test = ::testing::UnitTest::GetInstance()->current_test_info();
         std::string name = std::string("vila-") + test->test_suite_name() + "-" + test->name() +
                            "-" + std::to_string(::getpid());
-        std::replace(name.begin(), name.end(), '/', '-');  // parameterised tests
+        std::replace(name.begin(), name.end(), '/', '-');  // parameterized tests
         path_ = std::filesystem::temp_directory_path() / name;
         std::filesystem::remove_all(path_);
         std::filesystem::create_directories(path_);

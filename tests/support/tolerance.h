@@ -1,9 +1,9 @@
 #pragma once
 
-// How close is close enough, by element type. A value passes when
+// How close a result must be, by element type. A value passes if
 //   |got - expected| <= relative * |expected| + absolute * scale
-// where `scale` is the largest |expected| of the tensor (at least 1): what a sum loses by
-// cancellation is in proportion to its terms, not to its result.
+// where `scale` is the largest |expected| of the tensor (at least 1): the error of a sum with
+// cancellation is proportional to its terms, not to its result.
 
 #include <algorithm>
 #include <cmath>
@@ -26,11 +26,11 @@ inline Tolerance tolerance(DType dtype) {
             // A few hundred roundings of 1.1e-16.
             return {1e-12, 1e-13};
         case DType::F32:
-            // About a hundred roundings of 6e-8, and functions good to a few of them.
+            // About a hundred roundings of 6e-8, and functions with an error of a few of them.
             return {1e-5, 2e-6};
         default:
-            // bf16: one rounding of the result, 2^-9, with room for a computation in f32 that falls
-            // on the other side of a tie.
+            // bf16: one rounding of the result, 2^-9, and as much again for a computation in f32
+            // that falls on the other side of a tie.
             return {0x1p-8, 4e-6};
     }
 }

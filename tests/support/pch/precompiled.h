@@ -1,4 +1,4 @@
-// What most tests include, parsed once. Each file still includes what it uses.
+// The headers that most tests include, parsed once. Each file still includes what it uses.
 
 #include <algorithm>
 #include <cmath>
