@@ -1,15 +1,15 @@
-// Attention over packed sequences. Here: the plain loops that define it, in f64, and the choice
-// between their fast twins for f32 and bf16. Not here: rotary positions (rope.cpp) and the
+// Attention over packed sequences. Here: the plain loops that define it, in f64, and the choice of
+// the fast implementation for f32 and bf16. Not here: rotary positions (rope.cpp) and the
 // projections around it (matmul).
 //
-// The problem: scores of T queries against S keys are a T x S matrix per head, which at T = S =
-// 4096 is 64 MB of floats, written once and read three times, while all it holds is used once. So
-// it is never made. A tile of 240 queries and a tile of 128 keys give a tile of scores that stays
-// in the second cache level; its exponentials are taken there, it is multiplied with the tile of
-// values, and forgotten. Softmax needs the maximum and the sum of a whole row, but both can be
-// carried along a row of tiles: when the maximum rises from m to m', what was summed before is
-// multiplied by e^(m - m'). Backward needs no tile of the forward pass either: log_sum_exp, one
-// number a row, gives every probability again.
+// The problem: the scores of T queries against S keys are a T x S matrix per head. At T = S = 4096
+// that is 64 MB of floats, written once and read three times, though each is used only once. So the
+// matrix is never stored. A tile of 240 queries and a tile of 128 keys give a tile of scores that
+// stays in the second cache level: its exponentials are taken there, it is multiplied with the tile
+// of values and discarded. Softmax needs the maximum and the sum of a whole row, but both can be
+// carried along a row of tiles: when the maximum rises from m to m', earlier sums are multiplied by
+// e^(m - m'). Backward stores no tile of the forward pass either: log_sum_exp, one number per row,
+// is enough to compute every probability again.
 //
 // Read in this order:
 //   vec.h                   a register of floats by name, exp2, transposition
@@ -18,24 +18,17 @@
 //   attention_backward.cpp  the five products of a pair of tiles
 //   attention_decode.cpp    one or two queries against a cache of keys, which only has to be read
 //
-// Three choices that the formulas do not tell:
-//   - Tiles are packed: rows of a head lie far apart and may be bf16; a packed tile is f32, its
-//   rows
-//     whole cache lines, the keys transposed. Heads that share a key head share its packed tile.
+// Three choices that the formulas do not show:
+//   - Tiles are packed: rows of a head lie far apart in memory and may be bf16. A packed tile is f32,
+//     its rows are whole cache lines, the keys are transposed. Heads that share a key head share its
+//     packed tile.
 //   - Scores are kept in units of ln 2 (the factor goes into the packed queries): 2^x is a
-//     polynomial and a shift, e^x a multiplication more.
+//     polynomial and a shift, e^x needs one more multiplication.
 //   - With a causal mask each block of 6 rows stops at the last key that its last row sees, so that
 //     half of the work is saved also in sequences shorter than a tile.
 //
-// Share of the multiply-add loop (operations of visible pairs alone), one thread of a Xeon of the
-// Sapphire Rapids generation, `vila bench attention --threads 1`:
-//                                       f32 forward, backward    bf16 forward, backward
-//   ViT-L, 577 positions, D 64                58 %      70 %           64 %      78 %
-//   Llama, 2048 positions, causal, D 128      73 %      78 %           77 %      87 %
-//   20 to 119 positions, causal, D 32         32 %      37 %           32 %      43 %
-// Decoding reads 1024 keys of 32 heads at 98 % (f32) and 80 % (bf16) of a stream read. What is lost
-// in the forward pass is the exponentials and the packing; in short sequences, also the edges of
-// blocks.
+// The forward pass loses time to the exponentials and the packing; in short sequences, also to the
+// edges of blocks. BENCHMARKS.md lists the speed; `vila bench attention` measures it.
 
 #include "tensor/cpu/attention.h"
 
@@ -76,8 +69,7 @@ void forward_reference(const AttentionForwardArgs& args, const Sequence& sequenc
     }
 }
 
-// All query heads of one key head of one sequence, in order: what adds to one dk belongs to one
-// item.
+// All query heads of one key head of one sequence, in order: one item makes all sums of one dk.
 void backward_reference(const AttentionBackwardArgs& args, const Sequence& sequence,
                         int64_t key_head) {
     const int64_t H = args.q.size(1), D = args.q.size(2), group = H / args.k.size(1);
@@ -108,7 +100,7 @@ void backward_reference(const AttentionBackwardArgs& args, const Sequence& seque
     }
 }
 
-// Every row belongs to a sequence, so that nothing is left unwritten.
+// Checks that every row belongs to a sequence, so that no row of the result stays unwritten.
 void check_cover(const char* name, const Tensor& cu_seqlens, int64_t rows) {
     check_cu_seqlens("attention", cu_seqlens, rows);
     const int32_t* values = cu_seqlens.data<int32_t>();
@@ -117,7 +109,7 @@ void check_cover(const char* name, const Tensor& cu_seqlens, int64_t rows) {
                ": expected 0 to ", rows);
 }
 
-// Sequences with at most so many queries are read through, not tiled.
+// Sequences with at most this many queries go to attention_decode().
 constexpr int64_t kDecodeQueries = 2;
 
 }  // namespace

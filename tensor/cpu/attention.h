@@ -1,7 +1,7 @@
 #pragma once
 
-// What the files of CPU attention share. attention.cpp holds the reference and chooses;
-// attention_forward.cpp, attention_decode.cpp and attention_backward.cpp are its fast twins.
+// Shared by the files of CPU attention. attention.cpp holds the reference and the choice of the
+// implementation; attention_forward.cpp, attention_decode.cpp and attention_backward.cpp are fast.
 
 #include <algorithm>
 #include <cmath>
@@ -20,7 +20,7 @@ struct Sequence {
     int64_t query_begin, query_end, key_begin, key_end;
     int64_t queries() const { return query_end - query_begin; }
     int64_t keys() const { return key_end - key_begin; }
-    // How many of its keys query i (counted from query_begin) sees.
+    // The number of keys that query i (counted from query_begin) attends to.
     int64_t visible(int64_t i, bool causal) const {
         return causal ? std::max<int64_t>(0, keys() - (queries() - 1 - i)) : keys();
     }
@@ -32,15 +32,17 @@ inline Sequence sequence_at(const Tensor& cu_seqlens_q, const Tensor& cu_seqlens
     return {query[b], query[b + 1], key[b], key[b + 1]};
 }
 
-// Row r of head h of a (R, H, D) tensor whose rows may be strided.
+// Addresses of the rows (row r, head h) of a (R, H, D) tensor whose rows may be strided.
 template <typename T>
 struct HeadRows {
     T* data;
-    int64_t row_step, head_step;
+    int64_t row_stride, head_stride;
     explicit HeadRows(const Tensor& tensor)
-        : data(tensor.data<T>()), row_step(tensor.strides()[0]), head_step(tensor.strides()[1]) {}
+        : data(tensor.data<T>()),
+          row_stride(tensor.strides()[0]),
+          head_stride(tensor.strides()[1]) {}
     T* operator()(int64_t row, int64_t head) const {
-        return data + row * row_step + head * head_step;
+        return data + row * row_stride + head * head_stride;
     }
 };
 
@@ -48,7 +50,7 @@ struct HeadRows {
 constexpr float kLog2E = std::numbers::log2e_v<float>, kLn2 = std::numbers::ln2_v<float>;
 constexpr float kMinusInfinity = -std::numeric_limits<float>::infinity();
 
-// Deals out scratch memory; without memory it only counts.
+// Hands out scratch memory piece by piece; with a null memory it only counts.
 class ScratchCursor {
   public:
     explicit ScratchCursor(float* memory) : memory_(memory) {}
@@ -59,8 +61,8 @@ class ScratchCursor {
         return begin;
     }
     Tile take_tile(int64_t rows, int64_t columns) {
-        const int64_t step = tile_step(columns);
-        return {take(rows * step), step};
+        const int64_t stride = tile_stride(columns);
+        return {take(rows * stride), stride};
     }
     int64_t taken() const { return taken_; }
 
@@ -69,9 +71,9 @@ class ScratchCursor {
     int64_t taken_ = 0;
 };
 
-// One row of scores becomes probabilities 2^(score - maximum). The row sees its first `visible`
-// columns; the columns from there to `end` are cleared. Updates the row's running maximum and sum
-// (Milakov and Gimelshein 2018); returns the factor for what was summed before.
+// Turns a row of scores into probabilities 2^(score - maximum), in place. Only the first `visible`
+// columns take part; the columns from there to `end` are cleared. Updates the running maximum and sum
+// of the row (Milakov and Gimelshein 2018) and returns the factor that rescales earlier sums.
 template <int kLanes>
 VILA_ALWAYS_INLINE float softmax_row(float* scores, int64_t visible, int64_t end, float& largest,
                                      float& total) {
@@ -110,8 +112,8 @@ VILA_ALWAYS_INLINE float softmax_row(float* scores, int64_t visible, int64_t end
     return factor;
 }
 
-// Writes what a row of the forward pass ends with: the weighted sum over its total, in T, and
-// log_sum_exp. A row that saw no key gives zeros and minus infinity.
+// Writes the results of a row of the forward pass: the weighted sum divided by its total, in T, and
+// log_sum_exp. A row without visible keys gives zeros and minus infinity.
 template <int kLanes, typename T>
 VILA_ALWAYS_INLINE void finish_row(const float* sum, int64_t D, float largest, float total, T* out,
                                    float* log_sum_exp) {
@@ -124,16 +126,16 @@ VILA_ALWAYS_INLINE void finish_row(const float* sum, int64_t D, float largest, f
     *log_sum_exp = kLn2 * largest + std::log(total);
 }
 
-// One independent piece of work; `cost` is its rough number of multiply-adds.
+// An independent piece of work; `cost` is its approximate number of multiply-adds.
 struct AttentionItem {
     int64_t sequence, key_head, query_begin, query_end, cost;
 };
 
-// f32 and bf16, sequences of any length.
+// For f32 and bf16, sequences of any length.
 void attention_forward_tiled(const AttentionForwardArgs& args,
                              const std::vector<int64_t>& sequences);
 void attention_backward_tiled(const AttentionBackwardArgs& args);
-// f32 and bf16, for sequences with few queries: reads each key and value once, in memory order.
+// For f32 and bf16, sequences with few queries: reads each key and value once, in memory order.
 void attention_decode(const AttentionForwardArgs& args, const std::vector<int64_t>& sequences);
 
 }  // namespace vila::cpu_kernels

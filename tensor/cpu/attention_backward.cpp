@@ -1,13 +1,13 @@
-// Attention backward by tiles (Dao et al. 2022, FlashAttention): probabilities are computed again
-// from log_sum_exp. One item is one key head of one sequence with all its query heads, so every sum
-// belongs to one item and is made in one order.
+// Attention backward by tiles (Dao et al. 2022, FlashAttention): probabilities are recomputed from
+// log_sum_exp. One item is one key head of one sequence with all its query heads, so every sum belongs
+// to one item and has one order.
 //
 //   for each tile of keys, each query head of the group, each tile of queries that sees it:
 //     S = Q K^T,  dP = dO V^T
 //     P = 2^(S - log_sum_exp / ln 2),  dS = P (dP - delta),  delta = rows of dO * out
 //     dV += P^T dO,  dK += dS^T Q,  dQ += dS K
 //
-// Q is packed times scale * log2 e, so dK is ln 2 and dQ is scale away from its final value.
+// Q is packed times scale * log2 e, so dK lacks a factor of ln 2 and dQ a factor of scale.
 
 #include "tensor/cpu/attention.h"
 #include "tensor/cpu/parallel.h"
@@ -21,7 +21,7 @@ namespace {
 // Queries and keys of a tile; at D = 128 the tiles in use take about 0.8 MB.
 constexpr int64_t kQueryRows = 120, kKeyRows = 128;
 
-// The rows of the largest item, the queries and keys of the largest tile.
+// The rows of the largest item; the queries and keys of the largest tile.
 struct Extents {
     int64_t rows = 0, queries = 1, keys = 0, D = 0;
 };
@@ -45,7 +45,7 @@ struct Workspace {
     }
 };
 
-// S and dP of one row become P and dS; columns from `visible` to `end` are cleared.
+// Turns S and dP of one row into P and dS; clears the columns from `visible` to `end`.
 template <int kLanes>
 VILA_ALWAYS_INLINE void gradient_row(float* scores, float* dscores, int64_t visible, int64_t end,
                                      float log2_sum_exp2, float delta) {
@@ -71,7 +71,7 @@ VILA_ALWAYS_INLINE float dot_row(const float* a, const float* b, int64_t n) {
     return sum_lanes<kLanes>(sum);
 }
 
-// The work on one tile of queries against the packed tile of keys [key, key + keys).
+// Computes one tile of queries against the packed tile of keys [key, key + keys).
 template <int kLanes>
 VILA_ALWAYS_INLINE void backward_tile(const Workspace& space, const Sequence& sequence, bool causal,
                                       int64_t D, int64_t first_query, int64_t queries, int64_t key,
@@ -91,7 +91,7 @@ VILA_ALWAYS_INLINE void backward_tile(const Workspace& space, const Sequence& se
         gradient_row<kLanes>(space.scores.row(i), space.dscores.row(i), seen(i + 1),
                              round_to_lanes<kLanes>(keys),
                              space.log_sum_exp[first_row + i] * kLog2E, space.delta[first_row + i]);
-    // The first query that sees key j of the tile.
+    // The first query that attends to key j of the tile.
     const int64_t shift = sequence.queries() - sequence.keys() - first_query + key;
     const auto first_seeing = [=](int64_t j) {
         return causal ? std::clamp<int64_t>(j + shift, 0, queries) : 0;
@@ -103,7 +103,8 @@ VILA_ALWAYS_INLINE void backward_tile(const Workspace& space, const Sequence& se
                                   return BlockRange{D, first_seeing(j), queries};
                               });
     multiply_tile<kLanes>(as_is(space.dscores), space.k, queries, D, {.zero = false},
-                          {space.dq.row(first_row), space.dq.step}, [=](int64_t, int64_t row_end) {
+                          {space.dq.row(first_row), space.dq.stride},
+                          [=](int64_t, int64_t row_end) {
                               return BlockRange{D, 0, seen(row_end)};
                           });
 }

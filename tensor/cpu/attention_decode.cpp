@@ -1,9 +1,9 @@
-// Attention forward for sequences with few queries, which is bound by reading keys and values:
-// nothing is packed, every row of k and v is read once, in memory order, while all query heads of
+// Attention forward for sequences with few queries. Reading keys and values limits its speed:
+// nothing is packed, and every row of k and v is read once, in memory order, while all query heads of
 // the item use it. One item is a range of key heads of one sequence.
 //
 // Where several queries read a head, tiles of four queries by a few keys convert every key once and
-// do enough arithmetic to hide memory behind it, if they ask for it early. One query alone takes as
+// do enough arithmetic to hide the memory latency, if they prefetch early. One query alone takes as
 // many keys as there are lanes.
 
 #include "tensor/cpu/attention.h"
@@ -17,10 +17,10 @@ namespace {
 
 // Keys between two updates of the running softmax: their scores stay in the first cache level.
 constexpr int64_t kKeyRows = 128;
-// Keys whose scores are computed at a time, and those whose values are added at a time: rows of one
-// head often lie a multiple of 4 KiB apart, where the first cache level holds twelve.
+// Keys whose scores are computed at a time, and keys whose values are added at a time: rows of one
+// head are often a multiple of 4 KiB apart, and the first cache level holds twelve of those.
 constexpr int64_t kScoreRows = 16, kValueRows = 8;
-// How many queries of a head share a tile.
+// Queries of a head that share a tile.
 constexpr int kTileRows = 4;
 
 // Scratch of one worker. Rows are ordered by key head, then query, then head of the group.
@@ -37,7 +37,7 @@ struct Workspace {
           factor(cursor.take(rows)) {}
 };
 
-// sums[i] reduced to lane i of the result. For 16 lanes that takes 45 instructions; 16 separate
+// Reduces sums[i] to lane i of the result. For 16 lanes that takes 45 instructions; 16 separate
 // reductions take 128.
 template <int kLanes, int kBlock = kLanes / 2>
 VILA_ALWAYS_INLINE Vec<kLanes> sum_each(Vec<kLanes> (&sums)[kLanes]) {
@@ -53,24 +53,24 @@ VILA_ALWAYS_INLINE Vec<kLanes> sum_each(Vec<kLanes> (&sums)[kLanes]) {
     }
 }
 
-// Asks for `count` rows that will be read a little later.
+// Prefetches `count` rows.
 template <typename T>
-VILA_ALWAYS_INLINE void prefetch_rows(const T* row, int64_t step, int64_t count, int64_t D) {
+VILA_ALWAYS_INLINE void prefetch_rows(const T* row, int64_t stride, int64_t count, int64_t D) {
     constexpr int64_t kLine = 64 / sizeof(T);
-    for (int64_t i = 0; i < count; ++i, row += step)
+    for (int64_t i = 0; i < count; ++i, row += stride)
         for (int64_t d = 0; d < D; d += kLine) __builtin_prefetch(row + d);
 }
 
-// scores[row][key] = row of q . row of k, for kLanes / kRows keys; so every sum ends in a lane. Of
-// these keys only `count` exist; the others repeat the last.
+// scores[row][key] = dot(row of q, row of k) for kLanes / kRows keys, so that every sum ends in one
+// lane. Only `count` of these keys exist; the others repeat the last.
 template <int kLanes, int kRows, typename T>
-VILA_ALWAYS_INLINE void score_tile(Tile q, const T* k, int64_t k_step, int64_t count, int64_t D,
+VILA_ALWAYS_INLINE void score_tile(Tile q, const T* k, int64_t k_stride, int64_t count, int64_t D,
                                    Tile scores) {
     constexpr int kKeys = kLanes / kRows;
     const T* key_row[kKeys];
 #pragma GCC unroll 16
     for (int key = 0; key < kKeys; ++key)
-        key_row[key] = k + std::min<int64_t>(key, count - 1) * k_step;
+        key_row[key] = k + std::min<int64_t>(key, count - 1) * k_stride;
     Vec<kLanes> sums[kLanes] = {};
     const int64_t whole = D / kLanes * kLanes;
     for (int64_t d = 0; d < whole; d += kLanes) {
@@ -94,36 +94,36 @@ VILA_ALWAYS_INLINE void score_tile(Tile q, const T* k, int64_t k_step, int64_t c
         std::memcpy(scores.row(row), each + row * kKeys, sizeof(float) * kKeys);
 }
 
-// The same for `count` keys, at most kScoreRows.
+// Computes the scores of `count` keys, at most kScoreRows.
 template <int kLanes, int kRows, typename T>
-VILA_ALWAYS_INLINE void score_keys(Tile q, const T* k, int64_t k_step, int64_t count, int64_t D,
+VILA_ALWAYS_INLINE void score_keys(Tile q, const T* k, int64_t k_stride, int64_t count, int64_t D,
                                    Tile scores) {
     constexpr int kKeys = kLanes / kRows;
     for (int64_t key = 0; key < count; key += kKeys)
-        score_tile<kLanes, kRows>(q, k + key * k_step, k_step, count - key, D,
-                                  Tile{scores.data + key, scores.step});
+        score_tile<kLanes, kRows>(q, k + key * k_stride, k_stride, count - key, D,
+                                  Tile{scores.data + key, scores.stride});
 }
 
-// out = factor * out (no factor: 1) + p . values, for kRows rows of one head and all D columns: p
-// of row and key, values of key and column. A tile of sums fills half of the registers.
+// out = factor * out (factor 1 if null) + p values, for kRows rows of one head and all D columns;
+// p (row, key), values (key, column). A tile of sums fills half of the registers.
 template <int kLanes, int kRows, typename T>
-VILA_ALWAYS_INLINE void add_values(Tile p, const T* v, int64_t v_step, int64_t keys, int64_t D,
+VILA_ALWAYS_INLINE void add_values(Tile p, const T* v, int64_t v_stride, int64_t keys, int64_t D,
                                    const float* factor, Tile out) {
     constexpr int kVecs = (kLanes == 16 ? 16 : 8) / (kRows == 1 ? 2 : kRows);
     const Start start = {.zero = false, .factor = factor};
     int64_t d = 0;
     for (; d + kVecs * kLanes <= D; d += kVecs * kLanes)
-        multiply_block<kLanes, kRows, kVecs>(as_is(p), v + d, v_step, keys, start, out.data + d,
-                                             out.step);
+        multiply_block<kLanes, kRows, kVecs>(as_is(p), v + d, v_stride, keys, start, out.data + d,
+                                             out.stride);
     for (; d + kLanes <= D; d += kLanes)
-        multiply_block<kLanes, kRows, 1>(as_is(p), v + d, v_step, keys, start, out.data + d,
-                                         out.step);
+        multiply_block<kLanes, kRows, 1>(as_is(p), v + d, v_stride, keys, start, out.data + d,
+                                         out.stride);
     for (; d < D; ++d)
         for (int row = 0; row < kRows; ++row) {
             float& sum = out.row(row)[d];
             if (factor != nullptr) sum *= factor[row];
             for (int64_t key = 0; key < keys; ++key)
-                sum += p.row(row)[key] * static_cast<float>(v[key * v_step + d]);
+                sum += p.row(row)[key] * static_cast<float>(v[key * v_stride + d]);
         }
 }
 
@@ -134,21 +134,21 @@ struct Item {
     int64_t D, key_head_begin, rows, rows_per_head;
 
     // Calls body(key, count, row of k or v at this key and head, first row of the head) for blocks
-    // of at most kBlock keys and every head, and asks for the block behind where that pays.
+    // of at most kBlock keys and every head, and prefetches the next block where that pays.
     template <int64_t kBlock, typename Body>
     VILA_ALWAYS_INLINE void for_each_block(const HeadRows<T>& from, int64_t first, int64_t keys,
                                            const Body& body) const {
         for (int64_t key = 0; key < keys; key += kBlock) {
             const T* head = from(first + key, key_head_begin);
-            for (int64_t row = 0; row < rows; row += rows_per_head, head += from.head_step) {
+            for (int64_t row = 0; row < rows; row += rows_per_head, head += from.head_stride) {
                 if (rows_per_head >= kTileRows)
-                    prefetch_rows(head + kBlock * from.row_step, from.row_step, kBlock, D);
+                    prefetch_rows(head + kBlock * from.row_stride, from.row_stride, kBlock, D);
                 body(key, std::min(kBlock, keys - key), head, row);
             }
         }
     }
 
-    // scores of `keys` keys from row `first` of k, for all rows.
+    // Computes the scores of `keys` keys from row `first` of k, for all rows.
     template <int kLanes>
     VILA_ALWAYS_INLINE void score(const HeadRows<T>& k, int64_t first, int64_t keys) const {
         const Tile& q = space.q;
@@ -157,15 +157,16 @@ struct Item {
             k, first, keys, [&](int64_t key, int64_t count, const T* head, int64_t row) {
                 const int64_t end = row + rows_per_head;
                 for (; row + kTileRows <= end; row += kTileRows)
-                    score_keys<kLanes, kTileRows>(Tile{q.row(row), q.step}, head, k.row_step, count,
-                                                  D, Tile{scores.row(row) + key, scores.step});
+                    score_keys<kLanes, kTileRows>(Tile{q.row(row), q.stride}, head, k.row_stride,
+                                                  count, D,
+                                                  Tile{scores.row(row) + key, scores.stride});
                 for (; row < end; ++row)
-                    score_keys<kLanes, 1>(Tile{q.row(row), q.step}, head, k.row_step, count, D,
-                                          Tile{scores.row(row) + key, scores.step});
+                    score_keys<kLanes, 1>(Tile{q.row(row), q.stride}, head, k.row_stride, count, D,
+                                          Tile{scores.row(row) + key, scores.stride});
             });
     }
 
-    // out = factor * out + scores . values, for all rows.
+    // out = factor * out + scores values, for all rows.
     template <int kLanes>
     VILA_ALWAYS_INLINE void add(const HeadRows<T>& v, int64_t first, int64_t keys) const {
         for_each_block<kValueRows>(
@@ -173,9 +174,9 @@ struct Item {
                 const int64_t end = row + rows_per_head;
                 const auto add_rows = [&](auto count_rows) {
                     add_values<kLanes, count_rows>(
-                        Tile{space.scores.row(row) + key, space.scores.step}, head, v.row_step,
+                        Tile{space.scores.row(row) + key, space.scores.stride}, head, v.row_stride,
                         count, D, key == 0 ? space.factor + row : nullptr,
-                        Tile{space.out.row(row), space.out.step});
+                        Tile{space.out.row(row), space.out.stride});
                     row += count_rows;
                 };
                 while (row + kTileRows <= end) add_rows(std::integral_constant<int, kTileRows>{});
@@ -235,7 +236,7 @@ void attention_decode(const AttentionForwardArgs& args, const std::vector<int64_
         cost += 2 * sequence.queries() * sequence.keys() * group * K * D;
         queries = std::max(queries, sequence.queries());
     }
-    // Heads are independent, so their number per item does not change a bit.
+    // Heads are independent, so the number of heads per item does not change the result.
     const auto count = static_cast<int64_t>(sequences.size());
     const int64_t parts = std::min<int64_t>(K, worker_count(device, count * K, cost));
     const int threads = worker_count(device, count * parts, cost);

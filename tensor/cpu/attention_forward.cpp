@@ -19,8 +19,8 @@ namespace vila::cpu_kernels {
 
 namespace {
 
-// Rows of a query tile: many enough that packing a key tile (about half a cycle per element) is
-// small beside its use (rows / 32 cycles per element), few enough for Q, S and O to stay in L2.
+// Rows of a query tile: enough to make packing a key tile (about half a cycle per element) cheap
+// beside its use (rows / 32 cycles per element), few enough for Q, S and O to stay in L2.
 constexpr int64_t kQueryRows = 240;
 // Keys of a tile: two register panels of AVX-512.
 constexpr int64_t kKeyRows = 128;
@@ -30,7 +30,7 @@ struct Workspace {
     Tile q, k, v, k_transposed, scores, out;
     float *largest, *total, *factor;  // per row
 
-    // For `rows` rows of queries against `keys` keys; taken from the cursor.
+    // Takes memory for `rows` rows of queries and `keys` keys from the cursor.
     Workspace(ScratchCursor& cursor, int64_t rows, int64_t keys, int64_t D)
         : q(cursor.take_tile(rows, D)),
           k(cursor.take_tile(round_to_lanes<16>(keys), D)),
@@ -76,7 +76,7 @@ VILA_ALWAYS_INLINE void forward_item(const AttentionForwardArgs& args, const Att
         for (int64_t j = keys; j < round_to_lanes<kLanes>(keys); ++j)
             std::fill_n(space.k.row(j), round_to_lanes<kLanes>(D), 0.0F);
         transpose_tile<kLanes>(space.k, keys, D, space.k_transposed);
-        // How many columns of this tile a block of rows that ends before row_end sees.
+        // The columns of this tile that a block of rows ending before row_end attends to.
         const auto seen = [=](int64_t row_end) {
             return std::clamp<int64_t>(visible(row_end - 1) - key, 0, keys);
         };

@@ -30,8 +30,8 @@ template <typename From, typename To>
 void copy_rows(const Tensor& x, const Tensor& y, int64_t row_begin, int64_t row_end) {
     const int rank = y.rank();
     const int64_t columns = rank == 0 ? 1 : y.size(-1);
-    const int64_t x_step = rank == 0 ? 1 : x.strides()[-1];
-    const int64_t y_step = rank == 0 ? 1 : y.strides()[-1];
+    const int64_t x_stride = rank == 0 ? 1 : x.strides()[-1];
+    const int64_t y_stride = rank == 0 ? 1 : y.strides()[-1];
     for (int64_t row = row_begin; row < row_end; ++row) {
         int64_t x_offset = 0, y_offset = 0, rest = row;
         for (int axis = rank - 2; axis >= 0; --axis) {
@@ -43,12 +43,13 @@ void copy_rows(const Tensor& x, const Tensor& y, int64_t row_begin, int64_t row_
         const From* x_row = x.data<From>() + x_offset;
         To* y_row = y.data<To>() + y_offset;
         if constexpr (std::is_same_v<From, To>) {
-            if (x_step == 1 && y_step == 1) {
+            if (x_stride == 1 && y_stride == 1) {
                 std::memcpy(y_row, x_row, static_cast<size_t>(columns) * sizeof(To));
                 continue;
             }
         }
-        for (int64_t c = 0; c < columns; ++c) y_row[c * y_step] = convert<To>(x_row[c * x_step]);
+        for (int64_t c = 0; c < columns; ++c)
+            y_row[c * y_stride] = convert<To>(x_row[c * x_stride]);
     }
 }
 

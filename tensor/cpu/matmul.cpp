@@ -30,7 +30,7 @@ void matmul_row(const MatmulArgs& args, int64_t row) {
     const int64_t k = args.a.size(args.transpose_a ? -2 : -1);
     const int64_t batch = row / m, i = row % m;
     const int64_t lda = args.a.strides()[-2], ldb = args.b.strides()[-2];
-    const int64_t a_step = args.transpose_a ? lda : 1, b_step = args.transpose_b ? 1 : ldb;
+    const int64_t a_stride = args.transpose_a ? lda : 1, b_stride = args.transpose_b ? 1 : ldb;
     const T* a = args.a.data<T>();
     const T* b = args.b.data<T>();
     const int64_t a_i = matrix_offset(args.a, batch) + i * (args.transpose_a ? 1 : lda);
@@ -40,8 +40,8 @@ void matmul_row(const MatmulArgs& args, int64_t row) {
         const int64_t b_j = b_0 + j * (args.transpose_b ? ldb : 1);
         Compute sum{};
         for (int64_t p = 0; p < k; ++p)
-            sum += static_cast<Compute>(a[a_i + p * a_step]) *
-                   static_cast<Compute>(b[b_j + p * b_step]);
+            sum += static_cast<Compute>(a[a_i + p * a_stride]) *
+                   static_cast<Compute>(b[b_j + p * b_stride]);
         sum *= static_cast<Compute>(args.alpha);
         if (args.accumulate) sum += static_cast<Compute>(c_i[j]);
         if (args.bias.defined()) sum += static_cast<Compute>(args.bias.data<T>()[j]);

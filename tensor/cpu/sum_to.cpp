@@ -11,11 +11,11 @@ namespace {
 // sum (elements of y) += x, element after element, for any pattern of axes.
 template <typename T>
 void sum_reference(const BroadcastPlan<1>& plan, const T* x, compute_t<T>* sum) {
-    const int64_t step = plan.stride[0][0];
+    const int64_t stride = plan.stride[0][0];
     for (int64_t row = 0; row < plan.outer(); ++row) {
         compute_t<T>* out = sum + plan.offsets(row)[0];
         const T* x_row = x + row * plan.inner();
-        for (int64_t i = 0; i < plan.inner(); ++i) out[i * step] += widen(x_row[i]);
+        for (int64_t i = 0; i < plan.inner(); ++i) out[i * stride] += widen(x_row[i]);
     }
 }
 

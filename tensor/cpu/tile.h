@@ -13,16 +13,16 @@
 
 namespace vila::cpu_kernels {
 
-// A row-major f32 matrix in scratch memory, 64-byte aligned. `step` is the distance of its rows.
+// A row-major f32 matrix in scratch memory, 64-byte aligned. `stride` is the row stride in floats.
 struct Tile {
     float* data = nullptr;
-    int64_t step = 0;
-    float* row(int64_t r) const { return data + r * step; }
+    int64_t stride = 0;
+    float* row(int64_t r) const { return data + r * stride; }
 };
 
-// A row distance for `columns` floats: whole cache lines, and an odd number of them, so that a
-// column of the tile falls into all sets of the cache and not a few.
-inline int64_t tile_step(int64_t columns) {
+// The row stride for `columns` floats: an odd number of whole cache lines, so that a column of the
+// tile spreads over all sets of the cache.
+inline int64_t tile_stride(int64_t columns) {
     constexpr int64_t kLine = 16;
     return (ceil_div(columns, kLine) | 1) * kLine;
 }
@@ -52,8 +52,8 @@ VILA_ALWAYS_INLINE void unpack_row(const float* from, int64_t n, float scale, T*
     for (; c < n; ++c) to[c] = T(from[c] * scale);
 }
 
-// y (columns, rows) = x (rows, columns) transposed; both extents are rounded up to whole lanes, so
-// the caller has zeros (or anything harmless) there.
+// y (columns, rows) = x (rows, columns) transposed. Both extents are rounded up to whole lanes: the
+// caller keeps zeros (or any harmless values) there.
 template <int kLanes>
 VILA_ALWAYS_INLINE void transpose_tile(Tile x, int64_t rows, int64_t columns, Tile y) {
     for (int64_t r = 0; r < rows; r += kLanes) {
@@ -68,30 +68,30 @@ VILA_ALWAYS_INLINE void transpose_tile(Tile x, int64_t rows, int64_t columns, Ti
     }
 }
 
-// The left operand of a product: element (r, k) is data[r * row_step + k * depth_step], so that a
+// The left operand of a product: element (r, k) is data[r * row_stride + k * depth_stride], so that a
 // tile can also be read as its transpose.
 struct LeftOperand {
     const float* data = nullptr;
-    int64_t row_step = 0, depth_step = 0;
+    int64_t row_stride = 0, depth_stride = 0;
 };
 inline LeftOperand as_is(Tile tile) {
-    return {tile.data, tile.step, 1};
+    return {tile.data, tile.stride, 1};
 }
 inline LeftOperand transposed(Tile tile) {
-    return {tile.data, 1, tile.step};
+    return {tile.data, 1, tile.stride};
 }
 
-// What the accumulators start from: zero, or c * factor[r] (c itself where factor is null).
+// The initial value of the accumulators: zero, or c * factor[r] (c itself if factor is null).
 struct Start {
     bool zero = true;
     const float* factor = nullptr;
 };
 
-// kRows x (kVecs * kLanes) elements of c, held in registers along the whole depth. b is f32 or
-// bf16.
+// Computes kRows x (kVecs * kLanes) elements of c, held in registers along the whole depth. b is f32
+// or bf16.
 template <int kLanes, int kRows, int kVecs, typename T>
-VILA_ALWAYS_INLINE void multiply_block(LeftOperand a, const T* b, int64_t b_step, int64_t depth,
-                                       Start start, float* c, int64_t c_step) {
+VILA_ALWAYS_INLINE void multiply_block(LeftOperand a, const T* b, int64_t b_stride, int64_t depth,
+                                       Start start, float* c, int64_t c_stride) {
     Vec<kLanes> sum[kRows][kVecs];
 #pragma GCC unroll 8
     for (int r = 0; r < kRows; ++r) {
@@ -100,7 +100,7 @@ VILA_ALWAYS_INLINE void multiply_block(LeftOperand a, const T* b, int64_t b_step
 #pragma GCC unroll 8
         for (int v = 0; v < kVecs; ++v)
             sum[r][v] =
-                start.zero ? Vec<kLanes>{} : load<kLanes>(c + r * c_step + v * kLanes) * factor;
+                start.zero ? Vec<kLanes>{} : load<kLanes>(c + r * c_stride + v * kLanes) * factor;
     }
     for (int64_t k = 0; k < depth; ++k) {
         Vec<kLanes> right[kVecs];
@@ -108,47 +108,49 @@ VILA_ALWAYS_INLINE void multiply_block(LeftOperand a, const T* b, int64_t b_step
         for (int v = 0; v < kVecs; ++v) right[v] = load<kLanes>(b + v * kLanes);
 #pragma GCC unroll 8
         for (int r = 0; r < kRows; ++r) {
-            const Vec<kLanes> left = broadcast<kLanes>(a.data[r * a.row_step]);
+            const Vec<kLanes> left = broadcast<kLanes>(a.data[r * a.row_stride]);
 #pragma GCC unroll 8
             for (int v = 0; v < kVecs; ++v) sum[r][v] += left * right[v];
         }
-        a.data += a.depth_step;
-        b += b_step;
+        a.data += a.depth_stride;
+        b += b_stride;
     }
 #pragma GCC unroll 8
     for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 8
-        for (int v = 0; v < kVecs; ++v) store<kLanes>(c + r * c_step + v * kLanes, sum[r][v]);
+        for (int v = 0; v < kVecs; ++v) store<kLanes>(c + r * c_stride + v * kLanes, sum[r][v]);
     }
 }
 
 // Rows and vectors of a register block: 24 accumulators of 32 registers with AVX-512, 12 of 16
-// elsewhere, which leaves room for the right operand's vectors and one broadcast.
+// elsewhere. The rest holds the vectors of the right operand and one broadcast.
 constexpr int kBlockRows = 6;
 template <int kLanes>
 constexpr int kBlockVecs = kLanes == 16 ? 4 : 2;
 
 template <int kLanes, int kRows>
-VILA_ALWAYS_INLINE void multiply_block(int64_t vecs, LeftOperand a, const float* b, int64_t b_step,
-                                       int64_t depth, Start start, float* c, int64_t c_step) {
+VILA_ALWAYS_INLINE void multiply_block(int64_t vecs, LeftOperand a, const float* b,
+                                       int64_t b_stride, int64_t depth, Start start, float* c,
+                                       int64_t c_stride) {
     if constexpr (kBlockVecs<kLanes> == 4) {
         if (vecs == 4)
-            return multiply_block<kLanes, kRows, 4>(a, b, b_step, depth, start, c, c_step);
+            return multiply_block<kLanes, kRows, 4>(a, b, b_stride, depth, start, c, c_stride);
         if (vecs == 3)
-            return multiply_block<kLanes, kRows, 3>(a, b, b_step, depth, start, c, c_step);
+            return multiply_block<kLanes, kRows, 3>(a, b, b_stride, depth, start, c, c_stride);
     }
-    if (vecs == 2) return multiply_block<kLanes, kRows, 2>(a, b, b_step, depth, start, c, c_step);
-    return multiply_block<kLanes, kRows, 1>(a, b, b_step, depth, start, c, c_step);
+    if (vecs == 2)
+        return multiply_block<kLanes, kRows, 2>(a, b, b_stride, depth, start, c, c_stride);
+    return multiply_block<kLanes, kRows, 1>(a, b, b_stride, depth, start, c, c_stride);
 }
 
-// The part of a product that a block of rows needs: columns [0, columns) and terms
+// The part of a product that a block of rows needs: columns [0, columns), and terms
 // [depth_begin, depth_end) of the sums.
 struct BlockRange {
     int64_t columns, depth_begin, depth_end;
 };
 
-// c (rows, columns) = start + a (rows, depth) b (depth, columns), where range(row_begin, row_end)
-// says for each block of rows what it needs. Columns are rounded up to whole lanes.
+// c (rows, columns) = start + a (rows, depth) b (depth, columns). range(row_begin, row_end) returns
+// the BlockRange of a block of rows. Columns are rounded up to whole lanes.
 template <int kLanes, typename Range>
 VILA_ALWAYS_INLINE void multiply_tile(LeftOperand a, Tile b, int64_t rows, int64_t columns,
                                       Start start, Tile c, const Range& range) {
@@ -166,24 +168,24 @@ VILA_ALWAYS_INLINE void multiply_tile(LeftOperand a, Tile b, int64_t rows, int64
             if (width > 0 && (depth > 0 || start.zero)) {
                 const int64_t vecs = ceil_div(width, kLanes);
                 const LeftOperand a_block = {
-                    a.data + r * a.row_step + part.depth_begin * a.depth_step, a.row_step,
-                    a.depth_step};
+                    a.data + r * a.row_stride + part.depth_begin * a.depth_stride, a.row_stride,
+                    a.depth_stride};
                 const float* b_block = b.row(part.depth_begin) + column;
                 const Start start_block = {start.zero,
                                            start.factor != nullptr ? start.factor + r : nullptr};
                 float* c_block = c.row(r) + column;
                 if (height == 6)
-                    multiply_block<kLanes, 6>(vecs, a_block, b_block, b.step, depth, start_block,
-                                              c_block, c.step);
+                    multiply_block<kLanes, 6>(vecs, a_block, b_block, b.stride, depth, start_block,
+                                              c_block, c.stride);
                 else if (height == 4)
-                    multiply_block<kLanes, 4>(vecs, a_block, b_block, b.step, depth, start_block,
-                                              c_block, c.step);
+                    multiply_block<kLanes, 4>(vecs, a_block, b_block, b.stride, depth, start_block,
+                                              c_block, c.stride);
                 else if (height == 2)
-                    multiply_block<kLanes, 2>(vecs, a_block, b_block, b.step, depth, start_block,
-                                              c_block, c.step);
+                    multiply_block<kLanes, 2>(vecs, a_block, b_block, b.stride, depth, start_block,
+                                              c_block, c.stride);
                 else
-                    multiply_block<kLanes, 1>(vecs, a_block, b_block, b.step, depth, start_block,
-                                              c_block, c.step);
+                    multiply_block<kLanes, 1>(vecs, a_block, b_block, b.stride, depth, start_block,
+                                              c_block, c.stride);
             }
             r += height;
         }
