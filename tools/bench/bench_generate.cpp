@@ -7,6 +7,7 @@
 #include "tools/base/flops.h"
 #include "tools/base/machine_limits.h"
 #include "tools/base/timing.h"
+#include "tools/bench/model_shapes.h"
 #include "tools/run/loaded_model.h"
 
 namespace vila::tools {
@@ -42,13 +43,6 @@ std::vector<Tensor> matrices(const models::VilaModel& model) {
             found.push_back(parameter.variable.value());
     }
     return found;
-}
-
-// Bytes of keys and values for that many positions.
-int64_t cache_bytes(const models::VilaModel& model, int64_t positions) {
-    const models::LlamaConfig& llm = model.config().llm;
-    return 2 * llm.num_hidden_layers * positions * llm.num_key_value_heads * llm.head_dim *
-           dtype_size(model.dtype());
 }
 
 // Times the prompt and every token, and measures between them the rates that bound them.
@@ -149,6 +143,7 @@ GenerateMeasurement bench_generate(const CommonOptions& common,
     got.load_seconds = seconds_of([&] { opened.emplace(options.model, common); });
     const LoadedModel& loaded = *opened;
     const models::VilaModel& model = loaded.model();
+    const models::LlamaConfig& llm = model.config().llm;
     auto& device = static_cast<CpuDevice&>(loaded.device());
     got.dtype = model.dtype();
     got.threads = device.threads();
@@ -167,9 +162,10 @@ GenerateMeasurement bench_generate(const CommonOptions& common,
     models::generate(model, prompt.view(), generation);
 
     got.prompt_positions = loaded.num_positions(prompt);
-    got.cache_bytes = cache_bytes(model, got.prompt_positions + options.tokens);
-    got.bytes_per_token = weight_bytes_per_token(model) +
-                          cache_bytes(model, got.prompt_positions + options.tokens / 2);
+    got.cache_bytes = cache_bytes(llm, got.prompt_positions + options.tokens, model.dtype());
+    got.bytes_per_token =
+        weight_bytes_per_token(model) +
+        cache_bytes(llm, got.prompt_positions + options.tokens / 2, model.dtype());
     const auto images = static_cast<int64_t>(options.images.size());
     got.prompt_flops = FlopCounter(model, {}).forward({.lengths = {got.prompt_positions},
                                                        .targets = 1,

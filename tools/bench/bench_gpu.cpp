@@ -7,6 +7,7 @@
 #include "tensor/kernels.h"
 #include "tensor/random.h"
 #include "tools/base/timing.h"
+#include "tools/bench/model_shapes.h"
 
 namespace vila::tools {
 
@@ -184,20 +185,28 @@ std::vector<GpuMeasurement> GpuBench::norms() const {
              .inv_std = statistic});
     measure("swiglu", 3, &Kernels::swiglu_forward, {.gate = x, .up = dy, .y = y});
     measure("add", 3, &Kernels::add, {.a = x, .b = dy, .y = y});
-    const Tensor gradient = dy.to(DType::F32), master = x.to(DType::F32).clone();
+    rows.push_back(adamw());
+    return rows;
+}
+
+GpuMeasurement GpuBench::adamw() const {
+    const Shape shape = {sizes_.norm_rows, sizes_.norm_width};
+    const Tensor parameter = random_tensor(device_, shape, dtype_, 1);
+    const Tensor gradient = random_tensor(device_, shape, dtype_, 2).to(DType::F32);
+    const Tensor master = parameter.to(DType::F32).clone();
     const Tensor first = Tensor::zeros(device_, shape, DType::F32);
     const Tensor second = Tensor::zeros(device_, shape, DType::F32);
     const std::vector<AdamwUpdate> update = {{.gradient = gradient,
                                               .master = master,
                                               .first_moment = first,
                                               .second_moment = second,
-                                              .parameter = y,
+                                              .parameter = parameter,
                                               .lr = 1e-4}};
     // Reads four f32 words and writes three, and writes the rounded weight.
-    const double bytes = 7.0 * static_cast<double>(master.bytes()) + pass;
-    rows.push_back(by_bytes("adamw", bytes,
-                            [&] { call(device_, "adamw", &Kernels::adamw, {.tensors = update}); }));
-    return rows;
+    const auto bytes =
+        7.0 * static_cast<double>(master.bytes()) + static_cast<double>(parameter.bytes());
+    return by_bytes("adamw", bytes,
+                    [&] { call(device_, "adamw", &Kernels::adamw, {.tensors = update}); });
 }
 
 std::vector<GpuMeasurement> GpuBench::train_step() const {
@@ -219,12 +228,7 @@ std::vector<GpuMeasurement> GpuBench::decode() const {
     models::VilaModel model(config, device_, dtype_);
     model.initialize(1);
     const autograd::NoGrad no_grad(device_);
-    const int64_t end = sizes_.context + sizes_.tokens;
-    const int64_t read = model.llm_table().count() - config.llm.vocab_size * config.llm.hidden_size;
-    const int64_t cached = 2 * config.llm.num_hidden_layers * (sizes_.context + sizes_.tokens / 2) *
-                           config.llm.num_key_value_heads * config.llm.head_dim;
-    const auto bytes = static_cast<double>((read + cached) * dtype_size(dtype_));
-    models::KvCache cache(config.llm, device_, dtype_, end);
+    models::KvCache cache(config.llm, device_, dtype_, sizes_.context + sizes_.tokens);
     const Tensor prompt =
         random_tensor(device_, {sizes_.context, config.llm.hidden_size}, dtype_, 5);
     std::vector<models::KvCache*> caches = {&cache};
@@ -252,6 +256,10 @@ std::vector<GpuMeasurement> GpuBench::decode() const {
     };
     VILA_CHECK(follow(recorded) == follow(one_by_one),
                "[bench decode] recorded launches give different tokens");
+    const int64_t read = model.llm_table().count() - config.llm.vocab_size * config.llm.hidden_size;
+    const auto bytes =
+        static_cast<double>(read * dtype_size(dtype_) +
+                            cache_bytes(config.llm, sizes_.context + sizes_.tokens / 2, dtype_));
     const auto tokens = static_cast<double>(sizes_.tokens);
     std::vector<GpuMeasurement> rows = {
         by_bytes("a token, recorded", bytes * tokens, [&] { follow(recorded); }),

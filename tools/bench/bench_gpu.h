@@ -71,6 +71,7 @@ class GpuBench {
     double seconds_of_run(const std::function<void()>& body) const;
     GpuMeasurement by_flop(const std::string& name, double flop,
                            const std::function<void()>& body) const;
+    GpuMeasurement adamw() const;
     GpuMeasurement by_bytes(const std::string& name, double bytes,
                             const std::function<void()>& body) const;
 

@@ -35,4 +35,9 @@ models::VilaConfig vila_config(const VisionShape& vision, const LlamaShape& llm)
     return config;
 }
 
+int64_t cache_bytes(const models::LlamaConfig& config, int64_t positions, DType dtype) {
+    return 2 * config.num_hidden_layers * positions * config.num_key_value_heads * config.head_dim *
+           dtype_size(dtype);
+}
+
 }  // namespace vila::tools

@@ -1,8 +1,9 @@
 #pragma once
 
-// Model configurations of the benchmarks, each from a few sizes.
+// Model configurations of the benchmarks, each from a few sizes, and the size of their cache.
 
 #include "models/config.h"
+#include "tensor/dtype.h"
 
 namespace vila::tools {
 
@@ -22,5 +23,8 @@ models::LlamaConfig llama_config(const LlamaShape& shape);
 models::VisionConfig vision_config(const VisionShape& shape);
 // The tower's last hidden state, a two-layer MLP projector, and the language model.
 models::VilaConfig vila_config(const VisionShape& vision, const LlamaShape& llm);
+
+// Bytes of the keys and values of `positions` positions.
+int64_t cache_bytes(const models::LlamaConfig& config, int64_t positions, DType dtype);
 
 }  // namespace vila::tools

@@ -49,6 +49,20 @@ void take_turn(const LoadedModel& loaded, const SamplingOptions& sampling, uint6
     conversation.pending.clear();
 }
 
+// Runs a command of the conversation, or sends a message.
+void handle_line(const LoadedModel& loaded, const SamplingOptions& sampling, uint64_t seed,
+                 Conversation& conversation, const std::string& line) {
+    if (line == "/reset") {
+        conversation = {};
+    } else if (line.starts_with("/image ")) {
+        show_image(conversation, line.substr(7));
+    } else if (line.starts_with("/")) {
+        throw UsageError("unknown command: expected /image FILE, /reset or /exit");
+    } else {
+        take_turn(loaded, sampling, seed, conversation, line);
+    }
+}
+
 }  // namespace
 
 int cmd_chat(Args& args) {
@@ -75,15 +89,7 @@ int cmd_chat(Args& args) {
         if (line.empty()) continue;
         if (line == "/exit") break;
         try {
-            if (line == "/reset") {
-                conversation = {};
-            } else if (line.starts_with("/image ")) {
-                show_image(conversation, line.substr(7));
-            } else if (line.starts_with("/")) {
-                throw UsageError("unknown command: expected /image FILE, /reset or /exit");
-            } else {
-                take_turn(loaded, sampling, common.seed.value_or(0), conversation, line);
-            }
+            handle_line(loaded, sampling, common.seed.value_or(0), conversation, line);
         } catch (const Error& error) {
             // An error (an unreadable image, a prompt that is too long) drops this message only.
             std::fprintf(stderr, "%s\n", error.what());
