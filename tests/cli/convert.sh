@@ -1,6 +1,6 @@
 #!/bin/bash
-# vila convert from the outside: every layout to every other one, what is refused, and that a file
-# that is read is never written.
+# Tests vila convert as a user runs it: conversion between all layouts, refusals, and that input files
+# are never changed.
 #   tests/cli/convert.sh BINARY
 set -u
 tests=$(cd "$(dirname "$0")/.." && pwd)
@@ -17,7 +17,7 @@ fails() {  # TEXT arguments...: exit code 1 and a single line
     check "one line: ${*:2}" [ "$(wc -l <output)" -eq 1 ]
 }
 
-# --- there and back ---
+# --- round trips ---
 for source in llava_hf llava adapter; do
     run_expect 0 "in layout vila" convert layouts/$source $source.vila
     run_expect 0 "in layout llava" convert $source.vila $source.llava --to llava
@@ -35,7 +35,7 @@ run_expect 0 "in layout vila" convert layouts/vila15 wide --image-size 29 --dtyp
 check "the configuration has the new size" grep -q '"image_size": 29' wide/vision_tower/config.json
 check "and the new dtype" grep -q '"torch_dtype": "float16"' wide/vision_tower/config.json
 
-# --- parts that are only named ---
+# --- parts that the configuration only names ---
 cp -r layouts/llava hub
 sed -i 's#../parts/vision_tower#openai/clip-vit-large-patch14-336#' hub/config.json
 fails "is not a directory here: put its files into hub/vision_tower" convert hub hub.vila
@@ -64,7 +64,7 @@ fails "not a model directory" convert absent out
 run_expect 2 "--to" convert layouts/llava_hf out --to gguf
 run_expect 2 "--dtype" convert layouts/llava_hf out --dtype int4
 run_expect 2 "DST" convert layouts/llava_hf
-check "nothing is left of what was refused" [ ! -e out ]
-check "no file that was read has changed" \
+check "a refused conversion leaves no file" [ ! -e out ]
+check "no input file has changed" \
     [ "$(find layouts -type f -exec cksum {} + | sort)" = "$before" ]
 finish

@@ -1,6 +1,6 @@
 #!/bin/bash
-# `--device cuda` of every command: what they say on a machine without a usable GPU, and, with the
-# program whose GPU is emulated (beside the tests), that they compute what the CPU computes.
+# Tests `--device cuda` of every command: its message on a machine without a usable GPU, and, on the
+# program with an emulated GPU (tests/vila_emulated), that it computes what the CPU computes.
 #   tests/cli/cuda.sh BINARY
 set -u
 tests=$(cd "$(dirname "$0")/.." && pwd)

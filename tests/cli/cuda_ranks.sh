@@ -1,7 +1,7 @@
 #!/bin/bash
-# vila train under mpirun on emulated GPUs, a library in NCCL's place between them, streams that run
-# beside each other: what one GPU learns, in any ZeRO stage; going on with other ranks and on the
-# other device; one clear line for what is wrong.
+# Tests vila train under mpirun on emulated GPUs with concurrent streams, connected by a library in
+# place of NCCL: results equal those of one GPU in any ZeRO stage, runs resume with other ranks and on
+# the other device, and each error is one clear line.
 #   tests/cli/cuda_ranks.sh BINARY
 set -u
 sources=$(cd "$(dirname "$0")/.." && pwd)
@@ -18,8 +18,8 @@ cd "$folder" || exit 1
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_mpi_yield_when_idle=1
 export VILA_NCCL=$tests/fake_nccl.so VILA_EMULATED_GPUS=4 VILA_EMULATED_STREAMS=1
 
-# expect CODE 'TEXT' N DEVICE arguments...: vila train on N ranks; its exit code and a line that
-# holds the text.
+# expect CODE 'TEXT' N DEVICE arguments...: runs vila train on N ranks and checks its exit code,
+# and that its output contains the text.
 expect() {
     timeout 300 mpirun --oversubscribe -n "$3" "$binary" train "${@:5}" --device "$4" --threads 1 \
         >output 2>&1 </dev/null
@@ -28,7 +28,7 @@ expect() {
     check "'$2' for: ${*:3}" grep -qF -- "$2" output
 }
 losses() { grep -oE '"loss":[0-9.]+' "$1/log.jsonl" | cut -d: -f2; }
-# near RUN RUN TOLERANCE: their losses, step by step.
+# near RUN RUN TOLERANCE: compares their losses, step by step.
 near() {
     check "$1 learns as $2 does" test "$(losses "$1" | wc -l)" = "$(losses "$2" | wc -l)"
     check "losses of $1 and $2: $(paste -d' ' <(losses "$1") <(losses "$2") | tr '\n' ';')" \
@@ -38,7 +38,7 @@ near() {
 weights=model/llm/model.safetensors
 steps=(train.steps=4 train.save_every=2)
 
-# --- every stage learns what one rank learns, all of them the same bits ---
+# --- every ZeRO stage learns what one rank learns, and all have the same bits ---
 expect 0 "finished" 1 cuda lm.toml --out one "${steps[@]}"
 for zero in 0 1 2 3; do
     expect 0 "finished" 2 cuda lm.toml --out "zero$zero" "${steps[@]}" train.zero=$zero
@@ -53,14 +53,14 @@ expect 0 "finished" 2 cpu lm.toml --out on-cpu "${steps[@]}" train.zero=2
 near zero2 on-cpu 2e-3
 expect 0 "finished" 2 cuda lm.toml --out bf --dtype bf16 train.steps=2 train.zero=3
 
-# --- the bytes do not depend on ranks and stages ---
+# --- rank invariance: the bytes do not depend on ranks and stages ---
 for job in 1:0 2:1 3:3; do
     expect 0 "finished" "${job%:*}" cuda lm.toml --out "same$job" "${steps[@]}" train.rank_invariant=true \
         "train.zero=${job#*:}"
     check "$job: the weights of one rank" same same1:0/$weights "same$job/$weights"
 done
 
-# --- a run goes on with other ranks, another stage and another device ---
+# --- a run resumes with other ranks, another stage and another device ---
 for job in 1:cuda:0 4:cuda:3 2:cpu:1 2:cuda:2; do
     IFS=: read -r n device zero <<<"$job"
     rm -rf moved
@@ -69,12 +69,12 @@ for job in 1:cuda:0 4:cuda:3 2:cpu:1 2:cuda:2; do
     expect 0 "from step 2" "$n" "$device" lm.toml --out moved "${steps[@]}" "train.zero=$zero"
     near moved one 4e-3
 done
-check "the same ranks go on with the same bits" same zero2/$weights moved/$weights
+check "the same ranks resume with the same bits" same zero2/$weights moved/$weights
 check "every byte verifies" "$cpu" inspect --verify moved/checkpoints/step-00000004
 expect 0 "finished" 2 cuda lm.toml --out async "${steps[@]}" train.zero=2 train.async_save=true train.save_every=1
 check "saving in the background changes nothing" same zero2/$weights async/$weights
 
-# --- images on some ranks only, and pairs, for which all ranks gather embeddings ---
+# --- images on some ranks only; image-text pairs, for which all ranks gather embeddings ---
 expect 0 "finished" 1 cuda lm.toml --out lm train.steps=2
 expect 0 "finished" 2 cuda align.toml --out align train.steps=2 train.zero=3
 expect 0 "finished" 1 cuda align.toml --out align1 train.steps=2
@@ -83,7 +83,7 @@ expect 0 "finished" 2 cuda clip.toml --out clip train.steps=3 train.zero=1
 expect 0 "finished" 1 cuda clip.toml --out clip1 train.steps=3
 near clip clip1 2e-3
 
-# --- what is wrong is said once, and by all ranks together ---
+# --- an error is reported once for all ranks ---
 export VILA_NCCL=libabsent-nccl.so
 expect 1 "NCCL cannot be opened" 2 cuda lm.toml --out refused
 check "the line says what to do" grep -q "name its file with VILA_NCCL, or use --device cpu" output

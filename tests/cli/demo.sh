@@ -1,6 +1,6 @@
 #!/bin/bash
-# vila demo from the outside, on a hundredth of the world and three steps a stage: what it leaves,
-# that it goes on where it stopped, and that stopping it stops the training it started.
+# Tests vila demo as a user runs it, on a hundredth of the world and with three steps per stage: the
+# files it writes, that it resumes where it stopped, and that stopping it stops the training it started.
 #   tests/cli/demo.sh BINARY
 set -u
 tests=$(cd "$(dirname "$0")/.." && pwd)
@@ -12,7 +12,7 @@ cd "$folder" || exit 1
 
 small=(--scale 0.01 --threads 1 --set)
 
-# --- stopped while it trains: the child ends as well, and a checkpoint is there ---
+# --- stopped while it trains: the child process ends as well, after saving a checkpoint ---
 "$binary" demo --out demo "${small[@]}" train.steps=100000 >output 2>&1 &
 pid=$!
 for _ in $(seq 600); do [ -s demo/runs/lm-1/log.jsonl ] && break; sleep 0.05; done
@@ -40,7 +40,7 @@ run_expect 0 "Held-out questions about images" demo --out demo "${small[@]}" tra
 check "finished stages are left alone" [ "$before" = "$(stat -c %Y.%i demo/runs/*/model/config.json)" ]
 run_expect 1 "holds the world of another seed" demo --out demo "${small[@]}" train.steps=3 --seed 2
 run_expect 1 "lm-1" demo --out other "${small[@]}" train.stps=3
-check "the training's own line is told" grep -q "did you mean 'train.steps'" output
+check "the message of the training is shown" grep -q "did you mean 'train.steps'" output
 run_expect 0 "" generate --model demo/model --image demo/world/images/test/000000.png --prompt "what color is it ?"
 
 finish

@@ -1,7 +1,7 @@
 #!/bin/bash
-# vila train under mpirun, from the outside: the same weights on any number of ranks and in any ZeRO
-# stage, going on with other ranks than before, images on some ranks only, one clear line for what
-# is wrong, SIGTERM to one rank, kills.
+# Tests vila train under mpirun as a user runs it: the same weights on any number of ranks and in any
+# ZeRO stage, resuming with other ranks, images on some ranks only, one clear line for each error,
+# SIGTERM to one rank, and kills.
 #   tests/cli/ranks.sh BINARY
 set -u
 tests=$(cd "$(dirname "$0")/.." && pwd)
@@ -14,23 +14,23 @@ cd "$folder" || exit 1
 . "$tests/support/shell_checks.sh"
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_mpi_yield_when_idle=1
 
-# ranks N arguments...: vila train on N ranks.
+# ranks N arguments...: runs vila train on N ranks.
 ranks() { timeout 120 mpirun --oversubscribe -n "$1" "$binary" train "${@:2}" >output 2>&1; }
-# expect CODE 'TEXT' N arguments...: its exit code and a line that holds the text.
+# expect CODE 'TEXT' N arguments...: checks the exit code, and that the output contains the text.
 expect() {
     ranks "${@:3}"
     local code=$?
     check "exit code of $code for: ${*:3}" [ $code -eq "$1" ]
     check "'$2' for: ${*:3}" grep -qF -- "$2" output
 }
-# The log but for its timings and what the ranks said to each other.
+# The log without timings and communication counters.
 losses() {
     sed -E 's/,"communication":\{[^}]*\}//; s/"(seconds|tokens_per_second)":[^,]*,//g' "$1/log.jsonl"
 }
 same_losses() { [ "$(losses "$1")" = "$(losses "$2")" ]; }
 weights=model/llm/model.safetensors
 
-# --- the bytes do not depend on ranks and stages ---
+# --- rank invariance: the bytes do not depend on ranks and stages ---
 expect 0 "finished" 1 lm.toml --out one --threads 1 train.rank_invariant=true
 for job in 2:0 3:1 4:2 2:3; do
     n=${job%:*} zero=${job#*:}
@@ -43,7 +43,7 @@ expect 0 "finished" 3 lm.toml --out bf --dtype bf16 train.rank_invariant=true tr
 expect 0 "finished" 1 lm.toml --out bf1 --dtype bf16 train.rank_invariant=true
 check "bf16: three ranks and one" same bf/$weights bf1/$weights
 
-# --- and stay the same for 200 steps; tests/dist/zero.cpp does that for 6 and 8 ranks ---
+# --- the same for 200 steps; tests/dist/zero.cpp tests 6 and 8 ranks ---
 for job in 1:2 2:0 4:2; do
     n=${job%:*} zero=${job#*:}
     expect 0 "finished" "$n" lm.toml --out "long$n" --threads 1 train.rank_invariant=true \
@@ -52,11 +52,11 @@ for job in 1:2 2:0 4:2; do
     check "$n ranks, stage $zero, 200 steps: the log" same_losses long1 "long$n"
 done
 
-# --- without it ranks share the work of a batch; all stages agree ---
+# --- without rank invariance, ranks share the work of a batch; all stages agree ---
 expect 0 "finished" 2 lm.toml --out plain0 train.zero=0
 expect 0 "finished" 2 lm.toml --out plain2 train.zero=2
 check "stages 0 and 2" same plain0/$weights plain2/$weights
-# Of each step: the gradients, the weights, what there is, and one vote.
+# One step: gradients, weights, the step header and the step totals.
 check "four collectives a step" grep -q '"collectives":4,' plain2/log.jsonl
 check "what ranks cost is printed" grep -q "MB sent" output
 expect 0 "finished" 2 lm.toml --out apart train.zero=2 train.overlap=false
@@ -67,13 +67,13 @@ check "two ranks learn as one does: $(last plain0), $(last alone)" \
     awk "BEGIN { d = $(last plain0) - $(last alone); exit !(d < 0.02 && d > -0.02) }"
 expect 1 "expected a multiple of the 3 ranks" 3 lm.toml --out odd
 
-# --- a run goes on with other ranks and another stage ---
+# --- a run resumes with other ranks and another stage ---
 expect 0 "finished" 3 lm.toml --out moved train.rank_invariant=true train.zero=1
 for job in 1:0 4:2 2:3 3:0; do
     rm -r moved/model moved/checkpoints/step-00000012
     expect 0 "from step 10" "${job%:*}" lm.toml --out moved --threads 1 train.rank_invariant=true \
         "train.zero=${job#*:}"
-    check "going on as $job" same one/$weights moved/$weights
+    check "resuming as $job" same one/$weights moved/$weights
 done
 check "every byte verifies" "$binary" inspect --verify moved/checkpoints/step-00000012
 "$binary" export moved/checkpoints/step-00000012 exported >output 2>&1
@@ -95,7 +95,7 @@ for tower in false true; do
     done
 done
 
-# --- pairs: every rank sees the captions of all ---
+# --- image-text pairs: every rank uses the captions of all ranks ---
 expect 0 "finished" 1 clip.toml --out clip1 --threads 1 train.steps=20
 for job in 2:0 3:3; do
     expect 0 "finished" "${job%:*}" clip.toml --out "clip$job" --threads 1 train.steps=20 \
@@ -104,7 +104,7 @@ for job in 2:0 3:3; do
         awk "BEGIN { d = $(last clip1) - $(last "clip$job"); exit !(d < 0.01 && d > -0.01) }"
 done
 
-# --- what is wrong is said once ---
+# --- an error is reported once ---
 expect 1 "absent.toml" 2 absent.toml --out x
 check "one line" [ "$(grep -c 'vila train:' output)" -eq 1 ]
 expect 2 "--out is required" 2 lm.toml
@@ -119,13 +119,13 @@ if ! touch full/checkpoints/x 2>/dev/null; then  # root may write anywhere
     expect 1 "could not be saved 3 times in a row" 2 lm.toml --out full train.save_every=1
 fi
 
-# --- written beside the next steps ---
+# --- checkpoints written in the background ---
 expect 0 "finished" 3 lm.toml --out async train.rank_invariant=true train.async_save=true \
     train.save_every=1
 check "saving in the background changes nothing" same one/$weights async/$weights
 check "nothing is left of it" [ -z "$(find async -name '*.tmp-*')" ]
 
-# --- SIGTERM to one rank: all save and leave ---
+# --- SIGTERM to one rank: all ranks save and exit ---
 mpirun --oversubscribe -n 3 "$binary" train lm.toml --out term train.rank_invariant=true \
     train.steps=5000 >output 2>&1 &
 pid=$!

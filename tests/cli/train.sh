@@ -1,5 +1,5 @@
 #!/bin/bash
-# vila train from the outside: exit codes and messages, the files of a run, resuming, signals, a
+# Tests vila train as a user runs it: exit codes and messages, the files of a run, resuming, signals, a
 # full disk, frozen parts, and results that do not depend on threads or caches.
 #   tests/cli/train.sh BINARY
 set -u
@@ -12,7 +12,7 @@ cd "$folder" || exit 1
 . "$tests/support/shell_checks.sh"
 
 train() { "$binary" train "$@" >output 2>&1; }
-# expect CODE 'TEXT' arguments...: vila train with its exit code and a line that holds the text.
+# expect CODE 'TEXT' arguments...: runs vila train and checks its exit code and its output.
 expect() { run_expect "$1" "$2" train "${@:3}"; }
 losses() { sed -E 's/"(seconds|tokens_per_second)":[^,]*,//g' "$1/log.jsonl"; }
 same_losses() { [ "$(losses "$1")" = "$(losses "$2")" ]; }
@@ -38,13 +38,13 @@ check "refused recipes leave no model" [ ! -e x/model ]
 
 expect 0 "finished" lm.toml --out x3 train.steps=1
 
-# --- memory: planned, and used up ---
+# --- memory: planned, and exhausted ---
 run_expect 0 "peak  " plan lm.toml
 (ulimit -d 2500000 && train lm.toml --out x4 model.llm_config.intermediate_size=9000000)
 check "exit code 1 where memory runs out" [ $? -eq 1 ]
 check "the plan is missing where memory ran out" grep -q "out of memory.*; planned on each of 1 rank: 6.9.* GB of weights" output
 
-# --- stage lm from nothing, and the files it leaves ---
+# --- stage lm from nothing, and the files it writes ---
 expect 0 "finished" lm.toml --out lm --threads 1
 for file in recipe.toml log.jsonl tokenizer/tokenizer.json model/config.json \
     model/llm/config.json model/llm/model.safetensors model/llm/tokenizer.json \
@@ -68,7 +68,7 @@ expect 0 "finished" lm.toml --out lm train.save_every=7
 expect 0 "finished" lm/recipe.toml --out again --threads 1
 check "the resolved recipe gives the same model" same lm/model/llm/model.safetensors again/model/llm/model.safetensors
 
-# --- results depend on neither threads nor micro-batches nor when it was saved ---
+# --- results depend neither on threads, nor on micro-batches, nor on when checkpoints were saved ---
 expect 0 "finished" lm.toml --out threads --threads 2 train.save_every=1
 check "threads change nothing" same lm/model/llm/model.safetensors threads/model/llm/model.safetensors
 expect 0 "finished" lm.toml --out micro --threads 1 data.pack=false train.micro_batch=8
@@ -76,7 +76,7 @@ sum_of() { sed -E 's/.*"loss":([0-9.]+).*/\1/' "$1/log.jsonl" | awk '{ s += $1 }
 check "micro-batches change no more than rounding: $(sum_of lm) and $(sum_of micro)" \
     awk "BEGIN { d = $(sum_of lm) - $(sum_of micro); exit !(d < 0.01 && d > -0.01) }"
 
-# --- a damaged checkpoint: the older one is taken, the result is the same ---
+# --- a damaged checkpoint: training resumes from the older one, with the same result ---
 cp -r lm damaged
 rm -r damaged/model
 mkdir damaged/model.tmp-77 damaged/checkpoints/step-00000013.tmp-0123
@@ -98,7 +98,7 @@ echo "one more line" >>text.txt
 expect 1 "data source text had 24 records when the run began and has 25" lm.toml --out changed
 mv text.bak text.txt
 
-# --- SIGTERM: saved at the end of the step, exit code 143, and on from there ---
+# --- SIGTERM: saves at the end of the step, exits with code 143, and resumes from there ---
 "$binary" train lm.toml --out term --threads 1 train.steps=3000 >output 2>&1 &
 pid=$!
 for _ in $(seq 200); do [ -s term/log.jsonl ] && break; sleep 0.05; done
@@ -117,7 +117,7 @@ kill -INT $pid
 wait $pid
 check "SIGINT gives exit code 130" [ $? -eq 130 ]
 
-# --- a full disk: training goes on, then stops with the older checkpoint intact ---
+# --- a full disk: training continues, then stops with the older checkpoint intact ---
 expect 0 "finished" lm.toml --out full --threads 1 train.steps=4 train.save_every=2
 rm -r full/model full/recipe.toml
 (
@@ -153,7 +153,7 @@ expect 1 "nothing to train" sft.toml --out none trainable.llm=false trainable.pr
 expect 0 "finished" sft.toml --out bf16 --threads 1 --dtype bf16
 check "bf16 weights" grep -aq '"dtype":"BF16"' bf16/model/llm/model.safetensors
 
-# --- stage clip: a tower on its own, which the next stage opens ---
+# --- stage clip: trains a vision tower alone, which the next stage opens ---
 expect 0 "finished" clip.toml --out clip --threads 1
 for file in config.json vision_tower/config.json vision_tower/model.safetensors \
     vision_tower/preprocessor_config.json; do
@@ -171,14 +171,14 @@ check "clip resumes exactly" same clip/model/vision_tower/model.safetensors clip
 expect 0 "finished" align.toml --out align2 --threads 1 model.vision_tower=clip/model \
     'model.vision_config={}'
 check "the clip tower is unchanged" same clip/model/vision_tower/model.safetensors align2/model/vision_tower/model.safetensors
-check "its preprocessing goes along" same clip/model/vision_tower/preprocessor_config.json align2/model/vision_tower/preprocessor_config.json
+check "its preprocessing is copied with it" same clip/model/vision_tower/preprocessor_config.json align2/model/vision_tower/preprocessor_config.json
 expect 1 "stage clip learns from pairs" clip.toml --out clip3 'data.sources[0].format=text' 'data.sources[0].path=text.txt'
 
 # --- killed at random instants ---
 "$tests/faults/kill_resume.sh" "$binary" 3 >output 2>&1
 check "kill and resume" [ $? -eq 0 ]
 
-# --- a loss that is not finite: skipped, logged with its samples, then stopped ---
+# --- losses that are not finite: steps are skipped and logged, then training stops ---
 expect 1 "not finite in 2 steps in a row" lm.toml --out bad optimizer.lr=10 optimizer.clip_norm=0 \
     train.steps=400 train.max_bad_steps=2 schedule.warmup_ratio=0 model.llm_config.initializer_range=1e18
 check "bad steps are logged with their samples" grep -q '"skipped":true,"samples":\["' bad/log.jsonl

@@ -1,9 +1,9 @@
 #!/bin/bash
-# A training over two hosts that are network namespaces of this machine, joined by a cable of a
-# chosen rate: ranks find each other over it, know their place on their host, and give the bytes of
-# one process; the step log says how long they waited for the cable.
+# Trains on two hosts, which are network namespaces of this machine, connected by a link of a given
+# rate. Ranks must find each other over it, know their rank on their host, and produce the bytes of one
+# process; the step log must give the seconds they waited for the link.
 #   tests/cli/two_nodes.sh BINARY [MBIT]
-# Needs root, ip and tc; where namespaces are not permitted it says so and exits 77.
+# Needs root, ip and tc. Where namespaces are not permitted, it says so and exits with 77.
 set -u
 tests=$(cd "$(dirname "$0")/.." && pwd)
 binary=$(realpath "$1")
@@ -21,7 +21,7 @@ cleanup() {
 }
 trap cleanup EXIT
 ip netns add "$b" && ip link add veth0 netns "$a" type veth peer name veth0 netns "$b" ||
-    skip "a cable between two namespaces is not permitted here"
+    skip "a link between two namespaces is not permitted here"
 for node in "$a" "$b"; do
     ip -n "$node" link set lo up
     ip -n "$node" addr add "$subnet.$([ "$node" = "$a" ] && echo 1 || echo 2)/24" dev veth0
@@ -34,7 +34,7 @@ done
 cd "$folder" || exit 1
 . "$tests/support/shell_checks.sh"
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_mpi_yield_when_idle=1
-# mpirun starts its helper on the other host through this, as it would through ssh.
+# mpirun starts its daemon on the other host with this script, in place of ssh.
 cat >to_node.sh <<SCRIPT
 #!/bin/bash
 [ "\$1" = $subnet.2 ] || { echo "no host \$1"; exit 1; }
@@ -42,7 +42,7 @@ shift
 exec ip netns exec $b unshare --uts sh -c "hostname $b; cd '$folder'; \$*"
 SCRIPT
 chmod +x to_node.sh
-nodes() {  # command...: two ranks on each host, for at most two minutes
+nodes() {  # command...: runs two ranks on each host, for at most two minutes
     timeout 120 ip netns exec "$a" unshare --uts sh -c 'hostname "$0"; exec "$@"' "$a" \
         mpirun --mca plm_rsh_agent "$folder/to_node.sh" --host "$subnet.1:2,$subnet.2:2" -n 4 \
         --mca btl self,vader,tcp --mca btl_tcp_if_include veth0 --mca oob_tcp_if_include veth0 \
@@ -62,10 +62,10 @@ for zero in 1 3; do
     check "stage $zero: the bytes of one process" \
         cmp alone/model/llm/model.safetensors "nodes$zero/model/llm/model.safetensors"
 done
-# Cores are divided among the ranks of a host, not among all.
+# Cores are divided among the ranks of a host, not among all ranks.
 check "threads of a host" grep -q "each cpu, $((($(nproc) + 1) / 2)) thread" output
 
-# What the cable costs: a model of 5 million parameters, 20 MB of gradients a micro-batch.
+# The cost of the link: a model of 5 million parameters, with 20 MB of gradients per micro-batch.
 wide=(model.llm_config.hidden_size=256 model.llm_config.intermediate_size=768
     model.llm_config.num_hidden_layers=6 train.steps=3)
 for job in 2-true 2-false 3-true 3-false; do
@@ -77,7 +77,7 @@ for job in 2-true 2-false 3-true 3-false; do
     exposed=$(sed -E 's/.*"exposed_seconds":([0-9.e-]+).*/\1/' <<<"$line")
     check "exposed communication is logged: $line" \
         awk "BEGIN { exit !($exposed > 0 && $exposed <= $seconds) }"
-    echo "$mbit Mbit/s, stage $zero, overlap $overlap: $exposed of $seconds s a step wait for the cable"
+    echo "$mbit Mbit/s, stage $zero, overlap $overlap: $exposed of $seconds s a step wait for the link"
     check "the same bytes" cmp wide-2-true/model/llm/model.safetensors "wide-$job/model/llm/model.safetensors"
 done
 finish

@@ -1,6 +1,7 @@
 #!/bin/bash
-# Using a trained model from the outside: generate, chat, score, eval, tokenize, preprocess, inspect,
-# data, report; what they print, and one clear line for every kind of bad input.
+# Tests the commands that use a trained model, as a user runs them: generate, chat, score, eval,
+# tokenize, preprocess, inspect, data and report. Checks their output, and that every kind of bad input
+# gives one clear line.
 #   tests/cli/use.sh BINARY
 set -u
 tests=$(cd "$(dirname "$0")/.." && pwd)
@@ -41,7 +42,7 @@ output_is "$first"
 expect 2 "--repetition-penalty" "${ask[@]}" --prompt hi --repetition-penalty -1
 printf 'hello\n/image images/red.bmp\nwhat colour is it?\n/reset\n/exit\n' |
     "$binary" chat --model $model --max-tokens 4 >output 2>&1
-check "chat leaves with exit code 0" [ $? -eq 0 ]
+check "chat exits with code 0" [ $? -eq 0 ]
 
 expect 0 '"prompt_positions":' "${ask[@]}" --video images --frames 3 --prompt "which colours?" --json
 three=$(sed -E 's/.*"prompt_positions":([0-9]+).*/\1/' output)
@@ -71,7 +72,7 @@ END
 many=(generate --model $model --input many.jsonl --max-tokens 24 --temperature 1 --seed 4)
 expect 0 '"id":"a"' "${many[@]}" --batch 3
 cp output together
-check "an answer a request, in order" [ "$(grep -o '"id":"[^"]*"' together | tr -d '\n')" = '"id":"a""id":"2""id":"c"' ]
+check "one answer per request, in order" [ "$(grep -o '"id":"[^"]*"' together | tr -d '\n')" = '"id":"a""id":"2""id":"c"' ]
 expect 0 "" "${many[@]}" --batch 1
 check "answers do not depend on those beside them" cmp -s output together
 expect 0 "" generate --model $model --max-tokens 24 --temperature 1 --seed 4 --image images/red.bmp --prompt "what colour is it?" --json
@@ -81,7 +82,7 @@ expect 2 "each request gives its own images" "${many[@]}" --image images/red.bmp
 echo '{"id": 1}' >many.bad
 fails "many.bad line 1" generate --model $model --input many.bad
 
-# --- damaged and unfitting models ---
+# --- damaged models, and parts that do not fit ---
 cp -r $model cut
 head -c 3000 $model/llm/model.safetensors >cut/llm/model.safetensors
 fails "cut/llm/model.safetensors" generate --model cut --prompt hi
@@ -164,7 +165,7 @@ check "pictures" grep -q "data:image/png;base64" sft/report.html
 check "nothing from elsewhere" [ "$(grep -cE '<script|src="http|href="http' sft/report.html)" -eq 0 ]
 mv llava.json moved.json
 expect 0 "no samples: " report sft
-check "the reason is told" grep -q "llava.json" output
+check "the reason is given" grep -q "llava.json" output
 fails "holds neither log.jsonl nor" report images
 
 finish

@@ -1,11 +1,11 @@
 #!/bin/bash
-# Lets one rank of a job of three hang or die in many ways; the job must end by itself soon after
-# its limit, name the rank, and leave no process behind.
+# Makes one rank of a job of three hang or die in many ways. The job must end by itself soon after its
+# limit, name the rank, and leave no process running.
 #   tests/faults/hang_ranks.sh BINARY LIBRARY [CLASS...]
-# LIBRARY is io_faults.so. Some jobs run at a time; without CLASS all of them:
+# LIBRARY is io_faults.so. Without CLASS all classes run, three at a time:
 #   stopped0 stopped2 stopped_two save async_save log loader setup skipped   hang
 #   exit killed crashed launcher                                             die
-#   slow                                                                     must go on
+#   slow                                                                     must continue
 set -u
 [ $# -ge 2 ] || { echo "usage: $0 BINARY LIBRARY [CLASS...]"; exit 2; }
 binary=$(realpath "$1")
@@ -20,7 +20,7 @@ cd "$folder" || exit 1
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_mpi_yield_when_idle=1
 limit=4
 
-# Rank $STUCK, if any, with one system call that does not do what it should.
+# Starts a rank. In rank $STUCK, if there is one, a system call hangs or fails.
 cat >stuck.sh <<SCRIPT
 #!/bin/bash
 if [ "\$OMPI_COMM_WORLD_RANK" = "\$STUCK" ]; then
@@ -30,7 +30,7 @@ exec "$binary" "\$@"
 SCRIPT
 chmod +x stuck.sh
 
-start() {  # run [key=value...]: three ranks in the background, their mpirun in $pid
+start() {  # run [key=value...]: starts three ranks in the background; sets $pid to their mpirun
     mpirun --oversubscribe -n 3 ./stuck.sh train lm.toml --threads 1 --out "$folder/$1" \
         train.steps=100000 train.step_limit=$limit train.save_limit=$limit \
         train.setup_limit=60 train.save_every=20 train.rank_invariant=true "${@:2}" >"$1.log" 2>&1 &
@@ -42,7 +42,7 @@ fault() {  # rank path at what [reads]
 wait_for_steps() { for _ in $(seq 600); do [ -s "$1/log.jsonl" ] && break; sleep 0.05; done; }
 ranks_of() { mapfile -t processes < <(pgrep -P "$1"); }
 
-# Until mpirun is gone; says how long it took since this was called.
+# Waits until mpirun has ended and sets $taken to the seconds this took.
 wait_for_end() {  # run seconds
     local begin=$SECONDS
     while kill -0 $pid 2>/dev/null && [ $((SECONDS - begin)) -lt "$2" ]; do sleep 0.1; done
@@ -60,7 +60,7 @@ expect_said() {  # run pattern
         grep -v '^step' "$1.log" | head -n 8
     fi
 }
-# A job that hangs from now on, or soon.
+# Expects a job to hang now or soon, and to end with a message.
 expect_hang() {  # run pattern
     wait_for_end "$1" 60
     expect_said "$1" "no progress.*$2"
@@ -71,7 +71,7 @@ stop_ranks() {  # run ranks...
     ranks_of $pid
     for rank in "${@:2}"; do kill -STOP "${processes[$rank]}"; done
 }
-# Dead at once: a limit of its own, and mpirun says who it was.
+# Kills rank 1. The job must end at once, and mpirun must name the rank.
 expect_death() {  # run signal pattern
     start "$1"
     wait_for_steps "$1"
@@ -109,7 +109,7 @@ try() {  # class
             kill -9 $pid
             wait_for_end "$1" 5
             echo "$1: ended after $taken s" ;;
-        slow)  # a pause below the limit is no hang
+        slow)  # a pause shorter than the limit is not a hang
             start "$1" train.steps=400
             wait_for_steps "$1"
             ranks_of $pid
@@ -122,7 +122,7 @@ try() {  # class
     esac
 }
 
-# Three at a time: most of them wait.
+# Three at a time, because they mostly wait.
 for class in "${classes[@]}"; do
     while [ "$(jobs -rp | wc -l)" -ge 3 ]; do wait -n; done
     try "$class" >"$class.out" 2>&1 &

@@ -1,9 +1,9 @@
 #!/bin/bash
-# Lets the i-th write, fsync, rename, mkdir or open of a run's files fail, for every i or for some:
-# training goes on or ends with one line, what was saved before is intact, and the next start brings
-# the run to the same bytes as if nothing had happened, with no debris.
+# Makes the i-th write, fsync, rename, mkdir or open on a run's files fail, for every i or for some.
+# Training must continue or end with one line, earlier checkpoints must stay intact, and the next start
+# must finish the run with the same bytes as an undisturbed run and leave no temporary files.
 #   tests/faults/io_faults.sh BINARY LIBRARY [STRIDE]
-# LIBRARY is io_faults.so; every STRIDE-th call is tried (default 7), with changing errors.
+# LIBRARY is io_faults.so. Every STRIDE-th call fails (default 7), with random errors.
 set -u
 binary=$(realpath "$1")
 library=$(realpath "$2")

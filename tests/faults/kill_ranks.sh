@@ -1,11 +1,11 @@
 #!/bin/bash
 # Kills a job of several ranks with SIGKILL at random instants (some ranks, all of them, or mpirun),
-# lets it go on, and compares every byte of the result with an undisturbed run: weights, moments,
-# tokenizer, and the log but for its timings. Every step is saved. Three starts in four have all
-# ranks, the others fewer: with train.rank_invariant it must not matter.
+# resumes it, and compares every byte of the result with an undisturbed run: weights, moments,
+# tokenizer, and the log without timings. Every step is saved. Three starts in four have all ranks, the
+# others fewer, which must make no difference with train.rank_invariant.
 #   tests/faults/kill_ranks.sh BINARY [KILLS [MODE [RANKS [ARGUMENT...]]]]
 # KILLS kills (default 4) in MODE sync, async or both (the default), on RANKS ranks (default 4).
-# VILA_TEST_SEED chooses the instants and the victims.
+# VILA_TEST_SEED determines the instants and the killed processes.
 set -u
 binary=$(realpath "$1")
 kills_wanted=${2:-4}
@@ -22,11 +22,11 @@ export OMPI_MCA_mpi_yield_when_idle=1
 RANDOM=${VILA_TEST_SEED:-$$}
 echo "seed ${VILA_TEST_SEED:-$$}"
 
-job() {  # ranks run: in the background, the pid of its mpirun in $pid
+job() {  # ranks run: starts it in the background; sets $pid to its mpirun
     mpirun --oversubscribe -n "$1" "${train[@]}" "$2" >>"$2.log" 2>&1 &
     pid=$!
 }
-# How the values of the state are cut into files depends on the ranks that wrote the last ones.
+# The division of the state into files depends on the number of ranks that wrote it.
 writers() { find "$1/checkpoints/step-00000020" -name 'rank-*' | wc -l; }
 fingerprint() {  # run
     (cd "$1" && cat model/llm/* tokenizer/* checkpoints/step-00000020/rank-* | sha256sum &&
@@ -36,7 +36,7 @@ fingerprint() {  # run
 complain() { echo "$1"; tail -n 5 "$2.log"; failures=$((failures + 1)); }
 
 failures=0 kills=0 runs=0 launcher_hangs=0
-# kill_some N: SIGKILL to mpirun (where all ranks must end by themselves) or to 1 to N ranks.
+# Sends SIGKILL to mpirun (all ranks must then end by themselves) or to a random number of ranks.
 kill_some() {
     mapfile -t processes < <(pgrep -P "$pid")
     local count=$((RANDOM % (${#processes[@]} + 1))) first=$((RANDOM % 64))
@@ -45,8 +45,8 @@ kill_some() {
     [ "$count" -gt 0 ] || victims=("$pid")
     kill -9 "${victims[@]}" 2>/dev/null
 }
-# Open MPI 4.1 can lock itself up when a rank dies while it connects: with no rank alive that is
-# not ours to wait for.
+# Waits until the job has ended. Open MPI 4.1 can hang when a rank dies while it connects; mpirun is
+# killed when no rank has been alive for a while.
 wait_for_job() {
     for _ in $(seq 1000); do
         kill -0 "$pid" 2>/dev/null || break
@@ -98,7 +98,7 @@ for mode in $modes; do
                 wait -n -p ended $sleeper "$pid"
                 code=$?
                 if [ "$ended" = "$pid" ]; then
-                    # Faster than the reference: the machine was busy then.
+                    # Faster than the reference, which ran when the machine was busy.
                     [ "$of_run" -gt 0 ] || [ "$now" -lt "$ranks" ] || wall=$((($(date +%s%N) - begin) / 1000))
                     kill $sleeper
                 elif kill_some; then
@@ -111,7 +111,7 @@ for mode in $modes; do
                 code=$?
             fi
             expect_no_orphans "$run"
-            # What was announced as saved is not lost.
+            # A checkpoint that was announced must not be lost.
             newest=$(cat "$run/checkpoints/latest" 2>/dev/null || echo step-0)
             [[ ! "$newest" < "$announced" ]] || complain "$run: $newest after $announced" "$run"
             [ $code -ne 0 ] || break

@@ -1,8 +1,9 @@
-# For the tests of the whole program, to be sourced: check, expect, same; counts into `failures`.
-# The caller sets `binary` and works in a folder of its own, where the last output is in ./output.
+# Functions for tests of the whole program, to be sourced: check, run_expect, same, finish. Failures are
+# counted in `failures`. The caller sets `binary` and works in a folder of its own, where ./output is
+# the output of the last command.
 failures=0
 
-check() {  # what condition...
+check() {  # what condition...: reports `what` as failed unless the command succeeds
     local what=$1
     shift
     if "$@" >/dev/null 2>&1; then return; fi
@@ -11,7 +12,8 @@ check() {  # what condition...
     failures=$((failures + 1))
 }
 
-# run_expect CODE 'TEXT' arguments...: the exit code and a line that holds the text.
+# run_expect CODE 'TEXT' arguments...: runs the program and checks its exit code, and that its output
+# contains the text.
 run_expect() {
     local code=$1 text=$2 got
     shift 2
@@ -23,7 +25,7 @@ run_expect() {
 
 same() { cmp -s "$1" "$2"; }
 
-# The last line of a test: exits 0 if nothing failed.
+# The last line of a test: succeeds if nothing failed.
 finish() {
     [ $failures -eq 0 ] && echo "all good"
     [ $failures -eq 0 ]

@@ -8,7 +8,7 @@ mkdir -p "$folder/images"
 
 byte() { printf "\\x$(printf %02x "$1")"; }
 
-# An 8 x 8 picture of one colour, 24-bit BMP: a 54-byte header and 192 bytes of pixels.
+# Writes an 8 x 8 picture of one color, a 24-bit BMP: a 54-byte header and 192 bytes of pixels.
 write_bmp() {  # file blue green red
     {
         printf 'BM\xf6\x00\x00\x00\x00\x00\x00\x00\x36\x00\x00\x00\x28\x00\x00\x00'
@@ -18,18 +18,18 @@ write_bmp() {  # file blue green red
     } >"$1"
 }
 
-colours=(red green blue white black yellow)
+colors=(red green blue white black yellow)
 values=("0 0 255" "0 255 0" "255 0 0" "255 255 255" "0 0 0" "0 255 255")
-for i in "${!colours[@]}"; do
+for i in "${!colors[@]}"; do
     # shellcheck disable=SC2086
-    write_bmp "$folder/images/${colours[$i]}.bmp" ${values[$i]}
+    write_bmp "$folder/images/${colors[$i]}.bmp" ${values[$i]}
 done
 
 : >"$folder/text.txt"
 : >"$folder/instructions.jsonl"
 : >"$folder/pairs.jsonl"
 for i in $(seq 0 23); do
-    colour=${colours[$((i % 6))]} other=${colours[$(((i / 6 + i) % 6))]}
+    colour=${colors[$((i % 6))]} other=${colors[$(((i / 6 + i) % 6))]}
     echo "the $colour square $i is left of the $other circle and the end is $((i * 7 % 5))" \
         >>"$folder/text.txt"
     echo "{\"instruction\": \"what is $i plus $i\", \"output\": \"$((i + i))\"}" \
@@ -40,7 +40,7 @@ done
 {
     echo "["
     for i in $(seq 0 17); do
-        colour=${colours[$((i % 6))]} other=${colours[$(((i + 1) % 6))]}
+        colour=${colors[$((i % 6))]} other=${colors[$(((i + 1) % 6))]}
         [ "$i" -eq 0 ] || echo ","
         if [ $((i % 3)) -eq 0 ]; then
             printf '{"id": "%s", "image": ["%s.bmp", "%s.bmp"], "conversations": [' \
