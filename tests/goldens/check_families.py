@@ -1,17 +1,17 @@
-"""Whether vila computes what transformers computes, from outside: makes small random models of every
-family in every layout, asks `vila score` for image features and logits and `vila generate` for a
-greedy continuation, and compares. Needs torch, transformers, tokenizers and safetensors; the tests
-do not. Exits 1 where something differs.
+"""Checks that vila computes what transformers computes. Makes small random models of every family in
+every layout, runs `vila score` for image features and logits and `vila generate` for a greedy
+continuation, and compares. Needs torch, transformers, tokenizers and safetensors; the tests
+do not. Exits with 1 if anything differs.
 
     check_families.py VILA [--only PART_OF_A_NAME] [--seed N]
 
-Every model twice: with the weights that transformers begins with, and with larger ones (deviation
-0.15, or --deviation), whose logits depend on everything.
+Tests each model twice: with the initial weights of transformers, and with larger ones (deviation
+0.15, or --deviation), which give logits that depend on every part.
 
-Bars: relative difference ||a - b|| / ||b|| at most 1e-4 in f32, at most 2e-2 in bf16; 64 tokens the
-same. Rounding larger weights to bf16 costs more than half of 2e-2 before anything is computed: there,
-up to 1.25 of what PyTorch itself loses in bf16 will do. What is compared with is computed in float64,
-from the weights as they are stored.
+Limits: a relative difference ||a - b|| / ||b|| of at most 1e-4 in f32 and 2e-2 in bf16, and 64 equal
+tokens. Rounding larger weights to bf16 already costs more than half of 2e-2; for those the limit is
+1.25 times the loss of PyTorch itself in bf16. The reference is computed in float64 from the weights as
+they are stored.
 """
 
 import argparse
@@ -69,7 +69,7 @@ def relative(a, b):
 
 @dataclass
 class Case:
-    """A model directory and the parts that compute what it should compute."""
+    """A model directory and the parts that compute its reference."""
     path: Path
     llm: torch.nn.Module
     tower: torch.nn.Module = None
@@ -78,7 +78,7 @@ class Case:
     mode: str = "crop"
     layer: int = -2
     keeps_first: bool = True
-    order: str = None  # of the tokens that mlp_downsample puts together
+    order: str = None  # tokens that mlp_downsample merges
 
     def features(self, pixels):
         with torch.no_grad():
@@ -87,7 +87,7 @@ class Case:
             return self.projector(states, *([self.order] if self.order else []))
 
     def to(self, dtype):
-        """The same, computed in another type."""
+        """Returns the same parts, computed in another type."""
         convert = lambda module: module and copy.deepcopy(module).to(dtype)
         return replace(self, llm=convert(self.llm), tower=convert(self.tower),
                        projector=convert(self.projector))
@@ -104,7 +104,7 @@ class Case:
 
 
 def write_tokenizer(folder):
-    """A token a byte, and a few special ones."""
+    """A tokenizer with one token per byte, and a few special tokens."""
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     tokenizer = Tokenizer(models.BPE(vocab={c: i for i, c in enumerate(alphabet)}, merges=[]))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -161,7 +161,7 @@ def make_llm(family, dtype, deviation):
 
 
 def older_spelling(config):
-    """A configuration as transformers 4 wrote it."""
+    """Returns a configuration as transformers 4 wrote it."""
     config = dict(config)
     scaling = dict(config.pop("rope_parameters"))
     config["rope_theta"] = scaling.pop("rope_theta")
@@ -173,7 +173,7 @@ def older_spelling(config):
 
 
 def save_part(model, folder, dtype):
-    # A copy, because the conversion rounds the rotary frequencies too.
+    # A copy, because the conversion also rounds the rotary frequencies.
     copy.deepcopy(model).to(dtype).save_pretrained(folder)
 
 
@@ -239,7 +239,7 @@ def make_projector(kind, width, dtype, deviation):
 
 
 def vila_case(root, name, family, tower_name, kind, dtype, deviation, **options):
-    """The three folders of VILA-1.5."""
+    """Writes the three folders of VILA-1.5."""
     path = root / f"vila-{name}"
     llm = make_llm(family, dtype, deviation)
     tower = make_tower(tower_name, dtype, deviation)
@@ -285,7 +285,7 @@ def vila_cases(root, dtype, deviation):
 
 def llava_case(root, name, family, tower_name, kind, dtype, deviation, tower_inside=False,
                sharded=False):
-    """LLaVA-1.5 and VILA-1.0: language model and projector in one flat directory."""
+    """Writes LLaVA-1.5 or VILA-1.0: language model and projector in one flat directory."""
     path = root / f"llava-{name}"
     llm = make_llm(family, dtype, deviation)
     tower = make_tower(tower_name, dtype, deviation)
@@ -322,7 +322,7 @@ def llava_cases(root, dtype, deviation):
 
 
 def newer_names(tensors):
-    """As LlavaForConditionalGeneration names its tensors in memory since 4.52."""
+    """Names tensors as LlavaForConditionalGeneration does in memory since 4.52."""
     renamed = {}
     for key, value in tensors.items():
         if key == "language_model.lm_head.weight":
@@ -348,7 +348,7 @@ def llava_hf_cases(root, dtype, deviation):
         inner = model.model
 
         class Text(torch.nn.Module):
-            """Its language model with its head."""
+            """Returns the language model with its head."""
 
             def __init__(self):
                 super().__init__()
@@ -398,7 +398,7 @@ def pictures(folder):
 
 
 def check(case, vila, images):
-    """The largest differences, by what they are of."""
+    """The largest difference of each kind."""
     worst = {}
     def note(what, value):
         worst[what] = max(worst.get(what, 0), value)
@@ -462,7 +462,7 @@ def cases(root, dtype, deviation):
 
 
 def report(name, case, vila, images, deviation):
-    """Whether every difference is below its bar."""
+    """Returns whether every difference is below its limit."""
     try:
         worst = check(case, vila, images)
     except RuntimeError as error:

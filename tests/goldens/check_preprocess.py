@@ -1,11 +1,11 @@
-"""Whether `vila preprocess` gives the bytes that Pillow and transformers' image processors give: on 200
-pictures of many kinds and shapes, through CLIP's and SigLIP's pipelines in every image mode, before
-normalisation byte for byte and after it bit for bit. Needs Pillow, numpy, transformers and
-safetensors; the tests do not. Exits 1 where something differs.
+"""Checks that `vila preprocess` gives the same bytes as Pillow and the image processors of transformers:
+on 200 pictures of many kinds and shapes, with CLIP's and SigLIP's pipelines in every image mode, before
+normalization byte for byte and after it bit for bit. Needs Pillow, numpy, transformers and
+safetensors; the tests do not. Exits with 1 if anything differs.
 
     check_preprocess.py VILA [--count 200] [--seed 1]
 
-The orientation that a camera noted is applied on both sides (data/image/image.h says why).
+The EXIF orientation is applied on both sides (data/image/image.h explains why).
 """
 
 import argparse
@@ -34,7 +34,7 @@ PIPELINES = {
 
 
 def photograph(rng, width, height):
-    """Smooth areas, edges and noise."""
+    """Returns a picture with smooth areas, edges and noise."""
     small = Image.fromarray(rng.integers(0, 256, (height // 24 + 2, width // 24 + 2, 3), np.uint8))
     picture = np.array(small.resize((width, height), Image.Resampling.BICUBIC)).astype(np.int64)
     for _ in range(6):
@@ -47,7 +47,7 @@ def photograph(rng, width, height):
 
 
 def side(rng):
-    """Short and long sides, and those of the towers' inputs."""
+    """Draws short and long sides, and the input sides of the towers."""
     choices = [rng.integers(1, 40), rng.integers(40, 400), rng.integers(400, 900),
                rng.choice([224, 336, 384, 448, 640])]
     return int(choices[rng.choice(4, p=[0.1, 0.4, 0.35, 0.15])])
@@ -83,14 +83,14 @@ def make_jpeg(rng, index, width, height):
         note = b"Exif\0\0" + exif(int(rng.integers(1, 9)), "<>"[rng.integers(2)])
         return kind, jpeg(image, quality=quality, exif=note)
     data = jpeg(image.convert("CMYK"), quality=quality)
-    if kind == "YCCK":  # the same coefficients, declared otherwise in Adobe's segment
+    if kind == "YCCK":  # the same coefficients, declared differently in Adobe's segment
         at = data.index(b"Adobe") + 11
         data = data[:at] + b"\2" + data[at + 1:]
     return kind, data
 
 
 def make_png(rng, index, width, height):
-    # Written by hand and slow: small ones only, all filters in turn.
+    # This encoder is slow, so it writes only small pictures, with all filters in turn.
     width, height = min(width, 150), min(height, 150)
     kinds = [(color, depth) for color, depths in
              {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}.items()
@@ -120,7 +120,7 @@ def make_pictures(folder, count, seed):
 
 
 def compare(vila, folder, files, name, config, mode):
-    """How many pictures differ in a byte, and by how much at most."""
+    """Counts the pictures that differ in a byte, and the largest difference."""
     model = folder / "model"
     write_json(model / "vision_tower/preprocessor_config.json", config)
     subprocess.run([vila, "preprocess", *files, "--model", model, "--image-mode", mode, "--output",

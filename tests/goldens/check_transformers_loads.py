@@ -1,10 +1,10 @@
-"""Whether transformers reads what vila writes: opens each part of a model directory in the vila
-layout (or a whole one in llava-hf) and compares with what vila computes. Needs torch, transformers
+"""Checks that transformers reads what vila writes. Opens each part of a model directory in the vila
+layout (or a whole one in llava-hf) and compares its results with those of vila. Needs torch, transformers
 and safetensors; the tests do not.
 
     check_transformers_loads.py VILA MODEL     MODEL: a directory in layout vila, e.g. RUN/model
 
-Exits 1 where a weight is missing or left over, or a relative difference exceeds 1e-4.
+Exits with 1 if a weight is missing or left over, or a relative difference exceeds 1e-4.
 """
 
 import json
@@ -36,7 +36,8 @@ def report(what, ours, theirs):
 
 
 def whole(loading):
-    """No weight may be missing or left over; a tower's post-norm and head are not of this model."""
+    """Checks that no weight is missing or left over, except the post-norm and head of a tower, which this
+    model does not have."""
     for kind in ["missing_keys", "unexpected_keys", "mismatched_keys"]:
         assert not loading[kind], (kind, loading[kind])
 
@@ -46,7 +47,7 @@ def run(*arguments):
 
 
 def score(vila, model, prompt, folder):
-    """Ids and logits of a prompt, by vila."""
+    """Returns the ids and logits of a prompt, computed by vila."""
     (folder / "request.jsonl").write_text(json.dumps({"id": "a", "prompt": prompt}) + "\n")
     run(vila, "score", "--model", model, "--input", folder / "request.jsonl",
         "--output", folder / "answer.jsonl", "--dump", folder / "dump.safetensors",
@@ -80,7 +81,7 @@ def main():
 
 
 def compare_joined(vila, model, tower, folder):
-    """Pixels to projected features, with the projector spelt out here where it is an MLP."""
+    """Maps pixels to projected features; an MLP projector is written out here."""
     from PIL import Image
 
     joined = json.loads((model / "config.json").read_text())

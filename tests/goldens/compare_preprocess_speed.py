@@ -1,10 +1,11 @@
-"""How fast `vila bench preprocess` is beside Pillow and transformers' PIL-backed image processors: the
-same JPEG files, one core each, processor time, taking turns; medians and their ratios. Needs Pillow,
+"""Compares the speed of `vila bench preprocess` with Pillow and the PIL-backed image processors of
+transformers: the same JPEG files, one core each, processor time, taking turns. Prints medians and their
+ratios. Needs Pillow,
 numpy and transformers.
 
     compare_preprocess_speed.py VILA [--rounds 5] [--images FOLDER]
 
-Without FOLDER eight pictures of 640 x 480 are made up.
+Without FOLDER it makes eight pictures of 640 x 480.
 """
 
 import argparse

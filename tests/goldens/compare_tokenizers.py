@@ -33,7 +33,7 @@ FOREIGN = ("\u4f60\u597d\u4e16\u754c\u7ea2\u8272\u5706\u5f62 \u30ab\u30bf\u30ab\
 
 
 def corpus_lines(limit):
-    """Lines of the standard library, mixed with other scripts: about `limit` bytes."""
+    """Returns about `limit` bytes of lines of the standard library, mixed with other scripts."""
     folder = Path(os.__file__).parent
     mix, lines, size = random.Random(1), [], 0
     for path in sorted(folder.glob("*.py")) + sorted(folder.glob("email/*.py")):
@@ -92,7 +92,7 @@ class Texts:
 
 
 def broken_texts(count):
-    """Bytes that are UTF-8 here and there, without line ends."""
+    """Returns bytes that are partly valid UTF-8, without line ends."""
     mix, texts = random.Random(99), []
     parts = [b"a", b" ", b"the", b"\xc3", b"\xa9", b"\xe4\xbd", b"\xa0", b"\xf0\x9f", b"\x98\x80",
              b"\xff", b"\xfe", b"\xed\xa0\x80", b"\xc0\x80", b"\xf4\x90\x80\x80", "\u4e2d".encode(),
@@ -115,7 +115,7 @@ def encoded_lines(texts):
 
 
 def differing(name, what, inputs, ours, theirs):
-    """The number of differences; shows the first of them."""
+    """Returns the number of differences and prints the first ones."""
     if len(ours) != len(theirs):
         sys.exit(f"{name} {what}: {len(ours)} answers to {len(theirs)} questions")
     count = 0
@@ -133,7 +133,7 @@ class Comparison:
         self.lines = encoded_lines(texts)
 
     def check(self, name, folder, encode, decode, options=(), count=None):
-        """`encode` takes texts, `decode` lists of ids, both many at once; None: not compared."""
+        """`encode` takes a list of texts, `decode` a list of lists of ids; None skips the comparison."""
         if not self.kinds.search(name):
             return
         start, texts = time.time(), self.texts[:count]
@@ -180,7 +180,7 @@ def write_json(folder, tokenizer):
 
 
 def trained_model(work, name, lines, vocabulary, **options):
-    """Trained once for each folder."""
+    """Trains it once for each folder."""
     path = work / f"model_{name}" / "tokenizer.model"
     if not path.exists():
         write_model(path.parent, pieces.train_model(lines, vocabulary, **options))

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Makes tests/goldens/images/: small image files, the pixels Pillow decodes from them (NAME.ppm), and
-digests of resized and normalised pictures (resize.txt, processor.json).
+digests of resized and normalized pictures (resize.txt, processor.json).
 
 Needs Pillow >= 13 with libjpeg-turbo, numpy and transformers. Run from anywhere; it overwrites.
 """
@@ -20,7 +20,7 @@ OUT = Path(__file__).parent / "images"
 
 
 def fnv(data):
-    """FNV-1a, 64 bits."""
+    """Returns the 64-bit FNV-1a hash."""
     value = 0xCBF29CE484222325
     for byte in data:
         value = ((value ^ byte) * 0x100000001B3) & 0xFFFFFFFFFFFFFFFF
@@ -28,7 +28,7 @@ def fnv(data):
 
 
 def scene(width, height, seed):
-    """A picture with gradients, edges and noise, in integer arithmetic: tests make the same one."""
+    """Returns a picture with gradients, edges and noise. Integer arithmetic, so that tests make the same one."""
     y, x = np.mgrid[0:height, 0:width].astype(np.int64)
     noise = (x * 7919 + y * 104729 + seed * 1299709) % 9973 % 31
     red = (x * 255 // max(width - 1, 1) + noise) % 256
@@ -58,7 +58,7 @@ def save(image, file_format, **options):
 
 
 def exif(orientation, order):
-    """A TIFF structure with two entries, the second the orientation."""
+    """Returns a TIFF structure with two entries; the second is the orientation."""
     mark = b"II" if order == "<" else b"MM"
     entries = struct.pack(order + "HHI4s", 0x010F, 2, 4, b"abc\0")
     entries += struct.pack(order + "HHIHH", 0x0112, 3, 1, orientation, 0)
@@ -119,7 +119,7 @@ def filter_row(kind, row, previous, step):
 
 
 def png_rows(samples, depth, channels):
-    """Rows with every filter in turn; samples (h, w, channels)."""
+    """Encodes samples (h, w, channels) with each filter in turn, row by row."""
     height, width = samples.shape[:2]
     if height == 0 or width == 0:
         return b""
@@ -160,7 +160,7 @@ def make_pngs():
         palette = [(i * 37 + 11) % 256 for i in range(3 * min(1 << depth, 100))]
         store(f"png_palette_{depth}.png", png(13, 7, depth, 3, depth, palette=palette))
         store(f"png_palette_{depth}_interlaced.png", png(7, 13, depth, 3, depth, True, palette=palette))
-    # Indices beyond the palette: black.
+    # Indices beyond the palette are black.
     short = png(13, 7, 4, 3, 5, palette=[(i * 29 + 5) % 256 for i in range(48)])
     at = short.index(b"PLTE") - 4
     end = at + 12 + 48
@@ -187,14 +187,14 @@ def make_gifs():
     store("gif_interlaced.gif", save(picture.quantize(7), "GIF", interlace=1))
     store("gif_2_colors.gif", save(picture.convert("1"), "GIF"))
     store("gif_grey.gif", save(picture.convert("L"), "GIF", interlace=0))
-    # Written by hand: Pillow leaves out a transparent colour that it finds unused.
+    # Written without Pillow, which leaves out a transparent color that is not used.
     opaque = save(colors, "GIF")
     at = opaque.index(b"," + struct.pack("<HHHH", 0, 0, 29, 21))
     transparent = b"GIF89a" + opaque[6:at] + b"!\xf9\4\1\0\0\x11\0" + opaque[at:]
     store("gif_transparent.gif", transparent)
     store("gif_animated.gif", save(colors, "GIF", save_all=True, duration=100,
                                    append_images=[ImageOps.mirror(picture).quantize(50)]))
-    # A long run of one colour, then noise: the code table fills up and is cleared.
+    # A long run of one color, then noise, so that the code table fills up and is cleared.
     busy = np.random.default_rng(0).integers(0, 256, (90, 80), dtype=np.uint8)
     busy[:30] = 7
     store("gif_full_table.gif", save(Image.fromarray(busy), "GIF", optimize=False))
@@ -256,7 +256,7 @@ RESIZES = [(61, 47, 28, 28), (61, 47, 97, 131), (1, 1, 5, 3), (61, 47, 1, 1), (2
 
 
 def make_resizes():
-    """Width, height, new width, new height, filter, digest of scene(..., 11) resized."""
+    """Writes lines of width, height, new width, new height, filter, and the digest of scene(..., 11) resized."""
     lines = []
     for width, height, new_width, new_height in RESIZES:
         picture = Image.fromarray(scene(width, height, 11))
@@ -295,7 +295,8 @@ PROCESSORS = {
     "siglip_384": SIGLIP | {"size": square(384)},
 }
 SIZES = [(61, 47), (47, 61), (28, 28), (1, 1), (29, 100), (100, 29), (3, 50)]
-# What write_image_processor_config writes for a tower of side 48, held against AutoImageProcessor.
+# The file that write_image_processor_config writes for a tower of side 48, checked against
+    # AutoImageProcessor.
 STATISTICS = {"image_mean": [0.1, 0.25, 1 / 3], "image_std": [0.2, 0.3, 2 / 3]}
 WRITTEN = {
     "written_clip.json": {"image_processor_type": "CLIPImageProcessor", "do_convert_rgb": True,
@@ -316,7 +317,7 @@ def open_processor(config):
 
 
 def pad(picture, mean):
-    """LLaVA's padding to a square."""
+    """Pads to a square, as LLaVA does."""
     side = max(picture.size)
     canvas = Image.new("RGB", (side, side), tuple(int(m * 255) for m in mean))
     canvas.paste(picture, ((side - picture.width) // 2, (side - picture.height) // 2))

@@ -1,5 +1,5 @@
 """Writes a model of random weights in VILA's three folders and bf16, for measuring time and memory:
-Llama-2-7B with CLIP-L/336 (14 GB), or a small relative. A tensor at a time, so that it needs little
+Llama-2-7B with CLIP-L/336 (14 GB), or a small relative. It writes one tensor at a time, so it needs little
 memory. Needs torch, transformers, tokenizers, and the check scripts beside it.
 
     make_large_model.py OUT [--size 7b|1b]
@@ -27,14 +27,14 @@ SHARD_BYTES = 5 << 30
 
 
 def random_tensor(name, shape):
-    """Near what training leaves: norms around one, matrices that keep the size of what they map."""
+    """Draws weights like trained ones: norms around one, matrices that keep the size of their input."""
     if "norm" in name or "layrnorm" in name:
         return torch.full(shape, 1.0 if name.endswith("weight") else 0.0).to(torch.bfloat16)
     return torch.empty(shape, dtype=torch.bfloat16).normal_(0.0, 0.02)
 
 
 def write_file(path, shapes):
-    """A safetensors file, tensor after tensor."""
+    """Writes a safetensors file, tensor by tensor."""
     header, at = {"__metadata__": {"format": "pt"}}, 0
     for name, shape in shapes.items():
         size = 2 * shape.numel()

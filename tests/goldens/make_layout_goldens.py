@@ -1,5 +1,5 @@
 """Makes tests/goldens/layouts/: tiny random models in the layouts in which models are published,
-and what PyTorch computes with them. Needs torch, transformers and safetensors.
+and the results of PyTorch on them. Needs torch, transformers and safetensors.
 
     vicuna/         text only; linear rope scaling in the old spelling; shards of PyTorch files, f16,
                     with the buffers that old versions saved
@@ -48,7 +48,7 @@ OUT = Path(__file__).parent / "layouts"
 IMAGE = -200
 NEW_TOKENS = 64
 
-# One image, and three of which two are side by side.
+# One image, and three images of which two are adjacent.
 SEQUENCES = {
     "one": [1, 17, IMAGE, 8, 44, 45, 2, 30],
     "three": [IMAGE, IMAGE, 20, 21, 22, 23, 24, 2, 3, IMAGE, 9],
@@ -57,7 +57,7 @@ TEXT = [1] + [3 + (7 * i * i + 5 * i) % 57 for i in range(39)]
 
 
 def rounded(model, dtype):
-    """Every weight rounded to `dtype`, the arithmetic in float64."""
+    """Rounds every weight to `dtype`; the arithmetic is in float64."""
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.copy_(parameter.to(dtype).to(parameter.dtype))
@@ -65,7 +65,7 @@ def rounded(model, dtype):
 
 
 def save_part(model, directory):
-    """As transformers writes it, in bf16. A copy, because that rounds the rotary frequencies too."""
+    """Saves it as transformers does, in bf16. Works on a copy, because that also rounds the rotary frequencies."""
     copy.deepcopy(model).to(torch.bfloat16).save_pretrained(directory)
 
 
@@ -87,7 +87,7 @@ def write_json(path, value):
 
 
 def save_shards(directory, tensors, stem, extension, write):
-    """The tensors in two files and the index that lists them."""
+    """Writes the tensors into two files and the index that lists them."""
     directory.mkdir(parents=True, exist_ok=True)
     names = sorted(tensors)
     half = len(names) // 2
@@ -106,7 +106,7 @@ def save_safetensors(tensors, path):
 
 
 def greedy(model, **inputs):
-    """The continuation, past the tokens that would end it; without the ids that were given."""
+    """Returns the continuation without the given ids. It does not stop at end tokens."""
     model.generation_config.eos_token_id = None
     ids = model.generate(**inputs, max_new_tokens=NEW_TOKENS, do_sample=False)
     return ids[0, -NEW_TOKENS:].int()
@@ -303,7 +303,7 @@ def make_vila15():
 
 
 def make_positions():
-    """Position embeddings for other image sizes, as transformers interpolates them."""
+    """Interpolates position embeddings for other image sizes, as transformers does."""
     table = torch.randn(10, 5).double()
     grid = table[1:].reshape(1, 3, 3, 5).permute(0, 3, 1, 2)
     tensors = {"table": table}

@@ -1,5 +1,5 @@
 """Makes metrics.json: CIDEr-D scores from pycocoevalcap (pip install pycocoevalcap numpy) on captions
-that are plain words, where every tokenizer agrees, so that only the metric itself is compared."""
+of plain words. All tokenizers agree on them, so only the metric itself is compared."""
 import json
 import pathlib
 import random

@@ -1,10 +1,10 @@
-"""Makes tests/goldens/models/: tiny random models in transformers' own layout, and what PyTorch
-computes with them. Needs torch, transformers and safetensors.
+"""Makes tests/goldens/models/: tiny random models in the layout of transformers, and the results
+of PyTorch on them. Needs torch, transformers and safetensors.
 
     llama/          LlamaForCausalLM, grouped queries, untied head
     siglip/         SiglipVisionModel with its pooling head, odd patch grid
     joined/         Qwen2 (tied head, q/k/v biases) + CLIP (class token) + mlp2x_gelu
-    *.safetensors   inputs and expected outputs, named by what they are
+    *.safetensors   inputs and expected outputs, by name
 
 Everything is computed in float64 and stored in float32.
 """
@@ -37,7 +37,7 @@ IGNORE = -100
 
 
 def randomise(model, deviation=0.25):
-    """Every weight random, norms around one, so that nothing hides behind a zero or a one."""
+    """Makes every weight random, norms around one, so that no mistake is hidden by a zero or a one."""
     for name, parameter in model.named_parameters():
         with torch.no_grad():
             parameter.normal_(0.0, deviation)
@@ -233,7 +233,7 @@ def make_projectors():
 
 
 class Joined(nn.Module):
-    """What the joined model does, spelt out with the parts of transformers."""
+    """Computes the joined model step by step with the parts of transformers."""
 
     def __init__(self):
         super().__init__()
@@ -275,7 +275,7 @@ class Joined(nn.Module):
             logits[:-1], torch.tensor(spliced[1:]), ignore_index=IGNORE, reduction="sum")
 
 
-# No image, one, and three: two side by side at the start, one at the end.
+# No image, one, and three: two adjacent at the start, one at the end.
 SEQUENCES = [
     [1, 5, 9, 12, 33, 60, 7],
     [1, 17, IMAGE, 8, 44, 45, 2],
@@ -319,7 +319,7 @@ def make_joined():
     tensors["greedy"] = greedy[0].int()
 
     targets = sum(label != IGNORE for labels in LABELS for label in labels)
-    unused = ("layers.2.", "post_layernorm")  # behind the selected layer
+    unused = ("layers.2.", "post_layernorm")  # after the selected layer
     trained = {name: p for name, p in model.named_parameters()
                if not (name.startswith("vision_tower") and any(u in name for u in unused))}
 

@@ -1,6 +1,6 @@
 """Writes ops.safetensors: inputs, outputs and gradients of every operator, made by PyTorch in f64.
 
-Tensors are named CASE/OPERAND; CASE/y is the result, CASE/dy the gradient given for it, CASE/d.X the
+Tensors are named CASE/OPERAND; CASE/y is the result, CASE/dy its given gradient, CASE/d.X the
 gradient of operand X. tests/autograd/op_goldens.cpp replays each case. Needs torch and safetensors.
 """
 
@@ -85,7 +85,7 @@ case("l2_normalize", lambda x: F.normalize(x, dim=-1), {"x": normal(4, 9)})
 
 
 def rope(x, positions, cos, sin):
-    """Half-split pairs, as transformers' rotate_half does it."""
+    """Rotates pairs of the two halves, like rotate_half of transformers."""
     rows = positions.long()
     angle_cos = torch.cat([cos[rows], cos[rows]], -1)[:, None]
     angle_sin = torch.cat([sin[rows], sin[rows]], -1)[:, None]
@@ -100,7 +100,7 @@ case("rope", rope, {"x": normal(5, 3, 8)}, positions=index([0, 1, 10, 4, 4]), co
 
 
 def attention(q, k, v, query_starts, key_starts, causal):
-    """Each sequence by itself; causal masks are aligned to the last key."""
+    """Computes attention for each sequence alone; causal masks are aligned to the last key."""
     outputs = []
     for (q0, q1), (k0, k1) in zip(sequences(query_starts), sequences(key_starts)):
         mask = None
@@ -147,7 +147,7 @@ def merge_tokens(x, column_major):
 case("merge_tokens_rows", lambda x: merge_tokens(x, False), {"x": normal(2, 16, 3)})
 case("merge_tokens_columns", lambda x: merge_tokens(x, True), {"x": normal(2, 9, 3)})
 
-# Patches times a flattened kernel are a convolution whose stride is its size.
+# Patches times a flattened kernel equal a convolution whose stride is the kernel's size.
 pixels, kernel = normal(2, 3, 5, 7), normal(4, 3, 2, 2)
 tensors["patchify/pixels"] = pixels
 tensors["patchify/kernel"] = kernel.reshape(4, 12)

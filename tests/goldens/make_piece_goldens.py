@@ -1,6 +1,6 @@
 """Writes tokenizer_{llama2,strict,unused,bare,prepend,metaspace}/ and piece_cases.json: small tokenizers
-of pieces, made by sentencepiece and tokenizers, and what those two and transformers make of awkward
-texts and of random ids. Needs what piece_tokenizers.py needs.
+of pieces, made by sentencepiece and tokenizers, and the results of those two and of transformers on
+unusual texts and random ids. Needs what piece_tokenizers.py needs.
 
     python tests/goldens/make_piece_goldens.py
 """
@@ -34,7 +34,7 @@ def texts():
 
 
 def broken_texts():
-    """Bytes that are UTF-8 here and there."""
+    """Returns bytes that are partly valid UTF-8."""
     mix = random.Random(8)
     parts = [b"a", b" ", b"the", b"\xc3", b"\xa9", b"\xe4\xbd", b"\xa0", b"\xf0\x9f", b"\x98\x80", b"\xff",
              b"\xed\xa0\x80", b"\xc0\x80", b"\xf4\x90\x80\x80", "\u4e2d".encode(), b"\x00", b"\n",
@@ -49,8 +49,8 @@ def random_ids(size, count, limit=300):
 
 
 def with_ascii_bytes(lists):
-    """Without the bytes of longer characters: `tokenizers` gives up whole runs of bytes that hold a
-    broken character, line ends in them too, where sentencepiece and we show what is whole."""
+    """Leaves out the bytes of longer characters: `tokenizers` drops whole runs of bytes that contain a
+    broken character, even line ends, while sentencepiece and vila keep the intact characters."""
     return [[i for i in ids if i < 3 + 0x80 or i >= 3 + 0x100] for ids in lists]
 
 
@@ -92,7 +92,7 @@ def json_golden(name, content, all_texts):
 def main():
     lines, all_texts = byte_level.corpus(), texts()
     llama = pieces.train_model(lines, 900, **pieces.LLAMA)
-    # The model remembers the name of the file: without a folder it is the same every time.
+    # The model contains the name of the file; without a folder it is always the same.
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
         rules = pieces.rules_file(Path("rules.tsv"))
         strict = pieces.train_model(lines, 600, normalization_rule_tsv=rules, **pieces.STRICT)

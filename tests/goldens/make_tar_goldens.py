@@ -1,4 +1,4 @@
-"""Writes pairs.tar with Python's tarfile: ustar, GNU long name and pax members; see data_dataset.cpp.
+"""Writes pairs.tar with Python's tarfile: ustar, GNU long name and pax members; see tests/data/dataset.cpp.
 
     python tests/goldens/make_tar_goldens.py
 """
@@ -38,7 +38,7 @@ def main():
             add(tar, "shard", b"", tarfile.DIRTYPE)
             for name, content in members:
                 add(tar, name, content)
-        # Without the end blocks of each part.
+        # Leaves out the end blocks of each part.
         stream.write(part.getvalue().rstrip(b"\0"))
         stream.write(b"\0" * (-stream.tell() % tarfile.BLOCKSIZE))
     stream.write(b"\0" * 1024)

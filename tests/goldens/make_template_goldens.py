@@ -43,7 +43,7 @@ def main():
         tokenizer = PreTrainedTokenizerFast(tokenizer_object=Tokenizer(models.BPE()), bos_token=bos, eos_token=eos)
         for system in (None, "Be brief."):
             if system is None and name != "qwen2":
-                continue  # VILA gives the others a system text of its own
+                continue  # VILA has its own system text for the others
             for count in range(1, len(TURNS) + 1):
                 messages = [["system", system]] if system else []
                 messages += TURNS[:count]

@@ -1,7 +1,7 @@
 """Writes tokenizer_{llama3,qwen2,gpt2}/ and tokenizer_cases.json with the Hugging Face tokenizers.
 
 Three small vocabularies are trained on tokenizer_corpus.txt, one for each way of splitting words, and
-a list of awkward texts is encoded with each. Needs: tokenizers 0.23.3.
+a list of unusual texts is encoded with each. Needs: tokenizers 0.23.3.
 
     python tests/goldens/make_tokenizer_goldens.py
 """
@@ -110,7 +110,7 @@ def train(name, rule, lines):
             AddedToken("<strip>", rstrip=True, normalized=False),
             AddedToken("<ab", normalized=False), AddedToken("<abc>", normalized=False),
             AddedToken("caf\u00e9 tok", normalized=True)])
-    if name == "llama3":  # a word that no merge leads to
+    if name == "llama3":  # a word that no merge produces
         content = json.loads(tokenizer.to_str())
         content["model"]["ignore_merges"] = True
         content["model"]["vocab"]["\u0120zqx"] = len(content["model"]["vocab"])
@@ -121,7 +121,7 @@ def train(name, rule, lines):
 def write(name, rule, tokenizer):
     folder = HERE / f"tokenizer_{name}"
     folder.mkdir(exist_ok=True)
-    # As one line: half the size of the usual layout.
+    # On one line, which takes half the size of the usual layout.
     content = json.loads(tokenizer.to_str())
     (folder / "tokenizer.json").write_text(json.dumps(content, ensure_ascii=False) + "\n")
     (folder / "tokenizer_config.json").write_text(json.dumps({
@@ -136,7 +136,7 @@ def without_added(tokenizer):
 
 
 def words(tokenizer, text):
-    """Byte lengths of the pieces before merging."""
+    """Returns the byte lengths of the pieces before merging."""
     return [len(text[begin:end].encode()) for _, (begin, end)
             in tokenizer.pre_tokenizer.pre_tokenize_str(text)]
 

@@ -1,5 +1,5 @@
 """Makes tests/goldens/torch_weights.bin: tensors of every kind as torch.save writes them. Needs
-torch. The values are 0, 1, 2, ... so that the test can tell them without a second file."""
+torch. The values are 0, 1, 2, ... so that the test needs no second file."""
 
 from collections import OrderedDict
 from pathlib import Path
@@ -16,8 +16,8 @@ def main():
     state = OrderedDict({
         "matrix": matrix,
         "transposed": matrix.t(),          # shares the storage of "matrix"
-        "row": matrix[1],                  # so does this, with an offset
-        "middle": cube[:, 1:, ::2],        # strided, of a storage of its own
+        "row": matrix[1],                  # shares it too, with an offset
+        "middle": cube[:, 1:, ::2],        # strided, with its own storage
         "half": count(5, torch.float16),
         "brain": count(5, torch.bfloat16),
         "double": count(3, torch.float64),

@@ -15,16 +15,16 @@ from transformers.tokenization_utils_sentencepiece import SentencePieceBackend
 
 MARK = "\u2581"
 
-# As Llama 2 and Vicuna.
+# Llama 2 and Vicuna.
 LLAMA = dict(normalization_rule_name="identity", byte_fallback=True, remove_extra_whitespaces=False,
              split_digits=True, allow_whitespace_only_pieces=True)
-# Everything else that a model can say.
+# All other settings of a model.
 STRICT = dict(byte_fallback=False, control_symbols=["<sep>"],
               user_defined_symbols=["<mask>", "<m", "ab ab", "\u4e2d\u6587", "\ufb01x"])
-# As Llama 2, without the space in front, and with user-defined pieces.
+# Llama 2 without the leading space, and with user-defined pieces.
 BARE = dict(LLAMA, add_dummy_prefix=False, user_defined_symbols=["<image>", "\n\n", "  x"])
 
-# Replacements of characters: a ligature, wide letters, an accent, something that vanishes.
+# Replaced characters: a ligature, wide letters, an accent, and one that is removed.
 RULES = [("fi", "\ufb01"), ("A", "\uff21"), ("a", "\uff41"), (" ", "\u3000"), (" ", "\t"), (" ", "\n"),
          ("\u00e9", "e\u0301"), ("", "\u200b"), ("...", "\u2026"), (" ", "\u00a0"), ("1\u20442", "\u00bd")]
 
@@ -37,7 +37,7 @@ def rules_file(path):
 
 
 def train_model(lines, vocab_size, **options):
-    """The bytes of a tokenizer.model."""
+    """Returns the bytes of a tokenizer.model."""
     model = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
         sentence_iterator=iter(lines), model_writer=model, model_type="bpe", vocab_size=vocab_size,
@@ -54,7 +54,7 @@ def varint(value):
 
 
 def with_unused(content):
-    """The model with every third of its merged pieces marked unused: type 5 in field 3."""
+    """Marks every third merged piece of the model as unused: type 5 in field 3."""
     out, at, pieces = b"", 0, 0
     while content[at] == 0x0A:
         size, shift, at = 0, 0, at + 1
@@ -74,7 +74,7 @@ def with_unused(content):
 
 
 def tokenizer_json(content, generation):
-    """What transformers makes of a model: `prepend`, its older form, or `metaspace`, its newer one."""
+    """Converts a model as transformers does: `prepend` is its older form, `metaspace` its newer one."""
     model = load_model(content)
     vocabulary = {model.id_to_piece(i): i for i in range(model.get_piece_size())}
     scores = {piece: model.get_score(i) for piece, i in vocabulary.items()}
@@ -115,7 +115,7 @@ ADDED = {"<image>": dict(special=False), "<mask>": dict(lstrip=True, special=Tru
 
 
 def wrapper_config(content, legacy):
-    """tokenizer_config.json beside a tokenizer.model."""
+    """Returns the tokenizer_config.json of a tokenizer.model."""
     size = load_model(content).get_piece_size()
     flags = dict(single_word=False, lstrip=False, rstrip=False, normalized=False, special=True)
     decoder = {str(i): dict(flags, content=text) for i, text in enumerate(("<unk>", "<s>", "</s>"))}
@@ -125,7 +125,7 @@ def wrapper_config(content, legacy):
 
 
 class Wrapper(SentencePieceBackend):
-    """The sentencepiece-backed Llama tokenizer as transformers had it up to its fourth version."""
+    """The Llama tokenizer on sentencepiece, as in transformers up to version 4."""
 
     def __init__(self, vocab_file, legacy):
         flags = dict(normalized=False, lstrip=False, rstrip=False)

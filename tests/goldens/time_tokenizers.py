@@ -1,4 +1,4 @@
-"""Times `vila bench tokenize` and the originals on one text, alternating, one thread each, by processor time.
+"""Times `vila bench tokenize` and the reference libraries on one text, alternating, one thread each, by processor time.
 Prints megabytes per second (medians) and the median of the ratios. Needs what piece_tokenizers.py needs.
 
     python tests/goldens/time_tokenizers.py build/tools/vila DIRECTORY TEXT
@@ -19,7 +19,7 @@ from tokenizers import Tokenizer  # noqa: E402
 
 
 def documents_of(text, size=1024):
-    """As `vila bench tokenize` cuts it."""
+    """Splits the text as `vila bench tokenize` does."""
     documents = []
     while text:
         end = text.find("\n", size - 1)

@@ -2,8 +2,8 @@
 
     python3 torch_train_step.py THREADS f32|bf16 [STEPS]
 
-bf16 is autocast over float32 weights, as PyTorch trains. Subnormal numbers are flushed, which
-spares PyTorch the slow steps that they cost. Prints the median step and the peak memory.
+bf16 is autocast over float32 weights, as is usual in PyTorch. Subnormal numbers are flushed to zero,
+because they would slow PyTorch down. Prints the median step and the peak memory.
 """
 import resource
 import sys
