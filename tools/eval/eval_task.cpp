@@ -1,6 +1,7 @@
 #include "tools/eval/eval_task.h"
 
 #include <algorithm>
+#include <cstdio>
 #include <numeric>
 
 #include "data/text/trim.h"
@@ -157,8 +158,9 @@ const EvalTask& find_eval_task(const std::string& name) {
 std::string eval_task_help() {
     std::string text = "Tasks:";
     for (const EvalTask& task : kTasks) {
-        text += str("\n  ", task.name, std::string(13 - std::string(task.name).size(), ' '),
-                    task.help, "; score: ", task.metric);
+        char name[32];
+        std::snprintf(name, sizeof name, "\n  %-12s ", task.name);
+        text += str(name, task.help, "; score: ", task.metric);
         if (task.max_tokens > 0) text += str(", at most ", task.max_tokens, " tokens");
     }
     return text;
