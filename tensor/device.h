@@ -1,8 +1,9 @@
 #pragma once
 
-// A place where tensors live and kernels run. A Device is made once, in `main` or in a test, and is
-// reached through every tensor's storage: it carries the allocator with its counters, the kernel
-// table, and the switches that would otherwise be global (gradient recording, thread count).
+// A place where tensors are stored and kernels run. A Device is created once, in `main` or in a
+// test, and every tensor refers to it through its storage. It holds the allocator with its
+// counters, the kernel table, and the state that would otherwise be global: the state of the
+// autograd tape, and the number of threads.
 //
 // A Device belongs to one thread of control: two ranks in one process own one Device each.
 // It must outlive every tensor allocated on it.
@@ -18,7 +19,7 @@ namespace vila {
 
 struct Kernels;
 
-// There is no more memory on a device.
+// Thrown when a device has no more memory.
 class OutOfMemory : public Error {
   public:
     using Error::Error;
@@ -26,14 +27,13 @@ class OutOfMemory : public Error {
 
 enum class DeviceKind { Cpu, Cuda };
 
-// What a device is about, in the words of the message when memory runs out: "backward of "
-// "linear".
+// What a device is doing, for the message when memory runs out: "backward of " "linear".
 struct Activity {
     const char* what = "";
-    const char* name = "";  // of an operator, or of what is made
+    const char* name = "";  // of the operator, or of the object that is being made
 };
 
-// Bytes held in tensors on one device.
+// Bytes of the tensors on one device.
 struct MemoryCounters {
     int64_t live = 0;  // now
     int64_t peak = 0;  // the largest `live` since the last reset_peak()
@@ -51,31 +51,34 @@ class Device {
     // "cpu, 2 threads, avx512_bf16" or "cuda:0 NVIDIA H100": for messages.
     virtual std::string name() const = 0;
 
-    // Uninitialised memory, aligned to 64 bytes (nullptr for 0 bytes); throws when there is none.
+    // Returns uninitialized memory, aligned to 64 bytes (nullptr for 0 bytes). Throws OutOfMemory.
     void* allocate(int64_t bytes);
     void release(void* memory, int64_t bytes) noexcept;
-    // Between this device's memory and the host's; returns when the copy is done.
+    // Copy between the memory of this device and the host's; return when the copy is done.
     virtual void copy_from_host(void* destination, const void* source, int64_t bytes) = 0;
     virtual void copy_to_host(void* destination, const void* source, int64_t bytes) = 0;
-    // Returns when every kernel launched before has finished.
+    // Returns when every kernel launched so far has finished.
     virtual void synchronize() = 0;
-    // What is launched here from now on runs after everything launched on `other` so far; the host
-    // does not wait. For two devices of one GPU; where kernels run as they are called, nothing.
+    // Makes later launches on this device wait for everything launched on `other` so far; the host
+    // does not wait. For two devices of one GPU. Does nothing where calls run kernels at once.
     virtual void order_after(Device& /*other*/) {}
-    // Runs `body`, and returns what runs it again. A device on which launching takes longer than
-    // the kernels may record what body launches and start all of it at once from then on. So body
-    // must launch the same kernels on the same memory each time: what changes from run to run lies
-    // in memory that it reads. It copies nothing from or to the host, does not wait, and no tensor
-    // that it makes may outlive it. The result must not outlive the device, nor what body uses.
+    // Runs `body` and returns a function that runs it again. A device may record the launches of
+    // body and replay all of them at once (CUDA graphs), which is faster where launching takes
+    // longer than the kernels. So body must launch the same kernels on the same memory each time;
+    // values that change from run to run must be in memory that it reads. It must not copy from or
+    // to the host, must not wait, and no tensor that it makes may outlive it. The result must not
+    // outlive the device, nor the objects that body uses.
     virtual std::function<void()> capture(std::function<void()> body);
 
     const MemoryCounters& memory() const { return counters_; }
     void reset_peak() { counters_.peak = counters_.live; }
 
-    // Whether operators record what backward needs; see autograd::NoGrad.
+    // The state of the autograd tape. grad_enabled: whether operators record a node for backward();
+    // autograd::NoGrad clears it. recorded: the number of nodes so far; each node keeps its number,
+    // and backward() visits the nodes from the highest number down.
     bool grad_enabled = true;
-    // Operators recorded so far: the order in which backward() goes back.
     int64_t recorded = 0;
+    // The operator that is running; see ActivityScope.
     Activity activity;
 
   protected:
@@ -90,7 +93,7 @@ class Device {
     MemoryCounters counters_;
 };
 
-// Names the activity of a device for as long as it lives.
+// Sets the activity of a device, and restores the previous one when it is destroyed.
 class ActivityScope {
   public:
     ActivityScope(Device& device, const Activity& activity)

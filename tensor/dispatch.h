@@ -19,8 +19,8 @@ struct ComputeType<double> {
 template <typename T>
 using compute_t = typename ComputeType<T>::type;
 
-// Calls body(T{}), where T is the element type of a floating-point `dtype` in which kernels compute:
-// f32, bf16 or f64. Throws "[op] dtype ..." for any other.
+// Calls body(T{}), where T is the element type of a floating-point `dtype` in which kernels
+// compute: f32, bf16 or f64. Throws "[op] dtype ..." for any other.
 template <typename Body>
 void for_float(const char* op, DType dtype, const Body& body) {
     switch (dtype) {

@@ -1,7 +1,6 @@
 #pragma once
 
-// The environment variables this program reads: all of them, in one table. No other file calls
-// getenv.
+// The environment variables that this program reads, all in one table. No other file calls getenv.
 
 #include <cstdint>
 #include <span>
@@ -15,12 +14,13 @@ struct EnvironmentSwitch {
     const char* help;
 };
 
-// Every switch, for `vila --help` and for documents.
+// Every variable, as `vila --help` prints them.
 std::span<const EnvironmentSwitch> environment_switches();
 
-// The value of a switch of the table: the environment's, or the default when unset or empty.
+// The value of a variable of the table: that of the environment, or the default if it is unset or
+// empty.
 std::string environment(const char* name);
-// The same as an integer; throws Error when it is none.
+// The value as an integer. Throws Error if it is not one.
 int64_t environment_int(const char* name);
 
 }  // namespace vila

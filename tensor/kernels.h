@@ -1,14 +1,15 @@
 #pragma once
 
-// The kernel table: everything a device can compute, as plain function pointers. tensor/cpu/ fills
-// one, cuda/ fills another. A null entry means that the device lacks the operation; call() says so.
+// The kernel table: every operation of a device, as plain function pointers. tensor/cpu/kernels.h
+// and cuda/kernels.h each fill one. A null entry means that the device lacks the operation; call()
+// then throws.
 //
 // Conventions, checked by the callers in autograd/ and not again here:
 //  - tensors are contiguous unless the comment says "strided";
 //  - "float" means f32 or bf16 (and f64 on the CPU, where it is the specification); all float
 //    tensors of one call share one dtype unless a dtype is written beside them;
 //  - reductions accumulate in f32 (f64 for f64);
-//  - an undefined Tensor stands for an optional operand that is absent;
+//  - an undefined Tensor is an absent optional operand;
 //  - outputs are allocated by the caller and overwritten, or added to where the comment says "+=".
 //    An output never shares memory with an input unless "may alias" is written;
 //  - results do not depend on the number of threads.
@@ -35,14 +36,13 @@ struct FillArgs {
     double value = 0.0;
 };
 
-// c (.., m, n) = z = alpha * op(a) op(b) [+ c if accumulate] [+ bias] [+ residual], or gelu(z); op
-// transposing its last two axes if asked. Leading axes are batch axes and equal in a, b and c; each
-// may be strided there, but the two matrix axes of every operand are row-major with unit inner
-// stride.
-// a, b: float, one dtype; c: that dtype or f32. bias (n,) in the dtype of a, or absent.
-// With residual or gelu, c is contiguous. residual, and pre_activation, which receives z where gelu's
-// backward will want it, have the shape and dtype of c. A device may round z to the dtype of c
-// before the residual and before gelu.
+// z = alpha * op(a) op(b) [+ c if accumulate] [+ bias] [+ residual]; c (.., m, n) = z or gelu(z).
+// op transposes the last two axes if transpose_a or transpose_b is set. Leading axes are batch axes
+// and equal in a, b and c; they may be strided. The two matrix axes of every operand are row-major
+// with unit inner stride. a, b: float, one dtype; c: that dtype or f32. bias (n,) in the dtype of
+// a, or absent. With residual or gelu, c is contiguous. residual has the shape and dtype of c. So
+// has pre_activation, which receives z if backward will need it. A device may round z to the dtype
+// of c before it adds the residual and before gelu.
 struct MatmulArgs {
     Tensor a, b, c;
     bool transpose_a = false, transpose_b = false;
@@ -68,7 +68,7 @@ struct ScaleArgs {
 struct ExpArgs {
     Tensor x, y;
 };
-// y = x summed over the axes along which y has extent 1 or which y lacks (leading ones): the
+// y = x summed over the axes along which y has extent 1, and over leading axes that y lacks: the
 // opposite of broadcasting. y: float of any dtype. [+= if accumulate]
 struct SumToArgs {
     Tensor x, y;
@@ -79,7 +79,8 @@ struct SumToArgs {
 struct EmbeddingForwardArgs {
     Tensor table, ids, y;
 };
-// dtable (V, C) f32 (or f64) += dy (R, C) at rows ids; rows in order, so the sum is reproducible.
+// dtable (V, C) f32 (or f64), rows ids += dy (R, C). Rows are added in order, so the sum is
+// reproducible.
 struct EmbeddingBackwardArgs {
     Tensor ids, dy, dtable;
 };
@@ -88,7 +89,8 @@ struct EmbeddingBackwardArgs {
 struct GatherRowsArgs {
     Tensor x, index, y;
 };
-// y (M, C) f32 (or f64), rows index (R) i32 += x (R, C) float; -1 is skipped. Rows in order.
+// y (M, C) f32 (or f64), rows index (R) i32 += x (R, C) float; -1 is skipped. Rows are added in
+// order.
 struct ScatterAddRowsArgs {
     Tensor x, index, y;
 };
@@ -97,8 +99,8 @@ struct ScatterRowsArgs {
     Tensor x, index, y;
 };
 
-// y (B, C) = mean of rows [cu_seqlens[b], cu_seqlens[b+1]) of x (R, C); cu_seqlens (B + 1) i32. An empty range
-// gives zeros. A row of x in no range gets gradient zero.
+// y (B, C) = mean of rows [cu_seqlens[b], cu_seqlens[b+1]) of x (R, C); cu_seqlens (B + 1) i32. An
+// empty range gives zeros. A row of x in no range gets gradient zero.
 struct MeanRowsForwardArgs {
     Tensor x, cu_seqlens, y;
 };
@@ -106,7 +108,7 @@ struct MeanRowsBackwardArgs {
     Tensor cu_seqlens, dy, dx;
 };
 
-// Root mean square normalisation (Zhang and Sennrich 2019): y = x * inv_rms * weight with
+// Root mean square normalization (Zhang and Sennrich 2019): y = x * inv_rms * weight with
 // inv_rms = 1 / sqrt(mean(x^2) + eps). x, y (R, C); weight (C); inv_rms (R) f32 (f64 for f64).
 struct RmsNormForwardArgs {
     Tensor x, weight;
@@ -118,7 +120,7 @@ struct RmsNormBackwardArgs {
     Tensor x, weight, inv_rms, dy, dx, dweight = {};
 };
 
-// Layer normalisation (Ba et al. 2016): y = (x - mean) * inv_std * weight + bias.
+// Layer normalization (Ba et al. 2016): y = (x - mean) * inv_std * weight + bias.
 // x, y (R, C); weight, bias (C); mean, inv_std (R) f32 (f64 for f64).
 struct LayerNormForwardArgs {
     Tensor x, weight, bias;
@@ -158,8 +160,8 @@ struct SoftmaxBackwardArgs {
     Tensor y, dy, dx;
 };
 
-// index (R) i32: the column of the largest number of each row of x (R, C), the first of equal ones;
-// 0 in a row that holds nothing above -infinity. NaN is passed over.
+// index (R) i32: the column of the largest number in each row of x (R, C), the first of equal ones;
+// 0 for a row without numbers above -infinity. NaN is ignored.
 struct ArgmaxArgs {
     Tensor x, index;
 };
@@ -170,7 +172,7 @@ struct L2NormalizeForwardArgs {
     double eps = 0.0;
     Tensor y, norm;
 };
-// A row whose norm is eps was clamped: its norm is a constant to the gradient.
+// A row whose norm is eps was clamped: its norm is a constant for the gradient.
 struct L2NormalizeBackwardArgs {
     Tensor y, norm, dy;
     double eps = 0.0;
@@ -185,21 +187,22 @@ struct RopeArgs {
     bool inverse = false;
 };
 
-// Attention of variable-length sequences laid end to end (no T x S buffer is ever made):
+// Attention of variable-length sequences laid end to end (no T x S matrix is ever stored):
 // out = softmax(scale * q k^T) v inside each sequence. q, out (R, H, D); k, v (M, K, D), H a
 // multiple of K: query head h reads key head h / (H/K). Rows may be strided (slices of a fused
 // projection). cu_seqlens_q, cu_seqlens_k (B + 1) i32: sequence b owns q rows [cu_seqlens_q[b],
-// cu_seqlens_q[b+1]) and k rows [cu_seqlens_k[b], cu_seqlens_k[b+1]). With `causal` the last query of a
-// sequence sees all its keys, the one before it one fewer, and so on. A query that sees no key
-// gives zeros. log_sum_exp (R, H) f32 (f64 for f64) is what backward needs. Forward reads no row of
-// k and v behind the last start: they may be a cache with room. Backward knows no such rows.
+// cu_seqlens_q[b+1]) and k rows [cu_seqlens_k[b], cu_seqlens_k[b+1]). With `causal` the last query
+// of a sequence attends to all its keys, the one before it to one fewer, and so on. A query without
+// keys gives zeros. log_sum_exp (R, H) f32 (f64 for f64) is kept for backward. Forward reads no
+// rows of k and v after cu_seqlens_k[B], so they may be a cache with free rows; backward allows no
+// such rows.
 struct AttentionForwardArgs {
     Tensor q, k, v, cu_seqlens_q, cu_seqlens_k;
     bool causal = false;
     double scale = 1.0;
     Tensor out, log_sum_exp;
 };
-// dq like q, dk and dv like k (may be strided as those are).
+// dq has the shape of q; dk and dv have that of k. Rows may be strided.
 struct AttentionBackwardArgs {
     Tensor q, k, v, cu_seqlens_q, cu_seqlens_k;
     bool causal = false;
@@ -237,16 +240,17 @@ struct LinearCrossEntropyArgs {
     Tensor losses, dhidden = {}, dweight = {};
 };
 
-// AdamW (Loshchilov and Hutter 2019) for one tensor, any shape: gradient f32, multiplied by
-// grad_scale first; master, first_moment, second_moment f32 are updated in place; parameter (float;
-// may be master itself) receives the rounded master. step counts from 1.
+// AdamW (Loshchilov and Hutter 2019) for one tensor of any shape. gradient is f32 and is multiplied
+// by grad_scale first. master, first_moment and second_moment are f32 and updated in place.
+// parameter (float; may be master itself) receives the rounded master. step counts from 1. The
+// formula is in adamw_factors.h.
 struct AdamwUpdate {
     Tensor gradient, master, first_moment, second_moment, parameter;
     double lr = 0.0, beta1 = 0.9, beta2 = 0.999, eps = 1e-8, weight_decay = 0.0;
     double grad_scale = 1.0;
     int64_t step = 1;
 };
-// A step of each of these tensors, which share no memory: in one launch where there are such.
+// One step for each of these tensors, which share no memory. A GPU updates many in one launch.
 struct AdamwArgs {
     std::span<const AdamwUpdate> tensors;
 };
@@ -299,8 +303,8 @@ constexpr size_t kKernelCount = sizeof(Kernels) / sizeof(void (*)());
 static_assert(std::is_aggregate_v<Kernels> && std::is_trivially_copyable_v<Kernels> &&
               sizeof(Kernels) == kKernelCount * sizeof(void (*)()));
 
-// Runs one entry of the table: call(device, "rope", &Kernels::rope, {.x = x, ...}). Throws when
-// the device lacks it.
+// Runs one entry of the table: call(device, "rope", &Kernels::rope, {.x = x, ...}). Throws if the
+// device lacks it.
 template <typename Args>
 void call(Device& device, const char* name, void (*Kernels::*entry)(const Args&),
           const std::type_identity_t<Args>& args) {

@@ -5,6 +5,7 @@
 #include <exception>
 #include <new>
 
+#include "tensor/env.h"
 #include "tensor/nearest_name.h"
 #include "tools/commands.h"
 
@@ -51,6 +52,12 @@ void print_usage(std::FILE* out) {
         std::fprintf(out, "  %-12s %s\n", command.name, command.help);
 }
 
+void print_environment(std::FILE* out) {
+    std::fputs("\nenvironment variables, with their defaults:\n\n", out);
+    for (const EnvironmentSwitch& row : environment_switches())
+        std::fprintf(out, "  %-30s %s\n", str(row.name, "=", row.default_value).c_str(), row.help);
+}
+
 int fail(const std::string& command, const char* message, int code) {
     std::fprintf(stderr, "vila %s: %s\n", command.c_str(), one_line(message).c_str());
     if (code == kExitUsage)
@@ -81,6 +88,7 @@ int dispatch(const std::vector<std::string>& words) {
     const std::string& name = words.front();
     if (name == "--help" || name == "-h" || name == "help") {
         print_usage(stdout);
+        print_environment(stdout);
         return 0;
     }
     if (name == "--version") {

@@ -19,9 +19,9 @@
 //   attention_decode.cpp    one or two queries against a cache of keys, which only has to be read
 //
 // Three choices that the formulas do not show:
-//   - Tiles are packed: rows of a head lie far apart in memory and may be bf16. A packed tile is f32,
-//     its rows are whole cache lines, the keys are transposed. Heads that share a key head share its
-//     packed tile.
+//   - Tiles are packed: rows of a head lie far apart in memory and may be bf16. A packed tile is
+//     f32, its rows are whole cache lines, the keys are transposed. Heads that share a key head
+//     share its packed tile.
 //   - Scores are kept in units of ln 2 (the factor goes into the packed queries): 2^x is a
 //     polynomial and a shift, e^x needs one more multiplication.
 //   - With a causal mask each block of 6 rows stops at the last key that its last row sees, so that

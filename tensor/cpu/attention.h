@@ -72,8 +72,8 @@ class ScratchCursor {
 };
 
 // Turns a row of scores into probabilities 2^(score - maximum), in place. Only the first `visible`
-// columns take part; the columns from there to `end` are cleared. Updates the running maximum and sum
-// of the row (Milakov and Gimelshein 2018) and returns the factor that rescales earlier sums.
+// columns take part; the columns from there to `end` are cleared. Updates the running maximum and
+// sum of the row (Milakov and Gimelshein 2018) and returns the factor that rescales earlier sums.
 template <int kLanes>
 VILA_ALWAYS_INLINE float softmax_row(float* scores, int64_t visible, int64_t end, float& largest,
                                      float& total) {

@@ -1,6 +1,6 @@
 // Attention backward by tiles (Dao et al. 2022, FlashAttention): probabilities are recomputed from
-// log_sum_exp. One item is one key head of one sequence with all its query heads, so every sum belongs
-// to one item and has one order.
+// log_sum_exp. One item is one key head of one sequence with all its query heads, so every sum
+// belongs to one item and has one order.
 //
 //   for each tile of keys, each query head of the group, each tile of queries that sees it:
 //     S = Q K^T,  dP = dO V^T

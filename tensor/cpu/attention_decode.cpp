@@ -1,6 +1,6 @@
 // Attention forward for sequences with few queries. Reading keys and values limits its speed:
-// nothing is packed, and every row of k and v is read once, in memory order, while all query heads of
-// the item use it. One item is a range of key heads of one sequence.
+// nothing is packed, and every row of k and v is read once, in memory order, while all query heads
+// of the item use it. One item is a range of key heads of one sequence.
 //
 // Where several queries read a head, tiles of four queries by a few keys convert every key once and
 // do enough arithmetic to hide the memory latency, if they prefetch early. One query alone takes as

@@ -1,6 +1,6 @@
 // The product of a few rows with a transposed matrix, as in decoding: x (m, k), weights (n, k),
-// y (m, n). Only x is reused, so nothing is packed: the kernel reads each row of weights once, nr of
-// them side by side, and multiplies it with the rows of x, which stay in the cache.
+// y (m, n). Only x is reused, so nothing is packed: the kernel reads each row of weights once, nr
+// of them side by side, and multiplies it with the rows of x, which stay in the cache.
 //
 // The blocks of k and the chain of multiply-adds inside them are those of gemm.cpp: a row of y has
 // the same bits here as among any number of rows there.

@@ -68,8 +68,8 @@ VILA_ALWAYS_INLINE void transpose_tile(Tile x, int64_t rows, int64_t columns, Ti
     }
 }
 
-// The left operand of a product: element (r, k) is data[r * row_stride + k * depth_stride], so that a
-// tile can also be read as its transpose.
+// The left operand of a product: element (r, k) is data[r * row_stride + k * depth_stride], so that
+// a tile can also be read as its transpose.
 struct LeftOperand {
     const float* data = nullptr;
     int64_t row_stride = 0, depth_stride = 0;
@@ -87,8 +87,8 @@ struct Start {
     const float* factor = nullptr;
 };
 
-// Computes kRows x (kVecs * kLanes) elements of c, held in registers along the whole depth. b is f32
-// or bf16.
+// Computes kRows x (kVecs * kLanes) elements of c, held in registers along the whole depth. b is
+// f32 or bf16.
 template <int kLanes, int kRows, int kVecs, typename T>
 VILA_ALWAYS_INLINE void multiply_block(LeftOperand a, const T* b, int64_t b_stride, int64_t depth,
                                        Start start, float* c, int64_t c_stride) {

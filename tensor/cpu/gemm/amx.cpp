@@ -1,5 +1,6 @@
-// The AMX kernels of gemm (Intel, from Sapphire Rapids on): eight tile registers that hold matrices,
-// and one instruction that multiplies two of them. A tile register has 16 rows of 64 bytes:
+// The AMX kernels of gemm (Intel, from Sapphire Rapids on): eight tile registers that hold
+// matrices, and one instruction that multiplies two of them. A tile register has 16 rows of 64
+// bytes:
 //
 //   of a      16 rows, 32 bf16 along k each, as in memory
 //   of b      16 rows of a packed panel, each 16 VNNI pairs, as in avx512_bf16.cpp

@@ -76,8 +76,8 @@ constexpr int64_t kLineBytes = 64;
 // few columns at a time (a chunk), which memory returns faster than single lines of all columns.
 constexpr int64_t kAheadLines = 4;
 
-// The beginning of the chunk that follows the chunk `at` bytes from the start of the panel. The panel
-// has `bytes` of each column.
+// The beginning of the chunk that follows the chunk `at` bytes from the start of the panel. The
+// panel has `bytes` of each column.
 inline const char* next_chunk(const SkinnyPanel& s, int64_t at, int64_t bytes) {
     const int64_t next = at + kAheadLines * kLineBytes;
     return next < bytes ? static_cast<const char*>(s.b) + next : s.next_b;
@@ -93,16 +93,17 @@ VILA_TARGET_AVX512 VILA_ALWAYS_INLINE void prefetch_share(const char* ahead, int
         for (int l = 0; l < kAheadLines; ++l) _mm_prefetch(ahead + l * kLineBytes, _MM_HINT_T1);
 }
 
-// Loads 32 bytes of one column into the lower half of a register, 32 of another into the upper half.
+// Loads 32 bytes of one column into the lower half of a register, 32 of another into the upper
+// half.
 VILA_TARGET_AVX512 VILA_ALWAYS_INLINE __m512 load_halves(const char* lower, const char* upper) {
     const __m512 x = _mm512_broadcast_f32x8(_mm256_loadu_ps(reinterpret_cast<const float*>(lower)));
     return _mm512_mask_broadcast_f32x8(x, 0xff00,
                                        _mm256_loadu_ps(reinterpret_cast<const float*>(upper)));
 }
 
-// Loads a cache line of each of 16 columns of b and transposes the square of 32-bit words: word i of
-// column j becomes lane j of square[i]. column(j) is the address of column j. The loads do the last
-// step of the transposition, the halves; shuffles do the others.
+// Loads a cache line of each of 16 columns of b and transposes the square of 32-bit words: word i
+// of column j becomes lane j of square[i]. column(j) is the address of column j. The loads do the
+// last step of the transposition, the halves; shuffles do the others.
 template <typename Column>
 VILA_TARGET_AVX512 VILA_ALWAYS_INLINE void load_square(const Column& column,
                                                        __m512 (&square)[kLanes]) {

@@ -1,5 +1,5 @@
-// The AVX512-BF16 kernels of gemm: those of avx512.cpp and avx512_skinny.cpp with the dot product of
-// bf16 pairs (vdpbf16ps: two products, each exact, added to an f32 lane) in place of the
+// The AVX512-BF16 kernels of gemm: those of avx512.cpp and avx512_skinny.cpp with the dot product
+// of bf16 pairs (vdpbf16ps: two products, each exact, added to an f32 lane) in place of the
 // multiply-add. A "float" of a and b is a VNNI pair. Everything else is shared with AVX-512.
 
 #include "tensor/cpu/gemm/avx512.h"

@@ -1,5 +1,6 @@
-// The AVX-512 kernels of gemm for skinny panels: a few rows with a transposed matrix, as in decoding,
-// where the time is that of reading the matrix once. Those for VNNI pairs are in avx512_bf16.cpp.
+// The AVX-512 kernels of gemm for skinny panels: a few rows with a transposed matrix, as in
+// decoding, where the time is that of reading the matrix once. Those for VNNI pairs are in
+// avx512_bf16.cpp.
 
 #include "tensor/cpu/gemm/avx512.h"
 
@@ -57,7 +58,8 @@ VILA_TARGET_AVX512 void add_tail(const SkinnyPanel& s, int64_t p, __m512 (&sums)
     }
 }
 
-// Adds the products of one cache line of each of 16 columns, transposed in registers: 16 x 16 words.
+// Adds the products of one cache line of each of 16 columns, transposed in registers: 16 x 16
+// words.
 template <int kCount>
 VILA_TARGET_AVX512 VILA_ALWAYS_INLINE void add_square(const SkinnyPanel& s, int64_t p, int half,
                                                       __m512 (&sums)[kCount][2]) {
@@ -94,9 +96,9 @@ struct LineRing {
     alignas(kLineBytes) char bytes[kNr * kColumnBytes];
 };
 
-// Copies the lines at `from` of a quarter of the columns as line number `line`, and prefetches those
-// at `ahead`. In a line at the edge, only the bf16 of `mask` belong to the column. Columns beyond the
-// last repeat it.
+// Copies the lines at `from` of a quarter of the columns as line number `line`, and prefetches
+// those at `ahead`. In a line at the edge, only the bf16 of `mask` belong to the column. Columns
+// beyond the last repeat it.
 template <bool kAllColumns, bool kEdge>
 VILA_TARGET_AVX512 VILA_ALWAYS_INLINE void copy_lines(const SkinnyPanel& s, int quarter,
                                                       int64_t line, const char* from,

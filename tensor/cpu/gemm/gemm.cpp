@@ -83,7 +83,8 @@ class Part {
         return x.element_size() * (kernels_.vnni_pairs ? 2 : 1);
     }
 
-    // Rows of a as the micro-kernel reads them: element (i, p) at data + i * row_stride + p * k_stride.
+    // Rows of a as the micro-kernel reads them: element (i, p) at data + i * row_stride + p *
+    // k_stride.
     struct Rows {
         const float* data;
         int64_t row_stride, k_stride;
@@ -187,7 +188,8 @@ class Part {
         return {packed_a_, plan_.a_row_stride, 1, kernels_.mr * plan_.a_row_stride};
     }
 
-    // Computes every tile of a block of rows, over one block of k. The kept sums begin at `first_row`.
+    // Computes every tile of a block of rows, over one block of k. The kept sums begin at
+    // `first_row`.
     void multiply(const Rows& a, Range ks, Range rows, int64_t first_row, Range columns) {
         const int64_t k = ks.end - ks.begin;
         const int64_t row_tiles = ceil_div(rows.end - rows.begin, kernels_.mr);

@@ -97,11 +97,11 @@ struct GemmKernels {
     void (*transpose_bf16)(const void* source, int64_t row_bytes, int64_t count, int64_t k,
                            float* panel);
 
-    // skinny[r - 1] computes r rows; skinny_bf16 reads b in bf16. Their length is the largest number
-    // of rows; they are empty where nothing is faster than packing and tiles.
+    // skinny[r - 1] computes r rows; skinny_bf16 reads b in bf16. Their length is the largest
+    // number of rows; they are empty where nothing is faster than packing and tiles.
     std::span<void (*const)(const SkinnyPanel&)> skinny, skinny_bf16;
-    // Whether skinny kernels take a with its rows side by side: element (i, p) at p * rows + i. Else
-    // the rows follow each other.
+    // Whether skinny kernels take a with its rows side by side: element (i, p) at p * rows + i.
+    // Else the rows follow each other.
     bool skinny_a_is_k_major = false;
 
     // For tiles that need a_k_stride == 1, else null: packs a matrix whose rows run across k into
@@ -154,8 +154,8 @@ struct SkinnyRows {
 // Copies a into out (problem.m * plan.k floats).
 SkinnyRows pack_skinny_rows(const GemmKernels& kernels, const GemmProblem& problem,
                             const GemmPlan& plan, float* out);
-// Computes columns [begin, end) of c, for at most kernels.skinny.size() rows of a and a transposed b
-// (rows of weights, each read once).
+// Computes columns [begin, end) of c, for at most kernels.skinny.size() rows of a and a transposed
+// b (rows of weights, each read once).
 void gemv_columns(const GemmKernels& kernels, const GemmProblem& problem, const GemmPlan& plan,
                   const SkinnyRows& a, int64_t begin, int64_t end);
 

@@ -62,7 +62,8 @@ VILA_ALWAYS_INLINE void pack_panels_of(const Element& element, int64_t k, int64_
     if (kWidth != 0) width = kWidth;
     constexpr int64_t kCopied = kWidth == 0 ? 0 : panel_stride(kWidth);
     const int64_t stride = panel_stride(width);
-    // A few rows at a time, so that the next panel finds the rest of their cache lines in the cache.
+    // A few rows at a time, so that the next panel finds the rest of their cache lines in the
+    // cache.
     constexpr int64_t kRowsAtOnce = 8;
     for (int64_t first = 0; first < k; first += kRowsAtOnce) {
         const int64_t last = std::min(first + kRowsAtOnce, k);

@@ -15,8 +15,8 @@ constexpr int64_t kPackedSize = 4096 * 384;  // floats of b
 // Where sums are kept beside a bf16 c, fewer rows and columns: 1344 x 768 f32 = 4 MiB.
 constexpr int64_t kSumRows = 1344;
 constexpr int64_t kSumColumns = 768;
-// A transposed a that serves no more columns than this is read in place, one cache line per k, which
-// costs less than a copy.
+// A transposed a that serves no more columns than this is read in place, one cache line per k,
+// which costs less than a copy.
 constexpr int64_t kFewColumns = 64;
 // Padding of the rows of packed a, in floats, so that they do not all map to the same cache sets.
 constexpr int64_t kRowPadding = 16;
@@ -24,7 +24,8 @@ constexpr int64_t kRowPadding = 16;
 constexpr int64_t kSetStride = 4096;
 
 // Cuts c into about `threads` parts so that the largest part costs least. The cost is that of its
-// tiles, in multiply-adds of 32 lanes, and of its copies of a and b, which neighboring parts repeat.
+// tiles, in multiply-adds of 32 lanes, and of its copies of a and b, which neighboring parts
+// repeat.
 void choose_parts(const GemmKernels& kernels, const GemmProblem& problem, int64_t threads,
                   GemmPlan& plan) {
     const double copy_a = plan.pack_a ? 0.2 : 0.0,

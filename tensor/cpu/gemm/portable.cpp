@@ -1,6 +1,6 @@
 // The kernels of gemm for every other machine: vectors of four floats in the compiler's vector
-// extension (NEON on aarch64, SSE2 on x86). Tiles are 8 x 8 where there are 32 vector registers, else
-// 4 x 8.
+// extension (NEON on aarch64, SSE2 on x86). Tiles are 8 x 8 where there are 32 vector registers,
+// else 4 x 8.
 
 #include <array>
 #include <cstring>
