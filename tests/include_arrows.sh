@@ -1,6 +1,6 @@
 #!/bin/bash
-# Checks the include lines against the plan of the house: who may include whom, between folders and
-# between the rooms of data/ and tools/, and that no headers include each other in a circle.
+# Checks every include line against the list of allowed includes between folders and between the rooms
+# of data/ and tools/, and that no headers include each other in a circle.
 set -u
 cd "$(dirname "$0")/.."
 
@@ -46,7 +46,7 @@ room_of() {
 while IFS=: read -r file _ line; do
     room=$(room_of "$file")
     if [ -z "${may_include[$room]+listed}" ]; then
-        complain "$file: $room/ is not in the plan of tests/include_arrows.sh"
+        complain "$file: $room/ is not in the list of tests/include_arrows.sh"
         continue
     fi
     target=${line#*\"}
@@ -59,15 +59,16 @@ while IFS=: read -r file _ line; do
     [ -f "$target" ] || complain "$file includes \"$target\", which is not a path from the root"
 done < <(git grep -nE '^#include "' -- '*.h' '*.cpp' '*.cu' '*.cuh')
 
-# A room that is missing from the plan would be held to its parent's arrows.
+# A room that is missing from the list would be checked with the entry of its parent.
 for folder in data tools; do
     while read -r room; do
-        [ -n "${may_include[$room]+listed}" ] || complain "$room/ is not in the plan of tests/include_arrows.sh"
+        [ -n "${may_include[$room]+listed}" ] || complain "$room/ is not in the list of tests/include_arrows.sh"
     done < <(git ls-files "$folder/*.h" "$folder/*.cpp" | grep -v '/pch/' | sed 's#/[^/]*$##' | sort -u)
 done
 
-# tensor/ knows the standard library and OpenMP; json.h alone brings in the value type of JSON.
-if git grep -nE '^#include <(nlohmann|stb|CLI|toml|jpeglib|webp|gtest|utf8proc)' -- tensor ':!tensor/json.h'; then
+# tensor/ includes the standard library and OpenMP. Only json.h and json_fwd.h include the JSON library.
+if git grep -nE '^#include <(nlohmann|stb|CLI|toml|jpeglib|webp|gtest|utf8proc)' -- tensor \
+    ':!tensor/json.h' ':!tensor/json_fwd.h'; then
     complain "tensor/ may include only the standard library and OpenMP"
 fi
 
