@@ -96,7 +96,8 @@ class Parser {
             }
         } while (scanner_.accept(','));
         scanner_.expect('}');
-        // The library's object would compare each new key with all before it, and copy members as it grows.
+        // The library's object would compare each new key with all before it, and copy members as
+        // it grows.
         Json json = Json::object();
         auto& object = json.get_ref<Json::object_t&>();
         object.reserve(members.size());

@@ -6,8 +6,8 @@
 
 namespace vila {
 
-// A JSON value. Objects keep their members in the order of the file, and finding a member takes time
-// linear in their number: walk a large object (a vocabulary) instead of looking members up.
+// A JSON value. Objects keep their members in the order of the file, and finding a member takes
+// time linear in their number: walk a large object (a vocabulary) instead of looking members up.
 using Json = nlohmann::ordered_json;
 
 }  // namespace vila

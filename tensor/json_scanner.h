@@ -1,7 +1,7 @@
 #pragma once
 
-// Reads JSON text token by token, strictly by RFC 8259 and with the place of each error. The header of a
-// safetensors file is read by it alone; json.h builds whole values on it.
+// Reads JSON text token by token, strictly by RFC 8259 and with the place of each error. The header
+// of a safetensors file is read by it alone; json.h builds whole values on it.
 
 #include <cstdint>
 #include <string>

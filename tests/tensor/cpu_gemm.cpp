@@ -104,8 +104,9 @@ struct Experiment {
                 if (c.bias) sum += bias.at(0, j, false);
                 if (c.accumulate) sum += before.at(i, j, false);
                 expected.push_back(sum);
-                // Partial sums of k terms grow with sqrt(k), and each of k additions rounds: the error
-                // is about 2^-24 k rms / sqrt(2). Six standard deviations, and the last roundings.
+                // Partial sums of k terms grow with sqrt(k), and each of k additions rounds: the
+                // error is about 2^-24 k rms / sqrt(2). Six standard deviations, and the last
+                // roundings.
                 permitted.push_back(rounding * std::fabs(sum) +
                                     0x1p-24 * ((4.0 * std::sqrt(c.k) + 4.0) * std::sqrt(squares) +
                                                4.0 * std::fabs(sum) + 8.0));
