@@ -3,11 +3,11 @@
 // Two families of checks, and no third.
 //
 //   VILA_CHECK(condition, parts...)      the caller's or the user's mistake: throws vila::Error
-//   VILA_CHECK_EQ(actual, expected, ...) the same, and both values are printed
+//   VILA_CHECK_EQ(actual, expected, ...) throws too, and prints both values
 //   VILA_ASSERT(condition)               our own mistake: aborts with the place in the source
 //
-// The text of an Error is one line a user can act on: what, where, expected, got, fix. Operators
-// start theirs with their name in brackets: "[rms_norm] weight has shape (3): expected (4)".
+// The text of an Error is one line that a user can act on: what, where, expected, got, fix.
+// Operators begin it with their name in brackets: "[rms_norm] weight has shape (3): expected (4)".
 
 #include <cstdio>
 #include <cstdlib>
@@ -18,18 +18,18 @@
 
 namespace vila {
 
-// `text` with every control character written as an escape ("\n", "\x1b"): names that come out of
-// a file can neither break a message into lines nor speak to the terminal.
+// `text` with every control character written as an escape ("\n", "\x1b"): names from a file
+// can neither break a message into lines nor send control sequences to the terminal.
 std::string one_line(std::string_view text);
 
-// A mistake in what we were given: a file, an option, a shape. `main` prints what(), which is one
-// line whatever the parts held, and exits 1.
+// A mistake in the input: a file, an option, a shape. `main` prints what(), which is always one
+// line, and exits 1.
 class Error : public std::runtime_error {
   public:
     explicit Error(std::string_view text) : std::runtime_error(one_line(text)) {}
 };
 
-// A mistake in how the program was called: `main` exits 2 instead of 1.
+// A mistake in the command line: `main` exits 2 instead of 1.
 class UsageError : public Error {
   public:
     using Error::Error;
@@ -56,7 +56,7 @@ std::string str(const Parts&... parts) {
         if (!(condition)) throw ::vila::Error(::vila::str(__VA_ARGS__)); \
     } while (false)
 
-// Parts say what was compared; "expected E, got A" is appended.
+// The parts name the compared value; ": expected E, got A" is appended.
 #define VILA_CHECK_EQ(actual, expected, ...)                                                    \
     do {                                                                                        \
         const auto& vila_actual = (actual);                                                     \

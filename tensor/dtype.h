@@ -13,9 +13,9 @@ enum class DType { F64, F32, BF16, F16, I64, I32, U8 };
 
 // Bytes per element.
 int64_t dtype_size(DType dtype);
-// "f32", "bf16", ... as the command line spells them.
+// "f32", "bf16", ..., as on the command line.
 const char* dtype_name(DType dtype);
-// The opposite of dtype_name; throws on an unknown name.
+// The inverse of dtype_name. Throws if the name is unknown.
 DType dtype_from_name(const std::string& name);
 bool is_floating(DType dtype);
 std::ostream& operator<<(std::ostream& out, DType dtype);

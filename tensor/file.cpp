@@ -22,7 +22,7 @@ namespace {
     throw FileError(str(path.string(), ": ", what, ": ", std::strerror(code)), code);
 }
 
-// Closes on every way out; the destructor of a descriptor that was only read needs no check.
+// Closes a descriptor on every path. A descriptor that was only read needs no check of close().
 class Descriptor {
   public:
     Descriptor(const fs::path& path, int flags, mode_t mode = 0)
@@ -38,7 +38,7 @@ class Descriptor {
     int value_;
 };
 
-// One read() or write() moves at most this much on Linux; ask for less.
+// Below the most that one read() or write() transfers on Linux.
 constexpr int64_t kLargestTransfer = int64_t{1} << 30;
 
 int64_t regular_file_size(int descriptor, const fs::path& path) {
@@ -49,7 +49,7 @@ int64_t regular_file_size(int descriptor, const fs::path& path) {
 }
 
 // A name in the same directory, so that rename() stays on one file system. The process id keeps
-// two programs apart; what a killed one left behind is overwritten or stands out by its name.
+// two programs apart; the leftovers of a killed one are overwritten or recognizable by their name.
 fs::path temporary_sibling(const fs::path& path) {
     fs::path clean = path.lexically_normal();
     if (!clean.has_filename()) clean = clean.parent_path();
@@ -208,8 +208,7 @@ const unsigned char* RandomAccessFile::map() {
         void* mapped =
             ::mmap(nullptr, static_cast<size_t>(size_), PROT_READ, MAP_PRIVATE, descriptor_, 0);
         if (mapped == MAP_FAILED) fail(path_, "cannot map into memory");
-        // Where the file system can, pages come as huge ones; elsewhere this is refused and
-        // harmless.
+        // Asks for huge pages; harmless where the file system does not support them.
         static_cast<void>(::madvise(mapped, static_cast<size_t>(size_), MADV_HUGEPAGE));
         mapping_ = mapped;
     }

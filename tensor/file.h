@@ -1,8 +1,8 @@
 #pragma once
 
-// Files, read whole or mapped and written so that nothing half-written ever stands under a final
-// name: data goes to a temporary sibling, is flushed to the disk, and is then renamed. Every error
-// names the path and what the system said.
+// Files, read whole or mapped, and written atomically: data goes to a temporary file in the same
+// directory, is flushed to the disk, and then gets its final name. Every error names the path and
+// gives the message of the system.
 //
 // Not here: formats (safetensors.h) and names inside a run directory (tools/).
 
@@ -15,7 +15,7 @@
 
 namespace vila {
 
-// The system refused: the file is not there, cannot be read, the disk is full.
+// The system reported an error: the file does not exist, cannot be read, the disk is full.
 class FileError : public Error {
   public:
     FileError(const std::string& message, int code) : Error(message), code_(code) {}
@@ -25,19 +25,19 @@ class FileError : public Error {
     int code_;
 };
 
-// The bytes of a whole file; throws when it cannot be read or exceeds `max_bytes`.
+// Returns the bytes of a whole file. Throws if it cannot be read or exceeds `max_bytes`.
 std::string read_file(const std::filesystem::path& path, int64_t max_bytes = int64_t{1} << 40);
 
-// Makes `path` hold exactly these bytes, or leaves what was there.
+// Writes exactly these bytes to `path`, or leaves the old content.
 void write_file_atomic(const std::filesystem::path& path, std::string_view bytes);
 
-// Makes what was written under this name survive a power cut. A new or renamed name needs its
-// directory synced too.
+// Makes the content of this file or directory survive a power cut. For a new or renamed file, its
+// directory must be synced too.
 void sync_file(const std::filesystem::path& path);
 void sync_directory(const std::filesystem::path& path);
 
-// A file in the making: write() as often as needed, then commit() gives it its name. Without
-// commit() the destructor removes what was written.
+// A file that is being written: call write() as often as needed, then commit() gives it its name.
+// Without commit() the destructor removes the file.
 class AtomicFile {
   public:
     explicit AtomicFile(const std::filesystem::path& path);
@@ -55,10 +55,10 @@ class AtomicFile {
     int descriptor_ = -1;
 };
 
-// A directory in the making: fill path() with files, then commit() syncs all of them and renames
-// the directory to its final name, replacing an older one. Without commit() the destructor removes
-// it. If the program dies between moving the older directory aside and the rename, the older one
-// is found under its name with ".old" appended.
+// A directory that is being written: put files into path(), then commit() syncs all of them and
+// renames the directory to its final name, replacing an older one. Without commit() the destructor
+// removes it. If the program dies between moving the older directory aside and the rename, the
+// older one is found under its name with ".old" appended.
 class AtomicDirectory {
   public:
     explicit AtomicDirectory(const std::filesystem::path& path);
@@ -75,8 +75,8 @@ class AtomicDirectory {
     bool committed_ = false;
 };
 
-// An open file for reads at any offset. The size is taken when it is opened; a file that shrank
-// since then makes read_at throw, never deliver less.
+// An open file for reads at any offset. The size is read when the file is opened; if the file
+// shrinks later, read_at throws and never returns fewer bytes.
 class RandomAccessFile {
   public:
     explicit RandomAccessFile(const std::filesystem::path& path);
@@ -88,7 +88,7 @@ class RandomAccessFile {
     int64_t size() const { return size_; }
     void read_at(int64_t offset, void* destination, int64_t bytes) const;
     // The whole file as read-only memory, mapped on the first call; valid as long as this object.
-    // Unlike read_at, touching it after another program shrank the file ends this one (SIGBUS).
+    // Unlike read_at, access after another program shrank the file ends this program (SIGBUS).
     const unsigned char* map();
 
   private:

@@ -1,6 +1,6 @@
 #pragma once
 
-// Suggestions for misspelt names in error messages.
+// Suggestions for misspelled names in error messages.
 
 #include <string>
 #include <vector>

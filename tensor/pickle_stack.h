@@ -1,8 +1,8 @@
 #pragma once
 
-// What the interpreter of torch_pickle.cpp computes with: a stack of values, marks on it, and the
-// memo. A mistake of the pickle (a value taken where there is none, one of another kind) throws
-// Error without a place; the interpreter adds it.
+// The state of the interpreter of torch_pickle.cpp: a stack of values, marks on it, and the memo. A
+// mistake in the pickle (a value popped from an empty stack, a value of another kind) throws an
+// Error without a position; the interpreter adds it.
 
 #include <cstdint>
 #include <map>
@@ -14,7 +14,7 @@
 
 namespace vila::pickle {
 
-// What a global of the pickle stands for here.
+// The meaning of a global of the pickle.
 enum class Global { OrderedDict, RebuildTensor, RebuildParameter, Size, Storage, DTypeName };
 
 struct GlobalName {
@@ -27,7 +27,7 @@ enum class Kind { None, Bool, Int, Float, Text, Tuple, List, Dict, Global, Stora
 
 const char* kind_text(Kind kind);
 
-// A value; those it contains are named by their places in the interpreter's list.
+// A value. It refers to the values that it contains by their index in the interpreter's list.
 struct Value {
     Kind kind = Kind::None;
     int64_t number = 0;  // Int, Bool; Storage: its elements; Tensor: its place in the list of them
@@ -44,18 +44,18 @@ class PickleStack {
     bool has_marks() const { return !marks_.empty(); }
 
     void push(Value value);
-    // Once more the value at `index`.
+    // Pushes the value at `index` again.
     void push_again(size_t index) { stack_.push_back(index); }
     void push_tuple(size_t count);
     void mark() { marks_.push_back(stack_.size()); }
-    // The index of the value on top, which leaves the stack.
+    // Removes the value on top and returns its index.
     size_t pop();
-    // Everything above the last mark.
+    // Removes the values above the last mark, and the mark, and returns their indices.
     std::vector<size_t> pop_to_mark();
-    // The value on top, which stays: a container of that kind.
+    // The value on top, which stays there and must be a container of that kind.
     Value& container(Kind kind);
 
-    // The memo: the value on top under a key, and back.
+    // The memo: store the value on top under a key, and push the value of a key.
     void remember(uint64_t key);
     void recall(uint64_t key);
 

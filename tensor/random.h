@@ -1,8 +1,8 @@
 #pragma once
 
 // Counter-based random numbers: every draw is a pure function of a key and an index, so there is no
-// state to save and no order to respect. The generator is splitmix64 (Steele et al. 2014) applied
-// to key and counter; normal variates come from Box and Muller (1958).
+// state to save, and the order of draws does not matter. The generator is splitmix64 (Steele et al.
+// 2014) applied to key and counter; normal variates come from Box and Muller (1958).
 
 #include <cmath>
 #include <cstdint>

@@ -9,10 +9,10 @@ namespace vila {
 
 namespace {
 
-// Small enough to stop soon, large enough for whole huge pages.
+// Small enough to stop quickly, large enough for whole huge pages.
 constexpr uintptr_t kPiece = uintptr_t{8} << 20;
 
-// Whether the kernel read it: before 5.14 none does.
+// Whether the kernel read it. Kernels before 5.14 cannot.
 bool populate(uintptr_t begin, uintptr_t end) {
     return ::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_POPULATE_READ) == 0;
 }

@@ -1,8 +1,8 @@
 #pragma once
 
-// Brings mapped files into memory ahead of their use, by a thread that does nothing else: a disk is
-// then read at its full speed while the processor works on what has come already. Without it,
-// whoever touches a page first waits for the disk, page after page.
+// Reads mapped files into memory before they are used, in a thread of its own. The disk is then
+// read at full speed while the processor works on the pages that have arrived. Without it, the
+// first access to each page waits for the disk, page by page.
 
 #include <cstdint>
 #include <thread>
@@ -17,9 +17,9 @@ class ReadAhead {
         int64_t bytes;
     };
     // Reads the ranges one after the other, in order. They must stay mapped as long as this object.
-    // What cannot be read ahead (an older kernel, a file that shrank) is left to its first use.
+    // Pages that cannot be read ahead (an older kernel, a file that shrank) are read at first use.
     explicit ReadAhead(std::vector<Range> ranges);
-    // Stops early; what has been read stays in memory.
+    // Stops early; pages that were read stay in memory.
     ~ReadAhead() = default;
     ReadAhead(const ReadAhead&) = delete;
     ReadAhead& operator=(const ReadAhead&) = delete;

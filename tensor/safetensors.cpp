@@ -142,7 +142,7 @@ Tensor SafetensorsFile::view(const std::string& name, Device& cpu) const {
     const DType dtype = dtype_of_stored(found.dtype, path(), name);
     const int64_t offset = data_begin_ + found.begin;
     if (offset % dtype_size(dtype) != 0 || found.end == found.begin) return load(name, cpu);
-    // Tensors are written through the type system only: the mapping itself refuses writes.
+    // Only the type system allows writes to this tensor: the mapping itself is read-only.
     void* data = const_cast<unsigned char*>(file_->map() + offset);
     return Tensor::from_external(cpu, data, found.shape, dtype, [keep = file_] {});
 }
@@ -176,7 +176,7 @@ void write_safetensors(const std::filesystem::path& path, std::vector<PendingTen
         data_bytes += bytes_of(tensor);
     }
     const std::string json = header_json(tensors, metadata);
-    // What we would refuse to read, we refuse to write.
+    // Refuses to write a file that the reader would refuse.
     SafetensorsHeader::parse(json, data_bytes);
 
     AtomicFile file(path);

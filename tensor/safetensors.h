@@ -1,10 +1,10 @@
 #pragma once
 
-// The safetensors file format: named tensors behind a JSON header. The reader is strict: whatever
-// the format's text forbids is refused with one line naming the file and the tensor, before any
-// memory is taken for it; the JSON of the header is read here by a parser that knows only this
-// schema (no nesting beyond it, no duplicate keys, no signs, no fractions). Accepted beyond the
-// text: JSON whitespace around the header, as in the reference reader.
+// The safetensors file format: named tensors behind a JSON header. The reader is strict: anything
+// that the specification forbids is refused with one line that names the file and the tensor,
+// before memory is allocated for it. The JSON of the header is read here by a parser that knows
+// only this schema (no nesting beyond it, no duplicate keys, no signs, no fractions). Accepted in
+// addition: JSON whitespace around the header, as in the reference reader.
 //
 // Not here: shard indexes and model layouts (models/model_directory.h).
 
@@ -37,7 +37,7 @@ class SafetensorsFile : public TensorFile {
         return info(name).dtype;
     }
     bool contains(const std::string& name) const { return header_.tensors.contains(name); }
-    // Throws when there is none of that name; the message tells the nearest one.
+    // Throws if there is no tensor of that name; the message suggests the nearest one.
     const TensorInfo& info(const std::string& name) const;
     const std::map<std::string, std::string>& metadata() const { return header_.metadata; }
 
@@ -50,7 +50,7 @@ class SafetensorsFile : public TensorFile {
     SafetensorsHeader header_;
 };
 
-// A tensor that is made when its turn to be written comes, so that not all are in memory at once.
+// A tensor that is created just before it is written, so that not all are in memory at once.
 struct PendingTensor {
     std::string name;
     DType dtype = DType::F32;

@@ -100,7 +100,7 @@ void check_size(const std::string& name, const TensorInfo& info) {
                   info.dtype, " ", info.shape);
 }
 
-// Tensors lie end to end: no gap, no overlap, nothing behind the last.
+// Checks that tensors are stored end to end: no gap, no overlap, no bytes after the last.
 std::vector<std::string> check_coverage(const std::map<std::string, TensorInfo>& tensors,
                                         int64_t data_bytes) {
     std::vector<std::string> names;
@@ -121,7 +121,7 @@ std::vector<std::string> check_coverage(const std::map<std::string, TensorInfo>&
                    info.begin, ") before its data");
         covered = info.end;
     }
-    VILA_CHECK_EQ(data_bytes, covered, "bytes of data behind the header");
+    VILA_CHECK_EQ(data_bytes, covered, "bytes of data after the header");
     return names;
 }
 

@@ -22,7 +22,7 @@ constexpr int64_t kMaxTensorName = 1024;
 struct TensorInfo {
     std::string dtype;  // as in the file: "BF16"; may be a type no Tensor can hold ("F8_E4M3")
     Shape shape;
-    int64_t begin = 0;  // byte offsets from the start of the data behind the header
+    int64_t begin = 0;  // byte offsets from the start of the data, which follows the header
     int64_t end = 0;
 };
 
@@ -31,8 +31,8 @@ struct SafetensorsHeader {
     std::map<std::string, std::string> metadata;
     std::vector<std::string> names;  // in the order of their data
 
-    // Parses the header of a file that has `data_bytes` bytes behind it, and checks every rule of
-    // the format: schema, unique names, known types, sizes that agree with shapes, data that is
+    // Parses the header of a file with `data_bytes` bytes after the header, and checks every rule
+    // of the format: schema, unique names, known types, sizes that agree with shapes, data that is
     // covered once and completely. Throws Error("tensor NAME: ...") without the file's name.
     static SafetensorsHeader parse(std::string_view json, int64_t data_bytes);
 };

@@ -39,7 +39,7 @@ class Shape {
     int rank_ = 0;
 };
 
-// a * b for sizes; throws when the product does not fit.
+// a * b for sizes. Throws if the product overflows int64.
 int64_t checked_mul(int64_t a, int64_t b);
 
 std::ostream& operator<<(std::ostream& out, const Shape& shape);  // "(2, 3)"

@@ -16,8 +16,8 @@
 
 namespace vila {
 
-// A run of bytes on a device; frees itself when the last view goes. `external` memory (a mapped
-// file, a test's array) is released by the function it came with instead.
+// A block of bytes on a device, freed when the last view is destroyed. `external` memory (a mapped
+// file, the array of a test) is released by the function that came with it.
 class Storage {
   public:
     Storage(Device& device, int64_t bytes);
@@ -39,10 +39,10 @@ class Storage {
 
 class Tensor {
   public:
-    // An undefined tensor: no storage, may only be assigned to or asked defined().
+    // An undefined tensor, without storage: only assignment and defined() are allowed.
     Tensor() = default;
 
-    // --- making one ---
+    // --- construction ---
     static Tensor empty(Device& device, const Shape& shape, DType dtype);
     static Tensor zeros(Device& device, const Shape& shape, DType dtype);
     static Tensor full(Device& device, const Shape& shape, DType dtype, double value);
@@ -55,11 +55,11 @@ class Tensor {
         tensor.copy_from_host(values.data());
         return tensor;
     }
-    // A view of memory that somebody else owns; `release` runs when the last view goes.
+    // A view of memory with another owner; `release` runs when the last view is destroyed.
     static Tensor from_external(Device& device, void* data, const Shape& shape, DType dtype,
                                 std::function<void()> release);
 
-    // --- what it is ---
+    // --- properties ---
     bool defined() const { return storage_ != nullptr; }
     const Shape& shape() const { return shape_; }
     const Shape& strides() const { return strides_; }
@@ -70,7 +70,7 @@ class Tensor {
     DType dtype() const { return dtype_; }
     Device& device() const;
     bool is_contiguous() const;
-    // How many views share this memory.
+    // The number of views that share this memory.
     int64_t use_count() const { return storage_.use_count(); }
 
     // --- elements (memory of a CPU device, or an address on a GPU) ---
@@ -91,7 +91,7 @@ class Tensor {
     double item() const;
 
     // --- views: same memory ---
-    // Contiguous tensors only; one extent may be -1 and is then worked out.
+    // Contiguous tensors only. One extent may be -1 and is then computed.
     Tensor reshape(const Shape& shape) const;
     Tensor slice(int axis, int64_t begin, int64_t end) const;
     Tensor transpose(int axis_a, int axis_b) const;

@@ -1,7 +1,7 @@
 #pragma once
 
-// A file of named tensors, whatever its format: safetensors, or PyTorch's zip archives. Names,
-// shapes and dtypes are known once it is open; values stay on disk until they are asked for.
+// A file of named tensors in any format: safetensors, or the zip archives of PyTorch. Names, shapes
+// and dtypes are known once it is open; values stay on disk until they are loaded.
 
 #include <filesystem>
 #include <memory>
@@ -22,12 +22,12 @@ class TensorFile {
     virtual const std::filesystem::path& path() const = 0;
     // In the order of the file.
     virtual const std::vector<std::string>& names() const = 0;
-    // The next four throw when there is no tensor of that name; the message tells the nearest one.
+    // The next four throw if there is no tensor of that name; the message suggests the nearest one.
     virtual const Shape& shape(const std::string& name) const = 0;
     // As safetensors spells it; may be one that no Tensor can hold ("F8_E4M3").
     virtual const std::string& stored_dtype(const std::string& name) const = 0;
-    // A copy in memory of the device, in the file's own dtype. Throws when the dtype has no
-    // counterpart here, and when the file became shorter since it was opened.
+    // A copy in the memory of the device, in the dtype of the file. Throws if DType lacks that
+    // dtype, and if the file became shorter since it was opened.
     virtual Tensor load(const std::string& name, Device& device) const = 0;
     // The mapped bytes themselves as a read-only tensor of a CPU device, which keeps the mapping
     // alive; a copy where the file does not hold them aligned and in row-major order.
@@ -37,7 +37,7 @@ class TensorFile {
 // Opens PATH by its extension: .bin, .pt and .pth are PyTorch's, anything else is safetensors.
 std::unique_ptr<TensorFile> open_tensor_file(const std::filesystem::path& path);
 
-// The dtype that a file's name for it stands for; throws, naming file and tensor, if there is none.
+// The dtype with this name in files. Throws, naming file and tensor, if there is none.
 DType dtype_of_stored(const std::string& stored, const std::filesystem::path& path,
                       const std::string& tensor);
 

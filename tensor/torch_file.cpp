@@ -55,7 +55,7 @@ void gather(const unsigned char* storage, const PickledTensor& tensor, int64_t s
     }
 }
 
-// Whether the elements stand one after the other; an axis of one element may have any stride.
+// Whether the elements are contiguous; an axis of one element may have any stride.
 bool is_row_major(const PickledTensor& tensor) {
     int64_t stride = 1;
     for (int axis = tensor.shape.rank() - 1; axis >= 0; --axis) {
@@ -131,7 +131,7 @@ Tensor TorchFile::view(const std::string& name, Device& cpu) const {
     const int64_t offset = storage_begin(tensor) + tensor.offset * dtype_size(dtype);
     if (!is_row_major(tensor) || offset % dtype_size(dtype) != 0 || tensor.shape.numel() == 0)
         return load(name, cpu);
-    // Tensors are written through the type system only: the mapping itself refuses writes.
+    // Only the type system allows writes to this tensor: the mapping itself is read-only.
     void* data = const_cast<unsigned char*>(file_->map() + offset);
     return Tensor::from_external(cpu, data, tensor.shape, dtype, [keep = file_] {});
 }

@@ -15,7 +15,8 @@ namespace vila {
 
 class TorchFile : public TensorFile {
   public:
-    // Reads archive directory and pickle and checks every tensor against its storage.
+    // Reads the directory of the archive and the pickle, and checks every tensor against its
+    // storage.
     explicit TorchFile(const std::filesystem::path& path);
 
     const std::filesystem::path& path() const override { return file_->path(); }

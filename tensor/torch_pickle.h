@@ -1,9 +1,9 @@
 #pragma once
 
 // The pickle inside a PyTorch weight file, read as a description of tensors. This is an interpreter
-// of a few operations over a fixed list of names; it never looks a name up, imports, or calls
-// anything, and it refuses by name every operation and every global that it does not know. Time and
-// memory are bounded by the pickle's length.
+// of a few operations over a fixed list of names; it never resolves a name, imports a module, or
+// calls a function, and it refuses by name every operation and every global that it does not know.
+// Time and memory are bounded by the pickle's length.
 
 #include <cstdint>
 #include <string>

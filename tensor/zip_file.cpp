@@ -20,7 +20,7 @@ constexpr int64_t kEndBytes = 22;
 constexpr int64_t kEnd64Bytes = 56;
 constexpr int64_t kEnd64LocatorBytes = 20;
 
-// What 32-bit and 16-bit fields hold when the value stands in a zip64 record.
+// The value of 32-bit and 16-bit fields whose real value is in a zip64 record.
 constexpr uint32_t kIn64 = 0xffffffff;
 constexpr uint32_t kIn64Short = 0xffff;
 constexpr uint32_t kZip64Extra = 1;
@@ -29,7 +29,7 @@ constexpr uint32_t kEncrypted = 1;  // bit of the flags
 constexpr int64_t kMaxMembers = 1'000'000;
 constexpr int64_t kMaxDirectoryBytes = int64_t{256} << 20;
 
-// Little-endian fields of bytes in memory; running off their end throws.
+// Reads little-endian fields from bytes in memory. Throws at the end of the bytes.
 class Fields {
   public:
     Fields(const std::string& bytes, int64_t at = 0) : bytes_(bytes), at_(at) {}
@@ -51,7 +51,7 @@ class Fields {
     }
     uint32_t u16() { return static_cast<uint32_t>(number(2)); }
     uint32_t u32() { return static_cast<uint32_t>(number(4)); }
-    // A 64-bit size or offset: nothing in a file lies beyond what int64 holds.
+    // A 64-bit size or offset. No file exceeds int64.
     int64_t size64() {
         const uint64_t value = number(8);
         VILA_CHECK(value <= uint64_t{1} << 62, "a size of ", value, " in its directory");
@@ -77,7 +77,7 @@ struct Directory {
     int64_t end() const { return begin + bytes; }
 };
 
-// The record that zip64 adds before the end; it must agree with whatever the old record says.
+// The record that zip64 adds before the end record; the two must agree.
 Directory read_end64(const RandomAccessFile& file, const Directory& old) {
     const int64_t locator_at = file.size() - kEndBytes - kEnd64LocatorBytes;
     const std::string locator_bytes = bytes_at(file, locator_at, kEnd64LocatorBytes);
@@ -136,7 +136,7 @@ struct Entry {
     int64_t header_at = 0;  // its local header
 };
 
-// Sizes that do not fit 32 bits stand in an extra field, in a fixed order.
+// Sizes that do not fit 32 bits are in an extra field, in a fixed order.
 void read_zip64_extra(const std::string& extra, const std::vector<int64_t*>& missing) {
     Fields fields(extra);
     while (!missing.empty() && !fields.at_end()) {
@@ -188,11 +188,11 @@ std::vector<Entry> read_directory(const RandomAccessFile& file, const Directory&
     Fields fields(bytes);
     std::vector<Entry> entries;
     for (int64_t i = 0; i < directory.members; ++i) entries.push_back(read_entry(fields));
-    VILA_CHECK(fields.at_end(), "bytes behind the last entry of its directory");
+    VILA_CHECK(fields.at_end(), "bytes after the last entry of its directory");
     return entries;
 }
 
-// Where a member's bytes begin: behind its local header, whose names have lengths of their own.
+// The offset of the bytes of a member: after its local header, which has name lengths of its own.
 void locate(const RandomAccessFile& file, const Directory& directory, Entry& entry) {
     ZipMember& member = entry.member;
     const std::string shown = json_quoted(member.name);

@@ -1,10 +1,10 @@
 #pragma once
 
 // ZIP archives whose members are stored, as PyTorch writes them: the central directory is read and
-// checked, then members are byte ranges of the file. Zip64 is read.
+// checked, then members are byte ranges of the file. Zip64 is supported.
 //
 // Refused: compressed or encrypted members, archives in several parts or with a comment, members
-// that overlap, repeat a name, or lie where the directory does. Not here: writing, compression.
+// that overlap each other or the directory, or repeat a name. Not here: writing, compression.
 
 #include <cstdint>
 #include <map>
@@ -30,9 +30,9 @@ class ZipFile {
 
     // In the order of the file.
     const std::vector<ZipMember>& members() const { return members_; }
-    // Null when there is none of that name.
+    // Returns null if there is no member of that name.
     const ZipMember* find(const std::string& name) const;
-    // The bytes of a member; throws when it is longer than `max_bytes` or its checksum is wrong.
+    // The bytes of a member. Throws if it is longer than `max_bytes` or its checksum is wrong.
     std::string read(const ZipMember& member, int64_t max_bytes) const;
 
   private:

@@ -1,5 +1,5 @@
 // adamw: one optimizer step of one parameter, in one pass. 16 bytes read and 12 to 16 written per
-// element, so memory is the limit; the loop is plain and vectorised per instruction set.
+// element, so memory is the limit; the loop is plain and vectorized per instruction set.
 
 #include <cmath>
 
@@ -37,7 +37,7 @@ void update_tensor(const AdamwUpdate& args) {
     const auto run = [&](const auto& body) {
         parallel_for(device, args.master.numel(), 4, [&](int64_t begin, int64_t end) {
             with_isa(device.isa(), [=] {
-            // The streams are distinct memory, which the compiler need not check.
+            // The arrays do not overlap, so the compiler need not check for it.
 #pragma omp simd
                 for (int64_t i = begin; i < end; ++i) body(i);
             });

@@ -1,4 +1,4 @@
-// argmax: where the largest number of each row is.
+// argmax: the column of the largest number in each row.
 
 #include <limits>
 

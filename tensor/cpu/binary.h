@@ -1,7 +1,7 @@
 #pragma once
 
-// The loop that add and mul share: y = op(a, b) with broadcasting, vectorised along the innermost
-// run for each of its four stride patterns.
+// The loop of add and mul: y = op(a, b) with broadcasting, vectorized along the innermost run for
+// each of its four stride patterns.
 
 #include "tensor/cpu/broadcast.h"
 #include "tensor/cpu/vector_loops.h"
@@ -9,7 +9,7 @@
 
 namespace vila::cpu_kernels {
 
-// y[i] = op(a[i * a_stride], b[i * b_stride]) with steps of 0 or 1.
+// y[i] = op(a[i * a_stride], b[i * b_stride]) with strides of 0 or 1.
 template <typename T, typename Op>
 VILA_ALWAYS_INLINE void binary_run(const T* a, int64_t a_stride, const T* b, int64_t b_stride, T* y,
                                    int64_t count, const Op& op) {

@@ -1,7 +1,8 @@
 #pragma once
 
-// Broadcasting as loops: the axes of a result and the strides with which operands follow it, merged
-// until neighbours differ. Contiguous operands leave an innermost axis with strides 0 and 1 only.
+// Broadcasting as loops: the axes of a result and the strides of the operands along them, with
+// neighboring axes merged where possible. For contiguous operands the strides of the innermost axis
+// are 0 or 1.
 
 #include <array>
 
@@ -16,13 +17,13 @@ struct BroadcastPlan {
     std::array<std::array<int64_t, kOperands>, Shape::kMaxRank> stride{};  // 0: repeats
 
     int64_t inner() const { return extent[0]; }
-    // Number of innermost runs.
+    // The number of innermost runs.
     int64_t outer() const {
         int64_t count = 1;
         for (int axis = 1; axis < rank; ++axis) count *= extent[axis];
         return count;
     }
-    // Where run number `index` starts in each operand.
+    // The offset of run number `index` in each operand.
     std::array<int64_t, kOperands> offsets(int64_t index) const {
         std::array<int64_t, kOperands> at{};
         for (int axis = 1; axis < rank; ++axis) {
@@ -34,7 +35,7 @@ struct BroadcastPlan {
     }
 };
 
-// `full` is the walked shape; each operand is contiguous and broadcasts to it.
+// `full` is the shape of the result; each operand is contiguous and broadcasts to it.
 template <int kOperands>
 BroadcastPlan<kOperands> plan_broadcast(const Shape& full,
                                         const std::array<const Shape*, kOperands>& operands) {

@@ -25,7 +25,7 @@ To convert(From value) {
     }
 }
 
-// Walks rows: every axis but the last is an odometer, the last is the inner loop.
+// Copies rows: the last axis is the inner loop, the other axes are counted like an odometer.
 template <typename From, typename To>
 void copy_rows(const Tensor& x, const Tensor& y, int64_t row_begin, int64_t row_end) {
     const int rank = y.rank();
@@ -56,7 +56,7 @@ void copy_rows(const Tensor& x, const Tensor& y, int64_t row_begin, int64_t row_
 }  // namespace
 
 void copy(const CopyArgs& args) {
-    // Contiguous tensors are one matrix with long rows, whatever their axes.
+    // Contiguous tensors are treated as one matrix with long rows, whatever their axes.
     Tensor x = args.x, y = args.y;
     if (y.numel() == 0) return;
     if (x.is_contiguous() && y.is_contiguous()) {
@@ -64,7 +64,7 @@ void copy(const CopyArgs& args) {
             return dtype == DType::F32 || dtype == DType::BF16 || dtype == DType::F64;
         };
         if (x.dtype() != y.dtype() && computes(x.dtype()) && computes(y.dtype()))
-            return scale({.x = x, .y = y});  // times 1: the same values, vectorised
+            return scale({.x = x, .y = y});  // times 1: same values, vectorized
         constexpr int64_t kRow = 4096;
         const int64_t columns = y.numel() % kRow == 0 ? kRow : y.numel();
         x = x.reshape({-1, columns});

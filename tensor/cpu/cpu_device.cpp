@@ -25,16 +25,16 @@ namespace vila {
 
 namespace {
 
-// Blocks from this size on are aligned to the processor's large pages, and the system is asked to
-// use them: a matrix product walks down columns, one page a row.
+// Blocks of at least this size are aligned to the large pages of the processor, and the system is
+// asked to use such pages: a matrix product walks down columns, one page per row.
 constexpr int64_t kLargePage = int64_t{2} << 20;
 constexpr int64_t kLargeBlock = 2 * kLargePage;
 
 std::align_val_t alignment(int64_t bytes) {
     return std::align_val_t{bytes >= kLargeBlock ? static_cast<size_t>(kLargePage) : 64};
 }
-// Blocks are rounded up to a size class so that the next step's tensors find them again; classes
-// are eighths of a power of two, which wastes at most an eighth.
+// Block sizes are rounded up to a size class, so that the tensors of the next step find them again.
+// Classes are eighths of a power of two, which wastes at most an eighth.
 constexpr int64_t kSmallestBlock = 256;
 
 int64_t size_class(int64_t bytes) {
@@ -59,8 +59,8 @@ const char* isa_name(Isa isa) {
 namespace {
 
 #if defined(__x86_64__)
-// Whether the processor has the tile registers and the system lets this process use them: it must
-// be asked, for their eight kilobytes a thread.
+// Whether the processor has tile registers and the system lets this process use them. Linux
+// requires a request, because they add eight kilobytes to the state of each thread.
 bool may_use_amx() {
 #if defined(__linux__)
     constexpr unsigned kTile = 1U << 24, kBf16 = 1U << 22;
@@ -135,7 +135,7 @@ void* CpuDevice::allocate_bytes(int64_t bytes) {
         throw OutOfMemory(
             str(out_of_memory_text(bytes), "; use a smaller micro_batch or max_length"));
 #if defined(__linux__)
-    if (rounded >= kLargeBlock)  // a wish: nothing depends on it
+    if (rounded >= kLargeBlock)  // a hint: nothing depends on it
         static_cast<void>(madvise(memory, static_cast<size_t>(rounded), MADV_HUGEPAGE));
 #endif
     return memory;

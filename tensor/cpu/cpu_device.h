@@ -1,7 +1,7 @@
 #pragma once
 
 // The CPU as a Device: aligned memory from a caching allocator, OpenMP threads, and the instruction
-// set found at run time. CPU kernels reach it with cpu(tensor).
+// set detected at run time. CPU kernels get it with cpu(tensor).
 
 #include <memory>
 
@@ -11,9 +11,9 @@
 
 namespace vila {
 
-// What the vector kernels may use, least first; each level includes those before it.
+// Instruction set levels of the vector kernels, lowest first; each includes those before it.
 enum class Isa {
-    Baseline,    // what the compiler was told to build for
+    Baseline,    // the target of the compiler
     Avx2,        // AVX2 + FMA
     Avx512,      // AVX-512 F, BW, DQ, VL
     Avx512Bf16,  // + BF16 dot products and VNNI
@@ -32,11 +32,12 @@ class CpuDevice : public Device {
     int threads() const { return threads_; }
     Isa isa() const { return isa_; }
 
-    // Elements a thread should at least get, below which starting it costs more than it saves.
-    // Tests lower it to see small inputs computed by several threads.
+    // The least number of elements for a thread: with fewer, starting it costs more than it saves.
+    // Tests lower it to compute small inputs with several threads.
     int64_t elements_per_thread = 16384;
 
-    // Whether regions run on several threads at the moment. A Device belongs to one thread.
+    // Decides whether regions run on several threads at the moment. Mutable because kernels see a
+    // const device; a Device belongs to one thread.
     mutable ThreadBackoff backoff;
 
     void copy_from_host(void* destination, const void* source, int64_t bytes) override;
@@ -48,18 +49,18 @@ class CpuDevice : public Device {
     void release_bytes(void* memory, int64_t bytes) noexcept override;
 
   private:
-    struct Cache;  // freed blocks by size, so that a training step touches no fresh pages
+    struct Cache;  // freed blocks by size: a training step reuses those of the step before
 
     int threads_;
     Isa isa_;
     std::unique_ptr<Cache> cache_;
 };
 
-// A CPU device with the kernel table of tensor/cpu/. threads 0 means all cores this process may
-// use; `isa` above what the processor has is lowered to it.
+// Makes a CPU device with the kernel table of tensor/cpu/. threads 0 means all cores that this
+// process may use. An `isa` that the processor lacks is lowered to its best.
 std::unique_ptr<CpuDevice> make_cpu_device(int threads = 0, Isa isa = Isa::Amx);
 
-// The device of a CPU tensor, as such.
+// The device of a CPU tensor.
 inline CpuDevice& cpu(const Tensor& tensor) {
     return static_cast<CpuDevice&>(tensor.device());
 }

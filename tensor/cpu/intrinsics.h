@@ -1,7 +1,7 @@
 #pragma once
 
 // The x86 intrinsics, without the false warnings of GCC 12's header (its "undefined" vectors are
-// meant to be uninitialised).
+// meant to be uninitialized).
 
 #if defined(__x86_64__)
 #if defined(__GNUC__) && !defined(__clang__)

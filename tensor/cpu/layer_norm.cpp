@@ -1,4 +1,4 @@
-// Layer normalisation along rows.
+// Layer normalization along rows.
 
 #include <cmath>
 
@@ -44,7 +44,7 @@ VILA_ALWAYS_INLINE void backward_row(const T* x, const T* weight, compute_t<T> m
                                                          ((widen(x[c]) - mean) * inv_std);
                                               }) /
                           count;
-    // Two loops, as one would have more pointers than the compiler can tell apart at run time.
+    // Two loops: one would have more pointers than the compiler checks for overlap at run time.
     for (int64_t c = 0; c < columns; ++c) {
         dweight[c] += widen(dy[c]) * ((widen(x[c]) - mean) * inv_std);
         dbias[c] += widen(dy[c]);
@@ -83,7 +83,7 @@ void layer_norm_backward(const LayerNormBackwardArgs& args) {
         const T *x = args.x.data<T>(), *weight = args.weight.data<T>(), *dy = args.dy.data<T>();
         const Compute *mean = args.mean.data<Compute>(), *inv_std = args.inv_std.data<Compute>();
         T* dx = args.dx.data<T>();
-        // Both sums at once: the gradient of the weight, then that of the bias.
+        // Both sums in one array: the gradient of the weight, then that of the bias.
         const Tensor sums = Tensor::zeros(args.x.device(), {2 * columns}, args.mean.dtype());
         sum_rows_in_chunks(args.x.device(), args.x.size(0), 2 * columns, sums.data<Compute>(),
                            [=](int64_t begin, int64_t end, Compute* partial) {

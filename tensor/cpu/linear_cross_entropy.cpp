@@ -1,6 +1,6 @@
 // linear_cross_entropy: softmax cross-entropy of hidden (R, C) against weight (V, C), loss and
-// gradients in one call. First the reference, row by row, rows in order, which serves f64. Below it
-// the fast version: chunks of rows whose logits fit the cache, matrix products by gemm.
+// gradients in one call. First the reference for f64, row by row in order. Below it the fast
+// version: chunks of rows whose logits fit the cache, with matrix products by gemm.
 
 #include <algorithm>
 #include <array>
@@ -16,7 +16,7 @@ namespace vila::cpu_kernels {
 
 namespace {
 
-// One row: its loss, and its part of the gradients. `logits` (V) is scratch.
+// Computes the loss of one row and its part of the gradients. `logits` (V) is scratch.
 template <typename T>
 void cross_entropy_row(const LinearCrossEntropyArgs& args, int64_t row, compute_t<T>* logits) {
     using Compute = compute_t<T>;
@@ -60,11 +60,12 @@ void cross_entropy_row(const LinearCrossEntropyArgs& args, int64_t row, compute_
 
 // --- the fast version: f32 and bf16 ---
 
-// What the logits of a chunk of rows may take, in floats: 16 MiB. More if that were fewer than 128
-// rows: every chunk reads all of weight and, for the gradient, reads and writes all of dweight.
+// The size of the logits of a chunk of rows, in floats: 16 MiB. It is larger where that would be
+// fewer than 128 rows: every chunk reads all of weight and, for the gradient, reads and writes all
+// of dweight.
 constexpr int64_t kChunkFloats = int64_t{4} << 20;
 constexpr int64_t kChunkRows = 128;
-constexpr int64_t kLanes = 64;  // running maxima and sums of a row, added up in order
+constexpr int64_t kLanes = 64;  // running maxima and sums of a row, combined in order
 
 VILA_ALWAYS_INLINE float largest_of(const float* x, int64_t count) {
     std::array<float, kLanes> lanes;
@@ -106,7 +107,8 @@ VILA_ALWAYS_INLINE float softmax_gradient(float* logits, int64_t vocab, int64_t 
     return std::log(sum) + (largest - logit);
 }
 
-// Rows [begin, end) with room for their logits: three matrix products and one pass over the logits.
+// Computes rows [begin, end), with memory for their logits: three matrix products and one pass over
+// the logits.
 void cross_entropy_chunk(const LinearCrossEntropyArgs& args, int64_t begin, int64_t end,
                          float* logits) {
     CpuDevice& device = cpu(args.hidden);

@@ -1,6 +1,6 @@
 // matmul: c = alpha * op(a) op(b) [+ c] [+ bias], batched, then [+ residual] and [gelu]. First the
-// reference: plain loops, sums in f32 (f64 for f64) in order of k. It serves f64 and the product of
-// nothing; below it the road to the blocked product (gemm.cpp) and to the one for few rows
+// reference: plain loops, sums in f32 (f64 for f64) in order of k. It is used for f64 and for k =
+// 0. Below it are the calls of the blocked product (gemm.cpp) and of the one for few rows
 // (gemv.cpp).
 
 #include "tensor/cpu/gemm/gemm.h"
@@ -12,7 +12,7 @@ namespace vila::cpu_kernels {
 
 namespace {
 
-// Elements from the start of `tensor` to its matrix number `batch`.
+// The offset of matrix number `batch` in `tensor`, in elements.
 int64_t matrix_offset(const Tensor& tensor, int64_t batch) {
     int64_t offset = 0;
     for (int axis = tensor.rank() - 3; axis >= 0; --axis) {
@@ -22,7 +22,7 @@ int64_t matrix_offset(const Tensor& tensor, int64_t batch) {
     return offset;
 }
 
-// Row `row` of c, counted through all batches.
+// Computes row `row` of c, counted through all batches.
 template <typename T, typename Out>
 void matmul_row(const MatmulArgs& args, int64_t row) {
     using Compute = compute_t<T>;
@@ -69,7 +69,7 @@ void matmul_reference(const MatmulArgs& args) {
     });
 }
 
-// Matrix number `batch` of the call.
+// The problem of matrix number `batch` of the call.
 GemmProblem matrix_problem(const MatmulArgs& args, int64_t batch) {
     const auto address = [&](const Tensor& x) {
         return static_cast<char*>(x.raw()) + matrix_offset(x, batch) * dtype_size(x.dtype());

@@ -8,7 +8,7 @@ namespace vila::cpu_kernels {
 
 namespace {
 
-// y (columns) = mean of `rows` rows of x, in order.
+// y (columns) = mean of `rows` rows of x, summed in order.
 template <typename T>
 VILA_ALWAYS_INLINE void mean_of(const T* x, int64_t rows, int64_t columns, T* y) {
     constexpr int64_t kBlock = 64;  // columns whose sums stay in registers

@@ -1,7 +1,7 @@
 #pragma once
 
-// Threads for CPU kernels. Work is cut into items whose results are independent, so that any
-// number of threads computes the same bits; a reduction over items belongs to one item.
+// Threads for CPU kernels. Work is cut into items with independent results, so any number of
+// threads computes the same bits. A reduction is done within one item.
 
 #include <omp.h>
 
@@ -12,7 +12,7 @@
 
 namespace vila::cpu_kernels {
 
-// Times a region of several threads for the device's ThreadBackoff.
+// Measures a parallel region for the ThreadBackoff of the device.
 class RegionClock {
   public:
     explicit RegionClock(const CpuDevice& device) : backoff_(device.backoff) {}
@@ -47,8 +47,8 @@ void parallel_parts(const CpuDevice& device, int64_t parts, const Body& body) {
     }
 }
 
-// Calls body(begin, end) on disjoint ranges that cover [0, count). `cost` is the rough number of
-// elements touched per item: small totals stay on the calling thread.
+// Calls body(begin, end) on disjoint ranges that cover [0, count). `cost` is the approximate number
+// of elements touched per item: small totals stay on the calling thread.
 template <typename Body>
 void parallel_for(const CpuDevice& device, int64_t count, int64_t cost, const Body& body) {
     if (count <= 0) return;
@@ -62,16 +62,16 @@ void parallel_for(const CpuDevice& device, int64_t count, int64_t cost, const Bo
     });
 }
 
-// How many threads are worth starting for `count` items of together `cost` multiply-adds.
+// The number of threads worth starting for `count` items that take `cost` multiply-adds together.
 inline int worker_count(const CpuDevice& device, int64_t count, int64_t cost) {
     const int64_t least = 16 * device.elements_per_thread;
     const int64_t most = std::min<int64_t>(device.threads(), count);
     return static_cast<int>(std::clamp<int64_t>(cost / least, 1, std::max<int64_t>(1, most)));
 }
 
-// Calls body(item, worker) for every item of [0, count), in about that order, each on the next free
-// one of `threads` workers (see worker_count): for items of unequal size. `worker`, in
-// [0, threads), names scratch memory.
+// Calls body(item, worker) for every item of [0, count), approximately in order, on the next free
+// one of `threads` workers (see worker_count). For items of unequal size. `worker`, in [0,
+// threads), selects scratch memory.
 template <typename Body>
 void parallel_items(const CpuDevice& device, int threads, int64_t count, const Body& body) {
     if (threads <= 1 || device.backoff.alone(ThreadBackoff::now())) {

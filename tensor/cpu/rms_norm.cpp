@@ -1,4 +1,4 @@
-// Root mean square normalisation along rows.
+// Root mean square normalization along rows.
 
 #include <cmath>
 

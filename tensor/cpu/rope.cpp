@@ -1,5 +1,5 @@
 // Rotary position embedding (Su et al. 2021, RoFormer): each pair (x[j], x[j + D/2]) of a head is
-// turned by the angle of its row's position, whose cosine and sine come from a table.
+// rotated by the angle of the position of its row; a table has the cosines and sines.
 
 #include "tensor/cpu/kernels.h"
 #include "tensor/cpu/parallel.h"
@@ -11,7 +11,7 @@ namespace vila::cpu_kernels {
 
 namespace {
 
-// One head. Reads both halves before it writes either, so y may be x.
+// Rotates one head. Reads both halves before it writes either, so y may be x.
 template <typename T, typename C>
 VILA_ALWAYS_INLINE void rotate_head(const T* x, const C* cos, const C* sin, C sign, int64_t half,
                                     T* y) {

@@ -1,6 +1,6 @@
 #pragma once
 
-// Row numbers that come with the data (token ids, positions): checked before a kernel follows them.
+// Checks of row numbers that come with the data (token ids, positions), before a kernel uses them.
 
 #include "tensor/tensor.h"
 
@@ -15,7 +15,7 @@ inline void check_row_index(const char* op, const Tensor& index, int64_t lowest,
                    " at position ", i, ": expected ", lowest, " to ", rows - 1);
 }
 
-// Throws unless `cu_seqlens` (B + 1) rises inside [0, rows].
+// Throws unless `cu_seqlens` (B + 1) never decreases and stays in [0, rows].
 inline void check_cu_seqlens(const char* op, const Tensor& cu_seqlens, int64_t rows) {
     const int32_t* values = cu_seqlens.data<int32_t>();
     const int64_t last = cu_seqlens.numel() - 1;

@@ -1,13 +1,13 @@
 #pragma once
 
-// What embedding_backward and scatter_add_rows share.
+// Shared by embedding_backward and scatter_add_rows.
 
 #include "tensor/cpu/vector_loops.h"
 
 namespace vila::cpu_kernels {
 
 // y (.., columns) rows index (count) += x (count, columns), rows in order; a negative index is
-// skipped. Threads own columns, so that no two add to one element.
+// skipped. Each thread owns columns, so no two threads add to the same element.
 template <typename T>
 void add_rows_at(const CpuDevice& device, const T* x, const int32_t* index, int64_t count,
                  int64_t columns, compute_t<T>* y) {

@@ -3,9 +3,9 @@
 // Run-time choice of the vector instruction set for kernels written as plain loops.
 //
 // with_isa(isa, body) runs `body`, a lambda of straight loops, compiled three times: for the
-// baseline, for AVX2 + FMA and for AVX-512. Everything the body calls is inlined into each copy
-// (flatten), so the compiler vectorises the loops for that level and no code built for a newer
-// processor can leak into functions that run everywhere.
+// baseline, for AVX2 + FMA and for AVX-512. Every function that the body calls is inlined into each
+// copy (flatten), so the compiler vectorizes the loops for that level, and no code built for a
+// newer processor gets into functions that run everywhere.
 
 #include <cmath>
 #include <cstdint>
@@ -14,7 +14,7 @@
 
 #define VILA_ALWAYS_INLINE inline __attribute__((always_inline))
 #if defined(__x86_64__)
-// For functions written with the intrinsics of one level.
+// Attributes of functions that use the intrinsics of one level.
 #define VILA_TARGET_AVX2 __attribute__((target("avx2,fma")))
 #define VILA_TARGET_AVX512 __attribute__((target("avx2,fma,avx512f,avx512bw,avx512dq,avx512vl")))
 #define VILA_TARGET_AVX512_BF16 \

@@ -8,7 +8,7 @@ namespace vila::cpu_kernels {
 
 namespace {
 
-// sum (elements of y) += x, element after element, for any pattern of axes.
+// sum (elements of y) += x, element by element, for any pattern of axes.
 template <typename T>
 void sum_reference(const BroadcastPlan<1>& plan, const T* x, compute_t<T>* sum) {
     const int64_t stride = plan.stride[0][0];
@@ -40,7 +40,7 @@ void sum_rows(Device& device, const T* x, int64_t rows, int64_t columns, compute
     });
 }
 
-// All of x: rows of a fixed length, their sums, and the rest.
+// Sums all of x: rows of a fixed length, then their sums and the rest.
 template <typename T>
 void sum_all(Device& device, const T* x, int64_t count, compute_t<T>* sum) {
     constexpr int64_t kColumns = 4096;

@@ -1,10 +1,10 @@
 #pragma once
 
-// Keeps the caller from waiting for threads whose cores are busy with somebody else's work. A short
-// parallel region whose other part is not scheduled for milliseconds takes a hundred times longer
-// than on the calling thread alone; so when waiting outweighs work, the caller stays alone
-// for a while, and for twice as long each time the next try goes no better. Results do not depend
-// on the number of threads, so this changes time only.
+// Keeps the caller from waiting for threads whose cores are busy with other processes. If one
+// thread of a short parallel region is not scheduled for milliseconds, the region takes a hundred
+// times longer than on the calling thread alone. So when waiting exceeds work, kernels run on the
+// calling thread only for a while; the pause doubles each time that the next attempt is no better.
+// Results do not depend on the number of threads, so this affects only time.
 
 #include <time.h>
 
@@ -14,13 +14,13 @@ namespace vila {
 
 class ThreadBackoff {
   public:
-    // Whether a region that starts now should run on the calling thread. Times are seconds of one
-    // steady clock.
+    // Whether a region that starts now should run on the calling thread only. Times are seconds of
+    // one steady clock.
     bool alone(double now) const { return now < alone_until_; }
 
-    // A region of several threads took the seconds from start to end, in which the caller's own
-    // part took `worked` seconds of processor time. Regions are judged together, a few milliseconds
-    // at a time.
+    // Reports a region of several threads that ran from start to end. The caller's own part took
+    // `worked` seconds of processor time. Regions are judged together, a few milliseconds at a
+    // time.
     void ended(double start, double worked, double end) {
         worked_ += worked;
         elapsed_ += end - start;
@@ -38,8 +38,9 @@ class ThreadBackoff {
     static double now() { return seconds(CLOCK_MONOTONIC); }
     static double processor_time() { return seconds(CLOCK_THREAD_CPUTIME_ID); }
 
-    static constexpr double kLook = 8e-3;  // longer than a process keeps a core at a time
-    // Alone, the caller needs about twice its part; past that, the others cost more than they give.
+    static constexpr double kLook = 8e-3;  // longer than a scheduler time slice
+    // Alone, the caller needs about twice the time of its part. If a region takes longer than that,
+    // the other threads cost more than they save.
     static constexpr double kPatience = 2.5;
     static constexpr double kLongestPause = 0.25;
 
@@ -50,7 +51,7 @@ class ThreadBackoff {
         return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
     }
 
-    double worked_ = 0.0, elapsed_ = 0.0;  // since the last judgement
+    double worked_ = 0.0, elapsed_ = 0.0;  // since the last decision
     double pause_ = 0.0;
     double alone_until_ = 0.0;
 };

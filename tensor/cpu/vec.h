@@ -1,15 +1,16 @@
 #pragma once
 
-// Registers by name, for the few kernels that plain loops under with_isa (tensor/cpu/simd.h) cannot
-// express: Vec<16> is one AVX-512 register of floats, Vec<8> one of AVX2, Vec<4> one of the
-// baseline (SSE2, NEON). They are the compiler's own vector types: a * b + c is one FMA where there
-// is one, and a < b ? x : y selects by lane.
+// Vector registers as values, for the few kernels that plain loops under with_isa
+// (tensor/cpu/simd.h) cannot express: Vec<16> is one AVX-512 register of floats, Vec<8> one of
+// AVX2, Vec<4> one of the baseline (SSE2, NEON). They are the compiler's own vector types: a * b +
+// c is one FMA if the processor has it, and a < b ? x : y selects by lane.
 //
 // with_lanes(isa, body) calls body(lanes) with the width of that level as a constant:
 //
 //     with_lanes(device.isa(), [&](auto lanes) { kernel<lanes>(...); });
 //
-// As under with_isa, everything below the body must be inlined into it: mark it VILA_ALWAYS_INLINE.
+// As under with_isa, every function that the body calls must be inlined into it: mark it
+// VILA_ALWAYS_INLINE.
 
 #include <bit>
 #include <cstring>
@@ -40,9 +41,10 @@ void with_lanes([[maybe_unused]] Isa isa, const Body& body) {
     body(std::integral_constant<int, 4>{});
 }
 
-// A vector full of `value`. Say so with this function, not by mixing vectors and run-time scalars:
-// GCC builds those one lane at a time where the width is not native, and that is decided before the
-// body is inlined into code for the wider level. This array becomes one broadcast instruction.
+// A vector with `value` in every lane. Use this function instead of mixing vectors and run-time
+// scalars: GCC builds such vectors one lane at a time where the width is not native, and decides so
+// before the body is inlined into code for the wider level. This array becomes one broadcast
+// instruction.
 template <typename T, int kLanes>
 VILA_ALWAYS_INLINE typename VecOf<T, kLanes>::type broadcast(T value) {
     T lanes[kLanes];
@@ -95,7 +97,7 @@ VILA_ALWAYS_INLINE IntVec<kLanes> lane_numbers() {
     (std::make_integer_sequence<int, kLanes>{});
 }
 
-// The first `count` lanes of x; `elsewhere` in the others.
+// x in the first `count` lanes, `elsewhere` in the others.
 template <int kLanes>
 VILA_ALWAYS_INLINE Vec<kLanes> first_lanes(Vec<kLanes> x, int count, float elsewhere) {
     return lane_numbers<kLanes>() < broadcast<int32_t, kLanes>(count)
@@ -110,7 +112,7 @@ VILA_ALWAYS_INLINE Vec<kLanes> larger(Vec<kLanes> a, Vec<kLanes> b) {
 
 namespace detail {
 
-// x with its lanes exchanged at a distance: lane i holds x[i ^ kDistance].
+// x with lanes exchanged: lane i holds x[i ^ kDistance].
 template <int kLanes, int kDistance>
 VILA_ALWAYS_INLINE Vec<kLanes> exchanged(Vec<kLanes> x) {
     return [x]<int... kLane>(std::integer_sequence<int, kLane...>) {
@@ -121,7 +123,7 @@ VILA_ALWAYS_INLINE Vec<kLanes> exchanged(Vec<kLanes> x) {
 
 }  // namespace detail
 
-// Over the lanes, pairwise, in an order that depends on kLanes alone.
+// Reductions over the lanes, pairwise, in an order that depends on kLanes only.
 template <int kLanes, int kDistance = kLanes / 2>
 VILA_ALWAYS_INLINE float sum_lanes(Vec<kLanes> x) {
     if constexpr (kDistance == 0) {
@@ -154,7 +156,7 @@ VILA_ALWAYS_INLINE Vec<kLanes> exp2(Vec<kLanes> x) {
     p = p * r + 2.4022242426872253e-1F;
     p = p * r + 6.931470036506653e-1F;
     p = p * r + 1.0F;
-    // Shifting leaves the integer in the exponent's place; the rest of kRound falls out on top.
+    // Shifting moves the integer to the place of the exponent; the rest of kRound is shifted out.
     const auto bits =
         std::bit_cast<IntVec<kLanes>>(p) + (std::bit_cast<IntVec<kLanes>>(shifted) << 23);
     return x < kSmallest ? Vec<kLanes>{} : std::bit_cast<Vec<kLanes>>(bits);
@@ -174,7 +176,7 @@ VILA_ALWAYS_INLINE void exchange_blocks(Vec<kLanes>& low, Vec<kLanes>& high) {
     (std::make_integer_sequence<int, kLanes>{});
 }
 
-// The kLanes x kLanes matrix in x, transposed in place.
+// Transposes the kLanes x kLanes matrix in x in place.
 template <int kLanes, int kBlock = kLanes / 2>
 VILA_ALWAYS_INLINE void transpose(Vec<kLanes> (&x)[kLanes]) {
     if constexpr (kBlock > 0) {

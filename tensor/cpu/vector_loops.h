@@ -36,7 +36,7 @@ VILA_ALWAYS_INLINE compute_t<T> widen(T x) {
 }
 
 // Sum of term(0) .. term(count - 1), in partial sums that fill the longest vector and are then
-// added up pair by pair: the same order on every processor.
+// added pair by pair, in the same order on every processor.
 template <typename Compute, typename Term>
 VILA_ALWAYS_INLINE Compute vector_sum(int64_t count, const Term& term) {
     constexpr int64_t kLanes = 16;

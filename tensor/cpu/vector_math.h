@@ -1,18 +1,19 @@
 #pragma once
 
-// Transcendental functions that vectorise: straight-line float code without branches or tables, to
+// Transcendental functions that vectorize: straight-line float code without branches or tables, to
 // be called from plain loops under with_isa (tensor/cpu/simd.h). The double overloads are the
 // standard library's and serve the f64 specification.
 //
-//   function      worst error, float                range
-//   exp           1e-7 relative                     inf above 88.72, denormals kept, 0 below
-//   -103.97 tanh          2e-7 relative                     all sigmoid       2e-7 relative x >
-//   -87; flushes to 0 between there and -89 normal_pdf    4e-7 relative                     |x| <
-//   4; beyond it grows with x^2 (the rounding normal_cdf    6e-7 relative, 3e-7 absolute      of
-//   x^2 / 2), so above -2 for normal_cdf
+//   function      worst error, float             range
+//   exp           1e-7 relative                  inf above 88.72, denormals kept, 0 below -103.97
+//   tanh          2e-7 relative                  all
+//   sigmoid       2e-7 relative                  x > -87; flushes to 0 between there and -89
+//   normal_pdf    4e-7 relative                  |x| < 4; beyond, the error grows with x^2 (the
+//                                                rounding of x^2 / 2)
+//   normal_cdf    6e-7 relative, 3e-7 absolute   relative above -2, for the same reason
 //
 // NaN gives NaN. Selections are written as integer masks: compilers turn float conditionals on
-// constants into branches, and a loop with branches is not vectorised. The polynomials are minimax
+// constants into branches, and a loop with branches is not vectorized. The polynomials are minimax
 // fits (Remez exchange) of the expressions named beside them. The errors were measured over the
 // float range by tests/tensor/cpu_vector_math.cpp.
 
@@ -27,14 +28,14 @@ namespace vila::cpu_kernels::vector_math {
 
 namespace detail {
 
-// Bits of a float, and back.
+// Conversions between a float and its bits.
 VILA_ALWAYS_INLINE uint32_t to_bits(float x) {
     return std::bit_cast<uint32_t>(x);
 }
 VILA_ALWAYS_INLINE float from_bits(uint32_t bits) {
     return std::bit_cast<float>(bits);
 }
-// All ones if x is negative (or -0), else zero.
+// All bits set if x is negative (or -0), else zero.
 VILA_ALWAYS_INLINE uint32_t negative_mask(float x) {
     return static_cast<uint32_t>(static_cast<int32_t>(to_bits(x)) >> 31);
 }

@@ -179,8 +179,8 @@ TEST(Safetensors, RefusesGapsOverlapsAndTrailingBytes) {
     expect_refused(two(0, 3, 2, 5), 5, "tensor b: its data overlaps");
     expect_refused(two(0, 2, 0, 2), 2, "overlaps");
     expect_refused(two(0, 2, 2, 5), 4, "tensor b: data_offsets [2, 5] lie outside the 4 bytes");
-    expect_refused(two(0, 2, 2, 5), 6, "bytes of data behind the header: expected 5, got 6");
-    expect_refused("{}", 1, "bytes of data behind the header");
+    expect_refused(two(0, 2, 2, 5), 6, "bytes of data after the header: expected 5, got 6");
+    expect_refused("{}", 1, "bytes of data after the header");
 }
 
 class SafetensorsFiles : public ::testing::Test {

@@ -1,6 +1,6 @@
 #pragma once
 
-// What every user of the tile registers (Intel's AMX) needs: their shapes, and an order of writes.
+// The configuration of the tile registers (Intel's AMX), and the order of writes before their use.
 
 #include <cstdint>
 
@@ -11,8 +11,8 @@
 
 namespace vila::cpu_kernels {
 
-// Rows and bytes a row of each tile register, as the processor reads them. A register without rows
-// is not used.
+// Rows, and bytes per row, of each tile register, in the layout that the processor reads. A
+// register with 0 rows is unused.
 struct alignas(64) TileConfig {
     uint8_t palette = 1, start_row = 0, reserved[14] = {};
     uint16_t row_bytes[16] = {};
@@ -24,8 +24,8 @@ struct alignas(64) TileConfig {
     }
 };
 
-// What was written, to `written` above all, is in memory: compilers do not know that configuring
-// and loading read it.
+// Makes the compiler complete all writes to memory, those to `written` included: it does not know
+// that the instructions which configure and load tile registers read memory.
 VILA_ALWAYS_INLINE void end_writes(const void* written = nullptr) {
     __asm__ volatile("" ::"r"(written) : "memory");
 }
