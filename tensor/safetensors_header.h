@@ -18,7 +18,7 @@ constexpr int64_t kMaxSafetensorsHeader = 100'000'000;
 // Longest tensor name accepted.
 constexpr int64_t kMaxTensorName = 1024;
 
-// What the header says about one tensor.
+// The entry of one tensor in the header.
 struct TensorInfo {
     std::string dtype;  // as in the file: "BF16"; may be a type no Tensor can hold ("F8_E4M3")
     Shape shape;

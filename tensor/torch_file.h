@@ -30,7 +30,7 @@ class TorchFile : public TensorFile {
 
   private:
     const PickledTensor& at(const std::string& name) const;
-    // Where the tensor's storage starts in the file.
+    // The offset of the storage of the tensor in the file.
     int64_t storage_begin(const PickledTensor& tensor) const;
 
     std::shared_ptr<RandomAccessFile> file_;

@@ -281,7 +281,7 @@ void Interpreter::push_tensor(const Value& arguments) {
     stack_.push({.kind = Kind::Tensor, .number = static_cast<int64_t>(tensors_.size()) - 1});
 }
 
-// Whether every element lies in the storage, and there are not more of them than it has.
+// Checks that every element is in the storage, and that there are no more elements than it has.
 void check_inside(const PickledTensor& tensor) {
     const std::string what = "tensor " + tensor.name;
     VILA_CHECK_EQ(tensor.strides.rank(), tensor.shape.rank(), what, ": strides");

@@ -57,7 +57,7 @@ class ScratchCursor {
     // Every piece starts on a cache line.
     float* take(int64_t floats) {
         float* const begin = memory_ == nullptr ? nullptr : memory_ + taken_;
-        taken_ += (floats + 15) / 16 * 16;
+        taken_ += round_up(floats, 16);
         return begin;
     }
     Tile take_tile(int64_t rows, int64_t columns) {
