@@ -142,9 +142,9 @@ int64_t common_offset(const SkinnyPanel& s) {
     return s.column_bytes % kLineBytes == 0 && offset % 2 == 0 ? offset : 0;
 }
 
-// Copies the cache lines of the columns of a bf16 panel into a ring, which is no member so that the
-// members stay in registers. Columns are often a power of
-// two apart, and then their lines share a set of the first cache level and evict each other.
+// Copies the cache lines of the columns of a bf16 panel into a ring. Columns are often a power of
+// two apart, and then their lines share a set of the first cache level and evict each other. (The
+// ring is no member, so that the members stay in registers.)
 //
 // Tensors of a file begin at any multiple of eight bytes. A load that straddles two cache lines
 // costs two, so where all columns have the same offset, whole cache lines are copied.
@@ -174,9 +174,9 @@ struct LineCopier {
                                           ahead, ring);
         }
     }
-    // The line after `ahead` lines: in this panel, or in the one that follows.
-    const char* line_ahead(int64_t ahead) const {
-        return ahead < lines ? b + ahead * kLineBytes : s.next_b + (ahead - lines) * kLineBytes;
+    // The address of line number `line`, in this panel or in the one that follows.
+    const char* address(int64_t line) const {
+        return line < lines ? b + line * kLineBytes : s.next_b + (line - lines) * kLineBytes;
     }
 };
 
@@ -222,7 +222,7 @@ VILA_TARGET_AVX512 void skinny_columns_bf16(const SkinnyPanel& s) {
             copier.copy(line, quarter, copier.b + (line + kCopied) * kLineBytes, ring);
     for (int64_t piece = 0; piece < pieces; ++piece) {
         const int64_t line = std::min(piece + kCopied, copier.lines - 1);
-        const char* const ahead = copier.line_ahead(piece + kPrefetched);
+        const char* const ahead = copier.address(piece + kPrefetched);
         const char* const columns =
             ring.bytes + piece % LineRing::kLines * kLineBytes + copier.offset;
         if (piece > 0 && piece * kPerLine % s.kc == 0) end_block<kCount>(tile, sums);
