@@ -71,9 +71,8 @@ class TarPairsDataset final : public Dataset {
     explicit TarPairsDataset(const DatasetSource& source)
         : paths_(files_at(source.path, {".tar"})) {
         for (size_t i = 0; i < paths_.size(); ++i) {
-            VILA_CHECK(
-                paths_[i].extension() == ".tar", paths_[i].string(),
-                " is compressed: decompress it to .tar, whose members can be read one by one");
+            VILA_CHECK(paths_[i].extension() == ".tar", paths_[i].string(),
+                       " is compressed: unpack it to .tar, whose members can be read one by one");
             files_.push_back(std::make_unique<RandomAccessFile>(paths_[i]));
             add_pairs(static_cast<int32_t>(i));
         }
