@@ -134,7 +134,7 @@ TEST(DataImageProcessor, WritesConfigForTransformers) {
 TEST(DataImageProcessor, RefusesUnsupportedConfigs) {
     const std::pair<const char*, const char*> cases[] = {
         {"[1]", "a/file.json: not a JSON object"},
-        {"{\"size\": ", "a/file.json: not a JSON object"},
+        {"{\"size\": ", "a/file.json: not valid JSON: expected a value, at line 1"},
         {R"({"resample": 1})",
          "a/file.json: field resample: expected 2 (bilinear) or 3 (bicubic), got 1"},
         {R"({"resample": "3"})", "field resample"},
