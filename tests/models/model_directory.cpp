@@ -215,8 +215,9 @@ TEST_F(ModelDirectoryTest, RefusesDuplicateKeysAndDeepNesting) {
         return std::string();
     };
     EXPECT_EQ(refused(R"({"a": {"b": 1}, "b": [{"b": 2}, {"b": 3}]})"), "");
-    EXPECT_EQ(refused(R"({"a": 1, "b": 2, "a": 1})"),
-              (path / "x.json").string() + ": key \"a\" twice");
+    EXPECT_EQ(
+        refused(R"({"a": 1, "b": 2, "a": 1})"),
+        (path / "x.json").string() + ": not valid JSON: key \"a\" twice, at line 1, column 21");
     EXPECT_NE(refused(R"({"weight_map": {"w": "x", "\u0077": "y"}})").find("key \"w\" twice"),
               std::string::npos);
     EXPECT_NE(refused(std::string(1'000'000, '[')).find("levels of nesting"), std::string::npos);
@@ -304,7 +305,8 @@ TEST_F(ModelDirectoryTest, ReportsLostParts) {
 
 TEST_F(ModelDirectoryTest, InvalidJsonIsOneLine) {
     write_file_atomic(path / "llm/config.json", "{\n\"a\": ]");
-    EXPECT_NE(refusal().find((path / "llm/config.json").string() + ": not valid JSON: parse error"),
+    EXPECT_NE(refusal().find((path / "llm/config.json").string() +
+                             ": not valid JSON: expected a value, at line 2, column 6"),
               std::string::npos)
         << refusal();
     EXPECT_EQ(refusal().find('\n'), std::string::npos) << refusal();
