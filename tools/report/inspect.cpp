@@ -4,6 +4,7 @@
 
 #include "models/model_directory.h"
 #include "tensor/cpu/cpu_device.h"
+#include "tensor/json.h"
 #include "tensor/safetensors.h"
 #include "tools/train/checkpoint.h"
 
@@ -96,7 +97,7 @@ std::string describe_model(const fs::path& directory) {
 }
 
 std::string describe_checkpoint(const fs::path& directory, bool verify) {
-    const Json manifest = models::read_json_file((directory / "manifest.json").string());
+    const Json manifest = read_json_file((directory / "manifest.json").string());
     std::string text;
     for (const auto& [key, value] : manifest.items())
         if (key != "tensors") text += line(key.c_str(), value.dump());
