@@ -19,7 +19,7 @@ Slice intersect(const Bucket::Piece& piece, const Slice& slice) {
 }  // namespace
 
 ShardedAdamw::ShardedAdamw(Collectives& collectives, const std::vector<ShardedGroup>& groups,
-                           const nn::AdamwOptions& options, int64_t stage, int64_t bucket_values,
+                           const AdamwOptions& options, int64_t stage, int64_t bucket_values,
                            bool overlap)
     : collectives_(collectives),
       groups_(groups),
@@ -151,7 +151,7 @@ void ShardedAdamw::update(size_t index, const Tensor& gradient, double schedule,
         const auto owned = [&](const Tensor& tensor) {
             return tensor.slice(0, mine.begin - shard.owned.begin, mine.end - shard.owned.begin);
         };
-        AdamwUpdate& args = updates.emplace_back(options_.update_of(*member.parameter));
+        AdamwUpdate& args = updates.emplace_back(options_.update(member.parameter->decay));
         args.gradient = owned(gradient);
         args.master = owned(shard.master);
         args.first_moment = owned(shard.exp_avg);

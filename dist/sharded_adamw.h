@@ -22,8 +22,8 @@
 #include <vector>
 
 #include "dist/gradient_reducer.h"
-#include "nn/adamw.h"
 #include "nn/block_hook.h"
+#include "tensor/adamw_options.h"
 
 namespace vila::dist {
 
@@ -49,7 +49,7 @@ class ShardedAdamw final : public nn::BlockHook {
     // plan_buckets(); 0 means default_bucket_values(). `overlap`: see GradientReducer. Throws
     // unless `stage` is 0 to 3 and some parameter is trainable.
     ShardedAdamw(Collectives& collectives, const std::vector<ShardedGroup>& groups,
-                 const nn::AdamwOptions& options, int64_t stage, int64_t bucket_values = 0,
+                 const AdamwOptions& options, int64_t stage, int64_t bucket_values = 0,
                  bool overlap = true);
     ShardedAdamw(const ShardedAdamw&) = delete;
     ShardedAdamw& operator=(const ShardedAdamw&) = delete;
@@ -104,7 +104,7 @@ class ShardedAdamw final : public nn::BlockHook {
     Collectives& collectives_;
     std::vector<ShardedGroup> groups_;
     std::vector<Member> members_;  // in the order of the plan
-    nn::AdamwOptions options_;
+    AdamwOptions options_;
     bool shards_state_, shards_blocks_;
     BucketPlan plan_;
     std::map<std::string, size_t> blocks_;  // bucket of each sharded block

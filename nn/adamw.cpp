@@ -5,15 +5,6 @@
 
 namespace vila::nn {
 
-AdamwUpdate AdamwOptions::update_of(const Parameter& parameter) const {
-    AdamwUpdate update;
-    update.beta1 = beta1;
-    update.beta2 = beta2;
-    update.eps = eps;
-    update.weight_decay = parameter.decay ? weight_decay : 0.0;
-    return update;
-}
-
 Adamw::Adamw(const std::vector<Parameter*>& parameters, const AdamwOptions& options)
     : options_(options) {
     std::set<std::string> names;
@@ -48,7 +39,7 @@ void Adamw::step(double lr, double grad_scale) {
     for (size_t i = 0; i < parameters_.size(); ++i) {
         const Parameter& parameter = *parameters_[i];
         const Slot& state = slot(i);
-        AdamwUpdate& update = updates.emplace_back(options_.update_of(parameter));
+        AdamwUpdate& update = updates.emplace_back(options_.update(parameter.decay));
         update.gradient = parameter.variable.edge().accumulator(device);
         update.master = state.master;
         update.first_moment = state.exp_avg;

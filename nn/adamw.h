@@ -13,19 +13,9 @@
 #include <vector>
 
 #include "nn/parameter.h"
-#include "tensor/kernels.h"
+#include "tensor/adamw_options.h"
 
 namespace vila::nn {
-
-struct AdamwOptions {
-    double beta1 = 0.9;
-    double beta2 = 0.999;
-    double eps = 1e-8;
-    double weight_decay = 0.0;  // only where Parameter::decay
-
-    // The arguments of the kernel `adamw` that are the same at every step of a parameter.
-    AdamwUpdate update_of(const Parameter& parameter) const;
-};
 
 class Adamw {
   public:

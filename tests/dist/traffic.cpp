@@ -39,8 +39,8 @@ class Model {
             const auto count = static_cast<double>(parameter.shape.numel());
             (block_of(parameter.name).empty() ? rest_ : blocks_) += count;
         }
-        optimizer_.emplace(job, std::vector<ShardedGroup>{{"all", parameters, 0.1}},
-                           nn::AdamwOptions{}, layout.stage);
+        optimizer_.emplace(job, std::vector<ShardedGroup>{{"all", parameters, 0.1}}, AdamwOptions{},
+                           layout.stage);
     }
 
     void step(int64_t micro_batches) {

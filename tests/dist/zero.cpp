@@ -234,8 +234,7 @@ std::vector<float> trained_weights(const Case& drawn, Collectives& job, DType dt
     for (nn::ParameterTable* table : {&model->vision_table(), &model->projector_table()})
         for (nn::Parameter& parameter : *table) groups[0].parameters.push_back(&parameter);
     for (nn::Parameter& parameter : model->llm_table()) groups[1].parameters.push_back(&parameter);
-    const nn::AdamwOptions options = {
-        .beta1 = 0.9, .beta2 = 0.99, .eps = 1e-8, .weight_decay = 0.1};
+    const AdamwOptions options = {.beta1 = 0.9, .beta2 = 0.99, .eps = 1e-8, .weight_decay = 0.1};
     ShardedAdamw optimizer(job, groups, options, stage, kBucket, overlap);
     model->set_block_hook(&optimizer);
     for (int step = 0; step < steps; ++step) {

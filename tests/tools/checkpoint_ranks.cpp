@@ -44,7 +44,7 @@ class Trained {
         for (nn::Parameter& parameter : table_) parameters.push_back(&parameter);
         optimizer_ = std::make_unique<dist::ShardedAdamw>(
             ranks, std::vector<dist::ShardedGroup>{{"all", parameters, 0.1}},
-            nn::AdamwOptions{.beta1 = 0.9, .beta2 = 0.99, .eps = 1e-8}, stage, 200);
+            AdamwOptions{.beta1 = 0.9, .beta2 = 0.99, .eps = 1e-8}, stage, 200);
     }
 
     // Steps with gradients that depend on the step alone.

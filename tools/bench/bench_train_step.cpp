@@ -79,7 +79,7 @@ double rank_invariant_step_seconds(CpuDevice& device, DType dtype, const TrainSt
     model.set_trainable(kAll);
     const auto alone = dist::one_process();
     dist::ShardedAdamw optimizer(*alone, {{"all", model.trainable_parameters(), kRate}},
-                                 nn::AdamwOptions{}, 0);
+                                 AdamwOptions{}, 0);
     const StepData data(shape);
     std::vector<double> seconds;
     for (int step = -kWarmUpSteps; step < steps; ++step) {
@@ -101,7 +101,7 @@ struct TrainStepRun::Parts {
         : shape(asked), model(shape.model, device, dtype), data(shape) {
         model.initialize(1);
         model.set_trainable(kAll);
-        optimizer.emplace(model.trainable_parameters(), nn::AdamwOptions{});
+        optimizer.emplace(model.trainable_parameters(), AdamwOptions{});
     }
     int64_t length() const { return model.config().tokens_per_image() + shape.text_tokens; }
 

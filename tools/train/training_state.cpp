@@ -9,7 +9,7 @@ namespace vila::tools {
 
 namespace {
 
-nn::AdamwOptions adamw_options(const OptimizerRecipe& recipe) {
+AdamwOptions adamw_options(const OptimizerRecipe& recipe) {
     return {.beta1 = recipe.betas[0],
             .beta2 = recipe.betas[1],
             .eps = recipe.eps,
@@ -20,7 +20,7 @@ class WholeState final : public TrainingState {
   public:
     WholeState(const std::vector<ParameterGroup>& groups, const OptimizerRecipe& recipe)
         : TrainingState(groups) {
-        const nn::AdamwOptions options = adamw_options(recipe);
+        const AdamwOptions options = adamw_options(recipe);
         groups_.reserve(groups.size());
         for (const ParameterGroup& group : groups)
             groups_.push_back({group.name, group.lr, nn::Adamw(group.parameters, options)});
