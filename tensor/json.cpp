@@ -20,10 +20,11 @@ namespace {
 constexpr int64_t kMaxConfigBytes = int64_t{16} << 20;
 constexpr size_t kShownBytes = 60;
 
-// Where a key stands among an object's members. A few are compared one by one, more are hashed.
+// Finds keys among the members of an object: compares them one by one while there are few, and
+// looks them up in a hash table once there are more.
 class KeyIndex {
   public:
-    // The position of `key` among `members`, or their number.
+    // The position of `key` in `members`, or members.size() if it is not there.
     size_t find(const std::vector<std::pair<std::string, Json>>& members, const std::string& key) {
         if (members.size() < kHashedFrom) {
             size_t at = 0;
@@ -86,7 +87,7 @@ class Parser {
             std::string key = scanner_.string();
             const size_t at = index.find(members, key);
             if (at < members.size() && repeated_keys_ == RepeatedKeys::Refuse)
-                scanner_.fail(str("key ", json_quoted(key), " twice"));
+                scanner_.fail(str("duplicate key ", json_quoted(key)));
             scanner_.expect(':');
             Json member = value(depth + 1);
             if (at < members.size()) {
@@ -96,8 +97,8 @@ class Parser {
             }
         } while (scanner_.accept(','));
         scanner_.expect('}');
-        // The library's object would compare each new key with all before it, and copy members as
-        // it grows.
+        // Members are added here at once: the library's operator[] would compare each new key with
+        // all earlier ones, and copy the members whenever the object grows.
         Json json = Json::object();
         auto& object = json.get_ref<Json::object_t&>();
         object.reserve(members.size());
@@ -117,7 +118,7 @@ class Parser {
         return json;
     }
 
-    // An integer where it is written as one and fits 64 bits, else a double.
+    // An integer if it is written as one and fits in 64 bits, else a double.
     Json number() {
         const std::string_view digits = scanner_.number();
         const char* begin = digits.data();
@@ -129,7 +130,7 @@ class Parser {
             int64_t integer = 0;
             if (std::from_chars(begin, end, integer).ec == std::errc()) return integer;
         }
-        // Too large becomes infinite and too small zero, as in Python.
+        // A magnitude out of range becomes infinity or zero, as in Python.
         return std::strtod(std::string(digits).c_str(), nullptr);
     }
 

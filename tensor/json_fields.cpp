@@ -42,7 +42,10 @@ int64_t JsonFields::integer(const std::string& name, int64_t fallback, int64_t l
     const bool fits = value.is_number_integer() &&
                       (!value.is_number_unsigned() || value.get<uint64_t>() <= kLargest) &&
                       value.get<int64_t>() >= least;
-    if (!fits) fail(name, least == 1 ? "a positive integer" : str("an integer from ", least));
+    if (!fits)
+        fail(name, least == 1           ? "a positive integer"
+                   : least == INT64_MIN ? "an integer"
+                                        : str("an integer of at least ", least));
     return value.get<int64_t>();
 }
 

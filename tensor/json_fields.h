@@ -12,25 +12,28 @@ namespace vila {
 
 class JsonFields {
   public:
-    // Throws when `json` is not an object. It must outlive this.
+    // Throws when `json` is not an object. `json` must outlive this object.
     JsonFields(const Json& json, std::string where);
 
     const std::string& where() const { return where_; }
-    // Present and not null.
+    // Whether the field is present and not null.
     bool has(const std::string& name) const;
-    // The same access to an object inside this one; throws when it is absent.
+    // The fields of a nested object. Throws when it is absent.
     JsonFields object(const std::string& name) const;
 
-    // Each throws when the value has the wrong type, and without a `fallback` when it is absent.
-    // Integers must be at least 1 (or `least`).
+    // The value of a field. An absent field gives `fallback`; functions without one throw. All
+    // throw when the value has the wrong type. Integers must be in [least, 2^40], by default from 1
+    // on; numbers must be finite.
     int64_t integer(const std::string& name) const;
     int64_t integer(const std::string& name, int64_t fallback, int64_t least = 1) const;
     double number(const std::string& name, double fallback) const;
     bool boolean(const std::string& name, bool fallback) const;
     std::string text(const std::string& name) const;
     std::string text(const std::string& name, const std::string& fallback) const;
+    // A value of any type. Throws when it is absent.
     const Json& raw(const std::string& name) const;
 
+    // Throws "WHERE: field NAME: expected EXPECTED, got VALUE".
     [[noreturn]] void fail(const std::string& name, const std::string& expected) const;
 
   private:

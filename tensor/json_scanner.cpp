@@ -100,7 +100,7 @@ std::string JsonScanner::string() {
     expect('"');
     std::string out;
     while (true) {
-        if (at_ == text_.size()) fail("a string does not end");
+        if (at_ == text_.size()) fail("unterminated string");
         const char c = text_[at_];
         if (c == '"') {
             ++at_;

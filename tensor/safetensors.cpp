@@ -171,8 +171,8 @@ void write_safetensors(const std::filesystem::path& path, std::vector<PendingTen
     for (const PendingTensor& tensor : tensors) {
         VILA_CHECK(tensor.name != "__metadata__", path.string(), ": a tensor cannot be called ",
                    tensor.name);
-        VILA_CHECK(names.insert(tensor.name).second, path.string(), ": tensor ", tensor.name,
-                   " twice");
+        VILA_CHECK(names.insert(tensor.name).second, path.string(), ": duplicate tensor ",
+                   tensor.name);
         data_bytes += bytes_of(tensor);
     }
     const std::string json = header_json(tensors, metadata);

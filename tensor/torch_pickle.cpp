@@ -69,7 +69,7 @@ class Interpreter {
     }
     std::string_view line() {
         const size_t end = bytes_.find('\n', at_);
-        VILA_CHECK(end != std::string_view::npos, "a name does not end");
+        VILA_CHECK(end != std::string_view::npos, "unterminated name");
         const std::string_view text = take(end - at_);
         take(1);
         return text;
@@ -316,7 +316,7 @@ std::vector<PickledTensor> Interpreter::entries(const Value& dict) const {
         const Value& value = stack_.value(dict.items[i + 1]);
         VILA_CHECK(value.kind == Kind::Tensor, "entry ", json_quoted(name), " is ",
                    kind_text(value.kind), ": expected a tensor");
-        VILA_CHECK(names.insert(name).second, "tensor ", json_quoted(name), " twice");
+        VILA_CHECK(names.insert(name).second, "duplicate tensor ", json_quoted(name));
         tensors.push_back(tensors_[static_cast<size_t>(value.number)]);
         tensors.back().name = name;
         check_inside(tensors.back());

@@ -248,7 +248,7 @@ ZipFile::ZipFile(std::shared_ptr<const RandomAccessFile> file) : file_(std::move
             VILA_CHECK(entry.header_at >= covered, "member ", shown, " overlaps another one");
             covered = entry.member.begin + entry.member.size;
             const bool is_new = index_by_name_.emplace(entry.member.name, members_.size()).second;
-            VILA_CHECK(is_new, "member ", shown, " twice");
+            VILA_CHECK(is_new, "duplicate member ", shown);
             members_.push_back(entry.member);
         }
     } catch (const Error& error) {

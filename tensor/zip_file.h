@@ -1,10 +1,11 @@
 #pragma once
 
-// ZIP archives whose members are stored, as PyTorch writes them: the central directory is read and
-// checked, then members are byte ranges of the file. Zip64 is supported.
+// Reads ZIP archives whose members are stored without compression, as PyTorch writes them. The
+// central directory is read and checked when the archive is opened; a member is then a range of
+// bytes of the file. Zip64 is supported.
 //
-// Refused: compressed or encrypted members, archives in several parts or with a comment, members
-// that overlap each other or the directory, or repeat a name. Not here: writing, compression.
+// Refused are compressed or encrypted members, archives in several parts or with a comment, and
+// members that overlap each other or the directory, or have the same name.
 
 #include <cstdint>
 #include <map>
@@ -18,17 +19,17 @@ namespace vila {
 
 struct ZipMember {
     std::string name;
-    int64_t begin = 0;  // where its bytes start in the file
-    int64_t size = 0;
-    uint32_t crc = 0;  // CRC-32 of its bytes, as the directory gives it
+    int64_t begin = 0;  // offset of its first byte in the file
+    int64_t size = 0;   // in bytes
+    uint32_t crc = 0;   // CRC-32 of its bytes, as the directory gives it
 };
 
 class ZipFile {
   public:
-    // Throws Error("PATH: ...") unless every rule above holds.
+    // Throws Error("PATH: ...") if the archive is damaged or refused.
     explicit ZipFile(std::shared_ptr<const RandomAccessFile> file);
 
-    // In the order of the file.
+    // In the order of their bytes in the file.
     const std::vector<ZipMember>& members() const { return members_; }
     // Returns null if there is no member of that name.
     const ZipMember* find(const std::string& name) const;

@@ -103,7 +103,7 @@ TEST(Json, KeepsTheLastOfEqualKeysOrRefusesThem) {
     const std::string text = R"({"a": 1, "b": 2, "a": 3})";
     EXPECT_EQ(parse_json(text, "FILE").dump(), R"({"a":3,"b":2})");
     EXPECT_EQ(error_of(text, RepeatedKeys::Refuse),
-              "FILE: not valid JSON: key \"a\" twice, at line 1, column 21");
+              "FILE: not valid JSON: duplicate key \"a\", at line 1, column 21");
 }
 
 TEST(Json, TriesToReadWhatMayBeCutOff) {
@@ -168,7 +168,7 @@ TEST(JsonFile, NamesTheFileAndRefusesRepeatedKeys) {
         FAIL();
     } catch (const Error& error) {
         EXPECT_EQ(std::string(error.what()),
-                  path + ": not valid JSON: key \"a\" twice, at line 1, column 13");
+                  path + ": not valid JSON: duplicate key \"a\", at line 1, column 13");
     }
 }
 

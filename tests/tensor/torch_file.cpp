@@ -244,7 +244,7 @@ TEST_F(TorchFileTest, RefusesDamagedArchives) {
     expect_refused(changed([](Member& m) { m.longer = 0x7fffffff; }), "runs into the directory");
     expect_refused(changed([](Member& m) { m.longer = -1; }), "checksum is wrong");
     expect_refused(archive({good, {.name = "a", .shift = -4}}), "signature of member");
-    expect_refused(archive({good, good}), "twice");
+    expect_refused(archive({good, good}), "duplicate member");
     // The second member inside the first one.
     const std::string inner =
         "PK\3\4" + std::string(22, '\0') + little_endian(1, 2) + little_endian(0, 2) + "a";
@@ -334,7 +334,7 @@ TEST_F(TorchFileTest, RefusesEveryOtherGlobal) {
     expect_pickle_refused(pickle(text("x") + ")R"), "it calls text");
     expect_pickle_refused(pickle("c"
                                  "os\nsystem"),
-                          "a name does not end");
+                          "unterminated name");
     expect_pickle_refused(pickle(global("collections", "OrderedDict") + number(1) + "\x85R"),
                           "an OrderedDict made of arguments");
     // A long name is shown in part.
@@ -356,7 +356,7 @@ TEST_F(TorchFileTest, RefusesPicklesThatAreNotStateDictionaries) {
     expect_pickle_refused(dictionary(text("model") + "}"), "entry \"model\" is a dictionary");
     expect_pickle_refused(dictionary(number(1) + tensor(6, 0, {1}, {1})), "key of the dictionary");
     const std::string entry = text("a") + tensor(6, 0, {1}, {1});
-    expect_pickle_refused(dictionary(entry + entry), "tensor \"a\" twice");
+    expect_pickle_refused(dictionary(entry + entry), "duplicate tensor \"a\"");
     expect_pickle_refused(dictionary(text("a\nb") + tensor(6, 0, {1}, {1})), "control character");
     expect_pickle_refused(dictionary(text("\xff") + tensor(6, 0, {1}, {1})), "invalid UTF-8");
     expect_pickle_refused(dictionary(text("a")), "a key without a value");
