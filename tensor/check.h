@@ -1,13 +1,14 @@
 #pragma once
 
-// Two families of checks, and no third.
+// Checks of two kinds: one throws, the other aborts.
 //
-//   VILA_CHECK(condition, parts...)      the caller's or the user's mistake: throws vila::Error
-//   VILA_CHECK_EQ(actual, expected, ...) throws too, and prints both values
-//   VILA_ASSERT(condition)               our own mistake: aborts with the place in the source
+//   VILA_CHECK(condition, parts...)      for mistakes of the caller or user: throws vila::Error
+//   VILA_CHECK_EQ(actual, expected, ...) the same; the message gives both values
+//   VILA_ASSERT(condition)               for bugs of this program: aborts, naming file and line
 //
-// The text of an Error is one line that a user can act on: what, where, expected, got, fix.
-// Operators begin it with their name in brackets: "[rms_norm] weight has shape (3): expected (4)".
+// The text of an Error is one line that a user can act on: it says what is wrong and where, what
+// was expected and what was found, and how to fix it where that is known. Operators begin it with
+// their name in brackets: "[rms_norm] weight has shape (3): expected (4)".
 
 #include <cstdio>
 #include <cstdlib>
@@ -56,7 +57,7 @@ std::string str(const Parts&... parts) {
         if (!(condition)) throw ::vila::Error(::vila::str(__VA_ARGS__)); \
     } while (false)
 
-// The parts name the compared value; ": expected E, got A" is appended.
+// The parts name the compared value; the message appends ": expected E, got A".
 #define VILA_CHECK_EQ(actual, expected, ...)                                                    \
     do {                                                                                        \
         const auto& vila_actual = (actual);                                                     \

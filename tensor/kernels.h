@@ -1,17 +1,17 @@
 #pragma once
 
 // The kernel table: every operation of a device, as plain function pointers. tensor/cpu/kernels.h
-// and cuda/kernels.h each fill one. A null entry means that the device lacks the operation; call()
-// then throws.
+// and cuda/kernels.h each define one. A null entry means that the device lacks the operation;
+// call() then throws.
 //
 // Conventions, checked by the callers in autograd/ and not again here:
 //  - tensors are contiguous unless the comment says "strided";
-//  - "float" means f32 or bf16 (and f64 on the CPU, where it is the specification); all float
-//    tensors of one call share one dtype unless a dtype is written beside them;
+//  - "float" means f32, bf16 or f64 (f64 is the reference in tests); all float tensors of one call
+//    share one dtype unless a dtype is written beside them;
 //  - reductions accumulate in f32 (f64 for f64);
 //  - an undefined Tensor is an absent optional operand;
 //  - outputs are allocated by the caller and overwritten, or added to where the comment says "+=".
-//    An output never shares memory with an input unless "may alias" is written;
+//    An output never shares memory with an input unless the comment says "may alias";
 //  - results do not depend on the number of threads.
 //
 // Letters: B batch, T text positions, S cached key positions, N image patches, P patch side,
@@ -39,10 +39,10 @@ struct FillArgs {
 // z = alpha * op(a) op(b) [+ c if accumulate] [+ bias] [+ residual]; c (.., m, n) = z or gelu(z).
 // op transposes the last two axes if transpose_a or transpose_b is set. Leading axes are batch axes
 // and equal in a, b and c; they may be strided. The two matrix axes of every operand are row-major
-// with unit inner stride. a, b: float, one dtype; c: that dtype or f32. bias (n,) in the dtype of
-// a, or absent. With residual or gelu, c is contiguous. residual has the shape and dtype of c. So
-// has pre_activation, which receives z if backward will need it. A device may round z to the dtype
-// of c before it adds the residual and before gelu.
+// with unit inner stride. a, b: float, one dtype; c: that dtype or f32. bias (n) has the dtype of a.
+// With residual or gelu, c is contiguous. residual and pre_activation have the shape and dtype of c.
+// pre_activation, if given, receives z, which the backward of gelu needs. A device may round z to
+// the dtype of c before it adds the residual and before gelu.
 struct MatmulArgs {
     Tensor a, b, c;
     bool transpose_a = false, transpose_b = false;
@@ -54,7 +54,7 @@ struct MatmulArgs {
     Tensor pre_activation = {};
 };
 
-// y = a + b and y = a * b with numpy broadcasting to y's shape; float. y may alias a.
+// y = a + b or y = a * b, with NumPy broadcasting to y's shape; float. y may alias a.
 struct BinaryArgs {
     Tensor a, b, y;
 };
@@ -69,38 +69,39 @@ struct ExpArgs {
     Tensor x, y;
 };
 // y = x summed over the axes along which y has extent 1, and over leading axes that y lacks: the
-// opposite of broadcasting. y: float of any dtype. [+= if accumulate]
+// gradient of broadcasting. x, y: float, each of any dtype. += if accumulate.
 struct SumToArgs {
     Tensor x, y;
     bool accumulate = false;
 };
 
-// y (R, C) = table (V, C) rows ids (R) i32.
+// y[r] = table[ids[r]]: table (V, C), ids (R) i32 in [0, V), y (R, C).
 struct EmbeddingForwardArgs {
     Tensor table, ids, y;
 };
-// dtable (V, C) f32 (or f64), rows ids += dy (R, C). Rows are added in order, so the sum is
-// reproducible.
+// dtable[ids[r]] += dy[r]: dy (R, C), dtable (V, C) f32 (f64 for f64). Rows are added in order, so
+// the sum is reproducible.
 struct EmbeddingBackwardArgs {
     Tensor ids, dy, dtable;
 };
 
-// y (R, C) = x (M, C) rows index (R) i32; an index of -1 gives a row of zeros.
+// y[r] = x[index[r]], or zeros where the index is -1: x (M, C), index (R) i32, y (R, C).
 struct GatherRowsArgs {
     Tensor x, index, y;
 };
-// y (M, C) f32 (or f64), rows index (R) i32 += x (R, C) float; -1 is skipped. Rows are added in
-// order.
+// y[index[r]] += x[r]; rows with index -1 are skipped: x (R, C), index (R) i32, y (M, C) f32 (f64
+// for f64). Rows are added in order.
 struct ScatterAddRowsArgs {
     Tensor x, index, y;
 };
-// y (M, C) rows index (R) i32 = x (R, C), or zeros when x is absent; an index occurs once.
+// y[index[r]] = x[r], or zeros when x is absent: x (R, C), index (R) i32, y (M, C). The indices are
+// distinct. Other rows of y keep their values.
 struct ScatterRowsArgs {
     Tensor x, index, y;
 };
 
-// y (B, C) = mean of rows [cu_seqlens[b], cu_seqlens[b+1]) of x (R, C); cu_seqlens (B + 1) i32. An
-// empty range gives zeros. A row of x in no range gets gradient zero.
+// y[b] = the mean of rows [cu_seqlens[b], cu_seqlens[b+1]) of x: x (R, C), cu_seqlens (B + 1) i32,
+// y (B, C). An empty range gives zeros. A row of x outside all ranges gets a gradient of zero.
 struct MeanRowsForwardArgs {
     Tensor x, cu_seqlens, y;
 };
@@ -115,19 +116,20 @@ struct RmsNormForwardArgs {
     double eps = 0.0;
     Tensor y, inv_rms;
 };
-// dx (R, C); dweight (C) f32 += (skipped when absent).
+// dx (R, C) is overwritten; dweight (C) f32 (f64 for f64) += unless it is absent.
 struct RmsNormBackwardArgs {
     Tensor x, weight, inv_rms, dy, dx, dweight = {};
 };
 
-// Layer normalization (Ba et al. 2016): y = (x - mean) * inv_std * weight + bias.
-// x, y (R, C); weight, bias (C); mean, inv_std (R) f32 (f64 for f64).
+// Layer normalization (Ba et al. 2016): y = (x - mean) * inv_std * weight + bias with
+// inv_std = 1 / sqrt(variance + eps). x, y (R, C); weight, bias (C); mean, inv_std (R) f32 (f64 for
+// f64).
 struct LayerNormForwardArgs {
     Tensor x, weight, bias;
     double eps = 0.0;
     Tensor y, mean, inv_std;
 };
-// dx (R, C); dweight, dbias (C) f32 += (skipped when absent).
+// dx (R, C) is overwritten; dweight, dbias (C) f32 (f64 for f64) += unless they are absent.
 struct LayerNormBackwardArgs {
     Tensor x, weight, mean, inv_std, dy, dx, dweight = {}, dbias = {};
 };
@@ -152,7 +154,7 @@ struct SwigluBackwardArgs {
     Tensor gate, up, dy, dgate, dup;
 };
 
-// y = softmax(x) along the last axis of (R, C).
+// y = softmax(x) along the last axis. x, y (R, C).
 struct SoftmaxForwardArgs {
     Tensor x, y;
 };
@@ -160,19 +162,19 @@ struct SoftmaxBackwardArgs {
     Tensor y, dy, dx;
 };
 
-// index (R) i32: the column of the largest number in each row of x (R, C), the first of equal ones;
-// 0 for a row without numbers above -infinity. NaN is ignored.
+// index[r] = the column of the largest number in row r of x, the first of equal ones: x (R, C),
+// index (R) i32. NaN is ignored; a row without numbers above -infinity gives 0.
 struct ArgmaxArgs {
     Tensor x, index;
 };
 
-// y (R, C) = x / norm along the last axis, norm = max(|x|_2, eps): (R) f32 (f64 for f64).
+// y = x / norm with norm = max(|x|_2, eps) of each row. x, y (R, C); norm (R) f32 (f64 for f64).
 struct L2NormalizeForwardArgs {
     Tensor x;
     double eps = 0.0;
     Tensor y, norm;
 };
-// A row whose norm is eps was clamped: its norm is a constant for the gradient.
+// Where norm is eps it was clamped, so the gradient takes it as a constant.
 struct L2NormalizeBackwardArgs {
     Tensor y, norm, dy;
     double eps = 0.0;
@@ -180,8 +182,9 @@ struct L2NormalizeBackwardArgs {
 };
 
 // Rotary position embedding (Su et al. 2021), half-split pairs (j, j + D/2) as in Hugging Face
-// weights. x, y (R, H, D) with strided rows; positions (R) i32; cos, sin (max positions, D/2) f32
-// (f64 for f64). `inverse` rotates back, which is also the gradient. y may alias x.
+// weights. x, y (R, H, D), whose rows and heads may be strided; positions (R) i32; cos, sin
+// (max positions, D/2) f32 (f64 for f64). `inverse` rotates back; the gradient is that rotation. y
+// may alias x.
 struct RopeArgs {
     Tensor x, positions, cos, sin, y;
     bool inverse = false;
@@ -189,7 +192,7 @@ struct RopeArgs {
 
 // Attention of variable-length sequences laid end to end (no T x S matrix is ever stored):
 // out = softmax(scale * q k^T) v inside each sequence. q, out (R, H, D); k, v (M, K, D), H a
-// multiple of K: query head h reads key head h / (H/K). Rows may be strided (slices of a fused
+// multiple of K: query head h attends to key head h / (H/K). Rows may be strided (slices of a fused
 // projection). cu_seqlens_q, cu_seqlens_k (B + 1) i32: sequence b owns q rows [cu_seqlens_q[b],
 // cu_seqlens_q[b+1]) and k rows [cu_seqlens_k[b], cu_seqlens_k[b+1]). With `causal` the last query
 // of a sequence attends to all its keys, the one before it to one fewer, and so on. A query without
@@ -221,8 +224,9 @@ struct PatchifyArgs {
 };
 
 // Space to depth, 2 x 2: x (B, N, C) is a square grid of side sqrt(N), zero-padded to an even side;
-// y (B, N', 4C) with N' = ceil(side/2)^2 and channels (0,0) (0,1) (1,0) (1,1). Output tokens run
-// along columns first if `column_major`, else along rows. With `inverse`, x <- y: the gradient.
+// y (B, N', 4C) with N' = ceil(side/2)^2. A token of y holds the four tokens of its block at (row,
+// column) (0,0) (0,1) (1,0) (1,1), one after the other. Tokens of y run down the columns of blocks
+// if `column_major`, else along the rows. `inverse` copies y back to x, which is the gradient.
 struct MergeTokensArgs {
     Tensor x, y;
     bool column_major = false;
@@ -232,8 +236,8 @@ struct MergeTokensArgs {
 // Softmax cross-entropy fused with the vocabulary projection, chunk by chunk: the (R, V) logits
 // never exist. hidden (R, C), weight (V, C), targets (R) i32 in [0, V).
 // losses (R) f32 (f64 for f64) = log sum_v exp(logits) - logits[target].
-// Where given: dhidden (R, C) and dweight (V, C) f32 += are the gradients of grad_scale * sum of
-// losses.
+// If given, dhidden (R, C) and dweight (V, C) f32 (+=) receive the gradients of grad_scale times
+// the sum of the losses.
 struct LinearCrossEntropyArgs {
     Tensor hidden, weight, targets;
     double grad_scale = 1.0;
@@ -250,7 +254,8 @@ struct AdamwUpdate {
     double grad_scale = 1.0;
     int64_t step = 1;
 };
-// One step for each of these tensors, which share no memory. A GPU updates many in one launch.
+// One step for each of these tensors, which share no memory. A GPU updates many of them in one
+// launch.
 struct AdamwArgs {
     std::span<const AdamwUpdate> tensors;
 };

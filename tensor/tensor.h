@@ -1,7 +1,7 @@
 #pragma once
 
 // Tensor: a typed, strided view of reference-counted memory on a Device. Copying a Tensor copies
-// the view, never the elements. Shapes are written outermost first; strides count elements.
+// the view, never the elements. Shapes list the outermost axis first; strides count elements.
 
 #include <cstdint>
 #include <functional>
@@ -16,8 +16,8 @@
 
 namespace vila {
 
-// A block of bytes on a device, freed when the last view is destroyed. `external` memory (a mapped
-// file, the array of a test) is released by the function that came with it.
+// A block of bytes on a device, freed when the last view is destroyed. Memory that something else
+// allocated (`external`: a mapped file, an array) is freed by calling `release`.
 class Storage {
   public:
     Storage(Device& device, int64_t bytes);
@@ -39,14 +39,14 @@ class Storage {
 
 class Tensor {
   public:
-    // An undefined tensor, without storage: only assignment and defined() are allowed.
+    // An undefined tensor: it has no storage, and only assignment and defined() are allowed.
     Tensor() = default;
 
     // --- construction ---
     static Tensor empty(Device& device, const Shape& shape, DType dtype);
     static Tensor zeros(Device& device, const Shape& shape, DType dtype);
     static Tensor full(Device& device, const Shape& shape, DType dtype, double value);
-    // Copies host values; `values.size()` must equal shape.numel().
+    // Copies values from host memory; values.size() must equal shape.numel().
     template <typename T>
     static Tensor from_values(Device& device, const Shape& shape, const std::vector<T>& values) {
         Tensor tensor = empty(device, shape, dtype_of<T>);
@@ -55,7 +55,8 @@ class Tensor {
         tensor.copy_from_host(values.data());
         return tensor;
     }
-    // A view of memory with another owner; `release` runs when the last view is destroyed.
+    // A view of memory that something else owns. `release` is called when the last view is
+    // destroyed.
     static Tensor from_external(Device& device, void* data, const Shape& shape, DType dtype,
                                 std::function<void()> release);
 
@@ -73,9 +74,10 @@ class Tensor {
     // The number of views that share this memory.
     int64_t use_count() const { return storage_.use_count(); }
 
-    // --- elements (memory of a CPU device, or an address on a GPU) ---
+    // --- elements ---
+    // The address of the first element, in the memory of the device.
     void* raw() const;
-    // Throws when T is not the tensor's element type.
+    // The same address as a T*. Throws when T is not the element type.
     template <typename T>
     T* data() const {
         VILA_CHECK_EQ(dtype_, dtype_of<T>, "element type of a tensor of shape ", shape_);
@@ -84,26 +86,27 @@ class Tensor {
     // Contiguous tensors only.
     void copy_from_host(const void* source) const;
     void copy_to_host(void* destination) const;
-    // The elements in row-major order, converted to T (any floating or integer T).
+    // The elements in row-major order, converted to T, which is any floating or integer type.
     template <typename T>
     std::vector<T> to_vector() const;
     // The only element of a one-element tensor.
     double item() const;
 
     // --- views: same memory ---
-    // Contiguous tensors only. One extent may be -1 and is then computed.
+    // Contiguous tensors only. One extent may be -1: it is computed from the others.
     Tensor reshape(const Shape& shape) const;
     Tensor slice(int axis, int64_t begin, int64_t end) const;
     Tensor transpose(int axis_a, int axis_b) const;
 
     // --- copies ---
-    // This tensor if contiguous, else a contiguous copy.
+    // This tensor if it is contiguous, else a contiguous copy.
     Tensor contiguous() const;
     Tensor clone() const;
     // This tensor if it has that element type, else a converted copy. Rounds to nearest even.
     Tensor to(DType dtype) const;
     Tensor to(Device& device) const;
-    // Writes `source` (same shape; converted) or a constant into this memory.
+    // Overwrites the elements with those of `source` (same shape; any dtype, converted), or with a
+    // constant.
     void copy_from(const Tensor& source) const;
     void fill(double value) const;
 
