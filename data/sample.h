@@ -1,7 +1,7 @@
 #pragma once
 
 // Sample: one training sequence, as token ids with image placeholders, and labels. Datasets return
-// samples, the packer counts their positions, the loader delivers them.
+// samples, the packer combines them into micro-batches, and the loader delivers those.
 
 #include <cstdint>
 #include <string>
@@ -11,7 +11,8 @@
 
 namespace vila::data {
 
-// The place of an image's encoded bytes (JPEG, PNG, ...): a file, or a part of one (a tar member).
+// Where an image's encoded bytes (JPEG, PNG, ...) are: in a file of their own, or in a part of a
+// file (a tar member).
 struct ImageRef {
     std::string path;
     int64_t offset = 0;  // bytes from the start of the file
@@ -25,15 +26,15 @@ struct ImageRef {
 struct Sample {
     std::vector<int32_t> ids;      // (T), one kImageToken for each image
     std::vector<int32_t> labels;   // (T)
-    std::vector<ImageRef> images;  // in the order of their kImageToken
+    std::vector<ImageRef> images;  // in the order of the image tokens
     std::string id;                // the id of the record, for messages; may be empty
     int32_t source = 0;            // index of the dataset in the mixture
     int64_t index = 0;             // index of the record in that dataset
 };
 
-// Throws if the sample is empty, if the numbers of labels and ids differ, if a label is neither its
-// id nor kIgnoreLabel, if the first label is a target, or if the numbers of images and placeholders
-// differ.
+// Throws if the sample is empty, if the numbers of labels and ids differ, if a label is neither the
+// id at its position nor kIgnoreLabel, if the first label is a target, or if the numbers of images
+// and placeholders differ.
 void check_sample(const Sample& sample);
 
 // Returns the sequence length when every placeholder takes `image_tokens` positions.

@@ -15,8 +15,8 @@ namespace vila::data {
 
 namespace {
 
-// The share of bad samples counts at least so many samples; otherwise the first bad one would stop
-// a run.
+// The share of bad samples is computed over at least this many samples; otherwise the first bad one
+// would stop a run.
 constexpr int64_t kLeastSeen = 100;
 constexpr size_t kListedSamples = 5;
 

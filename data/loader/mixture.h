@@ -19,8 +19,8 @@ struct SampleAddress {
     bool operator==(const SampleAddress&) const = default;
 };
 
-// A permutation of [0, size) chosen by `key`: a Feistel network over the two digits of the number
-// in a mixed radix, with cycle walking (Black and Rogaway 2002, Ciphers with Arbitrary Finite
+// A permutation of [0, size) chosen by `key`: a Feistel network over the number's two digits in a
+// mixed radix, with cycle walking (Black and Rogaway 2002, Ciphers with Arbitrary Finite
 // Domains).
 class Permutation {
   public:
@@ -44,7 +44,7 @@ class Mixture {
     // Returns the replacement of an unusable sample at `position`: the record `attempt` places
     // after it (1, 2, ...) in its source's order.
     SampleAddress replacement(int64_t position, int64_t attempt) const;
-    // Returns the samples of an epoch of the mixture: the number of records of all sources.
+    // Returns the number of samples in an epoch of the mixture: the records of all sources.
     int64_t samples_per_epoch() const;
     // Returns how many of the first `position` samples come from `source`.
     int64_t count_before(int64_t position, int32_t source) const;

@@ -13,7 +13,7 @@ namespace {
 
 using Bins = std::vector<std::vector<int64_t>>;
 
-// Returns the indices of samples, longest first; equal ones stay in order.
+// Returns the indices of samples, longest first; samples of equal length stay in order.
 std::vector<int64_t> longest_first(std::span<const int64_t> lengths) {
     std::vector<int64_t> order(lengths.size());
     std::iota(order.begin(), order.end(), int64_t{0});
@@ -41,8 +41,8 @@ Bins best_fit(std::span<const int64_t> lengths, int64_t budget) {
     return bins;
 }
 
-// Makes the number of bins a multiple by moving single samples into bins of their own. The last
-// sample of a bin is its shortest.
+// Makes the number of bins a multiple of `multiple_of` by moving single samples into new bins. The
+// last sample of a bin is its shortest.
 void round_up_bins(Bins& bins, int64_t multiple_of) {
     while (static_cast<int64_t>(bins.size()) % multiple_of != 0) {
         auto most = std::max_element(bins.begin(), bins.end(), [](const auto& a, const auto& b) {

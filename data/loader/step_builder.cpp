@@ -11,7 +11,7 @@ namespace vila::data {
 
 namespace {
 
-// This many unusable records in a row stop the run.
+// The run stops after this many unusable records in a row.
 constexpr int64_t kMaxAttempts = 20;
 
 std::vector<int64_t> sizes_of(const std::vector<const Dataset*>& datasets) {

@@ -24,7 +24,7 @@ class StepBuilder {
     int64_t steps_per_epoch() const;
 
   private:
-    // One place of the global batch while the batch is filled.
+    // A slot of the global batch while the batch is filled.
     struct Place {
         int64_t position = 0;  // in the mixture's stream
         int64_t attempt = 0;   // number of records that failed before

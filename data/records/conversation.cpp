@@ -12,7 +12,7 @@ namespace vila::data {
 
 namespace {
 
-// LLaVA's files have names of their own for user and assistant.
+// LLaVA's files call the user "human" and the assistant "gpt".
 Role role_of_turn(const std::string& name) {
     if (name == "human") return Role::User;
     if (name == "gpt" || name == "chatgpt") return Role::Assistant;

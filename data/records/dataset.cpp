@@ -14,7 +14,7 @@ namespace vila::data {
 
 namespace {
 
-// The only list of formats. Recipes, options, help texts and errors are made from it.
+// The only list of formats. Recipes, options, help texts and error messages all use it.
 constexpr DatasetFormat kFormats[] = {
     {"llava", "conversations about images (VILA, LLaVA, ShareGPT4V): json array or jsonl",
      open_llava},

@@ -1,7 +1,7 @@
 #pragma once
 
-// Shared by the readers of dataset formats, with the declarations that dataset.cpp calls. Not for
-// files outside data/records.
+// Shared by the readers of dataset formats. Also declares the functions that open them, which
+// dataset.cpp calls. Not for files outside data/records.
 
 #include <functional>
 #include <memory>

@@ -15,7 +15,7 @@ namespace {
 constexpr size_t kListedIds = 12;
 constexpr size_t kListedErrors = 5;
 
-// Adjacent tokens of one kind.
+// A run of adjacent tokens of one kind.
 struct Run {
     enum class Kind { Text, Target, Image } kind;
     size_t begin, end;
@@ -48,7 +48,7 @@ Summary summarize(std::vector<int64_t> values) {
     Summary summary;
     if (values.empty()) return summary;
     std::sort(values.begin(), values.end());
-    // The smallest value such that at least `percent` of all values are at or below it.
+    // Returns the smallest value such that at least `percent` of all values are at or below it.
     const auto quantile = [&](int64_t percent) {
         const auto count = static_cast<int64_t>(values.size());
         return values[std::max<int64_t>((count * percent + 99) / 100, 1) - 1];

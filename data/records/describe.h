@@ -1,6 +1,6 @@
 #pragma once
 
-// Shows data: a sample as text, and the statistics of a dataset.
+// Prints samples and the statistics of a dataset as text.
 
 #include <cstdint>
 #include <string>
@@ -12,8 +12,9 @@
 
 namespace vila::data {
 
-// Returns a table of runs of tokens of one kind (text, target, image): positions, ids and text, and
-// the paths of images. `image_tokens` is N, the positions of an image after splicing.
+// Returns a table with a row for each run of tokens of one kind (text, target, image): its
+// positions, ids and text, or the path of the image. `image_tokens` is N, the positions of an image
+// after splicing.
 std::string describe_sample(const Sample& sample, const Tokenizer& tokenizer, int64_t image_tokens);
 
 // The distribution of one quantity over all samples.
@@ -24,7 +25,7 @@ struct Summary {
 };
 
 struct DatasetStatistics {
-    int64_t samples = 0;              // usable samples; the counts below are among them
+    int64_t samples = 0;              // usable samples; all fields but `errors` are about these
     int64_t text_only = 0;            // samples without an image
     int64_t over_length = 0;          // samples longer than max_length
     Summary images;                   // images per sample

@@ -25,8 +25,8 @@ class InstructionsDataset final : public JsonDataset {
     static std::vector<Message> read_messages(const Json& record) {
         if (const auto* turns = find_field(record, {"messages", "conversations"}))
             return read_turns(*turns);
-        // VILA's files have keys with a colon. A line end joins instruction and input, as is usual
-        // for Alpaca's data.
+        // VILA's files have keys that end with a colon. A line end joins instruction and input, as
+        // is usual for Alpaca's data.
         if (find_field(record, {"question", "question:"}) != nullptr)
             return {{Role::User, text_field(record, {"question", "question:"})},
                     {Role::Assistant, text_field(record, {"answer", "answer:"})}};

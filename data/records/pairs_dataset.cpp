@@ -40,7 +40,7 @@ class PairsDataset final : public JsonDataset {
     }
 };
 
-// The places of image and caption of one sample in a tar file.
+// Where the image and the caption of one sample are in a tar file.
 struct TarPair {
     int32_t file = 0;
     TarMember image;

@@ -16,8 +16,11 @@
 namespace vila::data {
 
 enum class RecordLayout {
-    Json,  // the elements of one JSON array, or one JSON value a line; blank lines are skipped
-    Paragraphs,  // plain text: documents separated by blank lines; without any, one document a line
+    // The elements of one JSON array, or one JSON value per line; blank lines are skipped.
+    Json,
+    // Plain text: documents separated by blank lines, or one document per line if there is no blank
+    // line.
+    Paragraphs,
 };
 
 class RecordFile {
@@ -30,8 +33,8 @@ class RecordFile {
     // Returns the bytes of a record without surrounding white space. Safe to call from many
     // threads.
     std::string text(int64_t index) const;
-    // Returns the place of a record: "train.json[3]" for element 3 of an array, counted from 0;
-    // "pairs.jsonl:7" for line 7, counted from 1.
+    // Returns the place of a record for messages: "train.json[3]" for element 3 of an array,
+    // counted from 0; "pairs.jsonl:7" for line 7, counted from 1.
     std::string where(int64_t index) const;
 
   private:

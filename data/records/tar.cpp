@@ -12,8 +12,8 @@ namespace vila::data {
 
 namespace {
 
-constexpr int64_t kBlock = 512;
-// The longest extended header that is accepted; names and sizes need far less.
+constexpr int64_t kBlock = 512;  // bytes; headers are one block, data is padded to blocks
+// The longest extended header that is accepted, in bytes; names and sizes need far less.
 constexpr int64_t kMaxExtension = int64_t{1} << 20;
 
 using Header = std::array<char, kBlock>;
@@ -23,8 +23,8 @@ std::string_view header_text(const Header& header, size_t offset, size_t length)
     return field.substr(0, field.find('\0'));
 }
 
-// Reads octal digits, or a big-endian binary number if the top bit is set (GNU, for 8 GiB and
-// more).
+// Reads a number: octal digits, or big-endian binary if the top bit is set (GNU's form for members
+// of 8 GiB and more).
 int64_t header_number(const Header& header, size_t offset, size_t length) {
     int64_t value = 0;
     if (header[offset] & 0x80) {
@@ -51,13 +51,14 @@ std::string header_name(const Header& header) {
     return prefix.empty() ? name : prefix + "/" + name;
 }
 
-// The fields of an extended header, which apply to the next member.
+// The fields of an extended header, which replace those of the next member's header.
 struct Extension {
     std::string name;
     int64_t bytes = -1;
 };
 
-// Reads records of the form "LENGTH KEY=VALUE\n".
+// Reads a pax header: records of the form "LENGTH KEY=VALUE\n", where LENGTH counts the whole
+// record.
 void read_pax(std::string_view text, Extension& extension) {
     while (!text.empty()) {
         const size_t space = text.find(' ');
@@ -88,7 +89,7 @@ std::vector<TarMember> read_tar_index(const std::filesystem::path& path) {
         file.read_at(offset, header.data(), kBlock);
         if (std::all_of(header.begin(), header.end(), [](char c) { return c == '\0'; })) break;
         VILA_CHECK(checksum_holds(header), path.string(),
-                   " is damaged, or no tar file: the header at ", "offset ", offset,
+                   " is damaged, or not a tar file: the header at offset ", offset,
                    " has a wrong checksum");
         const char type = header[156];
         int64_t bytes = header_number(header, 124, 12);
@@ -97,7 +98,7 @@ std::vector<TarMember> read_tar_index(const std::filesystem::path& path) {
         offset += kBlock;
         VILA_CHECK(bytes >= 0 && bytes <= file.size() - offset, path.string(),
                    " is cut short: the member at offset ", offset - kBlock, " has ", bytes,
-                   " bytes, the file ends before");
+                   " bytes, of which the file holds ", file.size() - offset);
         if (is_extension) {
             VILA_CHECK(bytes <= kMaxExtension, path.string(), " has an extended header of ", bytes,
                        " bytes at offset ", offset - kBlock);

@@ -1,6 +1,6 @@
 #pragma once
 
-// Reads the index of a tar file: the names of its members and the places of their bytes.
+// Reads the index of a tar file: the names of its members, and where their bytes are.
 
 #include <cstdint>
 #include <filesystem>
@@ -11,8 +11,8 @@ namespace vila::data {
 
 struct TarMember {
     std::string name;
-    int64_t offset = 0;  // its first byte, from the start of the tar file
-    int64_t bytes = 0;
+    int64_t offset = 0;  // of its first byte, from the start of the tar file
+    int64_t bytes = 0;   // its size
 };
 
 // Returns the regular files of an uncompressed tar file in stored order. Understands ustar, GNU

@@ -1,6 +1,7 @@
 #pragma once
 
-// Writes the training files of the world that hold more than one sentence per image.
+// Writes the training files of the world other than plain text and image-text pairs: interleaved
+// documents and instructions.
 
 #include <filesystem>
 #include <string>

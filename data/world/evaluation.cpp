@@ -43,7 +43,7 @@ double chance_of(const std::string& answer) {
     return 1.0 / static_cast<double>(values_like(answer).size());
 }
 
-// Computes the scores of guesses that know the scene but not which object is meant.
+// Computes the expected scores of guesses that use the scene but not which object is meant.
 void measure_unbound(const Scene& scene, Attribute wanted, int answer, Item& item) {
     const auto shared = [&](int value) {
         return std::count_if(scene.objects.begin(), scene.objects.end(), [&](const Object& object) {
@@ -64,8 +64,8 @@ void measure_unbound(const Scene& scene, Attribute wanted, int answer, Item& ite
     if (shared(answer) == most) item.unbound_majority = 1.0 / static_cast<double>(majority.size());
 }
 
-// Asks a look-up in a scene of two to four objects; with one object there is nothing to bind.
-// Counting allows one.
+// Asks a question of this kind about a scene of two to four objects: with one object, its attribute
+// would be the only answer. Questions that count objects allow scenes of one.
 Item look_up(const Pool& pool, const QuestionKind& kind, WorldRandom& random) {
     while (true) {
         const SceneImage& image = pool.several(random);

@@ -1,6 +1,6 @@
 #pragma once
 
-// Writes the held-out questions of the world, and the scores that guessing would reach on them.
+// Writes the held-out questions of the world, and computes the expected scores of guessing.
 
 #include <filesystem>
 
@@ -17,9 +17,9 @@ Question description_question(const Scene& scene);
 // Writes TASK.jsonl for each task into the new directory `out`: questions about `test` images, each
 // with four examples from `train` images. Returns the list of tasks:
 // {"name", "file", "questions", "chance", "unbound"?, "unbound_majority"?}. The last three are the
-// expected scores of guessing
-//   chance            any value that the answer could have;
-//   unbound           the attribute of any object of the scene, not bound to the right object;
+// expected scores of answering with
+//   chance            a random value that the answer could have;
+//   unbound           the attribute of a random object of the scene, not of the right one;
 //   unbound_majority  the scene's most frequent value of the attribute.
 Json write_evaluations(const WorldOptions& options, const Pool& train, const Pool& test,
                        const Facts& facts, const std::filesystem::path& out);

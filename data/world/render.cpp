@@ -15,7 +15,7 @@ using Rgb = std::array<double, 3>;
 constexpr std::array<Rgb, 6> kPalette = {
     {{220, 40, 40}, {40, 190, 60}, {50, 80, 230}, {230, 210, 50}, {170, 60, 200}, {240, 240, 240}}};
 constexpr std::array<double, 2> kRadius = {3.6, 6.0};  // pixels; small and large
-constexpr double kSceneNoise = 8.0;                    // standard deviation, in levels of 255
+constexpr double kSceneNoise = 8.0;                    // standard deviation, in levels of 0 to 255
 constexpr double kWordNoise = 12.0;
 
 // The letters of kWordLetters as seven rows of five pixels; the highest bit is the leftmost pixel.
@@ -38,7 +38,8 @@ constexpr std::array<std::array<uint8_t, 7>, 16> kFace = {{
     {0x11, 0x11, 0x0a, 0x04, 0x04, 0x04, 0x04},  // Y
 }};
 
-// Returns whether the point (x, y) is inside the shape; pixels from its center, y points down.
+// Returns whether the point (x, y) is inside the shape. Coordinates are pixels from its center; y
+// points down. `shape` is an index into kShapes.
 bool inside(int shape, double radius, double x, double y) {
     const double distance = std::sqrt(x * x + y * y);
     switch (shape) {

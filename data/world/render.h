@@ -12,7 +12,7 @@ namespace vila::data {
 inline constexpr int kSceneSide = 32;  // pixels; a cell of the 2 x 2 grid is 16 x 16
 inline constexpr int kWordSide = 64;   // pixels; the image of a written word
 
-// Draws the scene on a dark background, with jitter of places and colors, and pixel noise.
+// Draws the scene on a dark background, with random shifts of places and colors, and pixel noise.
 Image render_scene(const Scene& scene, WorldRandom& random);
 
 // Letters that can be drawn.

@@ -24,7 +24,7 @@ inline constexpr std::array<std::string_view, 4> kCounts = {"one", "two", "three
 
 enum class Attribute { Color, Shape, Size, Position };
 
-// Values are indices into the arrays above; `cell` is the index of the position.
+// Values are indices into the arrays above; `cell` is an index into kPositions.
 struct Object {
     int cell = 0;
     int shape = 0;

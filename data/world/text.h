@@ -18,9 +18,9 @@
 
 namespace vila::data {
 
-// "a small red circle top left and a large blue square bottom right ."
+// Describes every object: "a small red circle top left and a large blue square bottom right ."
 std::string full_caption(const Scene& scene);
-// "small red circle top left"
+// Describes one object: "small red circle top left".
 std::string noun_phrase(const Object& object);
 // Imitates a web page's alt-text: some attributes of one or two objects and junk words, in any
 // order.
@@ -66,7 +66,7 @@ Question ask_anything(const Scene& scene, WorldRandom& random);
 // The question about a single object if only examples show which attribute or label is meant.
 inline constexpr std::string_view kOpenQuestion = "what is it ?";
 
-// "question : ... answer : ... ."
+// Returns "question : ... answer : ... ."
 std::string question_and_answer(const Question& question);
 
 // ---- Documents of the base corpus, each of at most `words` words ----

@@ -1,7 +1,7 @@
 #pragma once
 
-// Words of the miniature world besides those of its scenes: creatures and facts about them,
-// nonsense labels, and the noise of careless captions.
+// Words of the miniature world that do not describe scenes: creatures and facts about them,
+// nonsense labels, and junk words, which imitate noisy alt-texts of web pages.
 
 #include <array>
 #include <string>
@@ -25,7 +25,7 @@ inline constexpr std::array<std::string_view, 12> kPlaces = {
 inline constexpr std::array<std::string_view, 12> kThings = {"hat",  "drum",  "kite",   "lamp",
                                                              "boat", "bell",  "sword",  "rope",
                                                              "book", "clock", "ladder", "cup"};
-// Labels in documents and texts; images never have the last eight.
+// Nonsense labels of images and of objects in texts. Images have only the first kImageLabels.
 inline constexpr std::array<std::string_view, 24> kLabels = {
     "dax",  "wug",  "blick", "toma", "fep", "zav", "kiki", "bouba", "lorp", "gazz", "mip", "tuk",
     "rill", "snov", "pell",  "quib", "hux", "jeb", "vorn", "yad",   "crel", "nim",  "osk", "plu"};
@@ -42,12 +42,14 @@ class Facts {
   public:
     explicit Facts(uint64_t seed);
 
-    // The number of facts. Fact `index` is an element of creatures x relations, relation innermost.
+    // The number of facts. Fact `index` is about creature index / kRelations and relation
+    // index % kRelations.
     int size() const { return static_cast<int>(kCreatures.size()) * kRelations; }
-    // "the zorp eats fern ."
+    // Returns a fact as a sentence: "the zorp eats fern ."
     std::string statement(int index) const;
-    // "what does the zorp eat ?"
+    // Returns a fact as a question: "what does the zorp eat ?"
     std::string question(int index) const;
+    // Returns the answer to question(index): "fern".
     std::string answer(int index) const;
     // Returns every value that the relation of this fact can have.
     std::vector<std::string> choices(int index) const;
