@@ -202,7 +202,7 @@ TEST(Tar, RefusesDamagedFiles) {
     const auto path = scratch.write("bad.tar", damaged);
     EXPECT_EQ(message_of([&] { read_tar_index(path); }),
               path.string() +
-                  " is damaged, or no tar file: the header at offset 512 has a wrong checksum");
+                  " is damaged, or not a tar file: the header at offset 512 has a wrong checksum");
     const auto cut = scratch.write("cut.tar", good.substr(0, 512 * 9 + 100));
     EXPECT_NE(message_of([&] { read_tar_index(cut); }).find("is cut short: the member at offset"),
               std::string::npos)
