@@ -13,13 +13,14 @@ std::string index_text(const char* op, int lowest, int64_t position, int32_t val
 }
 
 std::string order_text(const char* op, int64_t sequence, int32_t begin, int64_t end) {
-    return str("[", op, "] cu_seqlens fall from ", begin, " to ", end, " at sequence ", sequence);
+    return str("[", op, "] cu_seqlens decrease from ", begin, " to ", end, " at sequence ",
+               sequence);
 }
 
-// The position of such a fault is the number of rows.
+// For these faults the position field holds the number of rows.
 std::string ends_text(const char* op, int64_t rows, int32_t begin, int64_t end) {
     return str("[", op, "] cu_seqlens run from ", begin, " to ", end,
-               ": expected no more than 0 to ", rows);
+               ": expected values within 0 to ", rows);
 }
 
 std::string cover_text(const char* name, int64_t rows, int32_t begin, int64_t end) {

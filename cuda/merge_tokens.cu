@@ -1,5 +1,5 @@
 // Space to depth over a square grid of tokens: each 2 x 2 block becomes one token of 4C channels.
-// The inverse splits them again. One thread per element of the merged tokens, in both directions.
+// The inverse splits it again. One thread per element of the merged tokens, in both directions.
 
 #include "cuda/elements.h"
 #include "cuda/kernels.h"
@@ -10,7 +10,8 @@ namespace {
 
 template <typename T>
 struct MergeTokens {
-    T *grid, *tokens;  // (B, side, side, C), (B, merged_side^2, 4, C)
+    T* grid;    // (B, side, side, C)
+    T* tokens;  // (B, merged_side^2, 4, C)
     int64_t C, side, merged_side;
     bool column_major, inverse;
 
@@ -34,7 +35,7 @@ struct MergeTokens {
     }
 };
 
-// The side of a square grid of n tokens.
+// The side of a square grid of `tokens` tokens.
 int64_t grid_side(int64_t tokens) {
     int64_t side = 0;
     while (side * side < tokens) ++side;

@@ -1,6 +1,6 @@
 #pragma once
 
-// The hyperparameters of AdamW, for the optimizer of one process and the sharded one.
+// The hyperparameters of AdamW, for the optimizer of one process (nn/) and the sharded one (dist/).
 
 #include "tensor/kernels.h"
 
@@ -12,7 +12,7 @@ struct AdamwOptions {
     double eps = 1e-8;
     double weight_decay = 0.0;  // only for parameters that decay: matrices, not norms and biases
 
-    // The arguments of the kernel `adamw` that are the same at every step of a parameter.
+    // Arguments for the adamw kernel with the fields that stay the same at every step set.
     AdamwUpdate update(bool decays) const {
         AdamwUpdate update;
         update.beta1 = beta1;

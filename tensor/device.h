@@ -2,8 +2,8 @@
 
 // A place where tensors are stored and kernels run. A Device is created once, in `main` or in a
 // test, and every tensor refers to it through its storage. It holds the allocator with its
-// counters, the kernel table, and the state that would otherwise be global: the state of the
-// autograd tape, and the number of threads.
+// counters, the kernel table, and state that would otherwise be global: that of the autograd tape,
+// and in a CpuDevice the number of threads.
 //
 // A Device belongs to one thread of control: two ranks in one process own one Device each.
 // It must outlive every tensor allocated on it.
@@ -27,7 +27,7 @@ class OutOfMemory : public Error {
 
 enum class DeviceKind { Cpu, Cuda };
 
-// What a device is doing, for the message when memory runs out: "backward of " "linear".
+// What a device is doing, for out-of-memory errors: {"backward of ", "linear"}.
 struct Activity {
     const char* what = "";
     const char* name = "";  // of the operator, or of the object that is being made
@@ -54,7 +54,8 @@ class Device {
     // Returns uninitialized memory, aligned to 64 bytes (nullptr for 0 bytes). Throws OutOfMemory.
     void* allocate(int64_t bytes);
     void release(void* memory, int64_t bytes) noexcept;
-    // Copy between the memory of this device and the host's; return when the copy is done.
+    // Copy between host memory and the memory of this device. On return `source` may change, and
+    // memory of the host is complete; memory of the device is complete for every later kernel.
     virtual void copy_from_host(void* destination, const void* source, int64_t bytes) = 0;
     virtual void copy_to_host(void* destination, const void* source, int64_t bytes) = 0;
     // Returns when every kernel launched so far has finished.

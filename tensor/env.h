@@ -17,8 +17,7 @@ struct EnvironmentSwitch {
 // Every variable, as `vila --help` prints them.
 std::span<const EnvironmentSwitch> environment_switches();
 
-// The value of a variable of the table: that of the environment, or the default if it is unset or
-// empty.
+// The value of a variable in the table, or its default if the variable is unset or empty.
 std::string environment(const char* name);
 // The value as an integer. Throws Error if it is not one.
 int64_t environment_int(const char* name);

@@ -20,10 +20,10 @@ enum class RepeatedKeys {
     Refuse,    // throw; for configurations, in which a repeated key is a mistake
 };
 
-// Parses `text`: one JSON value (RFC 8259) in UTF-8, with or without a byte-order mark. Also accepts
-// NaN, Infinity and -Infinity, which Python's json writes. These become non-finite doubles, as does
-// a number too large for a double, so code that reads a number must check that it is finite, as
-// JsonFields does. Escaped surrogates must come in pairs.
+// Parses `text`: one JSON value (RFC 8259) in UTF-8, with or without a byte-order mark. Also
+// accepts NaN, Infinity and -Infinity, which Python's json writes. These become non-finite doubles,
+// as does a number too large for a double, so code that reads a number must check that it is
+// finite, as JsonFields does. Escaped surrogates must come in pairs.
 //
 // Throws "WHERE: not valid JSON: ..., at line 3, column 5" (columns count bytes). `where` names the
 // source of the text; pass "" if the caller adds the name itself.

@@ -39,10 +39,10 @@ struct FillArgs {
 // z = alpha * op(a) op(b) [+ c if accumulate] [+ bias] [+ residual]; c (.., m, n) = z or gelu(z).
 // op transposes the last two axes if transpose_a or transpose_b is set. Leading axes are batch axes
 // and equal in a, b and c; they may be strided. The two matrix axes of every operand are row-major
-// with unit inner stride. a, b: float, one dtype; c: that dtype or f32. bias (n) has the dtype of a.
-// With residual or gelu, c is contiguous. residual and pre_activation have the shape and dtype of c.
-// pre_activation, if given, receives z, which the backward of gelu needs. A device may round z to
-// the dtype of c before it adds the residual and before gelu.
+// with unit inner stride. a, b: float, one dtype; c: that dtype or f32. bias (n) has the dtype of
+// a. With residual or gelu, c is contiguous. residual and pre_activation have the shape and dtype
+// of c. pre_activation, if given, receives z, which the backward of gelu needs. A device may round
+// z to the dtype of c before it adds the residual and before gelu.
 struct MatmulArgs {
     Tensor a, b, c;
     bool transpose_a = false, transpose_b = false;

@@ -14,7 +14,7 @@
 
 namespace vila::pickle {
 
-// The meaning of a global of the pickle.
+// What a global that the pickle names stands for.
 enum class Global { OrderedDict, RebuildTensor, RebuildParameter, Size, Storage, DTypeName };
 
 struct GlobalName {

@@ -2,11 +2,11 @@
 
 // The safetensors file format: named tensors behind a JSON header. The reader is strict: anything
 // that the specification forbids is refused with one line that names the file and the tensor,
-// before memory is allocated for it. The JSON of the header is read here by a parser that knows
-// only this schema (no nesting beyond it, no duplicate keys, no signs, no fractions). Accepted in
-// addition: JSON whitespace around the header, as in the reference reader.
+// before memory is allocated for it. The JSON of the header is read by a parser that knows only
+// this schema (safetensors_header.h): no nesting beyond it, no duplicate keys, no signs, no
+// fractions. Like the reference reader it accepts JSON whitespace around the header.
 //
-// Not here: shard indexes and model layouts (models/model_directory.h).
+// Shard indexes and model layouts are read elsewhere (models/weight_files.h, models/layout.h).
 
 #include <filesystem>
 #include <functional>

@@ -70,7 +70,7 @@ bool Tensor::is_contiguous() const {
 void* Tensor::raw() const {
     VILA_ASSERT(defined());
     auto* const base = static_cast<char*>(storage_->data());
-    // A view of nothing may have an offset, but there is nothing to point into.
+    // An empty storage has no address, but a view of it may have an offset.
     return base == nullptr ? nullptr : base + offset_ * dtype_size(dtype_);
 }
 

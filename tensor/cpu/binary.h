@@ -1,7 +1,7 @@
 #pragma once
 
-// The loop of add and mul: y = op(a, b) with broadcasting, vectorized along the innermost run for
-// each of its four stride patterns.
+// The loop of add and mul: y = op(a, b) with broadcasting. Along the innermost axis each operand
+// has a stride of 0 or 1; each of the four combinations has a vectorized loop.
 
 #include "tensor/cpu/broadcast.h"
 #include "tensor/cpu/vector_loops.h"

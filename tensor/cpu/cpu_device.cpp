@@ -25,16 +25,16 @@ namespace vila {
 
 namespace {
 
-// Blocks of at least this size are aligned to the large pages of the processor, and the system is
-// asked to use such pages: a matrix product walks down columns, one page per row.
-constexpr int64_t kLargePage = int64_t{2} << 20;
-constexpr int64_t kLargeBlock = 2 * kLargePage;
+// Blocks of at least kLargeBlock bytes are aligned to huge pages, and the system is asked to use
+// such pages: a matrix product walks down columns, and with small pages each row is another page.
+constexpr int64_t kHugePage = int64_t{2} << 20;
+constexpr int64_t kLargeBlock = 2 * kHugePage;
 
 std::align_val_t alignment(int64_t bytes) {
-    return std::align_val_t{bytes >= kLargeBlock ? static_cast<size_t>(kLargePage) : 64};
+    return std::align_val_t{bytes >= kLargeBlock ? static_cast<size_t>(kHugePage) : 64};
 }
-// Block sizes are rounded up to a size class, so that the tensors of the next step find them again.
-// Classes are eighths of a power of two, which wastes at most an eighth.
+// Block sizes are rounded up to a size class, so that the tensors of the next step can reuse them.
+// Classes are an eighth of a power of two apart, so rounding wastes at most an eighth.
 constexpr int64_t kSmallestBlock = 256;
 
 int64_t size_class(int64_t bytes) {
@@ -47,7 +47,7 @@ int64_t size_class(int64_t bytes) {
 }  // namespace
 
 struct CpuDevice::Cache {
-    std::mutex mutex;  // loader threads free the tensors of a batch
+    std::mutex mutex;  // because loader threads may free tensors of a batch
     std::map<int64_t, std::vector<void*>> free_blocks;
 };
 
@@ -59,8 +59,8 @@ const char* isa_name(Isa isa) {
 namespace {
 
 #if defined(__x86_64__)
-// Whether the processor has tile registers and the system lets this process use them. Linux
-// requires a request, because they add eight kilobytes to the state of each thread.
+// Whether the processor has tile registers and the system lets this process use them. Linux grants
+// them only on request, because they add eight kilobytes to the state of each thread.
 bool may_use_amx() {
 #if defined(__linux__)
     constexpr unsigned kTile = 1U << 24, kBf16 = 1U << 22;

@@ -1,7 +1,7 @@
 #pragma once
 
 // The CPU as a Device: aligned memory from a caching allocator, OpenMP threads, and the instruction
-// set detected at run time. CPU kernels get it with cpu(tensor).
+// set detected at run time. CPU kernels get the device of a tensor with cpu(tensor).
 
 #include <memory>
 
@@ -20,7 +20,7 @@ enum class Isa {
     Amx,         // + products of bf16 matrices in tile registers
 };
 const char* isa_name(Isa isa);
-// The best level of this processor.
+// The highest level that this processor supports.
 Isa detect_isa();
 
 class CpuDevice : public Device {
@@ -32,8 +32,8 @@ class CpuDevice : public Device {
     int threads() const { return threads_; }
     Isa isa() const { return isa_; }
 
-    // The least number of elements for a thread: with fewer, starting it costs more than it saves.
-    // Tests lower it to compute small inputs with several threads.
+    // The least number of elements worth a thread: with fewer, starting it costs more than it
+    // saves. Tests lower it to compute small inputs with several threads.
     int64_t elements_per_thread = 16384;
 
     // Decides whether regions run on several threads at the moment. Mutable because kernels see a
@@ -49,7 +49,7 @@ class CpuDevice : public Device {
     void release_bytes(void* memory, int64_t bytes) noexcept override;
 
   private:
-    struct Cache;  // freed blocks by size: a training step reuses those of the step before
+    struct Cache;  // freed blocks by size: a training step reuses those of the previous step
 
     int threads_;
     Isa isa_;

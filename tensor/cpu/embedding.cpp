@@ -1,4 +1,4 @@
-// Rows of a table by id, and the gradient of the table.
+// Looks up rows of a table by id. The gradient of the table adds rows by id (row_sums.h).
 
 #include <cstring>
 

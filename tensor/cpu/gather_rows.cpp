@@ -1,4 +1,4 @@
-// y rows = x rows index; -1 gives zeros.
+// y[r] = x[index[r]]; an index of -1 gives zeros.
 
 #include <cstring>
 

@@ -1,4 +1,4 @@
-// Scales rows to unit length.
+// Scales rows to unit length: y = x / max(|x|, eps).
 
 #include <algorithm>
 #include <cmath>

@@ -1,4 +1,4 @@
-// Layer normalization along rows.
+// Layer normalization along rows: y = (x - mean) * inv_std * weight + bias.
 
 #include <cmath>
 
@@ -9,8 +9,8 @@ namespace vila::cpu_kernels {
 
 namespace {
 
-// Mean first, then the variance around it: one pass over sum and sum of squares would lose the
-// digits of a row far from zero.
+// Two passes: the mean first, then the variance around it. The one-pass formula mean(x^2) - mean^2
+// would lose precision in a row whose mean is large compared with its deviations.
 template <typename T>
 VILA_ALWAYS_INLINE void forward_row(const T* x, const T* weight, const T* bias, compute_t<T> eps,
                                     int64_t columns, T* y, compute_t<T>* mean_out,
@@ -44,14 +44,15 @@ VILA_ALWAYS_INLINE void backward_row(const T* x, const T* weight, compute_t<T> m
                                                          ((widen(x[c]) - mean) * inv_std);
                                               }) /
                           count;
-    // Two loops: one would have more pointers than the compiler checks for overlap at run time.
+    // Two loops, because one loop would use more pointers than the compiler is willing to check for
+    // overlap at run time, and would not be vectorized.
     for (int64_t c = 0; c < columns; ++c) {
         dweight[c] += widen(dy[c]) * ((widen(x[c]) - mean) * inv_std);
         dbias[c] += widen(dy[c]);
     }
     for (int64_t c = 0; c < columns; ++c) {
-        const auto normal = (widen(x[c]) - mean) * inv_std;
-        dx[c] = T(inv_std * (widen(dy[c]) * widen(weight[c]) - g_mean - normal * dot_mean));
+        const auto normalized = (widen(x[c]) - mean) * inv_std;
+        dx[c] = T(inv_std * (widen(dy[c]) * widen(weight[c]) - g_mean - normalized * dot_mean));
     }
 }
 
@@ -83,7 +84,7 @@ void layer_norm_backward(const LayerNormBackwardArgs& args) {
         const T *x = args.x.data<T>(), *weight = args.weight.data<T>(), *dy = args.dy.data<T>();
         const Compute *mean = args.mean.data<Compute>(), *inv_std = args.inv_std.data<Compute>();
         T* dx = args.dx.data<T>();
-        // Both sums in one array: the gradient of the weight, then that of the bias.
+        // One array holds both sums: the gradient of the weight, then that of the bias.
         const Tensor sums = Tensor::zeros(args.x.device(), {2 * columns}, args.mean.dtype());
         sum_rows_in_chunks(args.x.device(), args.x.size(0), 2 * columns, sums.data<Compute>(),
                            [=](int64_t begin, int64_t end, Compute* partial) {

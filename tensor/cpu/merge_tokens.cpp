@@ -10,7 +10,7 @@ namespace vila::cpu_kernels {
 
 namespace {
 
-// The side length of a square grid of n tokens.
+// The side of a square grid of `tokens` tokens.
 int64_t grid_side(int64_t tokens) {
     int64_t side = 0;
     while (side * side < tokens) ++side;

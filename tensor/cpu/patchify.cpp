@@ -1,4 +1,5 @@
-// Images to rows of patches, so that a patch convolution becomes one matrix product.
+// Cuts images into patches, one row per patch, so that the convolution of a patch embedding becomes
+// one matrix product.
 
 #include <algorithm>
 

@@ -1,4 +1,4 @@
-// Root mean square normalization along rows.
+// Root mean square normalization along rows: y = x * inv_rms * weight.
 
 #include <cmath>
 
@@ -27,9 +27,9 @@ VILA_ALWAYS_INLINE void backward_row(const T* x, const T* weight, compute_t<T> i
         columns, [=](int64_t c) { return widen(dy[c]) * widen(weight[c]) * widen(x[c]); });
     const auto mean = dot * inv_rms / static_cast<compute_t<T>>(columns);
     for (int64_t c = 0; c < columns; ++c) {
-        const auto normal = widen(x[c]) * inv_rms;
-        dweight[c] += widen(dy[c]) * normal;
-        dx[c] = T(inv_rms * (widen(dy[c]) * widen(weight[c]) - normal * mean));
+        const auto normalized = widen(x[c]) * inv_rms;
+        dweight[c] += widen(dy[c]) * normalized;
+        dx[c] = T(inv_rms * (widen(dy[c]) * widen(weight[c]) - normalized * mean));
     }
 }
 

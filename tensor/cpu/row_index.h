@@ -1,6 +1,7 @@
 #pragma once
 
-// Checks of row numbers that come with the data (token ids, positions), before a kernel uses them.
+// Range checks of indices that come with the data (token ids, positions, cu_seqlens), before a
+// kernel uses them.
 
 #include "tensor/tensor.h"
 
@@ -20,9 +21,9 @@ inline void check_cu_seqlens(const char* op, const Tensor& cu_seqlens, int64_t r
     const int32_t* values = cu_seqlens.data<int32_t>();
     const int64_t last = cu_seqlens.numel() - 1;
     VILA_CHECK(values[0] >= 0 && values[last] <= rows, "[", op, "] cu_seqlens run from ", values[0],
-               " to ", values[last], ": expected no more than 0 to ", rows);
+               " to ", values[last], ": expected values within 0 to ", rows);
     for (int64_t b = 0; b < last; ++b)
-        VILA_CHECK(values[b] <= values[b + 1], "[", op, "] cu_seqlens fall from ", values[b],
+        VILA_CHECK(values[b] <= values[b + 1], "[", op, "] cu_seqlens decrease from ", values[b],
                    " to ", values[b + 1], " at sequence ", b);
 }
 

@@ -1,13 +1,13 @@
 #pragma once
 
-// Shared by embedding_backward and scatter_add_rows.
+// Sums of rows by index, shared by embedding_backward and scatter_add_rows.
 
 #include "tensor/cpu/vector_loops.h"
 
 namespace vila::cpu_kernels {
 
-// y (.., columns) rows index (count) += x (count, columns), rows in order; a negative index is
-// skipped. Each thread owns columns, so no two threads add to the same element.
+// y[index[r]] += x[r] for each row r of x (count, columns), in order; rows with a negative index
+// are skipped. Each thread owns a range of columns, so no two threads add to the same element.
 template <typename T>
 void add_rows_at(const CpuDevice& device, const T* x, const int32_t* index, int64_t count,
                  int64_t columns, compute_t<T>* y) {

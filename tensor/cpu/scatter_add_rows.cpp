@@ -1,4 +1,4 @@
-// y rows index += x rows; -1 is skipped.
+// y[index[r]] += x[r]; rows with index -1 are skipped.
 
 #include "tensor/cpu/kernels.h"
 #include "tensor/cpu/row_index.h"

@@ -1,4 +1,4 @@
-// y rows index = x rows; zeros without x.
+// y[index[r]] = x[r], or zeros without x.
 
 #include <cstring>
 

@@ -352,7 +352,7 @@ TEST(OpAttention, NamesRowsOutsideEverySequence) {
         EXPECT_EQ(expect_error(message, [&] { run_backward(made, true); }), "");
         made.cu_seqlens_k = cu_seqlens;
         made.cu_seqlens_q = make_tensor(device, {{3}, {0, 6, 5}}, DType::I32);
-        EXPECT_EQ(expect_error("[attention] cu_seqlens fall from 6 to 5 at sequence 1",
+        EXPECT_EQ(expect_error("[attention] cu_seqlens decrease from 6 to 5 at sequence 1",
                                [&] { run_forward(made, true); }),
                   "");
     }

@@ -55,12 +55,12 @@ TEST(OpMeanRows, RefusesOffsetsThatDoNotFit) {
         autograd::mean_rows(
             x, Tensor::from_values(device, {static_cast<int64_t>(cu_seqlens.size())}, cu_seqlens));
     };
-    EXPECT_EQ(expect_error("[mean_rows] cu_seqlens run from 0 to 5: expected no more than 0 to 4",
+    EXPECT_EQ(expect_error("[mean_rows] cu_seqlens run from 0 to 5: expected values within 0 to 4",
                            [&] {
                                run({0, 5});
                            }),
               "");
-    EXPECT_EQ(expect_error("[mean_rows] cu_seqlens fall from 3 to 2 at sequence 1",
+    EXPECT_EQ(expect_error("[mean_rows] cu_seqlens decrease from 3 to 2 at sequence 1",
                            [&] {
                                run({0, 3, 2, 4});
                            }),

@@ -1,6 +1,7 @@
 // The AVX512-BF16 kernels of gemm: those of avx512.cpp and avx512_skinny.cpp with the dot product
 // of bf16 pairs (vdpbf16ps: two products, each exact, added to an f32 lane) in place of the
-// multiply-add. A "float" of a and b is a VNNI pair. Everything else is shared with AVX-512.
+// multiply-add. What GemmTile calls a float of a or b is a VNNI pair here. Everything else is
+// shared with AVX-512.
 
 #include "tensor/cpu/gemm/avx512.h"
 
@@ -18,7 +19,7 @@ using namespace avx512;
 constexpr int kRowGroup = 3;  // rows per address register, as in avx512.cpp
 constexpr int kGroups = (kMr + kRowGroup - 1) / kRowGroup;
 
-// Two bf16, possibly not on a 4-byte boundary.
+// Two bf16 side by side, aligned to 2 bytes only.
 using Pair = int32_t __attribute__((may_alias, aligned(2)));
 constexpr int64_t kPairBytes = sizeof(Pair);
 
@@ -66,7 +67,8 @@ VILA_TARGET_AVX512_BF16 VILA_ALWAYS_INLINE void add_product(const Pair* a, int64
         sums[2 * r] = add_dot(sums[2 * r], _mm512_set1_epi32(a[r * a_row_stride]), b);
 }
 
-// As in avx512_skinny.cpp; a word is a pair.
+// Like skinny_block_f32 in avx512_skinny.cpp with pairs instead of floats, but with both halves of
+// the columns side by side.
 template <int kCount>
 VILA_TARGET_AVX512_BF16 void skinny(const SkinnyPanel& s) {
     const GemmTile& t = s.tile;
