@@ -1,4 +1,4 @@
-// y = a + b.
+// y = a + b, with broadcasting.
 
 #include "autograd/broadcast.h"
 #include "autograd/checks.h"

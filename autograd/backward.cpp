@@ -14,9 +14,9 @@ namespace {
 
 using StateList = std::vector<std::shared_ptr<GradState>>;
 
-// Returns every state that `root` depends on, once, and adds this walk's contributions to its
-// `pending`. A leaf may also wait for contributions of an outer walk (see checkpoint): it is
-// complete only after those.
+// For every state that `root` depends on, adds the number of this walk's contributions to `pending`.
+// Returns these states, each once. Inside a checkpoint, a leaf may already have contributions of an
+// outer walk pending: it is complete only after those too, and the outer walk lists it.
 StateList count_pending(const std::shared_ptr<GradState>& root) {
     StateList visited = {root};
     for (size_t i = 0; i < visited.size(); ++i) {
@@ -34,7 +34,7 @@ void run(Node& node, GradState& output) {
     VILA_CHECK(node.backward, "[", node.name, "] backward through a graph that was already freed");
     const auto closure = std::exchange(node.backward, nullptr);
     const Tensor dy = std::exchange(output.grad, Tensor());
-    // An unused output has no gradient: its inputs get nothing from it.
+    // Without a gradient of the output, this operator contributes nothing to its inputs.
     if (!dy.defined()) return;
     const ActivityScope scope(dy.device(), {"backward of ", node.name});
     closure(dy.to(output.grad_dtype));
@@ -77,7 +77,7 @@ void walk(const std::shared_ptr<GradState>& root) {
     }
 }
 
-// The leaves that `output` depends on, up to the `border`.
+// Returns the leaves that `output` depends on. The search stops at the variables of `border`.
 StateList find_leaves(const Variable& output, const std::vector<Variable>& border) {
     std::unordered_set<const GradState*> seen;
     for (const Variable& variable : border) seen.insert(variable.edge().state().get());
@@ -123,9 +123,8 @@ std::vector<Variable> checkpoint_border(const std::vector<Variable>& inputs) {
 Variable checkpoint(const std::vector<Variable>& inputs,
                     std::function<Variable(const std::vector<Variable>&)> body) {
     if (!inputs.at(0).device().grad_enabled) return body(inputs);
-    // The first run is recorded only to find the leaves that the body uses, because the
-    // checkpoint's node must count as one of their consumers. Its saved tensors are freed with
-    // `first`.
+    // The first run is recorded only to find the leaves that the body uses: they are inputs of the
+    // checkpoint's node. The tensors saved by this run are freed with `first`.
     const std::vector<Variable> border = checkpoint_border(inputs);
     const Variable first = body(border);
     if (!first.requires_grad()) return first;
@@ -135,8 +134,8 @@ Variable checkpoint(const std::vector<Variable>& inputs,
     return record("checkpoint", first.value(), std::move(states), [inputs, body](const Tensor& dy) {
         const std::vector<Variable> again = checkpoint_border(inputs);
         const Variable output = body(again);
-        // The inner graph continues the sums that later operators began, and returns them:
-        // additions have the same order as in a graph without checkpoints.
+        // The inner graph takes over the gradient sums that later operators began, and gives them
+        // back afterwards: additions have the same order as in a graph without checkpoints.
         for (size_t i = 0; i < inputs.size(); ++i)
             if (inputs[i].requires_grad())
                 again[i].edge().state()->grad =

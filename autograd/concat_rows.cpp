@@ -1,4 +1,4 @@
-// Rows of x, then rows of y.
+// The rows of x, followed by the rows of y.
 
 #include "autograd/checks.h"
 #include "autograd/ops.h"

@@ -1,4 +1,4 @@
-// Rows of a table by token id.
+// Looks up rows of a table by token id.
 
 #include "autograd/checks.h"
 #include "autograd/ops.h"

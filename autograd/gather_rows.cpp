@@ -1,4 +1,4 @@
-// Rows of x by index; -1 gives zeros.
+// Gathers rows of x by index; an index of -1 gives a row of zeros.
 
 #include "autograd/checks.h"
 #include "autograd/ops.h"

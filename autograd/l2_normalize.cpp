@@ -1,4 +1,4 @@
-// Rows scaled to unit length.
+// Scales rows to unit length.
 
 #include "autograd/checks.h"
 #include "autograd/ops.h"

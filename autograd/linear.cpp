@@ -1,4 +1,4 @@
-// y = x weight^T + bias, or gelu(x weight^T + bias + residual).
+// y = x weight^T + bias, optionally followed by the addition of a residual and by GELU.
 
 #include "autograd/broadcast.h"
 #include "autograd/checks.h"
@@ -40,7 +40,7 @@ Variable linear(const Variable& x, const Variable& weight, const Variable& bias,
         [dx = x.edge(), dweight = weight.edge(), dbias = bias.edge(), dresidual = residual.edge(),
          input, matrix, kind = then.gelu, pre_activation](const Tensor& gradient) {
             Device& device = gradient.device();
-            Tensor dy = gradient;  // (R, D), of the sum before GELU
+            Tensor dy = gradient;  // (R, D), the gradient of the sum before GELU
             if (kind) {
                 dy = Tensor::empty(device, gradient.shape(), gradient.dtype());
                 call(device, "gelu_backward", &Kernels::gelu_backward,

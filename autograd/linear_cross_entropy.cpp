@@ -7,7 +7,7 @@ namespace vila::autograd {
 
 namespace {
 
-// edge += factor * gradient.
+// Adds factor * gradient to the gradient of the edge.
 void add_scaled(const Edge& edge, const Tensor& gradient, double factor) {
     const auto [sum, accumulate] = edge.target(gradient.device());
     call(gradient.device(), "scale", &Kernels::scale,

@@ -23,7 +23,7 @@ Shape product_shape(const Shape& a, const Shape& b, bool transpose_a, bool trans
     return c;
 }
 
-// edge += op(a) op(b).
+// Adds op(a) op(b) to the gradient of the edge.
 void add_matmul(const Edge& edge, const Tensor& a, const Tensor& b, bool transpose_a,
                 bool transpose_b) {
     const auto [c, accumulate] = edge.target(a.device());

@@ -1,4 +1,4 @@
-// The mean of the rows of each sequence.
+// The mean of the rows of each packed sequence.
 
 #include "autograd/checks.h"
 #include "autograd/ops.h"

@@ -2,8 +2,8 @@
 
 // The differentiable operators. Each checks shapes and dtypes (kernels assume that they are right),
 // calls the kernel table, and saves the tensors that backward needs. The argument structs in
-// tensor/kernels.h give formulas and layouts, with the same letters (R rows, C width, ...). The
-// forward and backward pass of each operator are in the file of its name.
+// tensor/kernels.h give formulas and layouts, and explain the letters (R rows, C width, ...). The
+// file named after an operator holds its forward and backward pass.
 
 #include <optional>
 
@@ -31,7 +31,8 @@ Variable slice_columns(const Variable& x, int64_t begin, int64_t end);
 // op(a) op(b), batched over equal leading axes.
 Variable matmul(const Variable& a, const Variable& b, bool transpose_a = false,
                 bool transpose_b = false);
-// Operations fused with a matrix product: adds residual (R, D), then applies gelu.
+// The optional end of linear(), fused with its matrix product: adds `residual` (R, D), then applies
+// `gelu`.
 struct LinearEpilogue {
     Variable residual = {};
     std::optional<GeluKind> gelu = std::nullopt;
@@ -44,12 +45,14 @@ Variable linear(const Variable& x, const Variable& weight, const Variable& bias,
 Variable embedding(const Variable& table, const Tensor& ids);
 // The rows of x (M, C) at index (R) i32: (R, C). An index of -1 gives a row of zeros.
 Variable gather_rows(const Variable& x, const Tensor& index);
-// text (R, C) with its rows at index (M) i32 replaced by rows (M, C), in order. Indices must be
-// different.
+// text (R, C), where row index[m] is replaced by row m of `rows` (M, C); index (M) i32. The indices
+// must be distinct.
 Variable splice_rows(const Variable& text, const Variable& rows, const Tensor& index);
 // The mean of the rows of each packed sequence: x (R, C), cu_seqlens (B + 1) i32 -> (B, C).
 Variable mean_rows(const Variable& x, const Tensor& cu_seqlens);
 
+// Each result has the shape of x (or gate). x (R, C), weight and bias (C), gate and up (R, F); gelu
+// takes any shape.
 Variable rms_norm(const Variable& x, const Variable& weight, double eps);
 Variable layer_norm(const Variable& x, const Variable& weight, const Variable& bias, double eps);
 Variable gelu(const Variable& x, GeluKind kind);
@@ -69,12 +72,12 @@ Tensor equal_cu_seqlens(Device& device, int64_t count, int64_t length);
 
 // Pixels (B, 3, height, width) -> patches (B * N, 3 * P * P); no gradient flows to pixels.
 Tensor patchify(const Tensor& pixels, int64_t patch);
-// Space to depth 2 x 2: (B, N, C) -> (B, N', 4C).
+// Space to depth 2 x 2: (B, N, C) -> (B, N', 4C) with N' = ceil(sqrt(N) / 2)^2.
 Variable merge_tokens(const Variable& x, bool column_major);
 
-// The sum over rows of the softmax cross-entropy of logits hidden weight^T against targets, times
-// `loss_scale` (usually 1 / number of loss tokens of the whole batch): shape (1), f32 (f64 for
-// f64). hidden (R, C), weight (V, C), targets (R) i32. The forward pass also computes the
+// The softmax cross-entropy of the logits `hidden weight^T` and `targets`, summed over the rows and
+// multiplied by `loss_scale` (usually 1 / number of loss tokens of the whole batch): shape (1), f32
+// (f64 for f64). hidden (R, C), weight (V, C), targets (R) i32. The forward pass also computes the
 // gradients, chunk by chunk, so the logits never exist as a whole. `row_losses`, if given, receives
 // the unscaled losses (R).
 Variable linear_cross_entropy(const Variable& hidden, const Variable& weight, const Tensor& targets,

@@ -8,7 +8,7 @@ namespace vila::autograd {
 Variable scale(const Variable& x, double alpha) {
     check_float("scale", "x", x.value());
     const ActivityScope scope(x.device(), {"", "scale"});
-    const Tensor y = Tensor::empty(x.device(), x.shape(), x.dtype());  // any shape
+    const Tensor y = Tensor::empty(x.device(), x.shape(), x.dtype());  // the shape of x
     call(x.device(), "scale", &Kernels::scale,
          {.x = x.value().contiguous(), .y = y, .alpha = alpha});
     return record("scale", y, {x}, [dx = x.edge(), alpha](const Tensor& dy) {

@@ -1,4 +1,4 @@
-// y = sum of all elements of x.
+// y = the sum of all elements of x.
 
 #include "autograd/checks.h"
 #include "autograd/ops.h"

@@ -1,4 +1,4 @@
-// silu(gate) * up.
+// SwiGLU: y = silu(gate) * up.
 
 #include "autograd/checks.h"
 #include "autograd/ops.h"

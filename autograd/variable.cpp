@@ -7,7 +7,7 @@ namespace vila::autograd {
 
 GradState::GradState() = default;
 
-// Frees a chain of operators in a loop. Recursive destructors would need stack in proportion to the
+// Frees a chain of operators in a loop: recursive destructors would use stack in proportion to the
 // length of the chain.
 GradState::~GradState() {
     std::vector<std::unique_ptr<Node>> last;
@@ -79,7 +79,7 @@ GradTarget Edge::target(Device& device) const {
         grad = Tensor::empty(device, state_->shape, state_->grad_dtype);
         return {grad, false};
     }
-    // Another gradient may share this memory: both inputs of an addition get dy itself.
+    // Another gradient may share this memory: both inputs of an addition receive dy itself.
     if (!state_->is_leaf && grad.use_count() > 1) grad = grad.clone();
     return {grad, true};
 }

@@ -1,9 +1,9 @@
 #pragma once
 
 // Variable: a Tensor that may be part of a graph. The graph is a dynamic tape: each operator that
-// runs leaves a Node with a closure, written beside the forward pass, that computes the gradients
-// of its inputs from the gradient of its output. backward() walks the nodes once and frees them on
-// the way.
+// runs records a Node with a closure, written beside the forward pass, that computes the gradients
+// of its inputs from the gradient of its output. backward() visits each node once and frees its
+// closure.
 //
 // Reading order: Variable (for callers), Edge and record() (for authors of operators), backward.cpp
 // (the walk).
@@ -22,17 +22,17 @@ struct Node;
 class Variable;
 using VariableRef = std::reference_wrapper<const Variable>;
 
-// The gradient of a variable and its place in the graph. Outlives the value if backward does not
-// need the value.
+// The gradient of a variable and its place in the graph. It does not hold the value, which is freed
+// early if backward does not need it.
 struct GradState {
     bool is_leaf = false;  // a parameter or an input: keeps its gradient after backward
     Shape shape;
     DType grad_dtype = DType::F32;
-    // Undefined until a gradient is added. Between operators it may be wider than grad_dtype: f32
-    // after Edge::accumulator().
+    // Undefined until a gradient is added. The gradient of an intermediate result may be wider than
+    // grad_dtype: Edge::accumulator() makes it f32.
     Tensor grad;
     std::unique_ptr<Node> producer;  // the operator that made the variable; null for leaves
-    // Called by backward() when the last contribution to a leaf's gradient has been added.
+    // Called by backward() once the last contribution to a leaf's gradient has been added.
     std::function<void(const Tensor& grad)> on_complete;
     // During backward(): the number of operators that have yet to add to `grad`.
     int64_t pending = 0;
@@ -43,8 +43,8 @@ struct GradState {
     GradState& operator=(const GradState&) = delete;
 };
 
-// The memory into which a kernel writes a gradient. The dtype is f32 (f64 for f64) for leaves, else
-// that of the value or f32.
+// The memory into which a kernel writes a gradient. For a leaf its dtype is f32 (f64 for f64);
+// otherwise it is f32 or the dtype of the value.
 struct GradTarget {
     Tensor tensor;
     bool accumulate = false;  // add to the tensor instead of overwriting it
@@ -59,13 +59,13 @@ class Edge {
     // False if this gradient is not needed: do not compute it.
     bool wanted() const { return state_ != nullptr; }
     const Shape& shape() const { return state_->shape; }
-    // gradient += dx. `dx` has the shape of the input. It may be kept, and may share memory with
-    // other gradients.
+    // gradient += dx. `dx` has the shape of the input. The edge may keep `dx` itself, and `dx` may
+    // share memory with other gradients.
     void add(const Tensor& dx) const;
-    // The gradient itself, for a kernel that can overwrite it or add to it.
+    // The memory of the gradient, for a kernel that can overwrite it or add to it.
     GradTarget target(Device& device) const;
-    // The gradient in f32 (f64 for f64), initially zeros, for a kernel that can only add: rows of
-    // an embedding, weights of a norm.
+    // The memory of the gradient in f32 (f64 for f64), initially zeros, for a kernel that can only
+    // add to it: that of an embedding's rows, or of a norm's weights.
     Tensor accumulator(Device& device) const;
     const std::shared_ptr<GradState>& state() const { return state_; }
 
@@ -77,7 +77,7 @@ class Variable {
   public:
     // An undefined variable, for an absent optional input such as a bias.
     Variable() = default;
-    // A constant, or with `requires_grad` a leaf, whose gradient is kept in f32 (f64 for f64).
+    // A constant; with `requires_grad`, a leaf, whose gradient is f32 (f64 for f64).
     explicit Variable(Tensor value, bool requires_grad = false);
 
     bool defined() const { return value_.defined(); }
@@ -91,11 +91,11 @@ class Variable {
     // The gradient of a leaf after backward(). Undefined if no operator added to it.
     const Tensor& grad() const;
     void clear_grad();
-    // Replaces the memory in which the gradient accumulates (a slice of a communication bucket).
+    // Makes the gradient accumulate in the memory of `grad`, on top of the values there.
     void set_grad(const Tensor& grad);
-    // Replaces the value of a leaf. It may be undefined while no operator uses it.
+    // Replaces the value of a leaf. `value` may be undefined as long as no operator uses it.
     void set_value(Tensor value);
-    // Sets the callback of GradState::on_complete.
+    // Sets GradState::on_complete.
     void on_grad_complete(std::function<void(const Tensor& grad)> callback);
     Edge edge() const { return Edge(state_); }
     // The same value, without a gradient.
@@ -112,20 +112,20 @@ class Variable {
 // An operator that has run.
 struct Node {
     const char* name;
-    int64_t order;  // number of operators recorded on the device before this one
+    int64_t order;  // number of operators that the device recorded before this one
     std::vector<std::shared_ptr<GradState>> inputs;  // only those that require a gradient
     std::function<void(const Tensor& dy)> backward;  // empty once it has run
 };
 
 // Returns the result of an operator. If gradients are recorded and some input requires one, the
 // result keeps `backward`, which receives the gradient of `value` (in its shape and dtype,
-// contiguous) and must add to the edges of the inputs. `name` appears in messages.
+// contiguous) and must add to the edges of the inputs. `name` appears in error messages.
 Variable record(const char* name, Tensor value, std::initializer_list<VariableRef> inputs,
                 std::function<void(const Tensor& dy)> backward);
 // The same, for inputs given by their gradient states. Always keeps `backward`.
 Variable record(const char* name, Tensor value, std::vector<std::shared_ptr<GradState>> inputs,
                 std::function<void(const Tensor& dy)> backward);
-// True if record() would keep a closure for these inputs. If not, an operator need not save
+// True if record() would keep a closure for these inputs. Otherwise an operator need not save any
 // tensors.
 bool recording(std::initializer_list<VariableRef> inputs);
 
@@ -134,7 +134,7 @@ bool recording(std::initializer_list<VariableRef> inputs);
 // may be omitted for an output of one element and is then 1. Throws if the graph was freed already.
 void backward(const Variable& output, const Tensor& dy = Tensor());
 
-// While a NoGrad lives, operators on its device record nothing.
+// While a NoGrad object exists, operators on its device record nothing.
 class NoGrad {
   public:
     explicit NoGrad(Device& device) : device_(device), before_(device.grad_enabled) {
@@ -152,8 +152,8 @@ class NoGrad {
 // Copies of `inputs` with gradients of their own: the inputs of the graph inside a checkpoint.
 std::vector<Variable> checkpoint_border(const std::vector<Variable>& inputs);
 // Activation checkpointing (Chen et al. 2016): runs `body` without keeping its activations, and
-// runs it again during backward. `body` must be a pure function of `inputs` and of leaves
-// (parameters). Gradients have the same bits as without a checkpoint.
+// runs it again during backward. `body` must be a pure function of `inputs` (at least one) and of
+// leaves (parameters). Gradients have the same bits as without a checkpoint.
 Variable checkpoint(const std::vector<Variable>& inputs,
                     std::function<Variable(const std::vector<Variable>&)> body);
 
