@@ -7,8 +7,8 @@
 
 namespace vila::cuda {
 
-// Records a fault unless cu_seqlens (sequences + 1) never fall and stay within [0, rows]. One
-// thread.
+// Records a fault unless cu_seqlens (sequences + 1) never decrease and stay within [0, rows]. Runs
+// in one thread.
 struct CheckCuSeqlens {
     const int32_t* cu_seqlens;
     int64_t sequences, rows;
@@ -25,7 +25,7 @@ struct CheckCuSeqlens {
 };
 
 // Launches the checks of CheckCuSeqlens. The kinds of fault: `ends` for values outside [0, rows],
-// `order` for values that fall.
+// `order` for values that decrease.
 inline void check_cu_seqlens(CudaDevice& device, const Tensor& cu_seqlens, int64_t rows,
                              FaultKind ends, FaultKind order) {
     for_elements(device, 1,

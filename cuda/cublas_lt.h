@@ -4,9 +4,10 @@
 // uses, as a struct of function pointers. open_cublas_lt.cpp fills it from the shared library; the
 // emulation in tests/ fills it with the product of the CPU.
 //
-// Names are those of <cublasLt.h>, respelled: cublasLtMatmulDescCreate() is matmul_desc_create,
-// CUBLASLT_EPILOGUE_BIAS is kLtEpilogueBias. They are declared here, so that building needs no
-// header of the library; where there is one, open_cublas_lt.cpp checks every number against it.
+// Names are those of <cublasLt.h> in this project's style: cublasLtMatmulDescCreate() is
+// matmul_desc_create, CUBLASLT_EPILOGUE_BIAS is kLtEpilogueBias. They are declared here so that
+// building does not need that header; if it is installed, open_cublas_lt.cpp checks every constant
+// against it.
 //
 // The library's matrices are column-major.
 
@@ -28,7 +29,7 @@ using LtStatus = int;  // cublasStatus_t: 0 is success
 
 // cudaDataType_t: the element type of a matrix.
 enum LtDataType : int { kLtR32F = 0, kLtR16BF = 14 };
-// cublasComputeType_t: the type of products and sums.
+// cublasComputeType_t: the type in which products and sums are computed.
 enum LtComputeType : int { kLtCompute32F = 68, kLtCompute32FFastTf32 = 77 };
 // cublasOperation_t: a matrix as it is, or its transpose.
 enum LtOperation : int32_t { kLtOpN = 0, kLtOpT = 1 };
@@ -40,8 +41,8 @@ enum LtEpilogue : int {
     kLtEpilogueGelu = 32,
     kLtEpilogueAux = 128,
 };
-// cublasLtReductionScheme_t: how the partial sums of a split k are added; this one adds them in a
-// workspace, in a fixed order.
+// cublasLtReductionScheme_t: how partial sums are added when the library splits k. This one adds
+// them in a workspace, in a fixed order.
 enum LtReductionScheme : uint32_t { kLtReductionSchemeComputeType = 2 };
 
 // cublasLtMatmulDescAttributes_t.
@@ -89,23 +90,23 @@ struct CublasLt {
     const char* (*get_status_name)(LtStatus) = nullptr;
     LtStatus (*create)(LtContext**) = nullptr;
     LtStatus (*destroy)(LtContext*) = nullptr;
-    // MatmulDesc: the operation to compute.
+    // A MatmulDesc describes the operation.
     LtStatus (*matmul_desc_create)(LtMatmulDesc**, LtComputeType, LtDataType scale) = nullptr;
     LtStatus (*matmul_desc_destroy)(LtMatmulDesc*) = nullptr;
     LtStatus (*matmul_desc_set_attribute)(LtMatmulDesc*, LtMatmulDescAttribute, const void*,
                                           size_t) = nullptr;
-    // MatrixLayout: the shape of a matrix, its leading dimension and its batch.
+    // A MatrixLayout describes a matrix: shape, leading dimension (ld), batch.
     LtStatus (*matrix_layout_create)(LtMatrixLayout**, LtDataType, uint64_t rows, uint64_t columns,
                                      int64_t ld) = nullptr;
     LtStatus (*matrix_layout_destroy)(LtMatrixLayout*) = nullptr;
     LtStatus (*matrix_layout_set_attribute)(LtMatrixLayout*, LtMatrixLayoutAttribute, const void*,
                                             size_t) = nullptr;
-    // MatmulPreference: limits on the algorithms that the heuristic may return.
+    // A MatmulPreference limits the algorithms that the heuristic may return.
     LtStatus (*matmul_preference_create)(LtMatmulPreference**) = nullptr;
     LtStatus (*matmul_preference_destroy)(LtMatmulPreference*) = nullptr;
     LtStatus (*matmul_preference_set_attribute)(LtMatmulPreference*, LtMatmulPreferenceAttribute,
                                                 const void*, size_t) = nullptr;
-    // Returns up to `requested` algorithms, the fastest by estimate first; nothing is run.
+    // Finds up to `requested` algorithms, by estimated time, without running any.
     LtStatus (*matmul_algo_get_heuristic)(LtContext*, LtMatmulDesc*, LtMatrixLayout* a,
                                           LtMatrixLayout* b, LtMatrixLayout* c, LtMatrixLayout* d,
                                           LtMatmulPreference*, int requested,
@@ -117,7 +118,7 @@ struct CublasLt {
                        void* workspace, size_t workspace_bytes, CUstream_st*) = nullptr;
 };
 
-// Opens the library. Throws Error with the places that were searched.
+// Opens the library. Throws Error that lists the places searched.
 CublasLt open_cublas_lt();
 
 }  // namespace vila::cuda

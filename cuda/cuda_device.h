@@ -38,13 +38,13 @@ struct CudaOptions {
     bool launch_blocking = false;
     // Lets capture() record a CUDA graph. Without it the captured body runs kernel by kernel.
     bool use_graphs = true;
-    // The number of logits that linear_cross_entropy holds at a time: 256 MiB of f32. Tests set
-    // less.
+    // The number of logits that linear_cross_entropy holds at a time: 256 MiB of f32. Tests use a
+    // smaller number.
     int64_t max_logits = int64_t{64} << 20;
     // Lets f32 matrix products round their operands to TF32, which keeps 11 significant bits:
     // VILA_TF32.
     bool allow_tf32 = false;
-    // Called once for each cause of slowness on this device; prints a line to stderr by default.
+    // Receives each warning about slow execution once per device; prints it to stderr by default.
     std::function<void(const std::string& message)> warn;
 };
 

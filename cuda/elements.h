@@ -1,7 +1,8 @@
 #pragma once
 
 // for_elements: one thread per element, for operators that compute each element on its own. An
-// operator is a struct with its pointers and `__device__ void operator()(int64_t i) const`.
+// operator is a struct with pointers to its tensors and `__device__ void operator()(int64_t i)
+// const`, which computes element i.
 
 #include <algorithm>
 
@@ -10,7 +11,7 @@
 
 namespace vila::cuda {
 
-// Threads per block: a few warps, so that the blocks of a small tensor spread over the GPU.
+// The most threads per block: few enough that the blocks of a small tensor spread over the GPU.
 constexpr int64_t kElementsPerBlock = 256;
 
 template <typename Op>

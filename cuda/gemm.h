@@ -24,12 +24,12 @@ struct BatchAxes {
     }
 };
 
-// A batch of products, and the epilogue that cuBLASLt can fuse with them. a and b are f32 or bf16
-// (they may differ) and c is f32 or bf16; or all of them are f64, or c alone is f32.
+// A batch of products, and the epilogue that cuBLASLt can fuse with them. Either a and b are f32 or
+// bf16 (they may differ) and c is f32 or bf16; or a and b are f64 and c is f64 or f32.
 //
 // gemm_tiled has no epilogue; check has_epilogue() before calling it. The epilogue adds `residual`,
-// which is laid out like c; then it sets c = gelu(c) in its tanh form. pre_activation, laid out
-// like c too, receives the argument of GELU unless it is null.
+// which is laid out like c; then, if `gelu` is set, it replaces c by gelu(c) in the tanh form.
+// pre_activation, also laid out like c, receives the argument of GELU unless it is null.
 struct BatchedGemm : GemmProblem {
     BatchAxes batch = {};
     const void* residual = nullptr;

@@ -1,12 +1,13 @@
 // A plain tiled matrix product: the reference for faster ones, and the fallback without cuBLASLt.
 //
-// Formula   c(i, j) = alpha * sum over p, in order, of a(i, p) b(p, j) [+ c(i, j)] [+ bias(j)]
-//           The sum has three levels: the 32 terms of a tile, 32 tiles, and all of k. So a sum over
-//           a vocabulary loses no more digits than one over a hundred terms
+// Formula   c(i, j) = alpha * sum over p of a(i, p) b(p, j) [+ c(i, j)] [+ bias(j)]
+//           The sum is taken in order, on three levels: the 32 terms of a tile, 32 tiles (a chunk),
+//           and all chunks. So a sum over a vocabulary loses no more digits than one over a hundred
+//           terms
 // Mapping   a block owns 32 x 32 elements of c, each of its 64 threads 4 x 4 of them
 // Loop      loads 32 columns of a and 32 rows of b to shared memory; every element is used 32 times
-// Shared    2 x 32 x 33 elements, 8448 bytes in f32; the odd pitch puts the elements of a column in
-//           different banks
+// Shared    2 x 32 x 33 elements, 8448 bytes in f32; the odd row stride puts the elements of a
+//           column in different banks
 
 #include "cuda/gemm.h"
 #include "cuda/launch.h"
@@ -17,9 +18,9 @@ namespace vila::cuda {
 
 namespace {
 
-constexpr int kTile = 32;     // rows and columns of c, and columns of a, per tile
-constexpr int kThreads = 64;  // threads of a block, an 8 x 8 grid
-constexpr int kGrid = 8;
+constexpr int kTile = 32;  // rows and columns of c, and columns of a, per tile
+constexpr int kGrid = 8;   // a block is a grid of 8 x 8 threads
+constexpr int kThreads = kGrid * kGrid;
 constexpr int kEach = kTile / kGrid;  // rows and columns of c per thread
 
 template <typename Compute>
@@ -38,13 +39,13 @@ struct GemmCall {
     int64_t a_row_stride, a_column_stride, b_row_stride, b_column_stride, c_row_stride;
     bool accumulate;
     compute_t<A> alpha;
-    const A* bias_a;  // the bias, if any: one of these two, by its dtype
+    const A* bias_a;  // the bias, if any, is one of these two, according to its dtype
     const B* bias_b;
     BatchAxes batch;
 };
 
-// Loads a tile of a matrix to shared memory, zeros outside the matrix. Consecutive threads read
-// along the axis that is contiguous in memory.
+// Loads a tile of a matrix to shared memory, with zeros outside the matrix. Consecutive threads
+// read along the axis that is contiguous in memory.
 template <typename T, typename Compute>
 __device__ void load_tile(const T* matrix, int64_t rows, int64_t columns, int64_t row_stride,
                           int64_t column_stride, int64_t first_row, int64_t first_column,

@@ -1,7 +1,7 @@
 // Layer normalization (Ba et al. 2016): y = (x - mean) * inv_std * weight + bias.
 // One warp per row, which reads its row three times, twice from cache. The variance is computed
-// around the mean: the difference of mean square and squared mean, which takes one pass less, would
-// lose the digits of a row far from zero. dweight and dbias are sums over rows (sums.h).
+// around the mean: mean(x^2) - mean^2 would save a pass, but lose precision in a row whose mean is
+// large compared with its deviations. dweight and dbias are sums over rows (sums.h).
 
 #include "cuda/kernels.h"
 #include "cuda/math.h"
@@ -63,9 +63,9 @@ struct LayerNormBackward {
                                                   }) /
                                  count;
         for (int64_t c = lane; c < columns; c += kWarp) {
-            const Compute normal = (widen(x_r[c]) - center) * inverse;
-            dx[r * columns + c] =
-                narrow<T>(inverse * (widen(dy_r[c]) * widen(w[c]) - g_mean - normal * dot_mean));
+            const Compute normalized = (widen(x_r[c]) - center) * inverse;
+            dx[r * columns + c] = narrow<T>(
+                inverse * (widen(dy_r[c]) * widen(w[c]) - g_mean - normalized * dot_mean));
         }
     }
 };

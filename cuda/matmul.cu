@@ -42,13 +42,14 @@ BatchedGemm gemm_problem(const MatmulArgs& args) {
 
 namespace {
 
-// Computes the product and its epilogue in one cuBLASLt call if it can; else returns false.
-// cuBLASLt has only the tanh form of GELU, at less than f32 precision, so only bf16 uses it.
+// Computes the product and its epilogue in one cuBLASLt call. Returns false if that is not
+// possible. cuBLASLt has only the tanh form of GELU, at less than f32 precision, so only bf16 uses
+// it.
 bool matmul_with_epilogue(CudaDevice& device, const MatmulArgs& args) {
     CublasGemm* const cublas = device.cublas();
-    const bool has_gelu =
+    const bool supports_gelu =
         !args.gelu || (*args.gelu == GeluKind::Tanh && args.c.dtype() == DType::BF16);
-    if (cublas == nullptr || !has_gelu) return false;
+    if (cublas == nullptr || !supports_gelu) return false;
     BatchedGemm problem = gemm_problem(args);
     if (args.residual.defined()) problem.residual = args.residual.raw();
     problem.gelu = args.gelu.has_value();

@@ -1,5 +1,5 @@
-// Mean of the rows of each sequence. One thread per element of the mean, which adds the rows in
-// order. Backward: one thread per element of dx, which searches for its sequence.
+// Mean of the rows of each sequence. Forward: one thread per element of the mean adds the rows in
+// order. Backward: one thread per element of dx searches for the sequence of its row.
 
 #include "cuda/cu_seqlens.h"
 #include "cuda/kernels.h"

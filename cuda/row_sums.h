@@ -1,7 +1,9 @@
 #pragma once
 
-// y[index[r]] += x[r] for rows r, where an index may occur many times. The warp of the first
-// occurrence of an index adds up all its rows in order: no atomics, and the same bits every time.
+// y[index[r]] += x[r] for rows r, where an index may occur many times. One warp (or one per piece
+// of a wide row) handles each r. If r is the first row with its index, the warp adds all rows with
+// that index, in order; else it does nothing. So there are no atomics, and the bits are the same
+// every time.
 
 #include "cuda/row_exists.h"
 #include "cuda/rows.h"
@@ -17,12 +19,14 @@ struct AddRowsAt {
     const T* x;
     const int32_t* index;
     Compute* y;
-    int64_t count, columns, rows, pieces;  // rows of x, columns, rows of y, pieces of a row
-    int32_t lowest;                        // 0, or -1 where an index of -1 means "skip"
+    int64_t count, columns;  // of x
+    int64_t rows;            // of y
+    int64_t pieces;          // of a row
+    int32_t lowest;          // the lowest valid index: 0, or -1 if rows with index -1 are skipped
     FaultKind kind;
     Faults* faults;
 
-    // One bit for each of the 32 rows from `begin`: set where the index is `wanted`.
+    // Bit i is set if row begin + i has the index `wanted`.
     __device__ unsigned int matches(int64_t begin, int lane, int32_t wanted) const {
         const int64_t r = begin + lane;
         return __ballot_sync(kAllLanes, r < count && index[r] == wanted ? 1 : 0);
@@ -48,7 +52,8 @@ struct AddRowsAt {
     }
 };
 
-// x (R, C) float, index (R) i32, y (M, C) f32 (or f64).
+// x (R, C) float, index (R) i32, y (M, C) f32 (f64 for f64). Indices outside [lowest, M) are faults
+// of this kind (fault.h).
 template <typename T>
 void add_rows_at(const Tensor& x, const Tensor& index, const Tensor& y, int32_t lowest,
                  FaultKind kind) {

@@ -1,4 +1,4 @@
-// y[index[r]] = x[r], or zeros without x. One thread per element of x.
+// y[index[r]] = x[r], or zeros without x. One thread per element of the rows that are written.
 
 #include "cuda/elements.h"
 #include "cuda/kernels.h"
@@ -10,7 +10,7 @@ namespace {
 
 template <typename T>
 struct ScatterRows {
-    const T* x;  // nullptr: zeros
+    const T* x;  // or nullptr: writes zeros
     const int32_t* index;
     T* y;
     int64_t rows, columns;

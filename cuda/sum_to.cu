@@ -1,5 +1,5 @@
 // y = x summed along broadcast axes. The axes of x form two groups: those that y keeps, and those
-// that are summed. Each element of y is one sum of sum_terms (sums.h).
+// that are summed over. Each element of y is one sum, and sum_terms (sums.h) computes all of them.
 
 #include "cuda/kernels.h"
 #include "cuda/strided.h"
@@ -9,6 +9,7 @@ namespace vila::cuda {
 
 namespace {
 
+// Term r of the sum that gives element o of y.
 template <typename T>
 struct Term {
     const T* x;
@@ -31,16 +32,16 @@ struct Store {
     }
 };
 
-// The axes of x that y keeps, or those that are summed, with the strides of x.
+// The axes of x that y keeps (if `kept`) or that are summed over (if not), with the strides of x.
 StridedPlan<1> plan_axes(const Shape& x, const Shape& y, bool kept) {
-    const Shape strides = x.row_major_strides(), own = broadcast_strides(y, x);
-    Shape extents, kept_strides;
+    const Shape x_strides = x.row_major_strides(), y_strides = broadcast_strides(y, x);
+    Shape extents, strides;
     for (int axis = 0; axis < x.rank(); ++axis) {
-        if ((own[axis] != 0) != kept) continue;
+        if ((y_strides[axis] != 0) != kept) continue;
         extents.push_back(x[axis]);
-        kept_strides.push_back(strides[axis]);
+        strides.push_back(x_strides[axis]);
     }
-    return plan_strided<1>(extents, {kept_strides});
+    return plan_strided<1>(extents, {strides});
 }
 
 }  // namespace
