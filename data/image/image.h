@@ -43,11 +43,11 @@ struct Image {
 constexpr int64_t kMaxImageFileBytes = int64_t{64} << 20;
 constexpr int64_t kMaxImageSide = 16384;
 constexpr int64_t kMaxImagePixels = int64_t{64} << 20;
-// A legal JPEG of a few kilobytes can ask for any number of passes over the image.
+// A valid JPEG of a few kilobytes can make a decoder pass over the image any number of times.
 constexpr int64_t kMaxJpegScans = 500;
 constexpr int64_t kMaxJpegScanPixels = int64_t{2} << 30;  // scans times pixels
-// An image whose RGB bytes exceed the free allowance may be at most this many times larger than its
-// file: deflate and Huffman coding reach that factor only on blank images.
+// An image of more than kFreeExpansionBytes RGB bytes may be at most this many times larger than
+// its file: deflate and Huffman coding reach that factor only on blank images.
 constexpr int64_t kMaxExpansion = 1100;
 constexpr int64_t kFreeExpansionBytes = int64_t{64} << 20;
 

@@ -1,6 +1,6 @@
 """Writes unicode_classes.h (letters, numbers, word characters) and unicode_composition.h (canonical composition).
 
-The tables follow the `tokenizers` package, whose ids are to be matched, rather than the newest
+The tables follow the `tokenizers` package, whose ids must be matched, rather than the newest
 Unicode: letters and numbers are those of its regular expressions (Unicode 16), compositions those of
 its NFC normalizer (an older one); word characters are those that must not touch an added token marked
 single_word. Needs: tokenizers 0.23.3, unicodedata2 16.0.0.
@@ -42,7 +42,7 @@ def beside_single_words():
 
 
 def combining_class(code):
-    # A mark that is put behind one of class 1 is one that the normalizer knows.
+    # The normalizer knows a mark only if it sorts it after a mark of class 1 (U+0334).
     value = unicode.combining(chr(code))
     if value > 1 and nfd("a" + chr(code) + "\u0334") == "a" + chr(code) + "\u0334":
         return 0

@@ -19,8 +19,8 @@ struct Message {
     std::string text;  // kImagePlaceholder stands for an image
 };
 
-// Puts `images` placeholders in front of the first user message, where VILA puts images that the
-// text does not place. Returns false if there is no user message.
+// Puts `images` placeholders in front of the first user message, as VILA does if the text has none.
+// Returns false if there is no user message.
 bool prepend_placeholders(int64_t images, std::span<Message> messages);
 
 }  // namespace vila::data

@@ -54,7 +54,7 @@ struct PieceDefinition {
     bool sheds_space = false;       // decoding drops the first space of a text
     bool sheds_all_spaces = false;  // decoding drops all spaces at the beginning of a text
     bool marks_are_spaces = false;  // U+2581 in text becomes a space before added tokens are found
-    bool lone_prefix = false;       // a space goes before an added token that begins a sequence
+    bool lone_prefix = false;       // an added token that begins a sequence gets a space in front
     Tokenizer::Broken broken = Tokenizer::Broken::Sequence;
     std::string bos, eos, pad;  // empty: none
     bool adds_bos = false;

@@ -1,6 +1,7 @@
 #pragma once
 
-// Prepares text for a vocabulary of pieces: normalizes it and adds the space that words begin with.
+// Prepares text for a vocabulary of pieces: normalizes it and adds the space in front of the first
+// word.
 
 #include <cstdint>
 #include <string>
@@ -20,7 +21,7 @@ struct TextRules {
         Always,  // also text that follows a special token
     };
     Prefix prefix = Prefix::Always;
-    bool prefix_unless_space = false;  // no second space in front of a space
+    bool prefix_unless_space = false;  // text that begins with a space gets no second one
     // Metaspace: spaces are handled after the search for added tokens, so that an added token is
     // compared with the original text.
     bool after_added_tokens = false;

@@ -29,8 +29,9 @@ class VocabularyTokenizer : public Tokenizer {
     const TokenizerFiles& files() const { return files_; }
     // If several ids have one spelling, token_to_id() returns the first one added.
     void add_spelling(const std::string& spelling, int32_t id);
-    // Names the tokens of a sequence; an empty name stands for none. Call after all spellings are
-    // added. Throws, with `where` in front, for a name that the vocabulary does not have.
+    // Sets the tokens that begin, end and pad a sequence, by name; an empty name stands for none.
+    // Call after all spellings are added. Throws, with `where` in front, for a name that the
+    // vocabulary does not have.
     void set_sequence_tokens(const std::string& bos, const std::string& eos, const std::string& pad,
                              bool adds_bos, const std::string& where);
     // Throws for an id outside [0, vocab_size()).

@@ -53,8 +53,8 @@ std::string some_fact(const Facts& facts, WorldRandom& random) {
     }
 }
 
-// Labels images by one attribute, two values with one label each: the images before an image show
-// its label.
+// Labels images by one attribute, of which two values occur, each with one label: earlier images
+// show the label of a later one.
 void write_labels(InterleavedDocument& document, const Pool& pool, WorldRandom& random) {
     constexpr std::array<std::string_view, 4> kForms = {"this is a % .", "we see the % .",
                                                         "here is one % .", "name : % ;"};

@@ -1,4 +1,5 @@
-// The tape: the sums of backward(), their order, its callbacks, and the memory that it frees.
+// The tape: the gradient sums of backward(), the order in which it runs, its callbacks, and the
+// memory that it frees.
 
 #include <gtest/gtest.h>
 
@@ -47,7 +48,8 @@ TEST_F(AutogradBackward, AddsGradientsInsideTheGraph) {
 }
 
 TEST_F(AutogradBackward, DoesNotMixGradientsThatShareMemory) {
-    // Both operands of the addition get the same dy; then one of the gradients is added to.
+    // Both operands of the addition get the same dy. Adding to one of the gradients must not change
+    // the other.
     const Variable x = leaf("x", {4}), y = leaf("y", {4});
     EXPECT_EQ(check_gradients({{"x", x}, {"y", y}},
                               [&] {

@@ -7,7 +7,7 @@
 
 namespace vila::testing {
 
-// The element of `x` that is broadcast to element `i` of a result of shape `full`.
+// Returns the element of `x` that is broadcast to element `i` of a result of shape `full`.
 inline double broadcast_element(const Array& x, const Shape& full, int64_t i) {
     int64_t offset = 0, stride = 1;
     for (int back = 1; back <= full.rank(); ++back) {
@@ -25,16 +25,16 @@ struct BroadcastShapes {
 };
 inline std::vector<BroadcastShapes> broadcast_shapes() {
     return {
-        {{0, 3}, {0, 3}, {0, 3}},                 // nothing
+        {{0, 3}, {0, 3}, {0, 3}},                 // no elements
         {{5, 17}, {5, 17}, {5, 17}},              // one long run
         {{1}, {1}, {1}},                          // one element
-        {{7, 33}, {33}, {7, 33}},                 // a row for all rows: bias
-        {{33}, {7, 33}, {7, 33}},                 // the same from the left
+        {{7, 33}, {33}, {7, 33}},                 // a row added to all rows: a bias
+        {{33}, {7, 33}, {7, 33}},                 // the same with the operands exchanged
         {{7, 33}, {7, 1}, {7, 33}},               // a column for all columns
-        {{7, 1}, {1, 33}, {7, 33}},               // outer
+        {{7, 1}, {1, 33}, {7, 33}},               // an outer product
         {{1}, {131, 5}, {131, 5}},                // a scalar
-        {{3, 4, 5}, {4, 5}, {3, 4, 5}},           // positions for a batch
-        {{3, 4, 5}, {4, 1}, {3, 4, 5}},           // in the middle
+        {{3, 4, 5}, {4, 5}, {3, 4, 5}},           // one matrix for a batch
+        {{3, 4, 5}, {4, 1}, {3, 4, 5}},           // an axis in the middle
         {{2, 1, 3, 1}, {5, 1, 7}, {2, 5, 3, 7}},  // both, alternating
         {{0, 3}, {3}, {0, 3}},                    // a row for no rows
     };

@@ -14,8 +14,7 @@ using autograd::Variable;
 
 constexpr int64_t kRows = 100, kColumns = 16;
 
-// A chain of residual blocks with weights of their own and a shared weight. The input is used
-// twice.
+// A chain of residual blocks, which have their own weights and share one. The input is used twice.
 struct Model {
     Model(Device& device, DType dtype, int blocks) {
         for (int block = 0; block < blocks; ++block)

@@ -45,7 +45,8 @@ struct State {
     Tensor master, first, second, parameter;
 };
 
-// Within 2e-6 of the expected value, or of `scale` where gradients cancelled.
+// Expects every value within 2e-6 of the expected one, relative to it or to `scale`, whichever is
+// larger: where gradients cancel, the error is proportional to their terms.
 void expect_all_near(const Tensor& got, const Tensor& expected, const std::vector<double>& scale) {
     const std::vector<double> a = got.to_vector<double>(), b = expected.to_vector<double>();
     ASSERT_EQ(a.size(), b.size());
@@ -77,7 +78,7 @@ TEST(OpAdamw, FollowsPyTorch) {
     }
 }
 
-// One step from a given state, with the gradient scaled first, for each type of the parameter.
+// Takes one step from a given state, with the gradient scaled first, for each parameter dtype.
 TEST(OpAdamw, RoundsTheMasterOnce) {
     for (const int64_t count : {0, 1, 7, 16, 17, 1009}) {
         for (const DType dtype : {DType::F32, DType::BF16, DType::F64}) {

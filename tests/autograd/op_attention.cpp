@@ -90,7 +90,7 @@ class Attention : public OpTest {
     static double scale(int64_t D) { return 1.0 / std::sqrt(double(D)); }
 
   private:
-    // Attention of the query row at q[at] over `visible` keys.
+    // Returns the attention of the query row at q[at] over `visible` keys.
     static void attend(const Array& q, const Array& k, const Array& v, int64_t at,
                        int64_t key_begin, int64_t visible, int64_t key_head, Array& out) {
         const int64_t K = k.shape[1], D = k.shape[2];
@@ -165,7 +165,7 @@ void expect_same_rows(const Tensor& got, int64_t got_begin, const Tensor& expect
     EXPECT_EQ(a.to_vector<double>(), b.to_vector<double>());
 }
 
-// Sequence b of `packed` as a call of its own.
+// Returns sequence b of `packed` as a call of its own.
 Case alone(Device& device, const Case& packed, size_t b, const Lengths& cut, int64_t query_begin,
            int64_t key_begin) {
     Case made;

@@ -25,7 +25,8 @@ std::vector<double> difficult_numbers() {
             1e30,    -0x1.fep-15, kInfinity,  -kInfinity, 1.0 / 3.0, std::nan(""), -7.25};
 }
 
-// The values in this dtype, as a file holds them.
+// Returns a tensor of this dtype with difficult numbers, or with small multiples of 9 if it holds
+// integers.
 Tensor host_tensor(Device& cpu, DType dtype) {
     std::vector<double> values = difficult_numbers();
     if (!is_floating(dtype))

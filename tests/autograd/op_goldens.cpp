@@ -1,5 +1,5 @@
-// Compares results and gradients of every operator with PyTorch's, in
-// tests/goldens/ops.safetensors.
+// Compares the results and gradients of every operator with those of PyTorch, which
+// tests/goldens/ops.safetensors holds.
 
 #include <gtest/gtest.h>
 
@@ -20,7 +20,7 @@ Variable attention(const Variables& in, bool causal) {
                                in.at("key_starts").value(), causal, 0.3);
 }
 
-// Computes each case of the file with our operators.
+// Returns, for each case of the file, the same computation with our operators.
 std::map<std::string, Apply> replays() {
     using Vars = const Variables&;
     return {
@@ -86,6 +86,7 @@ std::map<std::string, Apply> replays() {
     };
 }
 
+// The tensors "CASE/NAME" (operands), "CASE/d.NAME" (gradients), "CASE/y" and "CASE/dy" of a case.
 struct GoldenCase {
     std::map<std::string, Tensor> operands, gradients;
     Tensor y, dy;
@@ -146,7 +147,7 @@ TEST(OpGoldens, AgreeWithPyTorch) {
         for (const DType dtype : {DType::F64, DType::F32})
             replay(name, golden, known.at(name), dtype);
     }
-    EXPECT_EQ(cases.size(), known.size()) << "some operator has no case in the file";
+    EXPECT_EQ(cases.size(), known.size()) << "a replay has no case in the file";
     EXPECT_FALSE(device.damaged());
 }
 

@@ -47,8 +47,8 @@ class Linear : public OpTest {
             in.at("x"), in.at("weight"), bias_ ? in.at("bias") : Variable(),
             {.residual = residual_ ? in.at("residual") : Variable(), .gelu = gelu_});
     }
-    // The epilogue starts from the rounded sum, so the error is 2^-9 of its terms, not of the
-    // result.
+    // In bf16, residual and GELU are applied to a rounded sum, so the error is 2^-9 of that sum,
+    // not of the result.
     Tolerance value_tolerance(DType dtype) const override {
         if (dtype != DType::BF16 || (!gelu_ && !residual_)) return tolerance(dtype);
         return {0x1p-7, 0x1p-8};
@@ -92,7 +92,7 @@ TEST(OpLinear, AppliesGeluInPlaceWhenNothingIsRecorded) {
 }
 
 TEST(OpLinear, AccumulatesWeightGradientsInF32) {
-    // In bf16 the second contribution would be lost.
+    // In bf16, 256 + 1 rounds to 256.
     GuardedDevice device;
     const Variable weight(Tensor::full(device, {1, 1}, DType::BF16, 1.0), true);
     for (const double value : {256.0, 1.0}) {

@@ -11,7 +11,7 @@ namespace vila::testing {
 
 namespace {
 
-// The sum over p of op(a)(i, p) op(b)(p, j), for one matrix of a batch.
+// Returns the sum over p of op(a)(i, p) op(b)(p, j), for one matrix of a batch.
 double product(const Array& a, const Array& b, int64_t batch, int64_t i, int64_t j,
                bool transpose_a, bool transpose_b) {
     const int64_t a_rows = a.shape[-2], a_columns = a.shape[-1];
@@ -174,7 +174,7 @@ class MatmulRows : public ::testing::TestWithParam<Isa> {
   protected:
     static int64_t every_count_up_to() { return GuardedDevice::slow() ? 2 : 16; }
     static void check(DType dtype, int64_t n, int64_t k, bool transpose_a, bool transpose_b) {
-        std::vector<float> alone;  // the rows, one after the other
+        std::vector<float> alone;  // the rows, one after another
         for (const int threads : {1, 2, 3}) {
             const RowProducts multiply(threads, GetParam(), dtype, n, k, transpose_a, transpose_b);
             for (int64_t row = 0; threads == 1 && row < RowProducts::kRows; ++row)

@@ -10,7 +10,7 @@ namespace vila::testing {
 
 namespace {
 
-// The same values, patch by patch.
+// Returns the same values in the order of the patches.
 Array reference(const Array& pixels, int64_t P) {
     const int64_t B = pixels.shape[0], height = pixels.shape[2], width = pixels.shape[3];
     const int64_t rows = height / P, columns = width / P;

@@ -15,7 +15,7 @@ namespace {
 
 constexpr int64_t kPositions = 50;
 
-// The angle of pair j of D/2 at a position.
+// Returns the angle by which pair j (of D / 2) is rotated at a position.
 double angle(int64_t position, int64_t j, int64_t D) {
     return double(position) * std::pow(10000.0, -2.0 * double(j) / double(D));
 }
@@ -70,7 +70,7 @@ TEST(OpRope, Agrees) {
     EXPECT_EQ(check_op(Rope()), "");
 }
 
-// A rotation and its inverse, both in place.
+// Rotates and rotates back, both in place.
 TEST(OpRope, InverseUndoesItInPlace) {
     GuardedDevice device;
     const int64_t R = 5, H = 3, D = 40;

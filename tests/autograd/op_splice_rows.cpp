@@ -19,7 +19,7 @@ class SpliceRows : public OpTest {
         return {{4, 5, 0}, {1, 1, 1}, {33, 17, 5}, {131, 16, 64}};
     }
     std::vector<Operand> operands(const Sizes& n) const override {
-        // About every second row, from the last to the first.
+        // Every second row, from the last to the first.
         std::vector<double> places;
         for (int64_t m = 0; m < n[2]; ++m) places.push_back(double(n[0] - 1 - 2 * m));
         return {normal("text", {n[0], n[1]}), normal("rows", {n[2], n[1]}), index("index", places)};
@@ -42,7 +42,7 @@ TEST(OpSpliceRows, Agrees) {
     EXPECT_EQ(check_op(SpliceRows()), "");
 }
 
-TEST(OpSpliceRows, RefusesPlacesAndShapesThatDoNotFit) {
+TEST(OpSpliceRows, RefusesBadIndicesAndShapes) {
     GuardedDevice device;
     const Variable text(Tensor::zeros(device, {4, 2}, DType::F32));
     const Variable rows(Tensor::zeros(device, {2, 2}, DType::F32));

@@ -34,7 +34,7 @@ struct SumShapes {
     Shape x, y;
 };
 
-// y = x summed, by the definition: adds every element of x to one element of y.
+// Sums x to the shape of y by the definition: adds every element of x to one element of y.
 Array sum_to_reference(const Array& x, Array y) {
     for (int64_t i = 0; i < x.shape.numel(); ++i) {
         int64_t rest = i, offset = 0, stride = 1;
@@ -58,16 +58,16 @@ TEST(OpSum, Agrees) {
 
 TEST(OpSumTo, Agrees) {
     const std::vector<SumShapes> shapes = {
-        {{1009}, {1}},              // everything
+        {{1009}, {1}},              // all axes
         {{257, 33}, {33}},          // columns: a bias
-        {{257, 33}, {1, 33}},       // the same, kept as an axis
+        {{257, 33}, {1, 33}},       // the same, with the axis kept
         {{33, 257}, {33, 1}},       // rows
         {{5, 7, 9}, {7, 9}},        // a batch
-        {{5, 7, 9}, {5, 1, 9}},     // in the middle
-        {{5, 7, 9}, {1, 7, 1}},     // around
-        {{5, 7, 9}, {5, 7, 9}},     // nothing
+        {{5, 7, 9}, {5, 1, 9}},     // the axis in the middle
+        {{5, 7, 9}, {1, 7, 1}},     // the axes around it
+        {{5, 7, 9}, {5, 7, 9}},     // no axis
         {{0, 7}, {7}},              // no rows
-        {{4, 3, 5, 2}, {3, 1, 2}},  // alternating
+        {{4, 3, 5, 2}, {3, 1, 2}},  // alternating axes
     };
     for (const SumShapes& shape : shapes) {
         for (const DType dtype : {DType::F64, DType::F32, DType::BF16}) {

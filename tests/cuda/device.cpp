@@ -90,7 +90,7 @@ TEST_F(CudaDeviceTest, FreesItsMemory) {
 TEST_F(CudaDeviceTest, FreesItsCacheBeforeItRunsOutOfMemory) {
     machine().memory_bytes = 1 << 20;
     const auto device = make_cuda_device();
-    // 800 kB, freed and cached. The next block has another size and needs that memory.
+    // 800 kB, freed and cached. The next block has a different size and needs that memory.
     static_cast<void>(Tensor::empty(*device, {800000}, DType::U8));
     const Tensor second = Tensor::empty(*device, {600000}, DType::U8);
     EXPECT_EQ(device->memory().live, 600000);

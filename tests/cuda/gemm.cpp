@@ -127,7 +127,7 @@ TEST_F(CudaGemm, PlansAProductOnceAndAllocatesNothingWhenWarm) {
     EXPECT_EQ(emulation::machine().allocations, allocations);
     EXPECT_EQ(device.cublas()->plans(), 1);
     EXPECT_EQ(c.to_vector<float>(), std::vector<float>(8 * 24, 10.0F));
-    // An address with another alignment needs another plan.
+    // An address of a different alignment needs a plan of its own.
     cuda::matmul({.a = a, .b = b.slice(1, 1, 9), .c = c.slice(1, 1, 9)});
     EXPECT_EQ(device.cublas()->plans(), 2);
 }
@@ -153,7 +153,7 @@ TEST_F(CudaGemm, CublasComputesEpilogues) {
         {24, DType::BF16, true, GeluKind::Tanh, true, 1, 1},
         {23, DType::BF16, false, GeluKind::Tanh, false, 0, 1},
         {23, DType::BF16, false, GeluKind::Tanh, true, 0, 0},  // rows are not a multiple of 8
-        {24, DType::BF16, false, GeluKind::Erf, true, 0, 0},   // not a form of cuBLASLt
+        {24, DType::BF16, false, GeluKind::Erf, true, 0, 0},   // not supported by cuBLASLt
         {24, DType::F32, false, GeluKind::Tanh, true, 0, 0},   // cuBLASLt is less precise than f32
     };
     for (const Epilogue& x : cases) {

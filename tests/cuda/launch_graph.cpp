@@ -50,7 +50,7 @@ TEST_F(CudaLaunchGraph, ReplaysTheRecordedLaunches) {
     const Tensor y = Tensor::zeros(device, {300}, DType::F32);
     const auto replay = device.capture([&] { add_twice(x, y); });
     EXPECT_EQ(y.to_vector<float>(), all(2.0F));  // ran once, then was recorded
-    // Would reuse the memory of the temporary tensor if the graph did not own it.
+    // This tensor would reuse the memory of the temporary one if the graph did not own it.
     const Tensor other = Tensor::full(device, {300}, DType::F32, 7.0);
     const int64_t allocations = machine().allocations, graphs = machine().graph_launches;
     replay();

@@ -18,7 +18,7 @@ constexpr Trainable kAll = {.llm = true, .projector = true, .vision_tower = true
 
 class CudaModelTest : public JoinedTest {
   protected:
-    // The loss of all three sequences, and the gradient of every weight by name.
+    // Returns the loss of all three sequences, and the gradient of every weight by name.
     struct Gradients {
         double loss = 0.0;
         std::vector<std::pair<std::string, Tensor>> of_weights;

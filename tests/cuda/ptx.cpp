@@ -1,5 +1,5 @@
-// The functions of cuda/ptx.h, bit for bit. On the emulated machine this tests their emulation, on
-// a GPU it shows that the emulation is right.
+// Tests the functions of cuda/ptx.h bit for bit. On the emulated machine this tests their
+// emulation; on a GPU it shows that the emulation is right.
 
 #include <gtest/gtest.h>
 

@@ -1,5 +1,6 @@
 // Compares the joined model with PyTorch: logits, gradients, ten training steps and generation.
-// Compares it with itself: packing, checkpointing and finite differences.
+// Also tests properties of its own: independence of packed sequences, checkpointing, finite
+// differences.
 
 #include "models/vila.h"
 
@@ -16,7 +17,7 @@ namespace {
 
 constexpr int kSequences = 3;
 
-// The name of a weight in the golden file: its part, then its name in that part.
+// Returns the name of a weight in the golden file: PART.NAME.
 std::string golden_name(const VilaModel& model, const nn::Parameter& parameter) {
     const auto belongs = [&](const nn::ParameterTable& table) {
         for (const nn::Parameter& one : table)
@@ -28,7 +29,7 @@ std::string golden_name(const VilaModel& model, const nn::Parameter& parameter) 
     return "vision_tower." + parameter.name.substr(std::string("vision_model.").size());
 }
 
-TEST_F(JoinedTest, LogitsWithNoneOneAndManyImages) {
+TEST_F(JoinedTest, LogitsMatchPyTorchWithNoOneAndManyImages) {
     const auto model = load(DType::F32);
     for (int i = 0; i < kSequences; ++i)
         EXPECT_LT(relative_error(model->logits(batch(*model, {i})),
@@ -50,7 +51,8 @@ TEST_F(JoinedTest, PackedSequencesAreIndependent) {
     }
     EXPECT_EQ(packed.size(0), begin);
 
-    // With other neighbors and images of the same lengths the last sequence keeps its bits.
+    // If the other sequences and their images change but not their lengths, the logits of the last
+    // sequence keep their bits.
     const int64_t last = pack.cu_seqlens.to_vector<int32_t>()[2];
     Batch changed = pack;
     std::vector<int32_t> ids = pack.ids.to_vector<int32_t>();
@@ -192,7 +194,7 @@ TEST_F(JoinedTest, GradientsMatchFiniteDifferences) {
             slope += direction[i] * gradient[i];
             length += gradient[i] * gradient[i];
         }
-        // The central difference of fourth order.
+        // The fourth-order central difference.
         const double h = 1e-3 / std::sqrt(static_cast<double>(base.size()));
         const double difference =
             (8.0 * (loss_at(weight, base, direction, h) - loss_at(weight, base, direction, -h)) -
@@ -242,7 +244,7 @@ TEST_F(JoinedTest, GreedyContinuationMatchesTransformers) {
               golden("joined", "greedy").to_vector<int32_t>());
 }
 
-// Also with sampling, where the last bit of a logit can matter, and with a stop id, so that some
+// Tests sampling too, where the last bit of a logit can matter, and a stop id, so that some
 // sequences end early.
 TEST_F(JoinedTest, BatchedPromptsWithImagesGiveTheTokensOfEachAlone) {
     for (const DType dtype : {DType::F32, DType::BF16}) {
@@ -273,7 +275,7 @@ TEST_F(JoinedTest, BatchedPromptsWithImagesGiveTheTokensOfEachAlone) {
     }
 }
 
-TEST_F(JoinedTest, BatchesWithoutTargetsOrImages) {
+TEST_F(JoinedTest, BatchesMayHaveNoTargetsOrImages) {
     const auto model = load(DType::F32);
     model->set_trainable({.llm = true, .projector = true});
     OwnedSequence text = sequence(0);

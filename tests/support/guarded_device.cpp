@@ -1,4 +1,4 @@
-// The guarded device, on the CPU.
+// Implements GuardedDevice on the CPU.
 
 #include "tests/support/guarded_device.h"
 

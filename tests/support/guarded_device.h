@@ -25,19 +25,19 @@ class GuardedDevice {
     GuardedDevice(const GuardedDevice&) = delete;
     GuardedDevice& operator=(const GuardedDevice&) = delete;
 
-    // So that tensors are made on it as on any Device.
+    // Lets tests pass it wherever a Device is expected.
     operator Device&() const;
     std::string name() const;
     const MemoryCounters& memory() const;
     void reset_peak();
-    // Whether a guard byte of any block, freed or alive, was overwritten.
+    // Returns whether a guard byte of any block, freed or live, was overwritten.
     bool damaged() const;
 
-    // The instruction sets of this machine for which kernels differ, smallest first.
+    // Returns the instruction sets of this machine for which kernels differ, smallest first.
     static std::vector<Isa> levels();
-    // Whether attention in bf16 rounds its weights to bf16, as tensor cores do.
+    // Returns whether attention in bf16 rounds its weights to bf16, as tensor cores do.
     static bool rounds_weights();
-    // Whether operations are so slow that tests should try fewer and smaller ones.
+    // Returns whether operations are so slow that tests should try fewer and smaller ones.
     static bool slow();
 
   private:

@@ -1,5 +1,6 @@
-// The plan of a step against the memory counters of a real step: one process and several ranks,
-// every ZeRO stage, with and without activation checkpointing, frozen and trainable parts.
+// Compares the planned memory of a training step with the memory counters of a real step: in one
+// process and on several ranks, in every ZeRO stage, with and without activation checkpointing, for
+// frozen and trainable parts.
 
 #include "tools/train/plan.h"
 
@@ -16,7 +17,7 @@
 namespace vila::tools {
 namespace {
 
-constexpr double kTolerance = 0.03;
+constexpr double kTolerance = 0.03;  // relative difference of planned and measured peak
 
 PlanOptions small_options() {
     PlanOptions options;
@@ -47,7 +48,7 @@ PlanOptions small_options() {
     return options;
 }
 
-// The peak of a real step, from the counters of the device.
+// Runs a training step and returns its peak memory in bytes, as the device counts it.
 int64_t measured_peak(const PlanOptions& options, dist::Collectives& job) {
     const auto device = make_cpu_device(1);
     models::VilaModel model(options.model, *device, options.dtype);
@@ -133,7 +134,7 @@ TEST(Plan, AgreesWithTheCountersOfARealStep) {
     expect_plan(options);
 }
 
-TEST(Plan, FrozenPartsCostNoStateAndStagesSaveWhatTheyPromise) {
+TEST(Plan, FrozenPartsHaveNoOptimizerStateAndZeroStagesShardIt) {
     PlanOptions options = small_options();
     options.dtype = DType::BF16;
     options.ranks = 8;
@@ -148,7 +149,8 @@ TEST(Plan, FrozenPartsCostNoStateAndStagesSaveWhatTheyPromise) {
         const MemoryPlan plan = plan_memory(options);
         EXPECT_LT(plan.weights + plan.optimizer, before) << zero;
         before = plan.weights + plan.optimizer;
-        // Moments and masters in f32, and the sums of gradients of a slice.
+        // Bytes per parameter: 12 for moments and master weight and 4 for the sum of gradients, all
+        // f32. In stage 0 only the sums are sharded over the 8 ranks.
         const double each = zero == 0 ? 12.0 + 4.0 / 8 : 16.0 / 8;
         EXPECT_NEAR(static_cast<double>(plan.optimizer) / static_cast<double>(plan.trainable), each,
                     0.05 * each)
@@ -156,7 +158,7 @@ TEST(Plan, FrozenPartsCostNoStateAndStagesSaveWhatTheyPromise) {
     }
 }
 
-TEST(Plan, ModelsOfAnySizeArePlannedWithoutTheirMemory) {
+TEST(Plan, PlansLargeModelsWithoutAllocatingThem) {
     PlanOptions options = small_options();
     options.model.llm.vocab_size = 32000;
     options.model.llm.num_attention_heads = 32;
@@ -176,14 +178,15 @@ TEST(Plan, ModelsOfAnySizeArePlannedWithoutTheirMemory) {
     options.length = 2048;
     const MemoryPlan plan = plan_memory(options);
     EXPECT_NEAR(static_cast<double>(plan.parameters), 6.76e9, 0.03e9);
-    // 2 bytes a weight; 16 an eighth of a parameter.
+    // Per parameter: 2 bytes of bf16 weight, and 16 bytes of f32 state, of which a rank holds an
+    // eighth.
     EXPECT_NEAR(static_cast<double>(plan.weights), 2.0 * 6.76e9, 0.1e9);
     EXPECT_NEAR(static_cast<double>(plan.optimizer), 2.0 * 6.76e9, 0.2e9);
     options.zero = 3;
     EXPECT_LT(plan_memory(options).weights, int64_t{1} << 30);
 }
 
-TEST(Plan, ThePapersRecipesAreRead) {
+TEST(Plan, RecipesHaveThePapersSettings) {
     struct Expected {
         const char* name;
         StageKind stage;

@@ -1,9 +1,9 @@
 // cuBLASLt, emulated: column-major matrices in host memory, multiplied by the blocked product of
 // tensor/cpu/. It fails where the library does, and in some more cases:
 //  - the columns of a matrix overlap, or the extents do not match;
-//  - an algorithm is used for another product than the one that it was chosen for, or with less
-//    aligned addresses, or with less workspace than it asked for (the workspace is overwritten);
-//  - the library does not have this combination of dtypes;
+//  - an algorithm is used for a different product than the one it was chosen for, or with less
+//    aligned addresses, or with less workspace than it asked for (it overwrites the workspace);
+//  - the library does not support this combination of dtypes;
 //  - the leading dimension of GELU's auxiliary matrix is not a multiple of 8, or its address is not
 //    a multiple of 16 bytes;
 //  - the preference allows sums whose order changes from run to run.
@@ -29,7 +29,7 @@ struct LtMatmulDesc {
     int32_t transpose_a = kLtOpN, transpose_b = kLtOpN;
     int epilogue = kLtEpilogueDefault;
     const void* bias = nullptr;
-    int bias_type = -1;  // -1: that of d
+    int bias_type = -1;  // -1: the type of d
     void* aux = nullptr;
     int64_t aux_ld = 0;
 };
@@ -54,7 +54,7 @@ namespace {
 constexpr LtStatus kInvalidValue = 7, kNotSupported = 15;
 constexpr size_t kWorkspaceBytes = 1000;
 
-// What the emulated library stores in an LtMatmulAlgo: the product that it was chosen for.
+// The product that an algorithm was chosen for, which the emulated library stores in LtMatmulAlgo.
 struct ChosenFor {
     uint16_t a_rows, a_columns, b_rows, b_columns;
     int32_t batch, transposes, epilogue, types;
@@ -233,7 +233,7 @@ float gelu(float x) {
     return 0.5F * x * (1.0F + std::tanh(inner));
 }
 
-// Sets d = c where c is another matrix, so that the product can be added to it.
+// Copies c to d, another matrix, so that the product can be added to d.
 void bring_residual(const void* c, void* d, const LtMatrixLayout& layout) {
     const int64_t size = dtype_size(dtype_of_type(layout.type));
     for (int64_t column = 0; column < layout.columns; ++column)

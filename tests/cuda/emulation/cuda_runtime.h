@@ -15,10 +15,10 @@
 // The emulation is stricter than a GPU. A launch throws vila::Error when threads wait at different
 // barriers, when a thread ends while others wait for it, when a lane of a mask does not take part
 // in the operation, or when a kernel writes past the shared memory of its launch. Device and shared
-// memory start as NaN. A missing barrier shows because another order of threads (ThreadOrder) gives
-// other bits.
+// memory start as NaN. Tests detect a missing barrier because the bits of the result then depend on
+// the order in which threads run (ThreadOrder).
 //
-// It cannot show the memory model between blocks, the bits of fast-math functions, the use of
+// It does not model the memory order between blocks, the bits of fast-math functions, the use of
 // registers, or timing.
 
 #include <cmath>

@@ -1,6 +1,6 @@
 #pragma once
 
-// The emulated machine, as tests configure it: the properties of its GPU, and failures.
+// Lets tests configure the emulated machine: the properties of its GPU, and failures.
 
 #include <cstdint>
 
@@ -28,11 +28,11 @@ struct Machine {
     bool guards_damaged = false;  // whether a guard of freed memory was overwritten
 };
 
-// The machine of this OS thread. VILA_EMULATED_GPUS=N gives it N GPUs, VILA_EMULATED_STREAMS=1
-// makes it asynchronous.
+// Returns the machine of this OS thread. VILA_EMULATED_GPUS=N gives it N GPUs,
+// VILA_EMULATED_STREAMS=1 makes it asynchronous.
 Machine& machine();
 
-// Whether anything wrote just before or after a block of device memory, live or freed.
+// Returns whether anything wrote just before or after a block of device memory, live or freed.
 bool device_memory_damaged();
 
 // Sets the order in which launches of the stream run their threads. In random order each warp runs

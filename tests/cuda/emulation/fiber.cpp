@@ -26,28 +26,33 @@ namespace vila::emulation {
 
 namespace {
 
-// Kernels need little stack; sanitizers multiply it. Only touched pages use memory.
+// Kernels need little stack, but several times as much under sanitizers. Only pages that are
+// touched use memory.
 constexpr size_t kStackBytes = size_t{128} << 10;
 
-// The offset of the stack's top in the memory of fiber `number`; see the constructor in fiber.h.
+// Returns the offset at which the stack of fiber `number` begins (stacks grow down) in its memory;
+// see the constructor in fiber.h.
 size_t stack_begin(size_t number) {
     constexpr size_t kPlaces = 64, kStep = 192;
     return kStackBytes - 64 - number % kPlaces * kStep;
 }
 
-// AddressSanitizer must be notified of every switch, with the bounds of the other stack.
+// A stack that execution leaves. AddressSanitizer must be notified before and after every switch,
+// with the bounds of the other stack.
 struct StackChange {
     void* fake_frames = nullptr;  // of the stack being left
     const void* bottom = nullptr;
     size_t bytes = 0;
 };
+// Call before a switch to the stack of `bytes` bytes at `bottom`. for_good: the stack that is left
+// will not run again.
 void leaves_stack([[maybe_unused]] StackChange& left, [[maybe_unused]] const void* bottom,
                   [[maybe_unused]] size_t bytes, [[maybe_unused]] bool for_good = false) {
 #if defined(VILA_ADDRESS_SANITIZER)
     __sanitizer_start_switch_fiber(for_good ? nullptr : &left.fake_frames, bottom, bytes);
 #endif
 }
-// Sets `came_from` to the bounds of the stack that was left.
+// Call after a switch. Sets `came_from` to the bounds of the stack that was left.
 void entered_stack([[maybe_unused]] const StackChange& entered,
                    [[maybe_unused]] StackChange& came_from) {
 #if defined(VILA_ADDRESS_SANITIZER)

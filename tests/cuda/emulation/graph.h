@@ -9,12 +9,12 @@
 
 namespace vila::emulation {
 
-// Whether this OS thread is capturing the stream.
+// Returns whether this OS thread is capturing the stream.
 bool is_captured(cudaStream_t stream);
-// Appends `work` to the graph.
+// Appends `work` to the graph that is being captured.
 void capture(cudaStream_t stream, std::function<void()> work);
-// Invalidates the capture of a stream, for a call that would wait for it. Returns the error of that
-// call.
+// Invalidates the capture of a stream because of a call that would wait for the stream, which is
+// not permitted. Returns the error that this call returns.
 cudaError_t invalidate_capture(cudaStream_t stream);
 
 }  // namespace vila::emulation

@@ -1,4 +1,4 @@
-// The guarded device on emulated CUDA.
+// Implements GuardedDevice on emulated CUDA. `threads` 1, 2 and 3 select the order of threads.
 
 #include "cuda/cuda_device.h"
 #include "cuda/runtime.h"

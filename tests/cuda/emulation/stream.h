@@ -2,7 +2,7 @@
 
 // Streams, emulated. By default a stream runs work as soon as it is enqueued. On an `asynchronous`
 // machine (device.h) each new stream has an OS thread of its own, which runs the work in order with
-// random pauses, so that a missing wait between streams shows as other bits.
+// random pauses, so that a missing wait between streams changes the results.
 
 #include <functional>
 

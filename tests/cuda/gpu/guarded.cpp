@@ -1,5 +1,5 @@
-// The guarded device on a GPU. The number of threads is ignored: the hardware runs threads in its
-// own order, and the tests expect the same bits every time.
+// Implements GuardedDevice on a GPU. The number of threads is ignored: the hardware runs threads in
+// its own order, and the tests expect the same bits every time.
 
 #include "tests/support/guarded_device.h"
 
