@@ -14,7 +14,7 @@ namespace {
 
 using StateList = std::vector<std::shared_ptr<GradState>>;
 
-// For every state that `root` depends on, adds the number of this walk's contributions to `pending`.
+// Adds the number of this walk's contributions to `pending` of every state that `root` depends on.
 // Returns these states, each once. Inside a checkpoint, a leaf may already have contributions of an
 // outer walk pending: it is complete only after those too, and the outer walk lists it.
 StateList count_pending(const std::shared_ptr<GradState>& root) {

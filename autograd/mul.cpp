@@ -8,8 +8,8 @@ namespace vila::autograd {
 
 namespace {
 
-// Adds dy * factor to the gradient of the edge, summed to its shape. Products are summed in f32 (f64
-// for f64).
+// Adds dy * factor to the gradient of the edge, summed to its shape. Products are summed in f32
+// (f64 for f64).
 void add_product(const Edge& edge, const Tensor& dy, const Tensor& factor) {
     const bool summed = edge.shape() != dy.shape();
     const DType dtype = summed ? accumulation_dtype(dy.dtype()) : dy.dtype();

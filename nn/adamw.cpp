@@ -13,7 +13,7 @@ Adamw::Adamw(const std::vector<Parameter*>& parameters, const AdamwOptions& opti
         VILA_CHECK(parameter->variable.dtype() != DType::F64, "[adamw] parameter ", parameter->name,
                    " is f64: the optimizer keeps f32 masters");
         VILA_CHECK(names.insert(parameter->name).second, "[adamw] parameter ", parameter->name,
-                   " twice");
+                   " is listed twice");
         parameters_.push_back(parameter);
     }
     slots_.resize(parameters_.size());

@@ -1,7 +1,8 @@
 #pragma once
 
-// A hook that models call around every use of a block's weights: in the forward pass, and when
-// backward() recomputes the block. The weights may be absent between uses (dist/sharded_adamw.h).
+// A hook that models call before and after every use of a block's weights: in the forward pass, and
+// when backward() recomputes the block. Between uses the weights may be absent
+// (dist/sharded_adamw.h).
 
 #include <string>
 

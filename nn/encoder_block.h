@@ -19,8 +19,8 @@ struct EncoderBlockConfig {
     GeluKind activation = GeluKind::Erf;
     bool causal = false;
     InitRule init = {};  // of the matrices; biases start at zero
-    double residual_scale =
-        1.0;  // factor on the init of out_proj and fc2, which add to the residual
+    // Multiplies the initial values of out_proj and fc2, whose results are added to the residual.
+    double residual_scale = 1.0;
 };
 
 class EncoderBlock {
@@ -29,8 +29,8 @@ class EncoderBlock {
     // with weight and bias.
     EncoderBlock(ParameterTable& table, const std::string& name, const EncoderBlockConfig& config);
 
-    // x (R, C) -> (R, C). x holds packed sequences: sequence b is rows [cu_seqlens[b],
-    // cu_seqlens[b + 1]), cu_seqlens (B + 1) i32. Rows attend only to rows of their own sequence.
+    // x (R, C) -> (R, C). x holds packed sequences: rows [cu_seqlens[b], cu_seqlens[b + 1]) are
+    // sequence b, cu_seqlens (B + 1) i32. Rows attend only to rows of their own sequence.
     autograd::Variable operator()(const autograd::Variable& x, const Tensor& cu_seqlens) const;
 
   private:

@@ -1,6 +1,6 @@
 #pragma once
 
-// Initialization rules for the matrices of a new model, as configurations name them.
+// Rules for the initial values of a new model's matrices. A model's configuration selects one.
 
 #include "nn/parameter.h"
 
@@ -8,14 +8,18 @@ namespace vila::nn {
 
 struct InitRule {
     enum class Kind {
-        Normal,       // N(0, scale^2) for any shape: `initializer_range` of Hugging Face
-        FanInNormal,  // N(0, scale^2 / inputs): with scale 1, preserves the variance of activations
-        FanInUniform,  // uniform in +-scale / sqrt(inputs): with scale 1, as PyTorch's Linear
+        // N(0, scale^2) for any shape. Hugging Face calls this scale `initializer_range`.
+        Normal,
+        // N(0, scale^2 / inputs). With scale 1, it preserves the variance of activations.
+        FanInNormal,
+        // Uniform in [-scale / sqrt(inputs), scale / sqrt(inputs)]. With scale 1, the default of
+        // PyTorch's nn.Linear.
+        FanInUniform,
     };
     Kind kind = Kind::Normal;
     double scale = 0.02;
 
-    // The initialization of a matrix with `inputs` columns. `factor` multiplies every value.
+    // Applies the rule to a matrix with `inputs` columns. `factor` multiplies every value.
     Init operator()(int64_t inputs, double factor = 1.0) const;
 };
 

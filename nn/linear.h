@@ -11,7 +11,7 @@ struct LinearInit {
     Init weight = {};
     bool has_bias = false;
     Init bias = {};               // default: zeros
-    std::string bias_share = {};  // layers with the same non-empty share start from the same bias
+    std::string bias_share = {};  // Parameter::share of the bias
 };
 
 class Linear {
@@ -20,14 +20,14 @@ class Linear {
     Linear(ParameterTable& table, const std::string& name, int64_t inputs, int64_t outputs,
            const LinearInit& init);
 
-    // x (R, inputs) -> (R, outputs). `then`: adds a residual, and applies GELU to the sum.
+    // x (R, inputs) -> (R, outputs). `then` can add a residual and apply GELU to the sum.
     autograd::Variable operator()(const autograd::Variable& x,
                                   const autograd::LinearEpilogue& then = {}) const;
     const Parameter& weight() const { return *weight_; }
 
   private:
-    Parameter* weight_;
-    Parameter* bias_ = nullptr;  // owned by the table; null if there is none
+    Parameter* weight_;          // owned by the table
+    Parameter* bias_ = nullptr;  // owned by the table; null without a bias
 };
 
 }  // namespace vila::nn

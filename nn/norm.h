@@ -20,7 +20,8 @@ class RmsNorm {
 
 class LayerNorm {
   public:
-    // Declares NAME.weight (width), initialized to ones, and NAME.bias (width), to zeros.
+    // Declares NAME.weight (width), initialized to ones, and NAME.bias (width), initialized to
+    // zeros.
     LayerNorm(ParameterTable& table, const std::string& name, int64_t width, double eps);
     // x (R, width) -> (R, width).
     autograd::Variable operator()(const autograd::Variable& x) const;

@@ -29,9 +29,9 @@ struct Init {
 struct Parameter {
     std::string name = {};  // "model.layers.0.self_attn.q_proj.weight"
     Shape shape = {};
-    std::string axes = {};  // letters of the shape, for messages: "(C, F)"
+    std::string axes = {};  // names of the axes, for messages: "(outputs, inputs)"
     Init init = {};
-    bool decay = false;  // AdamW's weight decay: applies to matrices, not to norms and biases
+    bool decay = false;  // whether weight decay applies: true for matrices and embedding tables
     // Parameters with the same non-empty share get the same initial values.
     std::string share = {};
     // The value, in the compute dtype, and its gradient, in f32 (f64 for f64).
@@ -46,8 +46,8 @@ class ParameterTable {
     ParameterTable(const ParameterTable&) = delete;
     ParameterTable& operator=(const ParameterTable&) = delete;
 
-    // Adds a parameter. The reference is valid as long as the table. Throws if the name exists
-    // already.
+    // Adds a parameter. The reference stays valid as long as the table exists. Throws if the table
+    // already has a parameter of that name.
     Parameter& declare(Parameter parameter);
     // Throws if there is no parameter of that name; the message suggests the nearest name.
     Parameter& at(const std::string& name);
@@ -60,12 +60,12 @@ class ParameterTable {
     auto begin() const { return parameters_.begin(); }
     auto end() const { return parameters_.end(); }
     int64_t size() const { return static_cast<int64_t>(parameters_.size()); }
-    // Number of values of all parameters.
+    // The total number of values in all parameters.
     int64_t count() const;
 
-    // Allocates every parameter in this dtype and fills it with its initial values, a pure function
-    // of (seed, name) that does not depend on the order of declaration. The parameters get
-    // gradients if `trainable`.
+    // Allocates every parameter in this dtype and fills it with its initial values, which depend
+    // only on `seed` and the name (or the share) of the parameter, not on the order of declaration.
+    // The parameters get gradients if `trainable`.
     void initialize(Device& device, DType dtype, uint64_t seed, bool trainable);
     // Sets one parameter to `value`, converted to `dtype`. Throws if the shape differs.
     void assign(const std::string& name, const Tensor& value, DType dtype, bool trainable);

@@ -8,7 +8,7 @@
 namespace vila::nn {
 
 enum class Decay {
-    Cosine,    // half a cosine, from the peak to `final_ratio` times the peak
+    Cosine,    // half a period of a cosine, from the peak to `final_ratio` times the peak
     Constant,  // the peak at every step
 };
 // Parses "cosine" or "constant"; throws on anything else.
@@ -19,7 +19,7 @@ struct Schedule {
     double warmup_ratio = 0.0;  // fraction of the steps in which the rate rises linearly from 0
     Decay decay = Decay::Cosine;
     int64_t total_steps = 0;
-    double final_ratio = 0.0;
+    double final_ratio = 0.0;  // learning rate at the end of the cosine, as a fraction of the peak
 
     // warmup_ratio * total_steps, rounded up.
     int64_t warmup_steps() const;

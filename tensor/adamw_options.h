@@ -1,6 +1,7 @@
 #pragma once
 
-// The hyperparameters of AdamW, for the optimizer of one process (nn/) and the sharded one (dist/).
+// The hyperparameters of AdamW, for the optimizer of one process (nn/adamw.h) and the sharded
+// one (dist/sharded_adamw.h).
 
 #include "tensor/kernels.h"
 
@@ -10,9 +11,10 @@ struct AdamwOptions {
     double beta1 = 0.9;
     double beta2 = 0.999;
     double eps = 1e-8;
-    double weight_decay = 0.0;  // only for parameters that decay: matrices, not norms and biases
+    double weight_decay = 0.0;  // applies to matrices and embedding tables, not to norms and biases
 
-    // Arguments for the adamw kernel with the fields that stay the same at every step set.
+    // Returns the arguments of the adamw kernel, with only these hyperparameters filled in. `decays`:
+    // whether weight decay applies to the parameter.
     AdamwUpdate update(bool decays) const {
         AdamwUpdate update;
         update.beta1 = beta1;
