@@ -23,14 +23,13 @@ void check_sequence(const Sequence& sequence) {
 }
 
 // The rows of a batch under construction.
-struct Layout {
+struct BatchRows {
     std::vector<int32_t> ids, positions, cu_seqlens{0}, loss_rows, targets, image_rows;
 
     void append(const Sequence& sequence, int64_t tokens_per_image) {
         const auto first = static_cast<int32_t>(ids.size());
         for (size_t i = 0; i < sequence.ids.size(); ++i) {
             const int32_t id = sequence.ids[i];
-            // The row before this token predicts it.
             const bool is_target = !sequence.labels.empty() && sequence.labels[i] != kIgnoreLabel;
             if (is_target) append_target(first, sequence.labels[i]);
             if (id != kImageToken) {
@@ -45,11 +44,13 @@ struct Layout {
         cu_seqlens.push_back(static_cast<int32_t>(ids.size()));
     }
 
+    // `first` is the first row of the sequence, here and below.
     void append_row(int32_t first, int32_t id) {
         positions.push_back(static_cast<int32_t>(ids.size()) - first);
         ids.push_back(id);
     }
 
+    // The row before the next token predicts it.
     void append_target(int32_t first, int32_t label) {
         const auto next = static_cast<int32_t>(ids.size());
         VILA_CHECK(next > first, "the first token of a sequence cannot be a target");
@@ -61,22 +62,22 @@ struct Layout {
 }  // namespace
 
 Batch make_batch(Device& device, const std::vector<Sequence>& sequences, int64_t tokens_per_image) {
-    Layout layout;
+    BatchRows rows;
     for (const Sequence& sequence : sequences) {
         check_sequence(sequence);
-        layout.append(sequence, tokens_per_image);
+        rows.append(sequence, tokens_per_image);
     }
     Batch batch;
-    batch.ids = device_ids(device, layout.ids);
-    batch.positions = device_ids(device, layout.positions);
-    batch.cu_seqlens = device_ids(device, layout.cu_seqlens);
-    batch.loss_rows = device_ids(device, layout.loss_rows);
-    batch.targets = device_ids(device, layout.targets);
-    batch.image_rows = device_ids(device, layout.image_rows);
-    for (size_t b = 0; b + 1 < layout.cu_seqlens.size(); ++b)
+    batch.ids = device_ids(device, rows.ids);
+    batch.positions = device_ids(device, rows.positions);
+    batch.cu_seqlens = device_ids(device, rows.cu_seqlens);
+    batch.loss_rows = device_ids(device, rows.loss_rows);
+    batch.targets = device_ids(device, rows.targets);
+    batch.image_rows = device_ids(device, rows.image_rows);
+    for (size_t b = 0; b + 1 < rows.cu_seqlens.size(); ++b)
         batch.longest =
-            std::max<int64_t>(batch.longest, layout.cu_seqlens[b + 1] - layout.cu_seqlens[b]);
-    if (layout.image_rows.empty()) return batch;
+            std::max<int64_t>(batch.longest, rows.cu_seqlens[b + 1] - rows.cu_seqlens[b]);
+    if (rows.image_rows.empty()) return batch;
     const Tensor images = stack_images(device, sequences);
     (images.rank() == 4 ? batch.pixels : batch.features) = images;
     return batch;

@@ -22,8 +22,8 @@ struct HostImage {
 
 struct Sequence {
     std::span<const int32_t> ids;     // one kImageToken for each image
-    std::span<const int32_t> labels;  // ids[i] if token i is a target, else kIgnoreLabel; not
-                                      // shifted; empty if the sequence has no targets
+    std::span<const int32_t> labels;  // labels[i] is ids[i] if token i is a target (labels are not
+                                      // shifted), else kIgnoreLabel; empty: no targets
     std::vector<HostImage> images;    // in the order of their kImageToken
 };
 
@@ -35,7 +35,7 @@ struct Batch {
     Tensor targets;     // (M) i32: the tokens that follow those rows
     Tensor image_rows;  // (I * N) i32: the rows of image tokens, image after image
     Tensor pixels;      // (I, 3, height, width) f32, or undefined
-    Tensor features;    // (I * features of an image, Cv) f32, or undefined
+    Tensor features;    // (I * features_per_image, Cv) f32, or undefined
 
     int64_t longest = 0;  // rows of the longest sequence
 
@@ -46,7 +46,7 @@ struct Batch {
 };
 
 // Lays the sequences end to end and replaces each kImageToken with `tokens_per_image` rows. The
-// images of a batch are all pixels or all features, and have one shape. Throws when the number of
+// images of a batch are all pixels or all features, of one shape. Throws when the number of
 // images of a sequence differs from its placeholders, or the number of labels from its ids, when a
 // sequence is empty, and when its first token is a target.
 Batch make_batch(Device& device, const std::vector<Sequence>& sequences, int64_t tokens_per_image);

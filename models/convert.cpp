@@ -17,7 +17,7 @@ constexpr const char* kWeightsFile = "model.safetensors";
 constexpr const char* kPreprocessor = "preprocessor_config.json";
 constexpr const char* kPositions = "vision_model.embeddings.position_embedding.weight";
 
-// One conversion: its source, and the directory that it writes.
+// One conversion: the source, and the directory that it writes.
 class Conversion {
   public:
     Conversion(const Layout& source, const fs::path& out, Device& device,
@@ -52,7 +52,7 @@ class Conversion {
         const PartWeights& weights = *weights_.at(part);
         return options_.dtype.value_or(weights.find(written_.at(part).front())->dtype());
     }
-    // Adds the tensors of a part under the names that `name_of` returns.
+    // Appends the tensors of a part; name_of maps the name of a weight to its name in the file.
     void add(std::vector<PendingTensor>& tensors, Part part,
              const std::function<std::string(const std::string&)>& name_of) const;
     PendingTensor pending(Part part, const std::string& name) const;
@@ -63,7 +63,7 @@ class Conversion {
         return config_.select_class_token || !config_.vision->has_class_token() ? "cls_patch"
                                                                                 : "patch";
     }
-    // Fields of the other layouts that only this program reads.
+    // Sets fields in configurations of the llava layouts that only this program reads.
     void set_own_fields(Json& json) const {
         json["image_aspect_ratio"] = config_.join_json(DType::F32).at("image_aspect_ratio");
         json["chat_template"] = config_.chat_template;
@@ -134,7 +134,7 @@ Json Conversion::llm_json() const {
     return json;
 }
 
-// A complete configuration, also if the source omits fields that equal a default.
+// A complete configuration, even if the source omits fields that equal a default.
 Json Conversion::vision_json() const {
     const Json given = source_.part_config(Part::VisionTower).json;
     Json json = config_.vision->to_json(DType::F32);
@@ -189,7 +189,7 @@ void Conversion::write_tower(const fs::path& folder) const {
 
 void Conversion::to_vila() const {
     Json join = config_.join_json(stored_dtype(Part::Llm));
-    // Fields of other layouts, kept for a conversion back.
+    // Fields that only other layouts use; they are kept so that the model can be converted back.
     const Json before = source_.join_config().json;
     for (const char* kept : {"image_token_index", "mm_vision_tower"})
         if (before.contains(kept)) join[kept] = before.at(kept);

@@ -1,8 +1,8 @@
 #pragma once
 
-// Writes a model in another of the published layouts (models/layout.h). Tensors are copied as they
-// are stored, or converted to one dtype. Configurations keep the fields that readers of the new
-// layout know. Throws, with the reason, when the new layout cannot hold the model.
+// Writes a model in another of the published layouts (models/layout.h). Tensors keep their stored
+// dtype or are converted to a given one. Configurations keep the fields that readers of the new
+// layout know.
 
 #include <optional>
 #include <string>
@@ -15,18 +15,20 @@ namespace vila::models {
 struct ConvertOptions {
     std::string layout = "vila";      // "vila", "llava" or "llava-hf"
     std::optional<DType> dtype = {};  // of every tensor; by default each keeps its own
-    // llava-hf: the id that stands for an image in a prompt.
+    // For llava-hf: the token id that stands for an image in a prompt. By default that of the
+    // source.
     std::optional<int32_t> image_token = {};
-    // Resizes the tower's position embeddings for square images of this many pixels a side.
+    // If set, the tower's position embeddings are resized for square images with this many pixels
+    // per side.
     std::optional<int64_t> image_size = {};
-    // Names of the files beside the language model, such as the tokenizer, that are copied where
-    // they exist.
+    // Files to copy, if they exist, from the directory of the language model, such as the
+    // tokenizer.
     std::vector<std::string> companion_files = {};
 };
 
-// Writes the model of `source` to a new or empty directory. Throws, and leaves no files, when the
-// destination holds anything, when the source is incomplete, or when the layout cannot hold the
-// model.
+// Writes the model of `source` to a new or empty directory. Throws, naming the reason and leaving
+// no files, when the destination holds anything, the source is incomplete, or the layout cannot
+// hold the model.
 void convert_model(const Layout& source, const std::filesystem::path& destination, Device& device,
                    const ConvertOptions& options);
 

@@ -1,7 +1,7 @@
 #pragma once
 
-// KvCache: the keys and values of one sequence in every layer. With them a new token needs only its
-// own row.
+// KvCache: the keys and values of one sequence in every layer. With them, decoding a token computes
+// one row instead of the whole sequence.
 
 #include <vector>
 

@@ -1,9 +1,9 @@
 #pragma once
 
-// The projector: maps vision features to language embeddings. Runs the layers that the kind of the
-// configuration lists (models/projector_config.cpp).
+// The projector: maps vision features to language embeddings. models/projector_config.cpp lists the
+// layers of each kind of projector; this class runs them.
 //
-// Weights are named after the place of their layer in the list, as VILA-1.5 names them:
+// Weights are named as in VILA-1.5, by the position of their layer in that list:
 //   linear          layers.{weight,bias}: a single layer has no number
 //   mlp2x_gelu      layers.0, layers.2
 //   mlp_downsample  layers.1 (LayerNorm of 4 Cv), layers.2, layers.4
@@ -22,7 +22,7 @@ namespace vila::models {
 
 class Projector {
   public:
-    // Maps the rows of `images` images, end to end, to the rows that the next layer reads.
+    // Maps rows, those of `images` images end to end, to the rows that the next layer reads.
     using Layer = std::function<autograd::Variable(const autograd::Variable& x, int64_t images)>;
 
     // Declares the weights of all layers in `table`. They have no values yet.
@@ -36,7 +36,7 @@ class Projector {
 
   private:
     ProjectorConfig config_;
-    std::vector<Layer> layers_;  // a GELU runs inside the linear layer before it
+    std::vector<Layer> layers_;  // a GELU is fused into the linear layer before it
 };
 
 }  // namespace vila::models

@@ -1,8 +1,8 @@
 #pragma once
 
-// The joined model (Lin et al. 2023, VILA). Images pass through the vision tower and the projector
-// and take their places between the text embeddings; the language model reads the whole sequence.
-// Without a vision part it is a plain language model.
+// The joined model (Lin et al. 2023, VILA). The vision tower and the projector turn images into
+// tokens, which are spliced between the text embeddings; the language model reads the whole
+// sequence. Without vision tower and projector it is a plain language model.
 //
 //     pixels -> Vit -> Projector --+
 //                                  splice -> Llama -> loss or logits
@@ -40,34 +40,34 @@ class VilaModel {
     bool has_vision() const { return vit_ != nullptr; }
     const Llama& llm() const { return *llm_; }
 
-    // The weights of each part. Without a vision part its tables are empty.
+    // The weights of each part. The tables of parts that the model lacks are empty.
     nn::ParameterTable& llm_table() { return llm_table_; }
     nn::ParameterTable& vision_table() { return vision_table_; }
     nn::ParameterTable& projector_table() { return projector_table_; }
     const nn::ParameterTable& llm_table() const { return llm_table_; }
     const nn::ParameterTable& vision_table() const { return vision_table_; }
     const nn::ParameterTable& projector_table() const { return projector_table_; }
-    // All three in the order of the data: vision tower, projector, language model.
+    // All three, in the order in which data flows: vision tower, projector, language model.
     std::array<nn::ParameterTable*, 3> tables() {
         return {&vision_table_, &projector_table_, &llm_table_};
     }
 
-    // Give all weights, or those of one part, new values: a function of the seed and the weights'
-    // names alone.
+    // Give all weights, or those of one part, new values, which depend only on the seed and on the
+    // names of the weights.
     void initialize(uint64_t seed);
     void initialize_llm(uint64_t seed);
     void initialize_vision_tower(uint64_t seed);
     void initialize_projector(uint64_t seed);
 
-    // Selects the parts that are trained. Tower blocks after the selected layer never are.
+    // Selects the parts that are trained. Blocks of the tower after the selected layer never are.
     void set_trainable(const Trainable& trainable);
-    // All trainable weights in the order of tables(), and of declaration within each.
+    // All trainable weights, in the order of tables(), and of their declaration within each.
     std::vector<nn::Parameter*> trainable_parameters();
 
     // Calls `hook` before and after every use of a block's weights. nullptr removes the hook.
     void set_block_hook(nn::BlockHook* hook);
-    // If enabled, backward runs each block again instead of keeping its activations: the same bits
-    // in less memory for more time. Off by default.
+    // If enabled, activations inside blocks are not kept, and backward computes them again: less
+    // memory, more time, the same bits. Off by default.
     void set_activation_checkpointing(bool enabled) { activation_checkpointing_ = enabled; }
 
     // Pixels (I, 3, height, width) of any floating dtype -> the projector's input
@@ -79,12 +79,12 @@ class VilaModel {
     // than the model's positions.
     autograd::Variable embed(const Batch& batch) const;
 
-    // The sum of the cross-entropy over the batch's targets, times loss_scale (1 / number of
-    // targets of the whole global batch): shape (1). `row_losses`, if given, receives the unscaled
-    // losses (M) in the order of batch.targets. A batch without targets gives 0.
+    // The sum of the cross-entropy over the batch's targets, times loss_scale: shape (1). Pass 1 /
+    // (number of targets in the whole global batch) for a mean. `row_losses`, if given, receives
+    // the unscaled losses (M) in the order of batch.targets. A batch without targets gives 0.
     autograd::Variable loss(const Batch& batch, double loss_scale,
                             Tensor* row_losses = nullptr) const;
-    // Logits of every row (R, V) in the model's dtype. Records no gradient.
+    // The logits (R, V) of every row, in the model's dtype. Records no gradient.
     Tensor logits(const Batch& batch) const;
 
   private:

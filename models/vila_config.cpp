@@ -8,7 +8,7 @@ namespace vila::models {
 
 namespace {
 
-// The image modes and their names in `image_aspect_ratio` of LLaVA and VILA.
+// The image modes, and their names in the field `image_aspect_ratio` of LLaVA and VILA.
 struct ImageModeName {
     const char* mode;
     const char* aspect_ratio;

@@ -1,8 +1,8 @@
 #pragma once
 
-// The weight files of one Hugging Face model directory. Reads the first of these that exists, as
-// transformers does: model.safetensors, the shards that model.safetensors.index.json lists,
-// pytorch_model.bin, the shards that pytorch_model.bin.index.json lists.
+// The weight files of one Hugging Face model directory. Like transformers, reads the first of these
+// that exists: model.safetensors, the shards listed in model.safetensors.index.json,
+// pytorch_model.bin, the shards listed in pytorch_model.bin.index.json.
 
 #include <filesystem>
 #include <map>
@@ -20,14 +20,15 @@ class WeightFiles {
     // Opens the weights of a directory, or one file. Throws when the directory holds no weights, or
     // when index and shards disagree.
     explicit WeightFiles(const std::filesystem::path& path);
-    // Whether a directory holds any of them.
+    // Whether a directory holds weight files.
     static bool present(const std::filesystem::path& directory);
 
     // The directory or file that was opened.
     const std::filesystem::path& path() const { return path_; }
-    // The names of all tensors, in the order of the files and of their data.
+    // The names of all tensors: file after file, in the order of their data.
     const std::vector<std::string>& names() const { return names_; }
-    // The file that holds a tensor. Throws when there is no such tensor, naming the nearest.
+    // The file that holds a tensor. Throws when there is none; the message suggests the nearest
+    // name.
     const TensorFile& file_with(const std::string& name) const;
     Tensor load(const std::string& name, Device& device) const {
         return file_with(name).load(name, device);
