@@ -139,7 +139,7 @@ echo '"the red\nsquare"' | "$binary" tokenize --json --model $model >ids 2>&1
 "$binary" tokenize --decode --model $model <ids >output 2>&1
 output_is '"the red\nsquare"'
 echo 'the red square' | "$binary" tokenize --json --model $model >output 2>&1
-output_is 'vila tokenize: standard input line 1: expected a JSON string'
+output_is 'vila tokenize: standard input line 1: not valid JSON: expected a value, at line 1, column 1'
 expect 0 "" preprocess images/red.bmp images/blue.bmp --model $model --output pixels.safetensors
 expect 0 "(2, 3, 8, 8)" inspect pixels.safetensors
 fails "text.txt" preprocess text.txt --model $model --output none.safetensors
