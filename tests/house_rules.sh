@@ -1,6 +1,6 @@
 #!/bin/bash
-# Style rules that a script can check: no unfinished work, a README in each room, the sizes of files
-# and comment lines.
+# Style rules that a script can check: no unfinished work, a README in each folder, the sizes of
+# files and comment lines.
 set -u
 export LC_ALL=C.UTF-8  # columns are characters, not bytes
 cd "$(dirname "$0")/.." || exit 1
@@ -15,11 +15,11 @@ if git grep -nE '\b(TODO|FIXME|XXX)\b' -- '*.h' '*.cpp' '*.cu' '*.cuh' '*.sh' ':
     complain "unfinished work is not merged"
 fi
 if git grep -nE '^\s*using namespace' -- '*.h'; then complain "no using namespace in a header"; fi
-# Nobody includes a precompiled header.
+# Precompiled headers are exempt: no file includes them.
 for header in $(git ls-files '*.h' '*.cuh' ':!*/pch/*'); do
     grep -q '^#pragma once' "$header" || complain "$header lacks #pragma once"
 done
-# Every folder has a README, and so has every room of data/ and tools/.
+# Every folder has a README, and so has every subfolder of data/ and tools/.
 rooms=$(git ls-files 'data/*/*' 'tools/*/*' | cut -d/ -f1-2 | sort -u | grep -vE '^tools/(recipes|pch)$')
 for folder in tensor autograd cuda nn dist models data tools tests $rooms; do
     [ -f "$folder/README.md" ] || complain "$folder/ has no README.md"

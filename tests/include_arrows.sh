@@ -1,6 +1,6 @@
 #!/bin/bash
-# Checks every include line against the list of allowed includes between folders and between the rooms
-# of data/ and tools/, and that no headers include each other in a circle.
+# Checks every include line against the list of allowed includes between folders, and between the
+# subfolders of data/ and tools/. Also checks that no headers include each other in a circle.
 set -u
 cd "$(dirname "$0")/.."
 
@@ -36,7 +36,7 @@ complain() {
     bad=1
 }
 
-# The room of a file: the longest listed folder that holds it.
+# Prints the innermost folder of the list that contains a file.
 room_of() {
     local folder=${1%/*}
     while [ -z "${may_include[$folder]+listed}" ] && [[ $folder == */* ]]; do folder=${folder%/*}; done
@@ -59,7 +59,7 @@ while IFS=: read -r file _ line; do
     [ -f "$target" ] || complain "$file includes \"$target\", which is not a path from the root"
 done < <(git grep -nE '^#include "' -- '*.h' '*.cpp' '*.cu' '*.cuh')
 
-# A room that is missing from the list would be checked with the entry of its parent.
+# A subfolder that is missing from the list would be checked with the entry of its parent.
 for folder in data tools; do
     while read -r room; do
         [ -n "${may_include[$room]+listed}" ] || complain "$room/ is not in the list of tests/include_arrows.sh"

@@ -6,7 +6,7 @@
 #   - The file, or the header of its stem, includes the header of the next file, directly or through
 #     one other header.
 #   - The next file implements one of the interfaces below, and both files reach that interface in the
-#     same way: the first file calls through it.
+#     same way: the first file calls the next one through it.
 #   tests/walks.sh [README]
 set -u
 readme=$(realpath "${1:-$(dirname "$0")/../README.md}")

@@ -1,9 +1,9 @@
 #!/bin/bash
-# Trains on two hosts, which are network namespaces of this machine, connected by a link of a given
-# rate. Ranks must find each other over it, know their rank on their host, and produce the bytes of one
-# process; the step log must give the seconds they waited for the link.
+# Trains on two hosts: network namespaces of this machine, connected by a link of a given rate in
+# Mbit/s. The ranks must find each other over the link, know their rank on their host, and produce the
+# same bytes as one process. The step log must give the seconds that they waited for the link.
 #   tests/cli/two_nodes.sh BINARY [MBIT]
-# Needs root, ip and tc. Where namespaces are not permitted, it says so and exits with 77.
+# Needs root, ip and tc. Exits with code 77 (skipped) and the reason if it cannot run here.
 set -u
 tests=$(cd "$(dirname "$0")/.." && pwd)
 binary=$(realpath "$1")
@@ -27,7 +27,7 @@ for node in "$a" "$b"; do
     ip -n "$node" addr add "$subnet.$([ "$node" = "$a" ] && echo 1 || echo 2)/24" dev veth0
     ip -n "$node" link set veth0 up
     tc -n "$node" qdisc add dev veth0 root tbf rate "${mbit}mbit" burst 64kb latency 100ms ||
-        skip "tc cannot shape here"
+        skip "tc cannot limit the rate of a link here"
 done
 
 "$tests/support/tiny_training_data.sh" "$folder" || exit 1
@@ -59,11 +59,11 @@ done
 for zero in 1 3; do
     nodes "$binary" train lm.toml --out "nodes$zero" train.rank_invariant=true "train.zero=$zero"
     check "four ranks on two hosts finish" grep -q finished output
-    check "stage $zero: the bytes of one process" \
+    check "ZeRO stage $zero: the same bytes as one process" \
         cmp alone/model/llm/model.safetensors "nodes$zero/model/llm/model.safetensors"
 done
 # Cores are divided among the ranks of a host, not among all ranks.
-check "threads of a host" grep -q "each cpu, $((($(nproc) + 1) / 2)) thread" output
+check "cores of a host are divided among its ranks" grep -q "each cpu, $((($(nproc) + 1) / 2)) thread" output
 
 # The cost of the link: a model of 5 million parameters, with 20 MB of gradients per micro-batch.
 wide=(model.llm_config.hidden_size=256 model.llm_config.intermediate_size=768
@@ -77,7 +77,7 @@ for job in 2-true 2-false 3-true 3-false; do
     exposed=$(sed -E 's/.*"exposed_seconds":([0-9.e-]+).*/\1/' <<<"$line")
     check "exposed communication is logged: $line" \
         awk "BEGIN { exit !($exposed > 0 && $exposed <= $seconds) }"
-    echo "$mbit Mbit/s, stage $zero, overlap $overlap: $exposed of $seconds s a step wait for the link"
+    echo "$mbit Mbit/s, ZeRO stage $zero, overlap $overlap: a step waits for the link $exposed of its $seconds s"
     check "the same bytes" cmp wide-2-true/model/llm/model.safetensors "wide-$job/model/llm/model.safetensors"
 done
 finish

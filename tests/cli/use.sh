@@ -63,7 +63,7 @@ fails "absent: not a model directory" generate --model absent --prompt hi
 expect 2 "--prompt is required" generate --model $model
 expect 2 "did you mean --prompt" generate --model $model --promt hi
 
-# --- several at a time ---
+# --- several requests in a batch ---
 cat >many.jsonl <<'END'
 {"id": "a", "messages": [{"role": "user", "content": "what colour is it?"}], "images": ["images/red.bmp"]}
 {"id": 2, "prompt": "hello, <image> and <image>: what colours are there?", "images": ["images/red.bmp", "images/blue.bmp"]}
@@ -74,9 +74,9 @@ expect 0 '"id":"a"' "${many[@]}" --batch 3
 cp output together
 check "one answer per request, in order" [ "$(grep -o '"id":"[^"]*"' together | tr -d '\n')" = '"id":"a""id":"2""id":"c"' ]
 expect 0 "" "${many[@]}" --batch 1
-check "answers do not depend on those beside them" cmp -s output together
+check "an answer does not depend on the others of its batch" cmp -s output together
 expect 0 "" generate --model $model --max-tokens 24 --temperature 1 --seed 4 --image images/red.bmp --prompt "what colour is it?" --json
-check "as with --prompt" [ "$(grep -o '"ids":[^]]*' output)" = "$(head -n 1 together | grep -o '"ids":[^]]*')" ]
+check "--input and --prompt give the same answer" [ "$(grep -o '"ids":[^]]*' output)" = "$(head -n 1 together | grep -o '"ids":[^]]*')" ]
 expect 2 "--prompt is required, or --input, and not both" "${many[@]}" --prompt hi
 expect 2 "each request gives its own images" "${many[@]}" --image images/red.bmp
 echo '{"id": 1}' >many.bad
@@ -101,14 +101,14 @@ echo '{"id": "a", "prompt": "<image>hi", "images": ["images/red.bmp"], "target":
 expect 0 "" score --model $model --input requests.jsonl --output answers.jsonl --dump dump.safetensors
 expect 0 "" score --model $model --input requests.jsonl --output answers.jsonl --dump dump.safetensors --dtype bf16
 expect 0 "" score --model $model --input requests.jsonl --output answers.jsonl --dump dump.safetensors
-check "an image is -200" grep -q '"input_ids":\[0,-200,' answers.jsonl
+check "an image has id -200" grep -q '"input_ids":\[0,-200,' answers.jsonl
 check "a target has a log probability" grep -q '"target_logprob":-[0-9]' answers.jsonl
 expect 0 "a.image_features" inspect dump.safetensors
 check "logits of every position" grep -qE 'a\.logits +F32 +\([0-9]+, 320\)' output
 cp requests.jsonl bad.jsonl
 echo '{"id": "b"' >>bad.jsonl
 fails "bad.jsonl line 2" score --model $model --input bad.jsonl --output bad.out
-check "a refused score leaves no file" [ ! -e bad.out ]
+check "a failed score leaves no file" [ ! -e bad.out ]
 
 # --- eval ---
 shot='{"image": "blue.bmp", "text": "what colour is it?", "answer": "it is blue"}'
@@ -143,7 +143,7 @@ output_is 'vila tokenize: standard input line 1: not valid JSON: expected a valu
 expect 0 "" preprocess images/red.bmp images/blue.bmp --model $model --output pixels.safetensors
 expect 0 "(2, 3, 8, 8)" inspect pixels.safetensors
 fails "text.txt" preprocess text.txt --model $model --output none.safetensors
-check "a refused preprocess leaves no file" [ ! -e none.safetensors ]
+check "a failed preprocess leaves no file" [ ! -e none.safetensors ]
 
 # --- inspect, data ---
 expect 0 "mlp2x_gelu, 4 features -> 4 tokens" inspect $model
@@ -162,10 +162,10 @@ expect 0 "sft/report.html" report sft --threads 1
 check "loss curves" grep -q "<svg" sft/report.html
 check "the training data with the model's answers" grep -q "Training data of llava" sft/report.html
 check "pictures" grep -q "data:image/png;base64" sft/report.html
-check "nothing from elsewhere" [ "$(grep -cE '<script|src="http|href="http' sft/report.html)" -eq 0 ]
+check "the report loads nothing from other sites" [ "$(grep -cE '<script|src="http|href="http' sft/report.html)" -eq 0 ]
 mv llava.json moved.json
 expect 0 "no samples: " report sft
-check "the reason is given" grep -q "llava.json" output
+check "the report gives the reason for missing samples" grep -q "llava.json" output
 fails "holds neither log.jsonl nor" report images
 
 finish

@@ -78,7 +78,7 @@ TEST(DataImage, PixelsEqualPillow) {
     }
 }
 
-// A file that is cut anywhere is refused, unless only bytes after its last pixel are missing.
+// A file that is truncated anywhere is refused, unless only bytes after its last pixel are missing.
 TEST(DataImage, RefusesTruncatedFiles) {
     for (const auto& path : golden_files()) {
         SCOPED_TRACE(path.filename());

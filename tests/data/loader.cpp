@@ -161,7 +161,7 @@ TEST_F(LoaderTest, ResumesAtAnyStep) {
     }
 }
 
-// All ranks together get the samples of a single rank, each once.
+// All ranks together process the samples that a single rank would, each once.
 TEST_F(LoaderTest, RanksDivideTheBatch) {
     for (const bool packs : {false, true}) {
         LoaderOptions alone = options();

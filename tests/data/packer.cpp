@@ -106,8 +106,8 @@ Mix draw_mix(int64_t samples, uint64_t seed) {
     return mix;
 }
 
-// Returns how much ranks that run adjacent bins side by side wait: the cost of the most expensive
-// bin of each round, over the mean.
+// Returns the time that ranks take that run adjacent bins at the same time, relative to bins of
+// equal cost. Each round takes as long as its most expensive bin.
 double imbalance(const Bins& bins, const std::vector<double>& costs, int64_t ranks) {
     double slowest = 0.0, total = 0.0;
     for (size_t begin = 0; begin < bins.size(); begin += ranks) {
@@ -130,7 +130,7 @@ TEST(Packer, EvenBinsHaveSimilarCosts) {
             Bins bins = pack_evenly(mix.lengths, mix.costs, 8192, ranks);
             EXPECT_EQ(bins.size() % ranks, size_t{0});
             EXPECT_LE(imbalance(bins, mix.costs, ranks), 1.05) << ranks << " ranks, " << seed;
-            // The bins are valid as those of pack(), in another order.
+            // The bins are as valid as those of pack(), but in a different order.
             std::stable_sort(bins.begin(), bins.end(), [&](const auto& a, const auto& b) {
                 const auto load = [&](const auto& bin) {
                     int64_t sum = 0;

@@ -1,4 +1,4 @@
-// Tokenizer files that are cut, damaged or use settings that are not implemented give a clear
+// Tokenizer files that are truncated, damaged or use settings that are not implemented give a clear
 // one-line error, or a working tokenizer.
 
 #include <gtest/gtest.h>

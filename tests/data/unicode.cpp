@@ -27,7 +27,8 @@ TEST(Unicode, CharactersRoundTrip) {
     }
 }
 
-// The examples of the Unicode standard, section 3.9, and the edges of each form.
+// The examples of the Unicode standard, section 3.9, and the smallest and largest code of each
+// form.
 TEST(Unicode, BrokenSequencesBecomeOneReplacementPerMaximalSubpart) {
     const std::string r = "\uFFFD";
     const std::pair<std::string, std::string> examples[] = {

@@ -1,5 +1,5 @@
 // The miniature world: its texts are true of its images, its files depend only on the options, and
-// its guessing levels agree with its questions.
+// the expected scores of guessing agree with the questions.
 
 #include "data/world/world.h"
 

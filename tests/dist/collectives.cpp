@@ -23,14 +23,15 @@ double value(int64_t rank, int64_t i) {
     return random_uniform(random_key(7, std::to_string(rank)), static_cast<uint64_t>(i)) - 0.5;
 }
 
-// The tensor of value(rank, i) for i < count.
+// Returns the tensor of value(rank, i) for i < count.
 Tensor values_of(Device& device, int64_t rank, int64_t count, DType dtype) {
     std::vector<double> values;
     for (int64_t i = 0; i < count; ++i) values.push_back(value(rank, i));
     return Tensor::from_values(device, {count}, values).to(dtype);
 }
 
-// The sum over the ranks of value i, in the order and precision that the interface promises.
+// Returns the sum over the ranks of value i, in the order and precision that the interface
+// promises.
 double expected_sum(Device& device, int64_t ranks, int64_t count, int64_t i, DType dtype) {
     double exact = 0.0;
     float single = 0.0F;

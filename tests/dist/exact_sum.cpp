@@ -1,4 +1,4 @@
-// Sums without rounding, in any order, of any signs, on any number of ranks.
+// ExactSum: sums without rounding, in any order, with any signs, on any number of ranks.
 
 #include "dist/exact_sum.h"
 

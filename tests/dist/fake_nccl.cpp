@@ -1,10 +1,11 @@
 // A library that replaces NCCL on machines without GPUs. It has the functions that
 // dist/nccl_ranks.cpp calls, over shared memory, for ranks that are threads or processes of one
 // machine. It checks more than NCCL does: ranks that make different calls all get an error.
-// Transfers run in the order of their stream on an emulated GPU (tests/cuda/emulation/stream.h),
-// else at once. Environment variables:
+// On an emulated GPU (tests/cuda/emulation/stream.h) transfers run in the order of their stream,
+// otherwise immediately. Environment variables:
 //     VILA_FAKE_NCCL_FAIL=N      the N-th transfer of rank 0 is a remote error
-//     VILA_FAKE_NCCL_BREAK=N     it never ends; ncclCommGetAsyncError says so on other ranks
+//     VILA_FAKE_NCCL_BREAK=N     the N-th transfer of rank 0 never ends; ncclCommGetAsyncError
+//                                returns an error on the other ranks
 //     VILA_FAKE_NCCL_VERSION=N   the version that the library reports
 
 #include <dlfcn.h>
@@ -36,7 +37,7 @@ struct Call {
 };
 
 struct Shared {
-    std::atomic<int> ranks;           // that have joined
+    std::atomic<int> ranks;           // number of ranks that have joined
     std::atomic<int> waiting, round;  // state of the barrier
     std::atomic<bool> aborted, broken;
     Call calls[kMaxRanks];
@@ -128,7 +129,7 @@ int transfer(Communicator& communicator, const Call& call,
     return exchange(communicator, from, to, call.bytes) ? kSuccess : kRemoteError;
 }
 
-// Runs a transfer in the order of an emulated GPU's stream, or at once.
+// Runs a transfer in the order of an emulated GPU's stream, or immediately.
 int in_stream(Communicator& communicator, void* stream, const std::function<int()>& transfer) {
     using InStream = int (*)(void* stream, int (*work)(void* data), void* data);
     static const auto enqueue =

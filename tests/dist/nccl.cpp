@@ -1,6 +1,6 @@
-// Ranks connected by NCCL: error messages, and the order of a GPU's kernels and transfers, which
-// wait for each other while the host waits for neither. The cases of collectives.cpp, zero.cpp and
-// traffic.cpp run on such ranks too.
+// Ranks connected by NCCL: error messages, and the order of kernels and transfers on a GPU, which
+// wait for each other although the host waits for neither. The cases of collectives.cpp, zero.cpp
+// and traffic.cpp run on such ranks too.
 
 #include "dist/nccl_ranks.h"
 
@@ -27,7 +27,7 @@
 namespace vila::dist {
 namespace {
 
-// Sets an environment variable while it lives.
+// Sets an environment variable during its lifetime.
 class Setting {
   public:
     Setting(const char* name, const char* value) : name_(name) { ::setenv(name, value, 1); }
@@ -66,7 +66,7 @@ TEST(Nccl, NamesWhatIsMissing) {
         "NCCL 2604: expected 2700 or later");
 }
 
-// The stream of a device; cuda_device.h declares its type.
+// Returns the stream of a device; cuda_device.h declares its type.
 CUstream_st* stream_of(Device& device) {
     return static_cast<cuda::CudaDevice&>(device).stream();
 }
@@ -84,7 +84,7 @@ class Gate {
     Gate(const Gate&) = delete;
     Gate& operator=(const Gate&) = delete;
 
-    // Opens after a pause, in which work that fails to wait would run.
+    // Opens the gate after a pause, during which work that fails to wait would run.
     void open_late() {
         std::this_thread::sleep_for(std::chrono::milliseconds(30));
         open_ = true;
@@ -170,7 +170,7 @@ TEST(Nccl, MemoryInTransferIsNotReused) {
         device.synchronize();
         Gate gate(transfers);
         autograd::backward(autograd::scale(weight.variable, 2.0), gradient);
-        // The backward pass goes on and allocates free memory.
+        // The backward pass continues, and its allocations may reuse freed memory.
         std::vector<Tensor> others;
         for (int i = 0; i < 6; ++i) others.push_back(Tensor::full(device, {128}, DType::F32, -1.0));
         device.synchronize();

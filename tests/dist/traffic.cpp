@@ -115,7 +115,7 @@ TEST(Traffic, MemoryPerRankFollowsTheFormulas) {
         const auto live = static_cast<double>(model.device().memory().live);
         EXPECT_LE(live, 1.05 * (rest + blocks)) << layout.text();
         EXPECT_GE(live, 0.99 * (rest + blocks)) << layout.text();
-        // A step leaves no memory behind. Its peak above the state is that of one bucket: the
+        // A step leaves no memory allocated. Its peak above the state is that of one bucket: the
         // values sent and received for its sum, its gradients and its whole weights.
         const int64_t before = model.device().memory().live;
         model.device().reset_peak();
@@ -215,7 +215,7 @@ TEST(Traffic, BackgroundSecondsAreNotExposed) {
     run_thread_ranks(2, [](Collectives& job) {
         std::vector<char> out(2), in(2);
         const Traffic before = job.traffic();
-        // Rank 1 comes later; rank 0 does something else in the meantime.
+        // Rank 1 arrives later; rank 0 does something else in the meantime.
         if (job.rank() == 1) std::this_thread::sleep_for(std::chrono::milliseconds(200));
         job.begin_all_to_all(out.data(), in.data(), 1, [] {});
         if (job.rank() == 0) std::this_thread::sleep_for(std::chrono::milliseconds(400));

@@ -1,4 +1,4 @@
-// The description of a job that hangs, and the end of a process by its watchdog.
+// How the watchdog describes a job that hangs, and how it ends the process.
 
 #include "dist/watchdog.h"
 
@@ -55,7 +55,7 @@ TEST(Watchdog, NamesTheRankThatDoesNotRun) {
     EXPECT_EQ(text,
               "rank 1 does not run (step 17, gradients, after collective 8 (all_gather of 64 "
               "bytes))");
-    // The same for a rank that has never written its status.
+    // The same for a rank that never wrote its status.
     EXPECT_NE(describe_hang({status(9, true), RankStatus{}}, kNow).find("rank 1 does not run"),
               std::string::npos);
 }

@@ -225,7 +225,7 @@ TEST(Zero, GradientsAgreeWithOneProcessInF64) {
     }
 }
 
-// All weights of the model after `steps` steps.
+// Returns all weights of the model after `steps` steps.
 std::vector<float> trained_weights(const Case& drawn, Collectives& job, DType dtype, int64_t stage,
                                    bool overlap = true, int steps = 2) {
     const auto device = job_device();

@@ -21,7 +21,7 @@ float value(int64_t step, const TensorOfState& tensor, int64_t i) {
     return static_cast<float>(step * 100000 + tensor.values * 7 + i);
 }
 
-// The parts of the state that rank `rank` of `ranks` saves.
+// Returns the parts of the state that rank `rank` of `ranks` saves.
 std::vector<TensorPart> parts(Device& device, int64_t step, int64_t rank, int64_t ranks) {
     std::vector<TensorPart> parts;
     for (const TensorOfState& tensor : kTensors) {

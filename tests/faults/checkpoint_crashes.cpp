@@ -27,7 +27,7 @@ size_t draw_moment(const std::vector<FileChange>& changes, std::mt19937_64& rand
     return at;
 }
 
-// The changes of a save of step 3 on a disk that has steps 1 and 2.
+// Returns the changes that a save of step 3 makes on a disk that has steps 1 and 2.
 std::vector<FileChange> recorded_save(const fs::path& folder, const SaveWay& way) {
     const RecordedChanges recorded(folder);
     save_step(folder, 3, way);
@@ -41,7 +41,7 @@ uint64_t hash_of(const CrashDisk::Contents& contents) {
     return hash;
 }
 
-// Whether the final name of the new checkpoint is synced after the first `count` changes.
+// Returns whether the final name of the new checkpoint is synced after the first `count` changes.
 bool is_announced(const std::vector<FileChange>& changes, size_t count) {
     bool renamed = false;
     for (size_t i = 0; i < count; ++i) {
@@ -101,7 +101,7 @@ INSTANTIATE_TEST_SUITE_P(Ways, Crashes,
 
 constexpr CrashDisk::Keep kNothing = {0.0, 0.0}, kAll = {1.0, 1.0};
 
-// The model of the disk: only synced changes are certain to survive a crash.
+// Tests the model of the disk: only synced changes are certain to survive a crash.
 TEST(CrashDisk, KeepsWhatWasSyncedAndMayLoseTheRest) {
     using Kind = FileChange::Kind;
     const TemporaryDirectory directory;

@@ -1,7 +1,7 @@
-// Saves and loads in which the i-th system call or allocation fails, for every i: the save throws
-// or succeeds, the load throws or returns a complete state, older checkpoints stay intact, and the
-// next start finds no leftovers. VILA_TEST_FAULTS is the stride of i for allocations (1: all of
-// them).
+// Makes the i-th system call or allocation of a save or a load fail, for every i. The save must
+// throw or succeed, the load must throw or return a complete state, older checkpoints must stay
+// intact, and the next start must leave no leftovers. VILA_TEST_FAULTS is the stride of i for
+// allocations (1: all of them).
 
 #include <gtest/gtest.h>
 
@@ -28,7 +28,7 @@ int64_t stride() {
     return environment_int("VILA_TEST_FAULTS");
 }
 
-// A folder with the checkpoints of steps 1 and 2; the save of step 3 fails.
+// A folder with the checkpoints of steps 1 and 2, in which the save of step 3 will fail.
 class Disk {
   public:
     Disk() {
@@ -61,10 +61,10 @@ void expect_good_start(const fs::path& folder, bool must_be_new, const std::stri
     EXPECT_EQ(start_step(folder), 4) << what;
 }
 
-// Outcome of an attempt in which a call fails. NotReached: it made fewer calls.
+// The outcome of an attempt in which the i-th call fails. NotReached: it made fewer than i calls.
 enum class End { Succeeded, Threw, Died, NotReached };
 
-// Runs `body` with the failing call: attempt() in this process, attempt_apart() in a new one.
+// Run `body` with the failing call: attempt() in this process, attempt_apart() in a new one.
 End attempt(CallKind kind, const fs::path& folder, int64_t at, int error,
             const std::function<void()>& body) {
     const FailingCall failing(kind, folder, at, error);

@@ -130,7 +130,7 @@ std::string CrashDisk::torn(const Node& file, std::mt19937_64& random, const Kee
             const uint64_t way = random() % 3;
             if (way == 0) part.clear();
             if (way == 1) part.resize(random() % (size + 1));
-            if (way == 2)  // the length reached the disk, the bytes did not
+            if (way == 2)  // the length reached the disk, but not the bytes
                 std::fill(part.begin() + static_cast<std::ptrdiff_t>(random() % (size + 1)),
                           part.end(), '\0');
         }

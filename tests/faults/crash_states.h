@@ -1,9 +1,9 @@
 #pragma once
 
-// What a disk may hold after a crash, given what was asked of it. The model is the least a file
-// system promises (Pillai et al. 2014, All File Systems Are Not Created Equal): what was synced is
-// there; of the rest, every write may be missing, cut short or zeros, and every change of a folder
-// (a new name, a rename, a removal) may be missing, each independently of the others.
+// Models a disk, and what it may hold after a crash. The model has the weakest guarantees of any
+// file system (Pillai et al. 2014, All File Systems Are Not Created Equal): synced changes survive.
+// Of the others, each write may be missing, cut short or zeros, and each change of a folder (a new
+// name, a rename, a removal) may be missing, independently of all others.
 
 #include <cstdint>
 #include <filesystem>
@@ -19,26 +19,27 @@ namespace vila {
 
 class CrashDisk {
   public:
-    // Begins with what is in `folder` now, all of it synced.
+    // Starts with the present contents of `folder`, all of it synced.
     explicit CrashDisk(const std::filesystem::path& folder);
 
-    // The next change that the program made.
+    // Applies the next change that the program made.
     void apply(const FileChange& change);
-    // How many changes are not synced.
+    // Returns the number of changes that are not synced.
     int64_t open_changes() const;
-    // How probably an open change of a folder, or of a file's bytes, survives.
+    // The probabilities that a change of a folder, or of a file's bytes, survives unsynced.
     struct Keep {
         double names, bytes;
     };
-    // Path and bytes of every file (of folders: path + "/"), as a crash at this moment may leave
-    // them. Bytes that do not survive may be missing, cut short or zeros.
+    // The bytes of every file by its path; a folder has the key path + "/" and no bytes.
     using Contents = std::map<std::string, std::string>;
+    // Returns contents that a crash at this moment may leave. Bytes that do not survive are
+    // missing, cut short or zeros.
     Contents crash(std::mt19937_64& random, const Keep& keep) const;
 
   private:
     struct Node;
     using NodePointer = std::shared_ptr<Node>;
-    // Names that changed together: what they mean now, or nothing.
+    // Names that changed together, each with the node it now refers to, or null.
     struct Update {
         std::vector<std::pair<std::string, NodePointer>> names;
         bool synced = false;
@@ -61,10 +62,10 @@ class CrashDisk {
     static std::string torn(const Node& file, std::mt19937_64& random, const Keep& keep);
 
     NodePointer root_;
-    std::vector<NodePointer> nodes_;  // all there ever were
+    std::vector<NodePointer> nodes_;  // all that ever existed
 };
 
-// Makes `folder` hold exactly this.
+// Replaces the contents of `folder`.
 void write_contents(const CrashDisk::Contents& contents, const std::filesystem::path& folder);
 
 }  // namespace vila

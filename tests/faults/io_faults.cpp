@@ -1,7 +1,7 @@
 // A preload library (LD_PRELOAD) that makes one system call of a program fail: the VILA_FAULT_AT-th
 // write, fsync, rename, mkdir or open for writing (with VILA_FAULT_CALLS=reads: open for reading or
 // pread) of a path that contains VILA_FAULT_PATH. VILA_FAULT_ERRNO is the error, or "hang" if the
-// call shall never return, or "exit" if the process shall end. The number of matching calls is
+// call must never return, or "exit" if the process must end. The number of matching calls is
 // written to the file VILA_FAULT_COUNT, so that a driver can try all of them. With the path
 // "MPI_Allgather", that MPI call is skipped, and later collectives of the rank never return.
 
@@ -43,7 +43,7 @@ std::string path_of(int descriptor) {
     return length > 0 ? std::string(path, static_cast<size_t>(length)) : std::string();
 }
 
-// Returns whether this call shall fail, and sets errno.
+// Returns whether this call must fail, and sets errno.
 bool fails(const std::string& path) {
     const char* wanted = setting("VILA_FAULT_PATH");
     if (*wanted == '\0' || path.find(wanted) == std::string::npos) return false;

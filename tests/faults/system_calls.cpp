@@ -62,7 +62,7 @@ bool is_under(const std::string& path, const std::string& folder) {
     return path.size() > folder.size() && path.compare(0, folder.size(), folder) == 0;
 }
 
-// Returns whether this call shall fail, and sets errno.
+// Returns whether this call must fail, and sets errno.
 bool fails(CallKind kind, const std::string& path) {
     Failing* failing = g_failing;
     if (failing == nullptr || failing->kind != kind || !is_under(path, failing->folder))
@@ -89,7 +89,7 @@ bool writes(int flags) {
     return (flags & (O_WRONLY | O_RDWR)) != 0;
 }
 
-// The path that unlinkat() and similar calls refer to.
+// Returns the path that unlinkat() and similar calls refer to.
 std::string path_at(int folder, const char* path) {
     if (*path == '/' || folder == AT_FDCWD) return path;
     return path_of(folder) + "/" + path;
@@ -115,7 +115,7 @@ int open_file(const char* path, int flags, const Open& real) {
     return descriptor;
 }
 
-// Runs a call that changes a file: it may be made to fail, and is recorded if it succeeds.
+// Runs a call that changes a file, unless it must fail, and records it if it succeeds.
 template <typename Call>
 int change(FileChange::Kind kind, const std::string& path, const std::string& to,
            const Call& call) {

@@ -1,8 +1,8 @@
 #pragma once
 
-// What this test program asks of the system, made to fail or written down. Linking system_calls.cpp
-// puts functions of our own in front of the system's calls for files and of operator new; they pass
-// everything on unless one of the classes below lives.
+// Makes system calls and allocations of this test program fail, or records them. Linking
+// system_calls.cpp and failing_new.cpp replaces the C library's functions for files and operator
+// new. The replacements call the originals, unless an object of a class below makes them fail.
 
 #include <cstdint>
 #include <filesystem>
@@ -17,8 +17,9 @@ enum class CallKind {
     Allocate,  // operator new, wherever it is called
 };
 
-// While it lives, the `at`-th call of a kind (from 1; 0: none) fails: with `error` as errno, or by
-// throwing std::bad_alloc. Calls on files count where their path is under `folder`. One at a time.
+// During its lifetime, the `at`-th call of a kind (from 1; 0: none) fails: with `error` as errno,
+// or by throwing std::bad_alloc. Only calls on files under `folder` count. Only one may exist at a
+// time.
 class FailingCall {
   public:
     FailingCall(CallKind kind, std::filesystem::path folder, int64_t at, int error);
@@ -26,11 +27,11 @@ class FailingCall {
     FailingCall(const FailingCall&) = delete;
     FailingCall& operator=(const FailingCall&) = delete;
 
-    // Of that kind so far.
+    // Returns the number of calls of that kind so far.
     int64_t calls() const;
 };
 
-// Counts an allocation; whether it is to fail.
+// Counts an allocation. Returns whether it must fail.
 bool allocation_fails();
 
 // One change of the file system that succeeded. Paths are relative to the recorded folder.
@@ -42,7 +43,7 @@ struct FileChange {
     std::string bytes = {};  // of Write, which appends
 };
 
-// While it lives, changes under `folder` are written down, in the order in which they happened.
+// During its lifetime, records the changes under `folder` in the order in which they happen.
 class RecordedChanges {
   public:
     explicit RecordedChanges(std::filesystem::path folder);

@@ -27,7 +27,7 @@ Json clip_json() {
         "hidden_act": "quick_gelu"})");
 }
 
-// The error message for a changed file, or "" if it is accepted.
+// Returns the error message for a changed file, or "" if it is accepted.
 template <typename Read>
 std::string refusal(Json json, const Json& change, const Read& read) {
     json.update(change);
@@ -292,7 +292,8 @@ TEST_F(ModelTest, HeadsWithOffsetsLookBack) {
     const std::vector<double> query = bias("q"), key = bias("k");
     const std::vector<double> turns = llm.rope.frequencies(llm.head_dim);
     for (size_t head = 0; head < 8; ++head) {
-        // The score of a key `back` positions before the query, from the biases alone.
+        // Returns the attention score of a key `back` positions before the query, from the biases
+        // alone.
         std::vector<double> scores;
         for (int back = 0; back < 40; ++back) {
             double score = 0.0;

@@ -108,7 +108,8 @@ TEST_F(ConvertTest, RoundTripIsBitIdentical) {
         "column");
 }
 
-// A file of transformers, converted and back: the same values under the same names.
+// Converting a file of transformers and converting it back gives the same values under the same
+// names.
 TEST_F(ConvertTest, LlavaHfRoundTripKeepsTheFileOfTransformers) {
     const fs::path source = layout_goldens() / "llava_hf";
     const fs::path vila = convert(source, "vila", {});

@@ -1,6 +1,7 @@
-// Fuzzing of model directories. After any change to its files a model is either refused with one
-// line or opens. If only the description of the tensors changed, it opens with its original
-// weights. VILA_TEST_SEED=N makes other changes, VILA_TEST_DAMAGES=N makes N per directory.
+// Fuzzing of model directories. After any change to its files, a model is either refused with one
+// line or opens. If only the description of the tensors changed, it is refused or opens with its
+// original weights. VILA_TEST_SEED=N draws different changes, VILA_TEST_DAMAGES=N makes N per
+// directory.
 
 #include <algorithm>
 #include <ctime>
@@ -16,7 +17,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// The most processor seconds for opening a small model, whatever its files contain.
+// The most CPU seconds for opening a small model, whatever its files contain.
 constexpr double kLongest = 1.0;
 
 double processor_seconds() {
@@ -83,8 +84,8 @@ void damage(std::string& bytes, size_t range, Dice& dice) {
     }
 }
 
-// The number of bytes at the start of a file that describe tensors; 0 if description and data are
-// not separate.
+// Returns the number of bytes at the start of a file that describe tensors; 0 if description and
+// data are not separate.
 size_t describing_bytes(const fs::path& path, const std::string& bytes) {
     if (path.extension() == ".safetensors") {
         size_t header = 0;
@@ -97,7 +98,7 @@ size_t describing_bytes(const fs::path& path, const std::string& bytes) {
 
 class DamageTest : public ModelTest {
   protected:
-    // All weights of the model in a directory.
+    // Returns all weights of the model in a directory.
     std::vector<float> weights(const fs::path& path) {
         const auto model = load_model(path, *device, DType::F32);
         std::vector<float> all;

@@ -86,7 +86,7 @@ class LayoutTest : public ModelTest {
         }
     }
 
-    // A copy of golden directories that a test may change.
+    // Copies of golden directories, which a test may change.
     fs::path copy(const std::string& name) {
         fs::copy(layout_goldens() / name, directory.path() / name, fs::copy_options::recursive);
         return directory.path() / name;

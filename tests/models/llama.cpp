@@ -37,7 +37,7 @@ TEST_F(LlamaTest, Bf16IsCloseToF32) {
     EXPECT_LT(relative_error(logits, golden("llama", "logits")), 5e-2);
 }
 
-// Bit for bit, for sequences of several lengths: in no kernel does a row depend on its neighbors.
+// Bit for bit, for sequences of several lengths: a row depends on its neighbors in no kernel.
 TEST_F(LlamaTest, PackedSequencesAreIndependent) {
     for (const DType dtype : {DType::F32, DType::BF16}) {
         model = load_model(model_goldens() / "llama", *device, dtype);
@@ -73,7 +73,7 @@ TEST_F(LlamaTest, PackedSequencesAreIndependent) {
     }
 }
 
-// The logits of ids that are read in parts, with earlier parts in the cache.
+// Returns the logits of ids that are read in parts, with earlier parts in the cache.
 std::vector<double> decoded_logits(const VilaModel& model, const std::vector<int32_t>& ids,
                                    const std::vector<int64_t>& parts, DType dtype) {
     const Llama& llm = model.llm();

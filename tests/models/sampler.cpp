@@ -14,7 +14,7 @@ namespace {
 
 constexpr int kDraws = 20000;
 
-// The share of each token over many steps.
+// Returns the share of each token over many steps.
 std::map<int32_t, double> shares(const std::vector<float>& logits, const SamplerOptions& options) {
     std::map<int32_t, double> result;
     for (int step = 0; step < kDraws; ++step)

@@ -1,6 +1,6 @@
 #pragma once
 
-// The test driver of operators. Each operator is described by one small class, and check_op checks
+// The test driver for operators. Each operator is described by one small class, and check_op checks
 //  - the result against independent loops in f64, for f64, f32 and bf16, at awkward sizes, for each
 //    instruction set of this machine;
 //  - the gradient of every differentiable operand: in f64 by finite differences
@@ -26,7 +26,7 @@
 
 namespace vila::testing {
 
-// Numbers in row-major order: a result, or an operand as the reference receives it, already rounded
+// Numbers in row-major order: a result, or an operand as reference() receives it, already rounded
 // to the dtype under test.
 struct Array {
     Shape shape;
@@ -34,7 +34,7 @@ struct Array {
 
     double operator[](int64_t i) const { return values[static_cast<size_t>(i)]; }
     double& operator[](int64_t i) { return values[static_cast<size_t>(i)]; }
-    // An array of zeros.
+    // Returns an array of zeros.
     static Array of(const Shape& shape);
 };
 
@@ -60,12 +60,12 @@ using Variables = std::map<std::string, autograd::Variable>;
 class OpTest {
   public:
     virtual ~OpTest() = default;
-    // The name in the operator's messages, such as "rms_norm".
+    // Returns the name in the operator's error messages, such as "rms_norm".
     virtual std::string name() const = 0;
-    // Every list of sizes to test. operands() defines the meaning of the numbers.
+    // Returns the lists of sizes to test. operands() defines the meaning of the numbers.
     virtual std::vector<Sizes> sizes() const = 0;
     virtual std::vector<Operand> operands(const Sizes& n) const = 0;
-    // Plain loops, written without looking at the kernel.
+    // Returns the result, computed with plain loops that were written independently of the kernel.
     virtual Array reference(const Sizes& n, const Arrays& in) const = 0;
     virtual autograd::Variable apply(const Sizes& n, const Variables& in) const = 0;
     // A multiple of the tolerance in tests/support/tolerance.h. An override gives its reason.
@@ -75,28 +75,29 @@ class OpTest {
     virtual Tolerance value_tolerance(DType dtype) const {
         return tolerance(dtype) * tolerance_factor(dtype);
     }
-    // Overridden by operators that refuse or ignore a layout, rank or dtype, with the reason.
+    // Operators that refuse or ignore a layout, rank or dtype override these, with the reason.
     virtual bool takes_strided(const std::string& /*operand*/) const { return true; }
     virtual bool checks_rank(const std::string& /*operand*/) const { return true; }
     virtual bool checks_dtype(const std::string& /*operand*/) const { return true; }
 };
 
-// Rows and columns at every edge of a vector loop: none, one, a prime, a vector, and one more.
+// Returns numbers of rows and columns that test every edge of a vector loop: none, one, a prime, a
+// vector, and one more.
 std::vector<Sizes> row_sizes();
-// The same sizes for operators on a flat list.
+// Returns the same sizes on one axis, for elementwise operators.
 std::vector<Sizes> flat_sizes();
 
 // Runs all checks. Returns "", or a few lines that name the operator, sizes, dtype, device, element
 // and seed.
 std::string check_op(const OpTest& op);
 
-// The result of one forward and backward pass; gradients by operand name.
+// The result of one forward and backward pass, with gradients by operand name.
 struct OpResult {
     Array output;
     Arrays gradients;
 };
-// Runs the operator once, and backward from the gradient `dy` of its result. Golden files and other
-// devices are tested with it.
+// Runs the operator once, and backward from the gradient `dy` of its result. Also used by tests of
+// golden files and of other devices.
 OpResult run_op(const OpTest& op, const Sizes& n, const Arrays& in, Device& device, DType dtype,
                 const std::vector<double>& dy);
 OpResult run_op(const OpTest& op, const Sizes& n, const Variables& in,
@@ -106,7 +107,7 @@ OpResult run_op(const OpTest& op, const Sizes& n, const Variables& in,
 // happened.
 std::string expect_error(const std::string& text, const std::function<void()>& body);
 
-// The value of VILA_TEST_SEED.
+// Returns the value of VILA_TEST_SEED.
 uint64_t test_seed();
 // Draws standard normal values; they are a function of the seed and the name.
 std::vector<double> draw_normal(const std::string& name, int64_t count, double scale = 1.0);

@@ -1,4 +1,4 @@
-// What every message holds to: one line, whatever it quotes.
+// Every error message is one line, whatever text it quotes.
 
 #include "tensor/check.h"
 

@@ -1,6 +1,6 @@
-// The blocked matrix product and the one for few rows, against loops in f64, with every set of
-// machine-specific kernels that this processor can run, chosen by the dispatcher or not. Operands
-// lie in wider rows; writes around c are detected.
+// Compares the blocked matrix product, and the one for few rows, with loops in f64, for every set
+// of kernels that this processor can run, also those that the dispatcher does not choose. The rows
+// of operands are longer than their matrix, so that writes beside c are detected.
 
 #include "tensor/cpu/gemm/gemm.h"
 
@@ -55,7 +55,7 @@ struct Matrix {
         return dtype == DType::F32 ? static_cast<void*>(values.data())
                                    : static_cast<void*>(bf16.data());
     }
-    // As an operand, transposed or not.
+    // Returns the matrix as an operand, transposed or not.
     MatrixView view(bool transpose) {
         return {data(), transpose ? 1 : row, transpose ? row : 1, dtype};
     }
@@ -129,7 +129,8 @@ struct Experiment {
                 .bias_dtype = what.b};
     }
 
-    // Runs `compute` on a fresh copy of c and returns c as numbers; "" in `bad` if all is well.
+    // Runs `compute` on a new copy of c and returns the elements of c. Describes an element that is
+    // wrong in `bad`.
     template <typename Compute>
     std::vector<float> run(const Compute& compute, std::string& bad) {
         Matrix c = before;
@@ -159,7 +160,7 @@ struct Experiment {
     std::vector<double> expected, permitted;
 };
 
-// All parts, one after the other, from a workspace with guards and nothing but NaN in it.
+// Runs all parts, one after another, each with a workspace of NaNs that ends with a guard.
 void run_parts(const GemmKernels& kernels, const GemmProblem& problem, int64_t threads) {
     const GemmPlan plan = plan_gemm(kernels, problem, threads);
     ASSERT_LE(plan.parts(), threads);
@@ -191,7 +192,7 @@ void check(const Case& c) {
     }
 }
 
-// Both types of c and everything that is added to it, for one size.
+// Checks one size with both dtypes of c, with and without everything that can be added to it.
 void check_size(int64_t m, int64_t n, int64_t k) {
     for (const bool transpose_a : {false, true}) {
         for (const bool transpose_b : {false, true}) {
@@ -300,7 +301,8 @@ TEST(CpuGemm, FewRows) {
         check_few_rows({3, 35, 4100, false, true, BF16, BF16, F32, add, true, 0.25F});
 }
 
-// The tiles of every height sum alike: the first rows of c have the same bits whatever follows.
+// Tiles of every height add in the same order: the first rows of c have the same bits whatever
+// follows.
 TEST(CpuGemm, RowsDoNotDependOnTheirNumber) {
     for (const NamedKernels& set : all_kernels()) {
         for (const DType dtype : {F32, BF16}) {
@@ -345,7 +347,8 @@ TEST(CpuGemm, PropagatesNanAndInfinity) {
     }
 }
 
-// Weights of a mapped file begin anywhere: in the middle of a cache line, all rows alike or not.
+// Weights in a mapped file may begin anywhere, also in the middle of a cache line, and their rows
+// may differ in alignment.
 TEST(CpuGemm, FewRowsGiveTheSameBitsWhereverTheWeightsBegin) {
     const auto device = make_cpu_device(2);
     for (const int64_t k : {32, 33, 64, 416, 800, 832}) {

@@ -1,5 +1,5 @@
-// tensor/cpu/vector_math.h against the double functions of the standard library, over ranges that
-// cross every special case, compiled for each instruction set this machine has.
+// Compares tensor/cpu/vector_math.h with the double functions of the standard library, over ranges
+// that include every special case, compiled for each instruction set this machine has.
 
 #include "tensor/cpu/vector_math.h"
 
@@ -19,7 +19,7 @@ struct Range {
     double relative, absolute;  // an element passes if it is within either
 };
 
-// Evenly spread points and points dense around zero.
+// Returns evenly spread points, and points close to zero.
 std::vector<float> points(const Range& range) {
     constexpr int kCount = 200001;
     std::vector<float> x;

@@ -1,4 +1,4 @@
-// The JSON parser: values as Python's json reads them, and errors with their place.
+// The JSON parser reads values as Python's json does, and its errors name line and column.
 
 #include "tensor/json.h"
 
@@ -50,7 +50,7 @@ TEST(Json, KeepsMembersInOrder) {
     EXPECT_EQ(parse_json(R"({"b": 1, "a": 2, "c": 3})", "FILE").dump(), R"({"b":1,"a":2,"c":3})");
 }
 
-// The same doubles as strtod: the nearest ones.
+// Numbers become the nearest doubles, as with strtod.
 TEST(Json, RoundsNumbersToTheNearest) {
     for (const char* text : {"0.1", "1e22", "123456789012345678901234567890", "4.9e-324", "1e-400",
                              "-0.0", "9007199254740993"})
@@ -59,7 +59,7 @@ TEST(Json, RoundsNumbersToTheNearest) {
     EXPECT_TRUE(parse_json("18446744073709551616", "FILE").is_number_float());
 }
 
-// json.dumps of Python writes these, unlike RFC 8259.
+// Python's json.dumps writes these, although RFC 8259 forbids them.
 TEST(Json, ReadsNumbersThatAreNotFinite) {
     const Json json = parse_json("[NaN, Infinity, -Infinity, 1e999]", "FILE");
     EXPECT_TRUE(std::isnan(json[0].get<double>()));

@@ -1,4 +1,4 @@
-// The CPU table has every entry, and call() tells when a device lacks one.
+// The CPU's table has every entry, and call() throws if a device lacks a kernel.
 
 #include <gtest/gtest.h>
 

@@ -10,7 +10,7 @@
 namespace vila {
 namespace {
 
-constexpr int64_t kBytes = int64_t{32} << 20;  // of 2 MiB pages sixteen: sixteen faults at least
+constexpr int64_t kBytes = int64_t{32} << 20;  // sixteen pages of 2 MiB: at least sixteen faults
 constexpr int64_t kPage = 4096;
 
 int64_t faults_of_this_thread() {
@@ -19,8 +19,8 @@ int64_t faults_of_this_thread() {
     return usage.ru_minflt + usage.ru_majflt;
 }
 
-// The faults that reading a byte of each page takes; AddressSanitizer would read its own beside
-// them.
+// Returns the number of page faults while a byte of each page is read. AddressSanitizer is off,
+// because its shadow memory would cause more.
 __attribute__((no_sanitize("address"))) int64_t faults_of_reading(const unsigned char* bytes) {
     const int64_t before = faults_of_this_thread();
     unsigned sum = 0;
@@ -31,7 +31,8 @@ __attribute__((no_sanitize("address"))) int64_t faults_of_reading(const unsigned
     return faults;
 }
 
-// Whether madvise means anything here: an emulator of another processor says yes to nonsense.
+// Returns whether madvise works here. Emulators such as qemu return success without doing anything,
+// even for an invalid request.
 bool kernel_reads_ahead(const unsigned char* bytes) {
     auto* const page = const_cast<unsigned char*>(bytes);
     return ::madvise(page, kPage, -1) != 0 && ::madvise(page, kPage, MADV_POPULATE_READ) == 0;

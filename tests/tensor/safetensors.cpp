@@ -1,5 +1,5 @@
-// The reader against files made here byte by byte (one per rule of the format), the writer against
-// a file made by the reference library (tests/goldens/make_safetensors_golden.py).
+// Tests the reader on files made here byte by byte (one per rule of the format), and compares the
+// writer with a file of the reference library (tests/goldens/make_safetensors_golden.py).
 
 #include "tensor/safetensors.h"
 
@@ -28,7 +28,7 @@ std::string file_bytes(const std::string& header, int64_t data_bytes) {
            std::string(static_cast<size_t>(data_bytes), '\x2a');
 }
 
-// The reader's message for a file of these bytes, empty when it is accepted.
+// Returns the reader's message for a file of these bytes, "" if it is accepted.
 std::string refusal(const std::string& bytes) {
     const TemporaryDirectory directory;
     const fs::path path = directory.path() / "bad.safetensors";
@@ -109,7 +109,7 @@ TEST(Safetensors, RefusesDuplicates) {
     expect_refused(R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},)"
                    R"("a":{"dtype":"U8","shape":[1],"data_offsets":[1,2]}})",
                    2, "duplicate key \"a\"");
-    // The same name behind an escape.
+    // The same name, written with an escape.
     expect_refused(R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},)"
                    R"("\u0061":{"dtype":"U8","shape":[1],"data_offsets":[1,2]}})",
                    2, "duplicate key \"a\"");

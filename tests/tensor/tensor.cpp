@@ -102,10 +102,11 @@ TEST(TensorCopy, RoundsToNearestEven) {
             .to(dtype)
             .to_vector<double>();
     };
-    // bf16 has 8 bits: between 256 and 512 it counts in twos. Ties go to the even neighbour.
+    // bf16 has 8 significant bits: between 256 and 512 its spacing is 2. Ties go to the even
+    // neighbor.
     EXPECT_EQ(convert(DType::BF16, {257, 259, 257.01F, -257, 3.4e38F, inf}),
               (std::vector<double>{256, 260, 258, -256, inf, inf}));
-    // f16 has 11 bits: between 2048 and 4096 it counts in twos.
+    // f16 has 11 significant bits: between 2048 and 4096 its spacing is 2.
     EXPECT_EQ(convert(DType::F16, {2049, 2051, 65504, 65519, 65520, 0x1p-24F, 0x1p-26F}),
               (std::vector<double>{2048, 2052, 65504, 65504, inf, 0x1p-24, 0}));
     const float nan = std::numeric_limits<float>::quiet_NaN();

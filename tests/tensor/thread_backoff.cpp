@@ -1,4 +1,4 @@
-// When parallel regions stay on the calling thread, by made-up clocks, and that bits do not change.
+// ThreadBackoff decides when parallel regions stay on the calling thread; here with invented times.
 
 #include "tensor/cpu/thread_backoff.h"
 
@@ -13,7 +13,7 @@
 namespace vila {
 namespace {
 
-// One region of `worked` seconds, then `waited`; the time after it.
+// Reports a region that worked and then waited for so many seconds. Returns the time after it.
 double region(ThreadBackoff& backoff, double now, double worked, double waited) {
     backoff.ended(now, worked, now + worked + waited);
     return now + worked + waited;

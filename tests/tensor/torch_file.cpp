@@ -1,5 +1,5 @@
-// PyTorch's weight files: what torch.save wrote (tests/goldens/make_torch_goldens.py), and files
-// made here byte by byte, each of which breaks one rule.
+// PyTorch's weight files: one that torch.save wrote (tests/goldens/make_torch_goldens.py), and
+// files made here byte by byte, each of which breaks one rule.
 
 #include "tensor/torch_file.h"
 
@@ -31,12 +31,12 @@ uint32_t checksum(const std::string& bytes) {
     return ~value;
 }
 
-// What may be wrong with a member, in the directory or in its own header.
+// A member of a zip archive, with mistakes in the directory or in the member's local header.
 struct Member {
     std::string name = {}, bytes = {};
     uint32_t method = 0, flags = 0;
-    std::string own_name = {};  // of the local header, if another
-    int64_t shift = 0;          // added to the place of the local header
+    std::string own_name = {};  // in the local header, if it differs
+    int64_t shift = 0;          // added to the offset of the local header
     int64_t longer = 0;         // added to the sizes
     bool wide = false;          // sizes in a zip64 record
 };
@@ -47,7 +47,7 @@ std::string extra_of(const Member& member, uint64_t header_at) {
     return little_endian(1, 2) + little_endian(24, 2) + size + size + little_endian(header_at, 8);
 }
 
-// A zip archive of stored members.
+// Returns a zip archive of stored (uncompressed) members.
 std::string archive(const std::vector<Member>& members) {
     std::string file, directory;
     for (const Member& member : members) {
@@ -72,7 +72,7 @@ std::string archive(const std::vector<Member>& members) {
            std::string(2, '\0');
 }
 
-// --- pickles, piece by piece ---
+// --- parts of pickles ---
 std::string text(const std::string& value) {
     return "X" + little_endian(value.size(), 4) + value;
 }
@@ -112,7 +112,8 @@ class TorchFileTest : public ::testing::Test {
   protected:
     TorchFileTest() : device(make_cpu_device(1)) {}
 
-    // The message for a file of these bytes, without its name; empty when it is read.
+    // Returns the error message for a file of these bytes, without the file's name; "" if it can be
+    // read.
     std::string refusal(const std::string& bytes) {
         const fs::path path = directory.path() / "bad.bin";
         std::ofstream(path, std::ios::binary) << bytes;
@@ -245,7 +246,7 @@ TEST_F(TorchFileTest, RefusesDamagedArchives) {
     expect_refused(changed([](Member& m) { m.longer = -1; }), "checksum is wrong");
     expect_refused(archive({good, {.name = "a", .shift = -4}}), "signature of member");
     expect_refused(archive({good, good}), "duplicate member");
-    // The second member inside the first one.
+    // The second member is inside the first one.
     const std::string inner =
         "PK\3\4" + std::string(22, '\0') + little_endian(1, 2) + little_endian(0, 2) + "a";
     expect_refused(archive({{.name = "m/data.pkl", .bytes = inner},
@@ -294,7 +295,7 @@ TEST_F(TorchFileTest, RefusesDamagedZip64Records) {
     beyond[record + 56 + 15] = '\x7f';
     expect_refused(beyond, "a size of");
     expect(record + 56 + 16, "parts of the archive");
-    // The old record may leave everything to the new one, but must not contradict it.
+    // The old record may leave every field to the zip64 record, but must not contradict it.
     std::string deferring = good;
     for (size_t at = good.size() - 22 + 8; at < good.size() - 22 + 20; ++at) deferring[at] = '\xff';
     std::ofstream(directory.path() / "a.bin", std::ios::binary) << deferring;
@@ -302,7 +303,7 @@ TEST_F(TorchFileTest, RefusesDamagedZip64Records) {
 }
 
 TEST_F(TorchFileTest, RefusesEveryOtherOperation) {
-    // What the interpreter knows; everything else must be named.
+    // The operations that the interpreter knows. The error names any other.
     const std::string known = "\x80.(})t\x85\x86\x87suaeXUJKM\x8aGN\x88\x89qrhjcQRb]";
     for (int opcode = 0; opcode < 256; ++opcode) {
         const char c = static_cast<char>(opcode);
@@ -311,7 +312,7 @@ TEST_F(TorchFileTest, RefusesEveryOtherOperation) {
         EXPECT_NE(message.find("is none of those that describe tensors"), std::string::npos)
             << opcode << ": " << message;
     }
-    // FRAME, STACK_GLOBAL, OBJ, INST, EXT1, NEWOBJ and friends by number.
+    // The error gives the number of the operation (here STACK_GLOBAL) and its place.
     expect_pickle_refused(pickle("\x93"),
                           "operation 0x93 is none of those that describe tensors, at byte 2");
 }
@@ -328,7 +329,7 @@ TEST_F(TorchFileTest, RefusesEveryOtherGlobal) {
              {"torch.storage", "OrderedDict"}})
         expect_pickle_refused(pickle(global(module, name) + ")R"),
                               "global \"" + module + "\" \"" + name + "\" is none of those");
-    // Known names in places where they do not belong.
+    // Known names where they are not permitted.
     expect_pickle_refused(pickle(global("torch", "FloatStorage") + ")R"), "it calls FloatStorage");
     expect_pickle_refused(pickle(global("torch", "float32") + ")R"), "it calls float32");
     expect_pickle_refused(pickle(text("x") + ")R"), "it calls text");
@@ -369,7 +370,7 @@ TEST_F(TorchFileTest, RefusesPicklesThatAreNotStateDictionaries) {
     expect_pickle_refused(pickle("h\x07"), "recalls value 7");
     expect_pickle_refused(pickle("X\xff\xff\xff\xff"), "cut short");
     expect_pickle_refused(pickle("\x8a\x09" + std::string(9, '\1')), "an integer of 9 bytes");
-    // Many values from few bytes.
+    // A short file must not make many values.
     expect_pickle_refused(pickle(std::string(2'000'001, 'N')), "more than 2000000 values");
 }
 
@@ -391,7 +392,7 @@ TEST_F(TorchFileTest, RefusesTensorsOutsideTheirStorage) {
     expect(tensor(6, 1, {2}, {INT64_MAX}), "overflows 64 bits");
     expect(tensor(6, 0, std::vector<int64_t>(9, 1), std::vector<int64_t>(9, 1)),
            "more than 8 axes");
-    // Storages that the archive does not have as described.
+    // Storages that are missing or have a different size.
     expect(tensor(5, 0, {1}, {1}), "storage \"0\" of 5 elements of F32 has 24 bytes");
     expect(tensor(int64_t{1} << 62, 0, {1}, {1}), "has 24 bytes");
     expect(tensor(-1, 0, {1}, {1}), "a storage of -1 elements");

@@ -1,4 +1,4 @@
-// The arithmetic of the benchmarks, on tiny shapes. No timing is asserted.
+// Runs the benchmarks on tiny shapes and checks what they compute from times; no time is asserted.
 
 #include <gtest/gtest.h>
 

@@ -184,7 +184,7 @@ TEST_F(CheckpointTest, TheFirstVersionOfTheFormatIsRead) {
     manifest["hash"] = hash_text(hash64(body.data(), static_cast<int64_t>(body.size())));
     std::ofstream(place / "manifest.json", std::ios::binary) << manifest.dump(1);
     EXPECT_EQ(newest(), 7);
-    // Part of a tensor, as one of several ranks reads it.
+    // Part of a tensor, as one of several ranks would read it.
     const Tensor part = Tensor::zeros(*device_, {2}, DType::F32);
     store_.load_newest(*device_)->read({"b", {2, 2}, 2, part});
     EXPECT_EQ(part.to_vector<float>(), (std::vector<float>{3, 7}));

@@ -47,7 +47,7 @@ class Trained {
             AdamwOptions{.beta1 = 0.9, .beta2 = 0.99, .eps = 1e-8}, stage, 200);
     }
 
-    // Steps with gradients that depend on the step alone.
+    // Takes steps with gradients that depend only on the step.
     void train(dist::Collectives& ranks, int64_t steps) {
         for (int64_t step = 0; step < steps; ++step) {
             dist::GradientReducer& gradients = optimizer_->gradients();
@@ -76,7 +76,7 @@ class Trained {
             checkpoint.read({piece.name, piece.shape, piece.begin, piece.values});
         });
     }
-    // All weights, gathered on every rank.
+    // Returns all weights, gathered on every rank.
     std::map<std::string, std::vector<float>> weights() {
         optimizer_->gather_blocks(true);
         std::map<std::string, std::vector<float>> all;
@@ -95,7 +95,7 @@ class Trained {
 
 void ignore(const std::string&) {}
 
-// All tensors of a checkpoint.
+// Returns all tensors of a checkpoint.
 std::map<std::string, std::vector<float>> contents(const fs::path& folder) {
     const auto device = make_cpu_device(1);
     const Checkpoint checkpoint = load_checkpoint(folder, *device);
@@ -163,7 +163,7 @@ TEST(CheckpointRanks, ARankThatCannotWriteStopsNobody) {
             CheckpointStore checkpoints(folder.path(), 2, ignore, &ranks);
             checkpoints.save(1, trained.parts(), {});
             std::vector<TensorPart> parts = trained.parts();
-            if (ranks.rank() == 1) parts.push_back(parts.front());  // a name twice
+            if (ranks.rank() == 1) parts.push_back(parts.front());  // a duplicate name
             const auto save = [&] {
                 if (!in_background) return checkpoints.save(2, parts, {});
                 checkpoints.begin_save(2, parts, {});

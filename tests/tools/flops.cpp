@@ -1,4 +1,4 @@
-// The operation count of a step beside the sum over its matrix products, written out.
+// Compares the operation count of a step with the sum over its matrix products, written out.
 
 #include "tools/base/flops.h"
 

@@ -1,4 +1,5 @@
-// Answer normalization, VQA accuracy and CIDEr-D against published rules and a reference program.
+// Tests answer normalization and VQA accuracy by their published rules, and compares CIDEr-D with a
+// reference program.
 
 #include "tools/eval/metrics.h"
 

@@ -1,5 +1,5 @@
-// Recipes: which values are read, which are refused and with which messages, and that the copy in a
-// run directory is read back unchanged. Also the table of stages.
+// Recipes: the values that are read, the errors of invalid ones, and reading back the copy in a run
+// directory. Also the table of stages.
 
 #include "tools/train/recipe.h"
 
@@ -142,7 +142,7 @@ TEST_F(RecipeTest, RefusesWrongValues) {
               "override data.sources[2].weight=1: data.sources has elements 0 to 1, not '2'");
 }
 
-// The choices are the lists of data/: a format or mode added there is known here.
+// The choices are taken from the tables of data/, so a format or mode added there is known here.
 TEST_F(RecipeTest, KnowsEveryDatasetFormatAndImageMode) {
     const auto check = [&](const std::string& key, const std::vector<std::string>& names,
                            const auto& value) {

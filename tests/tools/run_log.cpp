@@ -1,4 +1,4 @@
-// The run log across resumes, and the durations on the progress line.
+// The log of a run that is resumed, and the format of durations on the progress line.
 
 #include "tools/train/run_log.h"
 

@@ -1,4 +1,4 @@
-// Frames of a video: which ones are taken, in which order, and which inputs are refused.
+// Tests which frames of a video are chosen, in which order, and which inputs are refused.
 
 #include "tools/run/video_frames.h"
 
