@@ -13,8 +13,8 @@ struct AdamwOptions {
     double eps = 1e-8;
     double weight_decay = 0.0;  // applies to matrices and embedding tables, not to norms and biases
 
-    // Returns the arguments of the adamw kernel, with only these hyperparameters filled in. `decays`:
-    // whether weight decay applies to the parameter.
+    // Returns the arguments of the adamw kernel, with only these hyperparameters filled in.
+    // `decays`: whether weight decay applies to the parameter.
     AdamwUpdate update(bool decays) const {
         AdamwUpdate update;
         update.beta1 = beta1;
