@@ -55,7 +55,7 @@ bool has_separate_columns(const ColumnMajor& x) {
     return x.columns == 1 || x.ld >= x.rows;
 }
 
-// The leading dimension to tell the library: never less than `rows`.
+// The leading dimension to pass to the library, which requires at least `rows`.
 int64_t leading_dimension(const ColumnMajor& x) {
     return std::max(x.ld, x.rows);
 }

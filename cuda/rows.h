@@ -35,7 +35,7 @@ __device__ inline Compute row_sum(int64_t columns, int lane, const Term& term) {
     return warp_sum(sum);
 }
 
-// Rows, and so warps, per block. A block of more would only end later, with its slowest warp.
+// Rows, and so warps, per block. More would gain nothing: a block ends only with its slowest warp.
 constexpr int64_t kRowsPerBlock = 4;
 
 template <typename Op>

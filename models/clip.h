@@ -1,8 +1,9 @@
 #pragma once
 
 // Contrastive training of a vision tower (Radford et al. 2021, CLIP). The tower and a small text
-// tower map images and captions to one space. The loss asks each image to find its caption among
-// those of the batch, and each caption its image. Only the vision tower is kept afterwards.
+// tower map images and captions to one embedding space. The loss asks each image to find its
+// caption among those of the batch, and each caption its image. Only the vision tower is kept
+// afterwards.
 //
 // Names and arithmetic follow CLIPModel in transformers. With a SigLIP tower, which has no class
 // token, the embedding of an image is the mean of its patches.
@@ -15,7 +16,7 @@
 
 namespace vila::models {
 
-// The text tower and the common space.
+// The configuration of the text tower and the embedding space.
 struct ClipTextConfig {
     int64_t vocab_size = 0;               // V
     int64_t hidden_size = 0;              // C
@@ -23,7 +24,7 @@ struct ClipTextConfig {
     int64_t num_hidden_layers = 0;        // L
     int64_t num_attention_heads = 0;      // H
     int64_t max_position_embeddings = 0;  // longest caption, in tokens
-    int64_t projection_dim = 0;           // width of the common space
+    int64_t projection_dim = 0;           // width of the embedding space
     double layer_norm_eps = 1e-5;
     GeluKind activation = GeluKind::Quick;
     VisionInit init;
@@ -36,11 +37,11 @@ struct ClipTextConfig {
 
 // Images with one caption each.
 struct ClipBatch {
-    Tensor pixels;        // (B, 3, height, width) f32
-    Tensor ids;           // (R) i32: captions end to end
-    Tensor positions;     // (R) i32
-    Tensor cu_seqlens;    // (B + 1) i32
-    Tensor last_rows;     // (B) i32: the row of the last token of each caption, the text embedding
+    Tensor pixels;      // (B, 3, height, width) f32
+    Tensor ids;         // (R) i32: captions end to end
+    Tensor positions;   // (R) i32
+    Tensor cu_seqlens;  // (B + 1) i32
+    Tensor last_rows;  // (B) i32: the row of the last token of each caption; it gives the embedding
     int64_t longest = 0;  // tokens of the longest caption
 
     int64_t pairs() const { return last_rows.size(0); }

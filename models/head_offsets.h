@@ -1,9 +1,9 @@
 #pragma once
 
-// An initialization of attention in which chosen heads already look a fixed number of tokens back,
-// by their q and k biases alone. Copying from context develops from heads that look at the previous
-// token (Olsson et al. 2022, In-context Learning and Induction Heads). From a random start small
-// models find such heads late or never.
+// An initialization of attention in which chosen heads look back a fixed number of tokens from the
+// start, because of their q and k biases alone. A model learns to copy from its context by means of
+// heads that look at the previous token (Olsson et al. 2022, In-context Learning and Induction
+// Heads). Small models that start at random find such heads late or never.
 
 #include "models/config.h"
 #include "nn/parameter.h"
@@ -11,9 +11,9 @@
 namespace vila::models {
 
 // Overwrites q_proj.bias and k_proj.bias of every layer that has a row in config.init.head_offsets.
-// The biases of a head without an offset become zero. With offset o, the q bias is a vector of
-// random phases, a function of the seed, on the rotary pairs that turn more than kSlowestTurn per
-// position, and the k bias is that vector turned by o positions. Their product is largest, about
+// The biases of a head without an offset become zero. For a head with offset o, the q bias has a
+// random phase, drawn from the seed, in each rotary pair that turns more than kSlowestTurn per
+// position; the k bias is the same vector rotated by o positions. Their product is largest, about
 // config.init.offset_score, for a key o positions before the query.
 void set_head_offsets(const LlamaConfig& config, nn::ParameterTable& table, uint64_t seed);
 

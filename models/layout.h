@@ -44,13 +44,14 @@ struct WeightSource {
     WeightNaming naming;
 };
 
-// A configuration and its file, which messages name.
+// A configuration, and the path of its file for error messages.
 struct SourcedJson {
     Json json;
     std::string where;
 };
 
-// The directories of parts that a layout only refers to. If empty, the layout looks for them.
+// The directories of parts that a layout only refers to by name. If a path is empty, the layout
+// searches for the part.
 struct LayoutOptions {
     std::filesystem::path vision_tower;  // a vision tower's directory, for llava
     std::filesystem::path base;          // a language model's directory, for a projector alone
@@ -66,11 +67,12 @@ class Layout {
     // "vila", "llava", "llava-hf".
     virtual const char* name() const = 0;
     virtual bool has(Part part) const = 0;
-    // The configuration of a part as that of a stand-alone model. Throws when it cannot be found.
+    // The configuration of a part, in the form that the part alone would have. Throws when there is
+    // none.
     virtual SourcedJson part_config(Part part) const = 0;
     // The configuration of the joined model, under the field names of VILA's config.json.
     virtual SourcedJson join_config() const = 0;
-    // The sources of a part's weights. The first that holds any of them is read.
+    // The places where a part's weights may be. The first that holds any of them is read.
     virtual std::vector<WeightSource> weights(Part part) const = 0;
     // The directory of a part's other files: tokenizer, image processor.
     virtual std::filesystem::path files_of(Part part) const = 0;

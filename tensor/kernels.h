@@ -7,7 +7,7 @@
 // Conventions, checked by the callers in autograd/ and not again here:
 //  - tensors are contiguous unless the comment says "strided";
 //  - "float" means f32, bf16 or f64 (f64 is the reference in tests); all float tensors of one call
-//    share one dtype unless a dtype is written beside them;
+//    share one dtype unless the comment gives another;
 //  - reductions accumulate in f32 (f64 for f64);
 //  - an undefined Tensor is an absent optional operand;
 //  - outputs are allocated by the caller and overwritten, or added to where the comment says "+=".

@@ -20,24 +20,26 @@ class TensorFile {
     TensorFile& operator=(const TensorFile&) = delete;
 
     virtual const std::filesystem::path& path() const = 0;
-    // In the order of the file.
+    // The names of all tensors, in the order of the file.
     virtual const std::vector<std::string>& names() const = 0;
-    // The next four throw if there is no tensor of that name; the message suggests the nearest one.
+    // The functions below throw if there is no tensor of that name; the message suggests the
+    // nearest one.
     virtual const Shape& shape(const std::string& name) const = 0;
-    // As safetensors spells it; may be one that no Tensor can hold ("F8_E4M3").
+    // The name that safetensors uses for the dtype, possibly one that no Tensor can have
+    // ("F8_E4M3").
     virtual const std::string& stored_dtype(const std::string& name) const = 0;
-    // A copy in the memory of the device, in the dtype of the file. Throws if DType lacks that
-    // dtype, and if the file became shorter since it was opened.
+    // Returns a copy in the memory of the device, with the dtype of the file. Throws if DType lacks
+    // that dtype, or if the file became shorter after it was opened.
     virtual Tensor load(const std::string& name, Device& device) const = 0;
-    // The mapped bytes themselves as a read-only tensor of a CPU device, which keeps the mapping
-    // alive; a copy where the file does not hold them aligned and in row-major order.
+    // Returns the mapped bytes of the file as a read-only tensor of a CPU device, which keeps the
+    // mapping alive. Returns a copy if the file does not hold them aligned and in row-major order.
     virtual Tensor view(const std::string& name, Device& cpu) const = 0;
 };
 
 // Opens PATH by its extension: .bin, .pt and .pth are PyTorch's, anything else is safetensors.
 std::unique_ptr<TensorFile> open_tensor_file(const std::filesystem::path& path);
 
-// The dtype with this name in files. Throws, naming file and tensor, if there is none.
+// The DType that safetensors calls `stored`. Throws, naming file and tensor, if there is none.
 DType dtype_of_stored(const std::string& stored, const std::filesystem::path& path,
                       const std::string& tensor);
 
