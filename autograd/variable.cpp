@@ -34,7 +34,7 @@ Variable::Variable(Tensor value, bool requires_grad) : value_(std::move(value)) 
 }
 
 const Tensor& Variable::grad() const {
-    VILA_CHECK(requires_grad(), "this variable takes no gradient");
+    VILA_CHECK(requires_grad(), "this variable does not require a gradient");
     return state_->grad;
 }
 
@@ -43,20 +43,20 @@ void Variable::clear_grad() {
 }
 
 void Variable::set_grad(const Tensor& grad) {
-    VILA_CHECK(requires_grad(), "this variable takes no gradient");
+    VILA_CHECK(requires_grad(), "this variable does not require a gradient");
     VILA_CHECK_EQ(grad.shape(), state_->shape, "shape of a gradient buffer");
     VILA_CHECK_EQ(grad.dtype(), state_->grad_dtype, "dtype of a gradient buffer");
     state_->grad = grad;
 }
 
 void Variable::set_value(Tensor value) {
-    VILA_CHECK(requires_grad(), "this variable takes no gradient");
+    VILA_CHECK(requires_grad(), "this variable does not require a gradient");
     if (value.defined()) VILA_CHECK_EQ(value.shape(), state_->shape, "shape of a leaf's value");
     value_ = std::move(value);
 }
 
 void Variable::on_grad_complete(std::function<void(const Tensor&)> callback) {
-    VILA_CHECK(requires_grad(), "this variable takes no gradient");
+    VILA_CHECK(requires_grad(), "this variable does not require a gradient");
     state_->on_complete = std::move(callback);
 }
 

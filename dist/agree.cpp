@@ -9,7 +9,7 @@ namespace vila::dist {
 
 namespace {
 
-// The first pair of lines in which two texts differ.
+// Returns the first line that differs between two texts, as it is in `a` and in `b`.
 std::pair<std::string, std::string> differing_lines(const std::string& a, const std::string& b) {
     std::istringstream lines_a(a), lines_b(b);
     std::string line_a, line_b;

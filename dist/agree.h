@@ -10,8 +10,8 @@
 
 namespace vila::dist {
 
-// An error that every rank throws, with the same message, at the same place. The job can shut down
-// in order, and one rank is enough to report it.
+// An error that every rank throws, with the same message, from the same call. So all ranks can shut
+// down in an orderly way, and only one needs to report it.
 class AgreedError : public Error {
   public:
     using Error::Error;
@@ -21,7 +21,8 @@ class AgreedError : public Error {
 // AgreedError on all of them, with the message of the first rank that failed; the message names
 // that rank unless all ranks failed with the same message. `body` must not use collectives.
 void agree(Collectives& collectives, const std::function<void()>& body);
-// The same for an error that was caught before; an empty `failure` means success.
+// The same for an error that the caller has caught already: `failure` is its message, or empty for
+// success.
 void agree(Collectives& collectives, const std::string& failure);
 // Throws AgreedError on all ranks unless all have the same text. The message shows the first line
 // that differs. `what` names the text: "recipe", "data".

@@ -37,8 +37,8 @@ int64_t default_bucket_values(const std::vector<nn::Parameter*>& parameters) {
 
 BucketPlan plan_buckets(const std::vector<nn::Parameter*>& parameters, int64_t ranks,
                         int64_t bucket_values, bool by_block) {
-    VILA_CHECK(ranks >= 1 && bucket_values >= 1, "[buckets] ", ranks, " ranks, ", bucket_values,
-               " values a bucket");
+    VILA_CHECK(ranks >= 1 && bucket_values >= 1, "[buckets] ", ranks, " ranks and ", bucket_values,
+               " values per bucket: expected at least 1 of each");
     BucketPlan plan{.ranks = ranks, .buckets = {}, .bucket_of = {}};
     plan.bucket_of.resize(parameters.size());
     std::vector<std::pair<size_t, std::string>> order;  // parameter, block

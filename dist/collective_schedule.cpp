@@ -12,11 +12,12 @@ Schedule make_schedule(const BucketPlan& plan, bool blocks_are_sharded, bool pre
 
     Schedule schedule;
     for (size_t i = blocks.size(); i-- > 0;) schedule.push_back({Kind::AllGather, blocks[i]});
-    size_t gathered = 0, reached = 0;  // counts of blocks
+    // Numbers of blocks whose backward all-gather, and whose reduce-scatter, are scheduled.
+    size_t gathered = 0, reduced = 0;
     for (size_t i = 0; i < plan.buckets.size(); ++i) {
-        if (reached < blocks.size() && blocks[reached] == i) {
-            ++reached;
-            const size_t end = std::min(blocks.size(), reached + (prefetch ? 1 : 0));
+        if (reduced < blocks.size() && blocks[reduced] == i) {
+            ++reduced;
+            const size_t end = std::min(blocks.size(), reduced + (prefetch ? 1 : 0));
             for (; gathered < end; ++gathered)
                 schedule.push_back({Kind::AllGather, blocks[gathered]});
         }

@@ -1,20 +1,20 @@
 #pragma once
 
-// The collectives that every rank makes for one micro-batch, in a fixed order.
+// The collectives that every rank runs for one micro-batch, in a fixed order.
 //
 // The schedule follows from the bucket plan alone, never from the order in which gradients happen
-// to be ready, so all ranks make the same calls without asking each other.
+// to be ready, so all ranks run the same collectives without asking each other.
 //
-// Where all weights stay whole (ZeRO 0 to 2), the schedule is one reduce-scatter a bucket. Where
+// If every rank keeps all weights (ZeRO 0 to 2), the schedule is one reduce-scatter per bucket. If
 // the weights of blocks are sharded (ZeRO 3), it is:
 //
 //     forward     all-gather the weights of each block, first to last
 //     backward    for each block, last to first: all-gather its weights, reduce-scatter its
 //                 gradients
-//     the rest    reduce-scatter the other buckets
+//     afterwards  reduce-scatter the gradients of the other buckets
 //
-// With prefetching, the all-gather of the next block comes before the reduce-scatter of the block
-// that runs, so that it can run in the background.
+// With prefetching, the all-gather for the next block of backward comes before the reduce-scatter
+// of the current block, so that the weights arrive while the current block runs.
 
 #include <cstddef>
 #include <vector>
@@ -25,8 +25,8 @@ namespace vila::dist {
 
 struct ScheduleStep {
     enum class Kind {
-        AllGather,      // the weights of a bucket
-        ReduceScatter,  // its gradients
+        AllGather,      // of the weights of a bucket
+        ReduceScatter,  // of the gradients of a bucket
     };
     Kind kind;
     size_t bucket;  // in BucketPlan::buckets
@@ -36,8 +36,8 @@ struct ScheduleStep {
 
 using Schedule = std::vector<ScheduleStep>;
 
-// `blocks_are_sharded`: the buckets of blocks hold their weights in slices, which are gathered for
-// each use (ZeRO 3). `prefetch` has an effect only then.
+// `blocks_are_sharded`: each rank keeps only a slice of the weights of blocks, and they are
+// gathered for each use (ZeRO 3). `prefetch` has no effect otherwise.
 Schedule make_schedule(const BucketPlan& plan, bool blocks_are_sharded, bool prefetch);
 
 }  // namespace vila::dist

@@ -217,7 +217,7 @@ std::vector<std::string> all_gather(Collectives& collectives, const std::string&
         int64_t bytes = 0;
         std::memcpy(&bytes, all.data() + at, sizeof bytes);
         VILA_CHECK(bytes >= 0 && bytes <= room, "[all_gather] a rank sent a text of ", bytes,
-                   " bytes where at most ", room, " were agreed");
+                   " bytes: expected at most ", room);
         texts.push_back(all.substr(at + sizeof bytes, static_cast<size_t>(bytes)));
     }
     return texts;

@@ -20,7 +20,7 @@ namespace {
 
 constexpr int64_t kLimbBits = 32;
 constexpr int64_t kLimbMask = (int64_t{1} << kLimbBits) - 1;
-// Additions of 32-bit pieces that a limb can take before carry().
+// Pieces of 32 bits that can be added to a limb before carry() is due.
 constexpr int64_t kMaxAdditions = int64_t{1} << 29;
 // Bit 0 of limb 0 is the last bit of the smallest double.
 constexpr int kLowestExponent = -1074;
@@ -62,7 +62,7 @@ void sum_squares_of_rows(const Tensor& values, const Tensor& totals) {
          {.x = squares, .y = totals.reshape({totals.numel(), 1})});
 }
 
-// Squares in memory at the same time.
+// The most squares that are in GPU memory at the same time.
 constexpr int64_t kSquaresAtOnce = int64_t{1} << 20;
 
 void add_squares_by_run_on_gpu(const Tensor& values, ExactSum& sum) {
@@ -105,7 +105,7 @@ void ExactSum::add(double value) {
     const int64_t place = exponent == 0 ? 0 : exponent - 1;
     const auto limb = static_cast<size_t>(place / kLimbBits);
     const auto shift = static_cast<int>(place % kLimbBits);
-    const uint64_t low = mantissa << shift;  // the bits above the 64th are in `high`
+    const uint64_t low = mantissa << shift;  // the bits that this shifts out are in `high`
     const uint64_t high = shift == 0 ? 0 : mantissa >> (64 - shift);
     const int64_t sign = value < 0 ? -1 : 1;
     limbs_[limb] += sign * static_cast<int64_t>(low & kLimbMask);

@@ -1,8 +1,8 @@
 #pragma once
 
 // ExactSum: adds numbers without rounding, so that the total does not depend on their order, on the
-// threads, or on the number of ranks. It is a wide fixed-point number: 32 bits of value in each
-// 64-bit limb, from the smallest double to beyond the largest (Kulisch 1971).
+// number of threads, or on the number of ranks. It is a wide fixed-point number: 32 bits of value
+// in each 64-bit limb, from the smallest double to beyond the largest (Kulisch 1971).
 
 #include <array>
 #include <cstdint>
@@ -32,16 +32,16 @@ class ExactSum {
 // Replaces each sum by its total over all ranks. Every rank gets the same bits.
 void sum_over_ranks(Collectives& collectives, std::span<ExactSum> sums);
 
-// How consecutive values may be partitioned into tensors without a change of add_squares().
+// Whether the result of add_squares() may depend on how the values are split into tensors.
 enum class Partition {
-    Fixed,  // always in the same way
-    Any,    // in any way, at multiples of 64 values
+    Fixed,  // it may: the values are always split in the same way
+    Any,    // it does not, if they are split at multiples of 64 values
 };
 // Adds the squares of all values (f32 or f64, contiguous, all on one device) to `sum`. The squares
 // of each run of 64 values are added in f64, in a fixed order; the totals of the runs are added
-// exactly. On a GPU that copies one number a run to the host. With Partition::Fixed, a GPU adds all
-// squares of a tensor in f64 instead, also in a fixed order, and the host fetches one number a
-// tensor, all of them at once.
+// exactly. For tensors on a GPU, the host fetches one number per run. With Partition::Fixed, a GPU
+// adds all squares of a tensor in f64 instead, also in a fixed order, and the host fetches one
+// number per tensor, all of them at once.
 void add_squares(std::span<const Tensor> values, ExactSum& sum,
                  Partition partition = Partition::Any);
 

@@ -33,7 +33,7 @@ GradientReducer::~GradientReducer() {
     try {
         collectives_.finish();
     } catch (const std::exception&) {
-        // Another rank has failed. An exception that reports it is already on its way.
+        // Another rank has failed, and the exception that reports it is already being thrown.
     }
     for (nn::Parameter* parameter : parameters_) parameter->variable.on_grad_complete(nullptr);
 }
@@ -112,9 +112,9 @@ GatheredWeights GradientReducer::gather_scheduled(size_t bucket) {
     const ScheduleStep wanted = {ScheduleStep::Kind::AllGather, bucket};
     for (; next_ < schedule_.size() && schedule_[next_] != wanted; ++next_) run(schedule_[next_]);
     VILA_CHECK(next_ < schedule_.size(), "block ", plan_.buckets[bucket].block,
-               " is used more often, or in another order, than the schedule of all ranks says");
+               " is used more often than in the schedule of all ranks, or in another order");
     ++next_;
-    // The all-gather would wait anyway; waiting here frees the buffers of the last sum first.
+    // The all-gather would wait anyway, but waiting now frees the buffers of the last sum earlier.
     wait();
     return blocks_.gather(bucket, false);
 }

@@ -1,16 +1,16 @@
 #pragma once
 
 // GradientReducer: sums the gradients of a training step over micro-batches and ranks while
-// backward() runs, and leaves each rank with its slice of each sum.
+// backward() runs. Each rank keeps its slice of the sum of each bucket.
 //
-// Micro-batches are numbered over all ranks: in round j, rank r runs micro-batch j * ranks + r.
+// Micro-batches are numbered across all ranks: in round j, rank r runs micro-batch j * ranks + r.
 // Their gradients are added one after the other in that order, starting from zero, in f32 (f64 for
 // f64 parameters). So the sums have the same bits on any number of ranks, as long as the
 // micro-batches are the same.
 //
-// In each micro-batch every rank makes the collectives of one fixed schedule
-// (dist/collective_schedule.h). A gradient that nothing reached counts as zeros, and weights that a
-// rank does not use are gathered and discarded. So a rank without an image, without a target, or
+// In each micro-batch every rank runs the collectives of one fixed schedule
+// (dist/collective_schedule.h). A parameter without a gradient contributes zeros, and weights that
+// a rank does not use are gathered and discarded. So a rank without an image, without a target, or
 // without a micro-batch stays in step with the others.
 //
 // With `overlap`, collectives run in the background: a bucket is summed while backward() computes
@@ -28,16 +28,16 @@
 
 namespace vila::dist {
 
-// An all-gather of a bucket's weights. Both tensors must live until it is complete.
+// The buffers of an all-gather of a bucket's weights. Both must exist until it is complete.
 struct GatheredWeights {
-    Tensor slice;    // (bucket.size / ranks), sent
-    Tensor weights;  // (bucket.size), received
+    Tensor slice;    // (bucket.size / ranks): this rank's part, sent to the others
+    Tensor weights;  // (bucket.size): all of the weights, received
 };
 
-// How the weights of sharded blocks are gathered and used. Both functions are empty where blocks
-// are not sharded.
+// How the weights of sharded blocks are gathered and used. Both functions are empty if blocks are
+// not sharded.
 struct BlockWeights {
-    // All-gathers the weights of a bucket, at once or in the background.
+    // All-gathers the weights of a bucket: waits for them, or starts in the background.
     std::function<GatheredWeights(size_t bucket, bool in_background)> gather;
     // Points the parameters of a bucket at `weights`.
     std::function<void(size_t bucket, const Tensor& weights)> bind;
@@ -45,10 +45,10 @@ struct BlockWeights {
 
 class GradientReducer {
   public:
-    // Takes the gradients of `parameters` from now on: they leave the variables once they are
-    // summed. `plan` was made from the same list; all arguments must outlive this object. With
-    // `blocks`, the plan gives each block a bucket of its own, and acquire() is called before each
-    // use of a block.
+    // From now on, takes the gradients of `parameters` and clears them as they are summed. `plan`
+    // must be made from the same list, and all arguments must outlive this object. If `blocks` is
+    // given, the plan must give each block a bucket of its own, and the caller must call acquire()
+    // before each use of a block.
     GradientReducer(Collectives& collectives, const BucketPlan& plan,
                     std::vector<nn::Parameter*> parameters, Device& device,
                     BlockWeights blocks = {}, bool overlap = true);
@@ -58,46 +58,47 @@ class GradientReducer {
 
     // Sets the sums to zero.
     void begin_step();
-    // Call after the backward pass of a micro-batch, or instead of one: every rank calls it equally
-    // often. At most one backward() may run between two calls.
+    // Completes the sums of a micro-batch. Call it after the backward pass of each micro-batch.
+    // Every rank must call it equally often, so a rank with fewer micro-batches also calls it
+    // without a backward pass. At most one backward() may run between two calls.
     void end_micro_batch();
-    // Makes the weights of a block available. Throws if the block is used more often, or in another
-    // order, than the schedule says.
+    // Makes the weights of a block available. Throws if blocks are used more often than in the
+    // schedule, or in another order.
     void acquire(size_t bucket);
 
-    // This rank's slice of the sum of a bucket: (plan.slice_of(bucket, rank).size()) values.
+    // This rank's slice of the sum of a bucket: (bucket.size / ranks).
     const Tensor& sum(size_t bucket) const { return sums_[bucket]; }
     // The sum of the squares of this rank's slices. With `rank_invariant`, the total over the ranks
-    // has the same bits for any number of ranks; on GPUs that costs transfers to the host.
+    // has the same bits for any number of ranks, but on GPUs more data is copied to the host.
     ExactSum squares(bool rank_invariant = true) const;
-    // The norm of the sums over all ranks. Collective: every rank must call it.
+    // The global norm of the summed gradients. A collective: every rank must call it.
     double norm() const;
 
   private:
     // Called when backward() has finished the gradient of a parameter.
     void gradient_ready(size_t parameter);
-    // Makes the next collectives of the schedule for which everything is ready. Stops at an
+    // Runs the next reduce-scatters of the schedule whose gradients are ready. Stops at an
     // all-gather and at a bucket that still lacks gradients.
     void advance();
-    // Makes all collectives of the schedule that are left.
+    // Runs all remaining collectives of the schedule.
     void finish_schedule();
     void run(const ScheduleStep& step);
 
     // Starts the next collective in the background if it is an all-gather.
     void prefetch();
-    // The prefetched weights if they are those of `bucket`; discards those of any other bucket.
+    // Returns the prefetched weights if they are those of `bucket`, else discards them.
     std::optional<GatheredWeights> take_prefetched(size_t bucket);
-    // Runs the schedule up to and including the all-gather of `bucket`.
+    // Runs the schedule up to and including the all-gather of `bucket`, and returns its result.
     GatheredWeights gather_scheduled(size_t bucket);
     // Takes part in an all-gather of weights that this rank does not use.
     void gather_and_discard(size_t bucket);
 
     // Adds the gradients of a bucket, from all ranks, to this rank's slice of the sum.
     void reduce_scatter(size_t bucket);
-    // Moves this rank's gradients of a bucket from the variables to `values` (bucket.size); zeros
-    // where there is none, and between the pieces.
+    // Moves this rank's gradients of a bucket from the variables to `values` (bucket.size). Writes
+    // zeros for missing gradients and between the pieces.
     void pack(const Bucket& bucket, const Tensor& values);
-    // Waits for the collectives in the background.
+    // Waits for the background collectives and frees their buffers.
     void wait();
 
     Collectives& collectives_;
@@ -109,9 +110,9 @@ class GradientReducer {
     bool overlap_;
 
     Schedule schedule_;
-    size_t next_ = 0;  // step of the schedule
+    size_t next_ = 0;  // index of the next step of the schedule
 
-    // Buffers of a reduce-scatter in the background.
+    // The buffers of a background reduce-scatter.
     struct {
         Tensor sent, received;  // (bucket.size)
     } in_flight_;

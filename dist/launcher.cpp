@@ -8,8 +8,8 @@ namespace vila::dist {
 
 LauncherInfo read_launcher() {
     LauncherInfo launched;
-    // SLURM_STEP_NUM_TASKS counts the tasks of srun. SLURM_NTASKS would count those of the
-    // allocation, although a plain command in a batch script runs alone.
+    // SLURM_STEP_NUM_TASKS counts the tasks of one srun. SLURM_NTASKS counts those of the whole
+    // allocation, which is wrong for a command that a batch script runs without srun.
     for (const char* name : {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS"})
         launched.ranks = std::max(launched.ranks, environment_int(name));
     for (const char* name : {"OMPI_COMM_WORLD_RANK", "PMI_RANK", "SLURM_PROCID"})

@@ -34,7 +34,7 @@ class PieceType {
     MPI_Datatype type_;
 };
 
-// Calls move(offset, datatype) for every piece of blocks of `bytes` bytes.
+// Cuts blocks of `bytes` bytes into pieces, and calls move(offset in the block, datatype) for each.
 template <typename Move>
 void in_pieces(int64_t bytes, const Move& move) {
     for (int64_t offset = 0; offset < bytes; offset += kMaxPieceBytes) {

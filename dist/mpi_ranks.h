@@ -11,13 +11,13 @@ namespace vila::dist {
 // True if this build has MPI.
 bool mpi_available();
 
-// Joins the job of the processes that were started together. Without a launcher, returns a job of
-// one rank and does not initialize MPI. Throws if the launcher started several ranks but MPI does
-// not see them, or this build has no MPI. Call it at most once per process, and destroy the result
-// before main() ends.
+// Joins the processes that the launcher started together. Without a launcher, returns a job of one
+// rank and does not initialize MPI. Throws if the launcher started several processes but MPI does
+// not connect them, or this build has no MPI. Call it at most once per process, and destroy the
+// result before main() ends.
 std::unique_ptr<Collectives> join_ranks();
 
-// Ends every process of the job after a failure on this rank: the other ranks would wait for it
+// Ends every process of the job after a failure on this rank, for which the other ranks would wait
 // forever. Does nothing in a job of one rank.
 void abort_ranks(int exit_code);
 

@@ -101,10 +101,10 @@ class NcclLink final : public GpuLink {
             VILA_CHECK(result == kSuccess,
                        "[nccl] ncclCommInitRank: ", library_->error_string(result), " (",
                        device_->name(),
-                       "; NCCL_DEBUG=WARN tells more, and two ranks cannot share a GPU)");
+                       "; set NCCL_DEBUG=WARN for details; two ranks cannot share a GPU)");
         });
     }
-    // After an error the other ranks may never come, so this does not wait for them.
+    // ncclCommDestroy() may wait for the other ranks, which may never come after an error.
     ~NcclLink() override {
         if (communicator_ == nullptr) return;
         if (std::uncaught_exceptions() > 0)
@@ -127,7 +127,7 @@ class NcclLink final : public GpuLink {
                         "ncclAllGather");
     }
 
-    // NCCL has no all-to-all: this is a group of a send to and a receive from each rank.
+    // NCCL 2.7 has no all-to-all: this groups a send to, and a receive from, each rank.
     void all_to_all(const void* in, void* out, int64_t bytes) override {
         const auto* from = static_cast<const char*>(in);
         auto* to = static_cast<char*>(out);

@@ -11,11 +11,11 @@
 
 namespace vila::dist {
 
-// Connects the GPUs of the ranks of `bootstrap` (MPI). `bootstrap` distributes NCCL's id and moves
-// data in the host's memory; it must outlive the result. GPU tensors move from GPU to GPU on
-// `stream`, a cudaStream_t of `device`: a second device object for this rank's GPU, used for
-// transfers only. `library` is the file name of NCCL. Throws on all ranks if the library cannot be
-// loaded on some rank, is too old, or cannot connect the GPUs.
+// Connects the GPUs of the ranks of `bootstrap` (MPI, or threads in tests). `bootstrap` distributes
+// NCCL's unique id and moves data in host memory; it must outlive the result. `device` is a second
+// Device for this rank's GPU, used only for transfers, and `stream` is its cudaStream_t, on which
+// GPU tensors move from GPU to GPU. `library` is the file name of NCCL. Throws on all ranks if the
+// library cannot be loaded on some rank, is too old, or cannot connect the GPUs.
 std::unique_ptr<Collectives> nccl_ranks(Collectives& bootstrap, std::unique_ptr<Device> device,
                                         void* stream, const std::string& library);
 

@@ -11,7 +11,7 @@ namespace {
 
 constexpr int64_t kLastStage = 3;
 
-// The values of a piece that lie in a slice, in values of the bucket. Empty: size() <= 0.
+// Returns the part of a piece that lies in a slice of the bucket; size() <= 0 if there is none.
 Slice intersect(const Bucket::Piece& piece, const Slice& slice) {
     return {std::max(piece.begin, slice.begin), std::min(piece.begin + piece.count, slice.end)};
 }
@@ -26,7 +26,8 @@ ShardedAdamw::ShardedAdamw(Collectives& collectives, const std::vector<ShardedGr
       options_(options),
       shards_state_(stage > 0),
       shards_blocks_(stage == kLastStage && collectives.ranks() > 1) {
-    VILA_CHECK(stage >= 0 && stage <= kLastStage, "[zero] there is no stage ", stage);
+    VILA_CHECK(stage >= 0 && stage <= kLastStage, "[zero] stage ", stage, ": expected 0 to ",
+               kLastStage);
     std::vector<nn::Parameter*> parameters;
     for (const ShardedGroup& group : groups_)
         for (nn::Parameter* parameter : group.parameters) {
@@ -74,7 +75,7 @@ void ShardedAdamw::make_shard(size_t index) {
     shard.exp_avg = Tensor::zeros(device, {shard.owned.size()}, DType::F32);
     shard.exp_avg_sq = Tensor::zeros(device, {shard.owned.size()}, DType::F32);
     if (!is_sharded_block(index)) return;
-    shard.master = shard.master.clone();  // all weights are freed now
+    shard.master = shard.master.clone();  // a view would keep all weights in memory
     shard.weights = Tensor();
     bind_parameters(index, Tensor());
 }

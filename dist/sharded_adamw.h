@@ -9,10 +9,11 @@
 //     stage 1   the state is sharded; so are the gradients, which are summed after every
 //               micro-batch
 //     stage 2   the same as stage 1
-//     stage 3   the weights of blocks are sharded too: a rank has all of them only while the block
-//               runs, forward and (with activation checkpointing) when backward runs it again
+//     stage 3   the weights of blocks are sharded too: a rank has all weights of a block only while
+//               the block runs, in forward and again in backward (with activation checkpointing;
+//               without it, the tensors saved for backward keep the weights until then)
 //
-// The arithmetic is that of nn::Adamw, value by value.
+// Each value is updated by the same arithmetic as in nn::Adamw.
 
 #include <cstdint>
 #include <functional>
@@ -39,7 +40,7 @@ struct StatePiece {
     std::string name;   // "llm/master/NAME", "llm/exp_avg/NAME", "llm/exp_avg_sq/NAME"
     Shape shape;        // of the whole tensor
     int64_t begin = 0;  // first value
-    Tensor values;      // (n) f32, a view of the live state
+    Tensor values;      // (n) f32; shares memory with the optimizer
 };
 
 class ShardedAdamw final : public nn::BlockHook {
@@ -56,8 +57,9 @@ class ShardedAdamw final : public nn::BlockHook {
 
     void enter(const std::string& block) override;
     void leave(const std::string& block) override;
-    // For reading the model between two steps: gathers the weights of sharded blocks on the ranks
-    // that want them, and frees them again. Every rank must call both.
+    // Between two steps, so that the model can be read: gather_blocks() gathers the weights of
+    // sharded blocks on the ranks with `wanted`, and release_blocks() frees them again. Every rank
+    // must call both.
     void gather_blocks(bool wanted);
     void release_blocks();
 
@@ -67,7 +69,7 @@ class ShardedAdamw final : public nn::BlockHook {
     void step(double schedule, double grad_scale);
     int64_t steps_done() const { return steps_done_; }
 
-    // The part of the state that this rank saves: all ranks together save everything once.
+    // The part of the state that this rank saves: all ranks together save each value once.
     std::vector<StatePiece> state() const;
     // Restores the state after `steps_done` steps: `read` fills piece.values. Any number of ranks
     // in any stage may have saved it. Weights become their masters, rounded.
@@ -76,9 +78,9 @@ class ShardedAdamw final : public nn::BlockHook {
   private:
     // Weights and state of one bucket.
     struct Shard {
-        Tensor
-            weights;  // (bucket.size), the memory of the parameters; undefined for sharded blocks
-        Slice owned;  // values of the bucket whose state is here
+        // (bucket.size), the memory of the parameters; undefined for sharded blocks.
+        Tensor weights;
+        Slice owned;                         // values of the bucket whose state this rank keeps
         Tensor master, exp_avg, exp_avg_sq;  // (owned.size()) f32
     };
     struct Member {
@@ -95,8 +97,8 @@ class ShardedAdamw final : public nn::BlockHook {
     }
     GatheredWeights gather_block(size_t bucket, bool in_background);
     void release_block(size_t bucket);
-    // Makes the values of the parameters views of `weights` (bucket.size). Where `weights` is
-    // undefined, the parameters lose their values.
+    // Makes the values of the bucket's parameters views of `weights` (bucket.size), or undefined if
+    // `weights` is undefined.
     void bind_parameters(size_t bucket, const Tensor& weights);
     // Appends the pieces of the state of a bucket that lie in `slice`.
     void add_pieces(size_t bucket, const Slice& slice, std::vector<StatePiece>& pieces) const;
@@ -107,7 +109,7 @@ class ShardedAdamw final : public nn::BlockHook {
     AdamwOptions options_;
     bool shards_state_, shards_blocks_;
     BucketPlan plan_;
-    std::map<std::string, size_t> blocks_;  // bucket of each sharded block
+    std::map<std::string, size_t> blocks_;  // sharded blocks: from the name to the bucket
     std::vector<Shard> shards_;
     std::unique_ptr<GradientReducer> reducer_;
     int64_t steps_done_ = 0;

@@ -14,8 +14,8 @@ bool is_on_gpu(const Tensor& tensor) {
     return tensor.device().kind() != DeviceKind::Cpu;
 }
 
-// sums[i] = parts[0][i] + parts[1][i] + ... in Sum, for i in [begin, end); parts (ranks, count).
-// With `accumulate`, sums[i] is the first term. Adds from left to right.
+// sums[i] = parts[0][i] + parts[1][i] + ... for i in [begin, end), from left to right, computed in
+// the type Sum; parts (ranks, count). With `accumulate`, sums[i] is the first term.
 template <typename Sum, typename In, typename Out>
 void add_parts(const In* parts, int64_t ranks, int64_t count, bool accumulate, Out* sums,
                int64_t begin, int64_t end) {
@@ -26,8 +26,8 @@ void add_parts(const In* parts, int64_t ranks, int64_t count, bool accumulate, O
     }
 }
 
-// A function (begin, end) that adds these values. It holds plain pointers, so that no tensor is
-// freed on the thread that destroys it.
+// Returns a function of (begin, end) that calls add_parts() for these dtypes. It holds plain
+// pointers, so that no tensor is freed on the thread that destroys it.
 std::function<void(int64_t, int64_t)> adder(const Tensor& parts, int64_t ranks, bool accumulate,
                                             const Tensor& output) {
     const auto add = [&]<typename Sum, typename In, typename Out>(Sum, In, Out) {
@@ -42,8 +42,8 @@ std::function<void(int64_t, int64_t)> adder(const Tensor& parts, int64_t ranks, 
     return add(float{}, BFloat16{}, BFloat16{});
 }
 
-// add_parts() by the kernels of a GPU, one rank at a time. The sum starts as 0 + x, so that -0
-// gives 0, as on a CPU.
+// add_parts() by the kernels of a GPU, one rank at a time. The first term is added to 0, so that -0
+// becomes 0, as on a CPU.
 void add_parts_on_gpu(const Tensor& parts, int64_t ranks, bool accumulate, const Tensor& output) {
     const int64_t count = output.numel();
     const DType wide = output.dtype() == DType::BF16 ? DType::F32 : output.dtype();
@@ -85,11 +85,11 @@ void check_plain(const Tensor& tensor) {
 int64_t check_slice(const Collectives& collectives, const Tensor& slice, const Tensor& whole) {
     check_plain(slice);
     check_plain(whole);
-    VILA_CHECK(&slice.device() == &whole.device(), "[collectives] a slice on ",
-               slice.device().name(), " of a tensor on ", whole.device().name());
+    VILA_CHECK(&slice.device() == &whole.device(), "[collectives] the slice is on ",
+               slice.device().name(), ", the whole tensor on ", whole.device().name());
     VILA_CHECK_EQ(whole.numel(), slice.numel() * collectives.ranks(),
-                  "[collectives] values of the whole for ", collectives.ranks(), " slices of ",
-                  slice.numel());
+                  "[collectives] values of the whole tensor, which holds ", collectives.ranks(),
+                  " slices of ", slice.numel());
     return slice.bytes();
 }
 
@@ -150,7 +150,7 @@ void all_reduce(Collectives& collectives, const Tensor& data) {
     check_plain(data);
     check_addable(data, data);
     if (collectives.ranks() == 1 || data.numel() == 0) return;
-    // Each rank sums a slice; the last slices may be padding.
+    // Each rank sums one slice; the last slices may be padding.
     const int64_t slice = ceil_div(data.numel(), collectives.ranks());
     const Tensor padded = Tensor::zeros(data.device(), {slice * collectives.ranks()}, data.dtype());
     const Tensor values = data.reshape({data.numel()}), sums = padded.slice(0, 0, data.numel());
@@ -163,8 +163,8 @@ void all_reduce(Collectives& collectives, const Tensor& data) {
 
 void broadcast(Collectives& collectives, const Tensor& data, int64_t root) {
     check_plain(data);
-    VILA_CHECK(root >= 0 && root < collectives.ranks(), "[broadcast] no rank ", root, " among ",
-               collectives.ranks());
+    VILA_CHECK(root >= 0 && root < collectives.ranks(), "[broadcast] the root is rank ", root,
+               ": expected a rank below ", collectives.ranks());
     if (!is_on_gpu(data)) return collectives.broadcast(data.raw(), data.bytes(), root);
     if (collectives.ranks() > 1)
         collectives.broadcast(data.device(), data.raw(), data.bytes(), root);

@@ -1,11 +1,11 @@
 #pragma once
 
-// Collectives on tensors. The tensors of a call must be contiguous and on one device; the kind of
-// the device selects the transport.
+// Collectives on tensors. The tensors of a call must be contiguous and on one device, which decides
+// whether the data moves through host memory or between GPUs.
 //
 // Sums are computed here, on the rank that keeps the sum, in the order of the ranks. So a job gives
-// the same bits over threads and over MPI, whatever algorithm the transport picks, and bf16 sums
-// are rounded once for any number of ranks.
+// the same bits over threads, MPI and NCCL, whichever algorithm they use, and bf16 sums are rounded
+// once for any number of ranks.
 
 #include "dist/collectives.h"
 #include "tensor/tensor.h"
@@ -26,9 +26,9 @@ void begin_reduce_scatter(Collectives& collectives, const Tensor& input, const T
 void all_gather(Collectives& collectives, const Tensor& input, const Tensor& output);
 // all_gather() in the background: see Collectives::begin_all_gather().
 void begin_all_gather(Collectives& collectives, const Tensor& input, const Tensor& output);
-// data (any number of values) becomes the sum over the ranks: the same bits on every rank.
+// data (any number of values) becomes its sum over the ranks, with the same bits on every rank.
 void all_reduce(Collectives& collectives, const Tensor& data);
-// data becomes that of rank `root`.
+// data becomes a copy of the data of rank `root`.
 void broadcast(Collectives& collectives, const Tensor& data, int64_t root = 0);
 
 }  // namespace vila::dist

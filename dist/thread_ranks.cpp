@@ -40,7 +40,7 @@ class Rendezvous {
             if (!call.matches(this->call(other)))
                 throw Error(str("rank ", rank, " calls ", call.what, " of ", call.bytes,
                                 " bytes while rank ", other, " calls ", this->call(other).what,
-                                " of ", this->call(other).bytes));
+                                " of ", this->call(other).bytes, " bytes"));
     }
 
     // Waits until every rank has called it; throws once a rank has ended.

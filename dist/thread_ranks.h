@@ -1,8 +1,8 @@
 #pragma once
 
 // Ranks that are threads of one process: for tests with any number of ranks, also under a
-// sanitizer. When ranks make different calls, or one of them ends, all ranks get an error instead
-// of waiting forever.
+// sanitizer. If ranks make different calls, or one of them ends, all ranks throw instead of
+// waiting forever.
 
 #include <functional>
 

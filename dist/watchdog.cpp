@@ -20,7 +20,7 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr auto kPeriod = std::chrono::milliseconds(500);
-// A rank whose status is older than this does not run.
+// A rank whose status is older than this is stopped or dead.
 constexpr int64_t kMaxAge = 3'000'000'000;  // nanoseconds
 
 int64_t now_nanoseconds() {
@@ -42,7 +42,7 @@ std::string describe(const RankStatus& status) {
                status.collectives, " (", collective, " of ", status.bytes, " bytes)");
 }
 
-// "rank 1 VERB (status); rank 4 VERB (status)", for the ranks that `selects` returns true for.
+// Returns "rank 1 VERB (status); rank 4 VERB (status)" for the ranks that `selects` accepts.
 template <typename Selects>
 std::string name_ranks(const std::vector<RankStatus>& ranks, const char* verb,
                        const Selects& selects) {
@@ -58,7 +58,7 @@ bool in_same_collective(const RankStatus& a, const RankStatus& b) {
     return a.collectives == b.collectives && a.collective == b.collective && a.bytes == b.bytes;
 }
 
-// The status of most ranks; nullptr without a majority.
+// Returns a rank that is in the same collective as most ranks; nullptr without a majority.
 const RankStatus* find_majority(const std::vector<RankStatus>& ranks) {
     for (const RankStatus& rank : ranks) {
         const auto same = std::count_if(ranks.begin(), ranks.end(), [&](const RankStatus& other) {
@@ -77,8 +77,8 @@ std::string name_late_ranks(const std::vector<RankStatus>& ranks) {
                       [&](const RankStatus& rank) { return rank.collectives < furthest; });
 }
 
-// For ranks none of whose hosts is in a collective. On GPUs, the ranks that are ahead wait for
-// their kernels, which wait for the transfers of the ranks that are late.
+// Names the ranks that hold up a job if no host is in a collective. On GPUs, the ranks that are
+// ahead wait for their own kernels, which wait for transfers from the ranks that are late.
 std::string describe_waiting_for_gpus(const std::vector<RankStatus>& ranks) {
     const std::string late = name_late_ranks(ranks);
     if (!late.empty()) return late;
@@ -101,7 +101,7 @@ std::string describe_hang(const std::vector<RankStatus>& ranks, int64_t now) {
     // late.
     if (const RankStatus* majority = find_majority(ranks)) {
         const std::string apart = name_ranks(
-            ranks, " is in another collective than the others",
+            ranks, " is in a different collective from the others",
             [&](const RankStatus& rank) { return !in_same_collective(rank, *majority); });
         if (apart.empty()) return str("all ranks wait for the network (", describe(*majority), ")");
         return str(apart, "; the others: ", describe(*majority));
@@ -131,7 +131,7 @@ void Watchdog::share(fs::path folder) {
 Watchdog::~Watchdog() {
     {
         const std::lock_guard lock(mutex_);
-        stops_ = true;
+        stopping_ = true;
     }
     changed_.notify_all();
     thread_.join();
@@ -172,16 +172,16 @@ void Watchdog::leave() {
 }
 
 void Watchdog::watch() {
-    // Ranks time out one second apart, so that the first one that runs reports for all.
+    // Ranks 0 to 3 time out one second apart, so that usually a single rank reports for all.
     const auto delay = static_cast<double>(std::min<int64_t>(rank_, 3));
     std::unique_lock lock(mutex_);
-    while (!stops_) {
+    while (!stopping_) {
         write_status();
         const std::chrono::duration<double> taken = Clock::now() - phase_start_;
         if (limit_ > 0.0 && taken.count() > limit_ + delay) end_process(describe_timeout());
         const std::string broken = monitored_ != nullptr ? monitored_->transfer_error() : "";
         if (!broken.empty()) end_process(str(broken, " (", describe(status_), ")"));
-        changed_.wait_for(lock, kPeriod, [this] { return stops_; });
+        changed_.wait_for(lock, kPeriod, [this] { return stopping_; });
     }
 }
 

@@ -7,10 +7,10 @@
 // of its rank (step, phase, collective) to a file. When a phase takes longer than its limit, the
 // thread reads the files of all ranks, prints one line, and ends the process with kWatchdogExit;
 // the launcher then ends the other ranks. A rank whose file is old is stopped or dead. A rank
-// outside of collectives holds up the others. A rank in another collective than most ranks has
+// outside of collectives holds up the others. A rank in a different collective from most ranks has
 // diverged from them. The watchdog observes the collectives of its rank (CollectiveObserver). GPU
 // transfers can also fail while the host does not wait for them, so the thread polls for such
-// errors as often as it writes.
+// errors too, as often as it writes.
 
 #include <array>
 #include <atomic>
@@ -39,13 +39,13 @@ struct RankStatus {
     std::array<char, 32> phase = {};
     std::array<char, 32> collective = {};  // the current or last one
 };
-// Names the ranks that hold up a job, with their status; for messages. `now`: nanoseconds since the
-// epoch.
+// Returns a message that names the ranks that hold up a job, with their status. `now`: nanoseconds
+// since the epoch.
 std::string describe_hang(const std::vector<RankStatus>& ranks, int64_t now);
 
 class Watchdog final : public CollectiveObserver {
   public:
-    // Knows the status of its own rank only until share() is called.
+    // Until share() is called, knows only the status of its own rank.
     Watchdog(int64_t rank, int64_t ranks);
     // Exchanges statuses with the other ranks by files in `folder`, which all ranks can access.
     void share(std::filesystem::path folder);
@@ -55,7 +55,7 @@ class Watchdog final : public CollectiveObserver {
 
     // Polls `ranks` for transfer errors from now on. nullptr, the initial value: no polling.
     void monitor(Collectives* ranks);
-    // Starts a phase of the run, which may take `limit` seconds; 0: no limit.
+    // Starts a phase of the run, which may take `limit` seconds; 0 means no limit.
     void phase(const char* name, int64_t step, double limit);
     void enter(const char* collective, int64_t bytes) override;
     void leave() override;
@@ -78,11 +78,11 @@ class Watchdog final : public CollectiveObserver {
     Collectives* monitored_ = nullptr;
     Clock::time_point phase_start_;
     double limit_ = 0.0;
-    bool stops_ = false;
+    bool stopping_ = false;
     std::thread thread_;
 };
 
-// While it lives, `watchdog` (unless null) observes and monitors `ranks`.
+// While this object exists, `watchdog` (unless null) observes and monitors `ranks`.
 class WatchedRanks {
   public:
     WatchedRanks(Collectives& ranks, Watchdog* watchdog);

@@ -72,7 +72,7 @@ TEST(Watchdog, NamesTheRankThatIsLate) {
 TEST(Watchdog, NamesTheRankInAnotherCollective) {
     EXPECT_EQ(
         describe_hang({status(9, true), status(9, true), status(9, true, "barrier")}, kNow),
-        "rank 2 is in another collective than the others (step 17, gradients, in collective 9 "
+        "rank 2 is in a different collective from the others (step 17, gradients, in collective 9 "
         "(barrier of 64 bytes)); the others: step 17, gradients, in collective 9 (all_gather "
         "of 64 bytes)");
     // A rank that skipped a collective is ahead of those that wait for it.

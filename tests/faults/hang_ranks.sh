@@ -98,7 +98,7 @@ try() {  # class
         setup) fault 1 text.txt 1 hang reads && start "$1" train.setup_limit=$limit &&
             expect_hang "$1" "rank 1 holds up the others.*set-up" ;;
         skipped) fault 1 MPI_Allgather 60 skip && start "$1" &&
-            expect_hang "$1" "rank 1 is in another collective than the others" ;;
+            expect_hang "$1" "rank 1 is in a different collective from the others" ;;
         exit) fault 2 checkpoints 5 exit && start "$1" && wait_for_end "$1" 60 &&
             expect_said "$1" "\[[0-9]+,1\],2\]|rank 2" ;;
         killed) expect_death "$1" -KILL "rank 1 with PID.*signal 9" ;;
