@@ -1,9 +1,9 @@
 #pragma once
 
 // An initialization of attention in which chosen heads, before any training, look back a fixed
-// number of tokens, because of their q and k biases alone. A model learns to copy from its context by means of
-// heads that look at the previous token (Olsson et al. 2022, In-context Learning and Induction
-// Heads). Small models that start at random find such heads late or never.
+// number of tokens, because of their q and k biases alone. A model learns to copy from its context
+// by means of heads that look at the previous token (Olsson et al. 2022, In-context Learning and
+// Induction Heads). Small models that start at random find such heads late or never.
 
 #include "models/config.h"
 #include "nn/parameter.h"
