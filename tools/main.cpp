@@ -22,21 +22,22 @@ struct Command {
 // Every command, in the order in which a newcomer needs them.
 std::vector<Command> commands() {
     return {
-        {"demo", cmd_demo, "train and score a model of the miniature world, end to end"},
-        {"train", cmd_train, "train one stage from a recipe, or resume it"},
+        {"demo", cmd_demo, "train and evaluate a small model from scratch, on a miniature world"},
+        {"train", cmd_train, "train one stage of a model from a recipe, or resume a run"},
         {"plan", cmd_plan, "predict the memory and tokens of a training run"},
-        {"generate", cmd_generate, "answer a prompt, with images or video"},
-        {"chat", cmd_chat, "chat in the terminal"},
+        {"generate", cmd_generate, "answer a prompt, with or without images or a video"},
+        {"chat", cmd_chat, "chat with a model in the terminal"},
         {"score", cmd_score, "compute log probabilities of given continuations"},
         {"eval", cmd_eval, "score a model on held-out questions"},
         {"tokenize", cmd_tokenize, "convert text to token ids and back"},
         {"preprocess", cmd_preprocess, "convert images to pixel values"},
         {"convert", cmd_convert, "convert a model to another layout or dtype"},
-        {"data", cmd_data, "make and measure datasets"},
-        {"export", cmd_export, "write the model of a checkpoint"},
-        {"inspect", cmd_inspect, "describe models, checkpoints and dataset records"},
-        {"bench", cmd_bench, "measure hot paths beside the limits of this machine"},
-        {"report", cmd_report, "write a training run as one HTML page"},
+        {"data", cmd_data, "make the miniature world, or summarize a dataset"},
+        {"export", cmd_export, "write the model in a checkpoint as a model directory"},
+        {"inspect", cmd_inspect,
+         "describe a model, a checkpoint, a safetensors file or a dataset record"},
+        {"bench", cmd_bench, "benchmark hot paths against the limits of this machine"},
+        {"report", cmd_report, "write a report on a training run as one HTML page"},
     };
 }
 

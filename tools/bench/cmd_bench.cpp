@@ -1,5 +1,5 @@
-// vila bench [WHAT]: hot paths beside the limits of this machine, measured in the same process.
-// kBenches lists every benchmark.
+// vila bench [WHAT]: times hot paths and compares them with limits of this machine, measured in the
+// same process. kBenches lists every benchmark.
 
 #include <algorithm>
 #include <cstdio>
@@ -110,16 +110,18 @@ struct Bench {
     bool only_by_name = false;  // not run when WHAT is absent
 };
 
-// Every benchmark, once: dispatch, `vila bench --help` and the check of WHAT read this table.
+// All benchmarks. Dispatch, `vila bench --help` and the check of WHAT use this table.
 constexpr Bench kBenches[] = {
     {"gemm", "matrix products", run_gemm, &GpuBench::gemm},
     {"attention", "attention, forward and backward", run_attention, &GpuBench::attention},
-    {"norms", "norms, activations and AdamW", nullptr, &GpuBench::norms},
+    {"norms", "norms, activation functions and AdamW", nullptr, &GpuBench::norms},
     {"train-step", "a training step of a small model", run_train_step, &GpuBench::train_step},
-    {"decode", "one new token against cached keys", run_decode, &GpuBench::decode},
+    {"decode", "decoding one token: its attention (CPU), the whole model (GPU)", run_decode,
+     &GpuBench::decode},
     {"preprocess", "image files to pixel values", run_preprocess},
     {"tokenize", "text to token ids and back", run_tokenize},
-    {"generate", "a whole model; needs --model, runs only by name", run_generate, nullptr, true},
+    {"generate", "an answer of a whole model; needs --model, runs only if named", run_generate,
+     nullptr, true},
 };
 
 // One line per benchmark for --help.
@@ -184,21 +186,23 @@ int cmd_bench(Args& args) {
     std::string what;
     BenchOptions options;
     CommonOptions& common = options.common;
-    args.optional_positional("WHAT", what,
-                             "benchmark to run (default: every one of the device but generate)");
-    args.option("--repetitions", options.repetitions, "runs per measurement; the median counts")
+    args.optional_positional(
+        "WHAT", what, "benchmark to run (default: all that the device has, except generate)");
+    args.option("--repetitions", options.repetitions,
+                "runs per measurement, of which the median is reported")
         ->check(CLI::PositiveNumber);
     args.option("--image", options.images,
-                "preprocess: image file to use instead of a synthetic one; generate: image for the "
+                "preprocess: image file to use instead of a synthetic one; generate: image of the "
                 "prompt; may be repeated");
     args.option("--model", options.generate.model,
                 "generate: model directory; tokenize: directory with tokenizer files");
     args.option("--text", options.text,
                 "tokenize: text file (default: captions of the miniature world)");
-    args.option("--prompt", options.generate.prompt, "generate: the prompt");
+    args.option("--prompt", options.generate.prompt, "generate: text of the prompt");
     args.option("--max-tokens", options.generate.tokens, "generate: number of tokens to time")
         ->check(CLI::PositiveNumber);
-    args.flag("--small", options.small, "GPU: toy sizes, to check that the benchmarks run");
+    args.flag("--small", options.small,
+              "GPU: use toy sizes, only to check that the benchmarks run");
     args.flag("--json", options.as_json, "print one JSON object per benchmark");
     common.declare(args);
     args.footer(bench_help());

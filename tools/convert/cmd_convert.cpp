@@ -46,7 +46,7 @@ int cmd_convert(Args& args) {
     args.option("--image-token", options.image_token,
                 "llava-hf: token id of an image (default: the tokenizer's <image>)");
     args.option("--image-size", options.image_size,
-                "resize the vision tower to images of this many pixels a side, by "
+                "resize the vision tower for images of this many pixels a side, by "
                 "interpolating its position embeddings");
     std::optional<std::string> dtype;
     args.option("--dtype", dtype, "f32, bf16 or f16 (default: every tensor keeps its dtype)")

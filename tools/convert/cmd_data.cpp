@@ -1,4 +1,4 @@
-// vila data: make-world writes the miniature world; stats summarizes a dataset.
+// vila data: `make-world` writes the miniature world, `stats` summarizes a dataset.
 
 #include <cstdio>
 
@@ -14,14 +14,14 @@ namespace vila::tools {
 namespace {
 
 int make_world(std::vector<std::string> arguments) {
-    Args args("data make-world", "Writes the miniature world in the published dataset formats.",
+    Args args("data make-world", "write the miniature world, in the formats of published datasets",
               std::move(arguments));
     std::filesystem::path out;
     data::WorldOptions options;
     double factor = 1.0;
-    args.option("--out", out, "new folder")->required();
+    args.option("--out", out, "folder to create")->required();
     args.option("--seed", options.seed, "seed of the world");
-    args.option("--scale", factor, "size of the world relative to the demo's")
+    args.option("--scale", factor, "size of the world, as a multiple of that of the demo")
         ->check(CLI::PositiveNumber);
     args.option("--word-images", options.word_images,
                 "number of training images with written words");
@@ -32,19 +32,21 @@ int make_world(std::vector<std::string> arguments) {
 }
 
 int print_stats(std::vector<std::string> arguments) {
-    Args args("data stats", "Counts samples, images, tokens and targets of a dataset.",
+    Args args("data stats", "count the samples, images, tokens and targets of a dataset",
               std::move(arguments));
     data::DatasetSource source;
     std::filesystem::path model_path;
     int64_t max_length = 2048, limit = 0;
-    args.positional("PATH", source.path, "the dataset");
+    args.positional("PATH", source.path, "file of the dataset");
     args.option("--format", source.format, name_list(data::dataset_format_names()))->required();
     args.option("--images", source.images, "folder of its images (default: the folder of PATH)");
-    args.option("--model", model_path, "model directory whose tokenizer and template to use")
+    args.option("--model", model_path, "model directory whose tokenizer and chat template are used")
         ->required();
-    args.option("--max-length", max_length, "longest sample in positions; longer ones are cut")
+    args.option("--max-length", max_length,
+                "longest sample, in text and image positions; longer ones are truncated")
         ->check(CLI::PositiveNumber);
-    args.option("--limit", limit, "read this many records only, evenly spread; 0 reads all");
+    args.option("--limit", limit,
+                "read only this many records, evenly spread over the dataset; 0: all");
     args.footer("Formats:\n" + data::describe_dataset_formats());
     args.parse();
     if (source.images.empty()) source.images = source.path.parent_path();
@@ -69,9 +71,11 @@ int cmd_data(Args& args) {
     if (action == "stats") return print_stats(rest);
     if (action == "--help" || action == "-h") {
         std::puts(
-            "usage: vila data make-world --out DIR [--seed S]\n"
-            "       vila data stats PATH --format FORMAT --model DIR\n"
-            "Each has its own --help.");
+            "usage: vila data make-world --out DIR [OPTIONS]\n"
+            "       vila data stats PATH --format FORMAT --model DIR [OPTIONS]\n\n"
+            "  make-world   write the miniature world, in the formats of published datasets\n"
+            "  stats        count the samples, images, tokens and targets of a dataset\n\n"
+            "'vila data make-world --help' and 'vila data stats --help' list the options.");
         return words.empty() ? 2 : 0;
     }
     throw UsageError(str("unknown action '", action, "': expected make-world or stats"));

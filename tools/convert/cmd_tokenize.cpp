@@ -36,13 +36,14 @@ int cmd_tokenize(Args& args) {
     bool decode = false, parse_special = false, json = false;
     args.option("--model", model_path, "model directory, or a directory with tokenizer files")
         ->required();
-    args.flag("--decode", decode, "convert arrays of ids to text");
+    args.flag("--decode", decode, "convert JSON arrays of ids to JSON strings");
     args.flag("--special", parse_special, "recognize special tokens such as </s> in the text");
     args.flag("--json", json,
               "read each line as a JSON string, for text that contains line breaks");
     args.footer(
-        "Reads lines from standard input, writes lines to standard output. --decode writes JSON "
-        "strings.");
+        "Reads lines from standard input and writes lines to standard output: text to JSON arrays "
+        "of "
+        "ids,\nor the reverse with --decode.");
     args.parse();
 
     const auto tokenizer = data::load_tokenizer(models::llm_directory(model_path));

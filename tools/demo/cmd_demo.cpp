@@ -1,7 +1,7 @@
-// vila demo: the whole path on the miniature world. Renders the world, trains a language model and
-// a vision tower from scratch, joins them in VILA's three stages, scores the result on held-out
-// questions and writes the report. Every stage is a `vila train` process with a recipe in
-// DIR/recipes. A demo that was stopped continues where it stopped.
+// vila demo: from nothing to a trained model, on the miniature world. Renders the world, trains a
+// language model and a vision tower from scratch, joins them in VILA's three stages, scores the
+// result on held-out questions and writes the report. Every stage is a `vila train` process with a
+// recipe in DIR/recipes. A demo that was stopped continues where it stopped.
 
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -35,7 +35,7 @@ void run_self(const std::vector<std::string>& words) {
     const pid_t child = ::fork();
     VILA_CHECK(child >= 0, "cannot start another process");
     if (child == 0) {
-        // If the demo ends, the training gets SIGTERM, saves and ends too.
+        // If the demo is killed, the training process gets SIGTERM, saves and ends.
         ::prctl(PR_SET_PDEATHSIG, SIGTERM);
         ::execv("/proc/self/exe", arguments.data());
         std::_Exit(127);
@@ -46,7 +46,7 @@ void run_self(const std::vector<std::string>& words) {
                "' did not finish; run the same command again to continue");
 }
 
-// Renders the world, unless it exists. Throws if it has another seed.
+// Renders the world, unless it exists. Throws if the existing one has another seed.
 void provide_world(const fs::path& world, uint64_t seed, double scale) {
     if (fs::exists(world / "world.json")) {
         const Json description = read_json_file(world / "world.json");
@@ -75,11 +75,13 @@ struct DemoOptions {
 
 DemoOptions parse_options(Args& args) {
     DemoOptions options;
-    args.option("--out", options.out, "output folder");
-    args.option("--scale", options.scale, "size of the world relative to the full demo")
-        ->check(CLI::Range(1e-4, 100.0));
-    args.option("--set", options.overrides,
-                "recipe override for every stage, such as train.steps=10; may be repeated");
+    args.option("--out", options.out, "output folder; a demo that was stopped is continued");
+    args.option("--scale", options.scale,
+                "size of the world, as a multiple of that of the full demo")
+        ->check(CLI::Range(1e-4, 100.0, "[1e-4, 100]"));
+    args.option(
+        "--set", options.overrides,
+        "KEY=VALUE to set in the recipe of every stage, such as train.steps=10; may be repeated");
     options.common.declare(args);
     args.parse();
     options.out = fs::absolute(options.out);

@@ -1,4 +1,4 @@
-// vila eval TASK: scores a model, or a file of predictions, on held-out questions.
+// vila eval TASK: scores the answers of a model, or of a file, to held-out questions.
 
 #include <cstdio>
 #include <optional>
@@ -37,33 +37,38 @@ struct EvalCommand {
 
 EvalCommand parse_command(Args& args) {
     EvalCommand command;
-    args.positional("TASK", command.task, "what to measure; see the list of tasks below");
+    args.positional("TASK", command.task, "one of the tasks listed below");
     args.option("--model", command.model, "model directory");
-    args.option("--data", command.data, "questions, one JSON object per line");
+    args.option("--data", command.data, "file of questions, in the format below");
     args.option("--images", command.images,
                 "folder of the images (default: the folder of the questions)");
-    args.option("--shots", command.items.shots, "demonstrations before each question")
+    args.option("--shots", command.items.shots, "number of demonstrations before each question")
         ->check(CLI::NonNegativeNumber);
     args.option("--limit", command.items.limit, "use only the first N questions; 0 uses all")
         ->check(CLI::NonNegativeNumber);
-    args.option("--batch", command.eval.batch, "questions answered at a time")
+    args.option("--batch", command.eval.batch, "number of questions to answer at once")
         ->check(CLI::PositiveNumber);
     std::optional<int64_t> max_tokens;
     args.option("--max-tokens", max_tokens,
-                "longest generated answer in tokens (default: the task's)")
+                "longest generated answer, in tokens (default: as listed below)")
         ->check(CLI::PositiveNumber);
-    args.flag("--blind", command.eval.no_image, "replace image features by zeros");
+    args.flag("--blind", command.eval.no_image,
+              "replace the image features by zeros, to measure what the text alone tells");
     args.option("--output", command.output, "write score and predictions to this JSON file");
     args.flag("--json", command.as_json, "print score and predictions as JSON");
     args.option("--predictions", command.predictions,
-                "score these predictions instead of a model's, one JSON object per line");
-    args.option("--annotations", command.annotations, "the questions that --predictions answer");
+                "file of predictions to score instead of a model's, in the format below");
+    args.option("--annotations", command.annotations,
+                "file of the questions that --predictions answers");
     command.common.declare(args);
     args.footer(
         eval_task_help() +
-        "\n\nA question:    {\"question_id\", \"image\"?, \"text\", \"answer\", \"choices\"?, "
+        "\n\nFormats, one JSON object per line; ? marks optional fields:\n"
+        "  question    {\"question_id\"?, \"image\"?, \"text\", \"answer\", \"choices\"?, "
         "\"shots\"?: [{\"image\"?, \"text\"?, \"answer\"}]}\n"
-        "A prediction:  {\"question_id\", \"text\"}");
+        "  prediction  {\"question_id\", \"text\"}\n"
+        "\"image\" and \"answer\" are one string or a list; any answer of a list is correct. "
+        "\"shots\" are demonstrations.");
     args.parse();
 
     command.eval.max_tokens = max_tokens.value_or(0);

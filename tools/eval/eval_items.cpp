@@ -26,7 +26,7 @@ EvalItem item_from_json(const Json& object, const std::string& where, const fs::
                         const EvalItemOptions& options) {
     EvalItem item;
     VILA_CHECK(object.contains("text") && object.contains("answer"), where,
-               ": an evaluation item needs \"text\" and \"answer\"");
+               ": a question needs \"text\" and \"answer\"");
     const Json& id = object.value("question_id", Json(where));
     item.question_id = id.is_string() ? id.get<std::string>() : id.dump();
     item.question = turn_from_json(object, images, "");
@@ -35,7 +35,8 @@ EvalItem item_from_json(const Json& object, const std::string& where, const fs::
     item.choices = string_or_list(object, "choices");
     const Json shots = object.value("shots", Json::array());
     VILA_CHECK(static_cast<int64_t>(shots.size()) >= options.shots, where, ": has ", shots.size(),
-               " shots, but ", options.shots, " are requested; lower --shots");
+               " demonstrations in \"shots\", but ", options.shots,
+               " are requested; lower --shots");
     for (int64_t i = 0; i < options.shots; ++i)
         item.shots.push_back(
             turn_from_json(shots[static_cast<size_t>(i)], images, item.question.text));
@@ -51,7 +52,7 @@ std::vector<EvalItem> load_eval_items(const fs::path& data, const fs::path& imag
         if (options.limit > 0 && static_cast<int64_t>(items.size()) >= options.limit) return;
         items.push_back(item_from_json(object, where, images, options));
     });
-    VILA_CHECK(!items.empty(), data.string(), ": holds no questions");
+    VILA_CHECK(!items.empty(), data.string(), ": contains no questions");
     return items;
 }
 

@@ -13,7 +13,7 @@ namespace vila::tools {
 
 namespace {
 
-// The text of a turn. Unless it places its images itself, their placeholders go in front.
+// The text of a turn, with a placeholder for each image: in front, unless the text has its own.
 std::string with_placeholders(const EvalTurn& turn) {
     if (data::count_placeholders(turn.text) > 0) return turn.text;
     return data::prepend_placeholders(static_cast<int64_t>(turn.images.size()), turn.text);
@@ -24,7 +24,7 @@ struct Conversation {
     std::vector<std::string> images;
 };
 
-// The demonstrations of an item as finished turns, then its question.
+// Returns the demonstrations of an item with their answers, followed by its question.
 Conversation conversation_of(const EvalItem& item) {
     Conversation conversation;
     const auto ask = [&](const EvalTurn& turn) {
@@ -40,7 +40,7 @@ Conversation conversation_of(const EvalItem& item) {
     return conversation;
 }
 
-// Greedy answers, generated options.batch at a time.
+// Generates answers by greedy decoding, options.batch of them at a time.
 std::vector<std::string> generate_answers(const LoadedModel& loaded,
                                           const std::vector<EvalItem>& items,
                                           const EvalOptions& options) {
@@ -56,7 +56,7 @@ std::vector<std::string> generate_answers(const LoadedModel& loaded,
             const Conversation conversation = conversation_of(items[i]);
             prompts.push_back(
                 loaded.chat_prompt(conversation.messages, conversation.images, options.no_image));
-            loaded.check_fits(prompts.back(), 1);
+            loaded.check_fits(prompts.back(), 1);  // the longest answer need not fit
         }
         for (const Prompt& prompt : prompts) sequences.push_back(prompt.view());
         for (const auto& ids : models::generate_many(loaded.model(), sequences, generation))
@@ -65,14 +65,14 @@ std::vector<std::string> generate_answers(const LoadedModel& loaded,
     return answers;
 }
 
-// The choice of highest likelihood of each item.
+// Returns the choice of each item that has the highest likelihood, a product over its tokens.
 std::vector<std::string> choose_answers(const LoadedModel& loaded,
                                         const std::vector<EvalItem>& items,
                                         const EvalOptions& options) {
     std::vector<std::string> answers;
     for (const EvalItem& item : items) {
         VILA_CHECK(!item.choices.empty(), "question ", item.question_id,
-                   ": has no \"choices\" to choose from; use the task exact");
+                   ": has no \"choices\"; use the task exact");
         const Conversation conversation = conversation_of(item);
         std::vector<Prompt> prompts;
         for (const std::string& choice : item.choices)
@@ -88,16 +88,16 @@ std::vector<std::string> choose_answers(const LoadedModel& loaded,
 using Scores = std::vector<double>;
 using References = std::vector<std::vector<std::string>>;
 
-// 1 for an answer that equals a reference after normalize_exact(), else 0.
+// Returns 1 if the answer equals a reference after normalize_exact(), otherwise 0.
 double exact_match(const std::string& answer, const std::vector<std::string>& references) {
     const std::string given = normalize_exact(answer);
     return std::any_of(references.begin(), references.end(),
-                       [&](const auto& right) { return normalize_exact(right) == given; })
+                       [&](const auto& reference) { return normalize_exact(reference) == given; })
                ? 1.0
                : 0.0;
 }
 
-// A metric that scores every answer by itself. cider_d() is not one: it needs the whole set.
+// Scores each answer by a metric that looks at one answer only. cider_d() needs the whole set.
 template <double (*Metric)(const std::string& answer, const std::vector<std::string>& references)>
 Scores each_answer(const std::vector<std::string>& answers, const References& references) {
     Scores scores;
@@ -105,16 +105,17 @@ Scores each_answer(const std::vector<std::string>& answers, const References& re
     return scores;
 }
 
-// Every task, once: dispatch, `vila eval --help` and the check of TASK read this table.
+// All tasks. Dispatch, `vila eval --help` and the check of TASK use this table.
 constexpr EvalTask kTasks[] = {
     {.name = "exact",
-     .help = "generate an answer that equals a reference, up to case and punctuation at its ends",
+     .help =
+         "generate an answer that equals a reference, ignoring case and punctuation at the ends",
      .metric = "accuracy",
      .answer = generate_answers,
      .score = each_answer<exact_match>,
      .max_tokens = 32},
     {.name = "vqa",
-     .help = "generate a short answer that agrees with human answers",
+     .help = "generate a short answer that agrees with the answers of people",
      .metric = "VQA accuracy",
      .answer = generate_answers,
      .score = each_answer<vqa_accuracy>,
@@ -126,7 +127,7 @@ constexpr EvalTask kTasks[] = {
      .score = cider_d,
      .max_tokens = 32},
     {.name = "choice",
-     .help = "give the right choice the highest likelihood",
+     .help = "pick from the given choices, by the highest likelihood",
      .metric = "accuracy",
      .answer = choose_answers,
      .score = each_answer<exact_match>,
@@ -160,8 +161,9 @@ std::string eval_task_help() {
     for (const EvalTask& task : kTasks) {
         char name[32];
         std::snprintf(name, sizeof name, "\n  %-12s ", task.name);
-        text += str(name, task.help, "; score: ", task.metric);
-        if (task.max_tokens > 0) text += str(", at most ", task.max_tokens, " tokens");
+        text += str(name, task.help, " (score: ", task.metric);
+        if (task.max_tokens > 0) text += str("; at most ", task.max_tokens, " tokens");
+        text += ")";
     }
     return text;
 }

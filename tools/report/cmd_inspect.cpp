@@ -56,7 +56,7 @@ int cmd_inspect(Args& args) {
     args.option("--images", source.images,
                 "dataset: folder of its images (default: the folder of PATH)");
     args.option("--model", model_path,
-                "dataset: model directory whose tokenizer and template to use");
+                "dataset: model directory whose tokenizer and chat template are used");
     args.option("--template", template_name, "dataset: chat template (default: the model's)");
     args.option("--index", index, "dataset: number of the record, from 0");
     args.parse();

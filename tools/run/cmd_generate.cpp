@@ -1,5 +1,5 @@
-// vila generate: answers one prompt, streaming to the terminal, or the requests of a file, several
-// at a time.
+// vila generate: answers one prompt, streaming the text to the terminal, or the requests of a file,
+// several at a time.
 
 #include <cstdio>
 #include <optional>
@@ -79,20 +79,25 @@ GenerateCommand parse_command(Args& args) {
     GenerateCommand command;
     args.option("--model", command.model, "model directory")->required();
     const auto* prompt =
-        args.option("--prompt", command.text, "the prompt; <image> marks the place of an image");
+        args.option("--prompt", command.text,
+                    "the prompt; <image> marks the place of an image (default: images come first)");
     const auto* input = args.option("--input", command.input,
-                                    "answer the requests of this file instead, one JSON object "
-                                    "per line, as for vila score");
-    args.option("--batch", command.batch, "requests of --input answered at a time")
+                                    "answer the requests of this file instead of --prompt; "
+                                    "`vila score --help` describes the format");
+    args.option("--batch", command.batch, "number of requests of --input to answer at once")
         ->check(CLI::PositiveNumber);
-    args.option("--image", command.images, "image file; repeat it for more images, in order");
+    args.option("--image", command.images,
+                "image file; may be repeated, in the order of the images in the prompt");
     args.option("--video", command.video,
-                "folder of frames, or a video file if ffmpeg is installed; its frames follow the "
-                "other images");
-    args.option("--frames", command.frames, "frames to take from the video, evenly spaced")
+                "video, as a folder of frames or, if ffmpeg is installed, a video file; its frames "
+                "follow the images of --image");
+    args.option("--frames", command.frames,
+                "number of frames to take from the video, evenly spaced")
         ->check(CLI::PositiveNumber);
-    args.flag("--raw", command.raw, "use the prompt as it is, without the chat template");
-    args.flag("--json", command.as_json, "print one JSON object instead of streaming the text");
+    args.flag("--raw", command.raw,
+              "pass the prompt to the model as it is, without the chat template");
+    args.flag("--json", command.as_json,
+              "print one JSON object at the end instead of streaming the text");
     command.sampling.declare(args);
     command.common.declare(args);
     args.parse();
@@ -107,7 +112,7 @@ GenerateCommand parse_command(Args& args) {
 
 Prompt read_prompt(const LoadedModel& loaded, const GenerateCommand& command) {
     std::vector<std::string> images = command.images;
-    std::optional<VideoFrames> frames;  // holds the files until they are read
+    std::optional<VideoFrames> frames;  // keeps the files until they are read
     if (!command.video.empty()) {
         frames.emplace(command.video, command.frames);
         images.insert(images.end(), frames->files().begin(), frames->files().end());

@@ -1,6 +1,6 @@
 #pragma once
 
-// The command-line options of sampling, shared by generate and chat.
+// The command-line options for sampling, shared by `vila generate` and `vila chat`.
 
 #include "models/generate.h"
 #include "tools/base/args.h"
@@ -17,22 +17,22 @@ struct SamplingOptions {
     std::vector<std::string> stops;
 
     void declare(Args& args) {
-        args.option("--max-tokens", max_tokens, "largest number of new tokens")
+        args.option("--max-tokens", max_tokens, "maximum number of new tokens")
             ->check(CLI::PositiveNumber);
         args.option("--temperature", temperature,
-                    "sampling temperature; 0 always takes the most likely token")
+                    "sampling temperature; 0: always take the most likely token")
             ->check(CLI::NonNegativeNumber);
         args.option("--top-p", top_p,
-                    "sample from the most likely tokens that together reach this "
-                    "probability")
-            ->check(CLI::Range(0.0, 1.0));
+                    "sample from the fewest most likely tokens that together have this "
+                    "probability; 1: from all")
+            ->check(CLI::Range(0.0, 1.0, "[0, 1]"));
         args.option("--top-k", top_k,
-                    "sample from this many of the most likely tokens; 0 means all")
+                    "sample from this many of the most likely tokens; 0: from all")
             ->check(CLI::NonNegativeNumber);
         args.option("--repetition-penalty", repetition_penalty,
-                    "above 1, tokens that have occurred become less likely")
+                    "values above 1 make tokens that have already occurred less likely")
             ->check(CLI::PositiveNumber);
-        args.option("--min-tokens", min_tokens, "smallest number of new tokens")
+        args.option("--min-tokens", min_tokens, "minimum number of new tokens")
             ->check(CLI::NonNegativeNumber);
         args.option("--stop", stops, "end the answer before this string; may be repeated");
     }

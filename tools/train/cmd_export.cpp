@@ -37,7 +37,7 @@ void restore_weights(const Checkpoint& checkpoint, const std::vector<ParameterGr
 
 int cmd_export(Args& args) {
     fs::path source, destination;
-    args.positional("CHECKPOINT", source, "RUN/checkpoints/step-N");
+    args.positional("CHECKPOINT", source, "checkpoint directory, RUN/checkpoints/step-N");
     args.positional("DST", destination, "model directory to write");
     args.parse();
     while (source.filename().empty() && source.has_parent_path()) source = source.parent_path();

@@ -1,4 +1,4 @@
-// vila plan RECIPE: predicts the bytes on each rank and the tokens per step before a job is
+// vila plan RECIPE: predicts the memory of each rank and the tokens per step before a job is
 // started. Reads the configurations of the model's parts, not their weights.
 
 #include <cstdio>
@@ -50,13 +50,15 @@ int cmd_plan(Args& args) {
     bool json = false;
     args.positional("RECIPE", file, "recipe file (TOML)");
     args.optional_positional("KEY=VALUE", overrides,
-                             "recipe values that replace those of the file");
-    args.option("--ranks", ranks, "number of ranks")->check(CLI::Range(1, 1 << 20));
+                             "set a recipe key to another value than in the file");
+    args.option("--ranks", ranks, "number of ranks")->check(CLI::Range(1, 1 << 20, "[1, 1048576]"));
     args.option("--images", images,
-                "images per sequence of max_length positions (fewer if they do not fit)")
-        ->check(CLI::Range(0, 1 << 20));
-    args.option("--memory-gb", memory_gb,
-                "memory of a rank's device in 1e9 bytes; find the largest micro-batch that fits");
+                "images in each sequence of data.max_length positions (fewer if they do not fit)")
+        ->check(CLI::Range(0, 1 << 20, "[0, 1048576]"));
+    args.option(
+        "--memory-gb", memory_gb,
+        "memory of each rank in GB (1e9 bytes): also find the largest train.micro_batch that "
+        "fits into it; 0 skips this");
     args.flag("--json", json, "print one JSON object");
     args.parse();
 
@@ -100,11 +102,11 @@ int cmd_plan(Args& args) {
         static_cast<long long>(ranks), static_cast<long long>(options.zero),
         dtype_name(options.dtype), static_cast<long long>(options.sequences),
         static_cast<long long>(options.length), static_cast<long long>(options.images));
-    print_bytes("weights that are not divided", plan.weights);
-    print_bytes("optimizer, gradient sums", plan.optimizer);
-    print_bytes("activations, gradients, buckets", plan.step);
+    print_bytes("weights (without blocks divided by ZeRO 3)", plan.weights);
+    print_bytes("optimizer state and gradient sums", plan.optimizer);
+    print_bytes("activations, gradients and buckets", plan.step);
     print_bytes("  with activation checkpointing", with.step);
-    print_bytes("  without", without.step);
+    print_bytes("  without activation checkpointing", without.step);
     print_bytes("peak", plan.peak);
     print_row("positions per step, at most", str("   ", tokens));
     if (memory_gb > 0.0)

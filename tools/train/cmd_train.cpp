@@ -1,5 +1,5 @@
 // vila train RECIPE --out RUN [key=value...]: reads the options, joins the ranks that mpirun or
-// srun started (or runs alone), checks that all ranks were given the same, and runs the
+// srun started (or runs alone), checks that all ranks have the same program and recipe, and runs a
 // TrainingJob.
 
 #include <csignal>
@@ -33,9 +33,11 @@ TrainOptions parse_options(Args& args) {
     args.positional("RECIPE", options.recipe, "recipe file (TOML)");
     args.optional_positional(
         "KEY=VALUE", options.overrides,
-        "recipe values that replace those of the file, such as optimizer.lr=1e-4 "
+        "set a recipe key to another value than in the file, such as optimizer.lr=1e-4 "
         "or data.sources[0].weight=2; paths are relative to the recipe file");
-    args.option("--out", options.out, "run directory; an unfinished run is resumed")->required();
+    args.option("--out", options.out,
+                "run directory; if it holds an unfinished run, that run is resumed")
+        ->required();
     args.flag("--no-space-check", options.no_space_check,
               "start even if the disk seems too small for the checkpoints");
     options.common.declare(args);
@@ -99,7 +101,7 @@ int train_as_rank(const TrainOptions& options, dist::Collectives& bootstrap,
     const std::unique_ptr<dist::Collectives> by_gpu =
         connect_devices(bootstrap, options.common, *setup.device);
     dist::Collectives& ranks = by_gpu ? *by_gpu : bootstrap;
-    // Only one of the two may notify the watchdog: `ranks` calls `bootstrap` or is the same object.
+    // `ranks` is `bootstrap` or calls it, so only one of the two may notify the watchdog.
     watched_bootstrap.reset();
     const dist::WatchedRanks watched(ranks, watch);
 
@@ -117,15 +119,15 @@ constexpr int kExitFailure = 1;
 }  // namespace
 
 int cmd_train(Args& args) {
-    // Made before MPI starts threads, which then inherit the blocked signals.
+    // Constructed before MPI starts threads, so that they inherit the blocked signals.
     const StopSignals stop;
-    // Beyond a file-size limit, write() shall fail as on a full disk instead of ending the process.
+    // Makes write() fail at the file-size limit, as on a full disk, instead of ending the process.
     std::signal(SIGXFSZ, SIG_IGN);
     TrainOptions options = parse_options(args);
     options.common = as_local_rank(options.common);
     std::unique_ptr<dist::Collectives> ranks;
     try {
-        // Before joining: if the launcher dies during that, its ranks must end too.
+        // Called before joining, so that this rank also ends if the launcher dies during joining.
         if (dist::read_launcher().ranks > 1) dist::die_with_parent();
         ranks = dist::join_ranks();
         return train_as_rank(options, *ranks, stop);

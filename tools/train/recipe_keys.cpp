@@ -25,29 +25,33 @@ void model_fields(FieldList& list, ModelRecipe& model, const fs::path& base) {
               "the text of the data sources)",
               base);
     list.table("model.llm_config", model.llm_config,
-               "a new language model: fields of its Hugging Face config.json");
+               "configuration of a new language model: fields of a Hugging Face config.json");
     list.table("model.vision_config", model.vision_config,
-               "a new vision tower: fields of its Hugging Face config.json");
+               "configuration of a new vision tower: fields of a Hugging Face config.json");
     list.table("model.preprocessor_config", model.preprocessor_config,
-               "image preprocessing of a new vision tower: fields of its Hugging Face "
+               "image preprocessing of a new vision tower: fields of a Hugging Face "
                "preprocessor_config.json (default sizes: those of the tower)");
-    list.table("model.tokenizer_config", model.tokenizer_config,
-               "a tokenizer to train: vocab_size and split");
+    list.table(
+        "model.tokenizer_config", model.tokenizer_config,
+        "tokenizer to train: vocab_size, and split (gpt2, llama3 or qwen2), the rule that splits "
+        "text into words");
     list.integer(
         "model.select_layer", model.select_layer, {-1000, 1000},
-        "hidden state of the vision tower that the projector reads (-2: the last but one)");
-    list.choice("model.select_feature", model.select_feature, {"patch", "cls_patch"},
-                "patch: without the class token; cls_patch: with it");
+        "hidden state of the vision tower that the projector reads; -2: the one before the last");
+    list.choice(
+        "model.select_feature", model.select_feature, {"patch", "cls_patch"},
+        "which features the projector reads: patch, those of the patches; cls_patch, also that of "
+        "the class token");
     list.choice("model.token_order", model.token_order, {"row", "column"},
                 "order of image tokens after a projector that merges them, such as mlp_downsample");
 }
 
-// " (default: if stage is pretrain or sft)": the stages that train a part by default.
+// " (default: true if stage is pretrain or sft)": the stages that train a part by default.
 std::string default_stages(bool models::Trainable::*part) {
     std::vector<std::string> names;
     for (const StageFacts& stage : all_stages())
         if (stage.trainable.*part) names.emplace_back(stage.name);
-    return " (default: if stage is " + name_list(names) + ")";
+    return " (default: true if stage is " + name_list(names) + ")";
 }
 
 // "lm, a language model on text; clip, ...".
@@ -69,13 +73,14 @@ void trainable_fields(FieldList& list, TrainableRecipe& trainable) {
 
 void data_fields(FieldList& list, DataRecipe& data) {
     list.integer("data.max_length", data.max_length, {.min = 4},
-                 "text and image positions of one sample; longer samples are truncated");
-    list.boolean("data.pack", data.pack,
-                 "pack samples into micro-batches of up to micro_batch * max_length positions");
+                 "longest sample, in text and image positions; longer ones are truncated");
+    list.boolean(
+        "data.pack", data.pack,
+        "pack samples end to end into micro-batches of up to micro_batch * max_length positions");
     list.choice("data.image_mode", data.image_mode, data::image_mode_names(),
                 "how an image is made square (default: as in the model, otherwise pad)");
     list.number("data.random_crop", data.random_crop, {0.05, 1.0},
-                "random crops keep at least this share of each side of an image; 1: no crops");
+                "crop images at random, keeping at least this share of each side; 1: no crops");
     list.text("data.template", data.chat_template,
               "chat template (default: as in model.init, otherwise vicuna_v1; align: plain)");
 }
@@ -94,24 +99,27 @@ void optimizer_fields(FieldList& list, OptimizerRecipe& optimizer, ScheduleRecip
     list.number("optimizer.clip_norm", optimizer.clip_norm, {.min = 0.0},
                 "clip the global gradient norm to this; 0: no clipping");
     list.number("schedule.warmup_ratio", schedule.warmup_ratio, {0.0, 1.0},
-                "share of the steps during which the learning rate rises from 0");
+                "share of the steps during which the learning rate rises linearly from 0");
     list.choice("schedule.decay", schedule.decay, {"cosine", "constant"},
-                "learning rate after warmup");
+                "learning rate after warmup: falls to 0 along a cosine, or stays constant");
 }
 
 void train_fields(FieldList& list, TrainRecipe& train) {
     list.number("train.epochs", train.epochs, {.min = 0.0, .above = true},
-                "passes over the data (default 1); alternatively train.steps");
+                "passes over the data (default 1); give either this or train.steps");
     list.integer("train.steps", train.steps, {.min = 1},
-                 "optimizer steps; alternatively train.epochs");
+                 "optimizer steps; give either this or train.epochs");
     list.integer("train.global_batch", train.global_batch, {.min = 1},
                  "samples per optimizer step, over all ranks and micro-batches");
-    list.integer("train.micro_batch", train.micro_batch, {.min = 1},
-                 "samples per forward pass; with data.pack, positions in units of max_length");
+    list.integer(
+        "train.micro_batch", train.micro_batch, {.min = 1},
+        "samples per forward pass; with data.pack, at most micro_batch * max_length positions");
     list.choice("train.dtype", train.dtype, {"f32", "bf16"}, "dtype of weights and activations");
     list.boolean("train.activation_checkpointing", train.activation_checkpointing,
                  "recompute the activations of each block in the backward pass to save memory");
-    list.integer("train.zero", train.zero, {0, 3}, "ZeRO stage over data-parallel ranks")
+    list.integer("train.zero", train.zero, {0, 3},
+                 "ZeRO stage, what is divided among the ranks: 0, nothing; 1, optimizer state; 2, "
+                 "gradients too; 3, weights of blocks too; does not change the result")
         .may_change_on_resume = true;
     list.boolean("train.rank_invariant", train.rank_invariant,
                  "make micro-batches and weights byte-identical for any number of ranks, including "
@@ -179,8 +187,9 @@ FieldList source_keys(SourceRecipe& source, const std::filesystem::path& base) {
     list.number("weight", source.weight, {.min = 0.0, .above = true},
                 "share of the samples, relative to the other sources");
     list.integer("max_images", source.max_images, {.min = 1},
-                 "mmc4: keep the first this many images of a document");
-    list.text("name", source.name, "name in logs (default: the stem of path)");
+                 "mmc4: use at most this many images of a document, the first ones");
+    list.text("name", source.name,
+              "name in logs (default: the file name of path without its extension)");
     return list;
 }
 
