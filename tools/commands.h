@@ -1,9 +1,9 @@
 #pragma once
 
-// The commands of the binary. Each is one function in the file cmd_NAME.cpp of its room; the table
-// with the one-line help texts is in main.cpp. A command declares its options, calls args.parse(),
-// does its work and returns the exit code (0 success, 1 failure). It throws Error for a failure and
-// UsageError for a mistake in the command line.
+// The commands of the binary. Each is one function, in a file cmd_NAME.cpp of a subfolder; the
+// table with the one-line help texts is in main.cpp. A command declares its options, calls
+// args.parse(), does its work and returns the exit code (0 success, 1 failure). It throws Error for
+// a failure and UsageError for a mistake in the command line.
 
 #include "tools/base/args.h"
 

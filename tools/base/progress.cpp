@@ -12,8 +12,8 @@ namespace vila::tools {
 namespace {
 
 constexpr double kTerminalInterval = 0.2;  // seconds between two updates of the line
-// Plain lines are 2 s apart at first, then 5 % of the time so far, so the log of a long run stays
-// short.
+// Plain lines are at least 2 s apart, and at least 5 % of the time so far, so that the log of a
+// long run stays short.
 constexpr double kPlainInterval = 2.0;  // seconds
 constexpr double kPlainShare = 0.05;
 

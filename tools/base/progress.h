@@ -12,8 +12,8 @@ namespace vila::tools {
 
 class Progress {
   public:
-    // `what` opens the line; counts run from `done` to `total`. A silent one prints nothing: only
-    // rank 0 writes to the terminal.
+    // Each line starts with `what`; counts run from `done` to `total`. With `silent` nothing is
+    // printed, for ranks other than 0.
     Progress(std::string what, int64_t total, int64_t done = 0, bool silent = false);
     // Ends the line on a terminal.
     ~Progress();

@@ -10,7 +10,7 @@ namespace vila::tools {
 struct ProcessResult {
     bool found = false;  // whether the program is on the PATH
     int exit_code = -1;  // -1 if a signal ended it
-    std::string output;  // its stdout; its stderr is inherited
+    std::string output;  // what it wrote to stdout; its stderr is that of this process
 };
 
 // Runs the program words[0] with the other words as arguments, without a shell and with empty

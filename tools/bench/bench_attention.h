@@ -1,8 +1,7 @@
 #pragma once
 
-// `vila bench attention` and `vila bench decode`: attention on the CPU beside the processor's own
-// limits. Forward and backward stand beside the multiply-add loop, decoding (one query against
-// cached keys) beside a stream read.
+// `vila bench attention` and `vila bench decode`: attention on the CPU. Forward and backward are
+// compared with the multiply-add loop, decoding (one query against cached keys) with a stream read.
 
 #include <cstdint>
 #include <string>

@@ -1,6 +1,6 @@
 #pragma once
 
-// `vila bench gemm`: matrix products on the CPU beside the processor's own limits.
+// `vila bench gemm`: matrix products on the CPU, compared with the processor's own limits.
 
 #include <cstdint>
 #include <string>

@@ -1,8 +1,8 @@
 #pragma once
 
-// `vila bench generate --model DIR [--image FILE]`: a whole model that answers a prompt, beside its
-// two limits. The prompt is bound by arithmetic; every new token is bound by memory, because it
-// reads all weights of the language model and the cache once.
+// `vila bench generate --model DIR [--image FILE]`: answering a prompt with a whole model. The
+// prompt is limited by arithmetic; every new token is limited by memory bandwidth, because it reads
+// all weights of the language model and the KV cache once.
 
 #include <cstdint>
 #include <filesystem>

@@ -13,8 +13,9 @@ namespace vila::tools {
 
 namespace {
 
-// A fixed set of random numbers is repeated over the tensor, because drawing them all would take
-// longer than most runs. Zeros would not do: a GPU computes faster on them.
+// Number of random values that random_tensor() draws; it repeats them over the tensor, because
+// drawing every value would take longer than most runs. It does not use zeros, because a GPU
+// computes faster on them.
 constexpr int64_t kDrawn = 100003;
 
 Tensor random_tensor(Device& device, const Shape& shape, DType dtype, uint64_t key) {
@@ -75,7 +76,7 @@ GpuBench::GpuBench(Device& device, DType dtype, const GpuBenchSizes& sizes, int 
 }
 
 double GpuBench::seconds_of_run(const std::function<void()>& body) const {
-    body();  // warm-up: plans and allocates
+    body();  // warm-up: chooses algorithms and allocates memory
     device_.synchronize();
     const auto run = [&](int64_t times) {
         return seconds_of([&] {
@@ -202,7 +203,8 @@ GpuMeasurement GpuBench::adamw() const {
                                               .second_moment = second,
                                               .parameter = parameter,
                                               .lr = 1e-4}};
-    // Reads four f32 words and writes three, and writes the rounded weight.
+    // For each parameter, AdamW reads four f32 values (gradient, master weight, two moments), and
+    // writes three of them and the rounded weight.
     const auto bytes =
         7.0 * static_cast<double>(master.bytes()) + static_cast<double>(parameter.bytes());
     return by_bytes("adamw", bytes,
@@ -233,7 +235,7 @@ std::vector<GpuMeasurement> GpuBench::decode() const {
         random_tensor(device_, {sizes_.context, config.llm.hidden_size}, dtype_, 5);
     std::vector<models::KvCache*> caches = {&cache};
     model.llm().decode(prompt, std::vector<int64_t>{sizes_.context}, caches);
-    // Greedy decoding after the context.
+    // Decodes greedily after the context, with `next` giving the token that follows `id`.
     const auto follow = [&](const std::function<int32_t(int32_t)>& next) {
         cache.truncate(sizes_.context);
         std::vector<int32_t> ids = {1};

@@ -1,6 +1,7 @@
 #pragma once
 
-// Model configurations of the benchmarks, each from a few sizes, and the size of their cache.
+// Builds the model configurations of the benchmarks from a few sizes, and counts the bytes of a KV
+// cache.
 
 #include "models/config.h"
 #include "tensor/dtype.h"
@@ -9,7 +10,7 @@ namespace vila::tools {
 
 struct LlamaShape {
     int64_t vocabulary, width, ffn, layers;
-    int64_t heads, head_dim;  // as many key heads as query heads
+    int64_t heads, head_dim;  // query and key/value heads are equal in number
     int64_t positions;
 };
 
@@ -21,10 +22,10 @@ struct VisionShape {
 models::LlamaConfig llama_config(const LlamaShape& shape);
 // A SigLIP tower, which has no class token.
 models::VisionConfig vision_config(const VisionShape& shape);
-// The tower's last hidden state, a two-layer MLP projector, and the language model.
+// The projector is a two-layer MLP and reads the tower's last hidden state.
 models::VilaConfig vila_config(const VisionShape& vision, const LlamaShape& llm);
 
-// Bytes of the keys and values of `positions` positions.
+// Bytes of the cached keys and values of `positions` positions, in all layers.
 int64_t cache_bytes(const models::LlamaConfig& config, int64_t positions, DType dtype);
 
 }  // namespace vila::tools

@@ -16,7 +16,7 @@ constexpr int64_t kSamplesPerTask = 3;
 struct WorldTask {
     std::string name;
     fs::path file;
-    Json levels;  // the task's entry in world.json, with the scores of "chance" and "unbound"
+    Json baselines;  // the task's entry in world.json, with the scores "chance" and "unbound"
     bool with_images = false;
 };
 
@@ -63,9 +63,9 @@ class Measurement {
             const EvalResult zero_shot = evaluate(loaded, task, 0);
             Json& entry = results_[task.with_images ? "tasks" : "text_tasks"][task.name];
             entry["zero_shot"] = zero_shot.score;
-            entry["chance"] = task.levels.value("chance", Json());
+            entry["chance"] = task.baselines.value("chance", Json());
             if (!task.with_images) continue;
-            entry["unbound"] = task.levels.value("unbound", Json());
+            entry["unbound"] = task.baselines.value("unbound", Json());
             entry["four_shot"] = evaluate(loaded, task, kShots).score;
             entry["blind"] = evaluate(loaded, task, 0, true).score;
             keep_samples(task, zero_shot);

@@ -8,9 +8,9 @@ namespace vila::tools {
 
 namespace {
 
-// Tasks with images whose question states what is asked for.
+// Tasks with images whose question states which attribute is asked for.
 constexpr const char* kOrdinaryTasks[] = {"color", "shape", "count", "position", "size", "caption"};
-// Its question is "what is it ?"; only the demonstrations tell which property to name.
+// The task whose question is "what is it ?"; only the demonstrations tell which property to name.
 constexpr const char* kPropertyTask = "property";
 
 Json image_table(const Json& results) {
@@ -23,8 +23,8 @@ Json image_table(const Json& results) {
     add_row("mean of these six", results.at("means"));
     add_row("what is it? (in context)", results.at("tasks").at(kPropertyTask));
     return {{"title",
-             "Held-out questions about images, exact match. Blind: the same model shown "
-             "nothing. Unbound: naming any object of the scene."},
+             "Held-out questions about images, exact match. Blind: the same model without "
+             "image features. Unbound: the attribute of a random object of the scene."},
             {"columns", {"task", "0-shot", "4-shot", "blind", "unbound", "chance"}},
             {"rows", rows}};
 }
@@ -35,8 +35,8 @@ Json text_table(const Json& results) {
         rows.push_back({name, entry.at("zero_shot"), entry.at("base"), entry.at("chance")});
     const Json& means = results.at("means");
     rows.push_back({"mean", means.at("text_zero_shot"), means.at("text_base"), Json()});
-    return {{"title", "Held-out questions without images"},
-            {"columns", {"task", "after joint tuning", "base language model", "chance"}},
+    return {{"title", "Held-out questions without images, exact match"},
+            {"columns", {"task", "final model", "base language model", "chance"}},
             {"rows", rows}};
 }
 

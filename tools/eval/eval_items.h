@@ -2,9 +2,11 @@
 
 // Evaluation questions and predictions, read from JSON-lines files.
 //
-// A question: {"question_id", "image"?, "text", "answer" (one or a list), "choices"?, "shots"?},
-// where "shots" is a list of demonstrations {"image"?, "text"?, "answer"}. A shot without text
-// repeats the text of its question. "image" may be a list; paths are relative to the images folder.
+// A question: {"question_id"?, "image"?, "text", "answer", "choices"?, "shots"?}, where "shots" is
+// a list of demonstrations {"image"?, "text"?, "answer"}; "?" marks optional fields. "image" and
+// "answer" are a string or a list; image paths are relative to the images folder. Without
+// "question_id", the place of the question ("FILE line N") is its id. A demonstration without
+// "text" has the text of its question.
 
 #include <cstdint>
 #include <filesystem>
@@ -22,7 +24,7 @@ struct EvalTurn {
 struct EvalItem {
     std::string question_id;
     EvalTurn question;                 // its answer is answers.front()
-    std::vector<std::string> answers;  // each of them is right
+    std::vector<std::string> answers;  // each of them is correct
     std::vector<std::string> choices;
     std::vector<EvalTurn> shots;  // demonstrations, exactly as many as requested
 };
@@ -32,14 +34,14 @@ struct EvalItemOptions {
     int64_t limit = 0;  // read only the first questions; 0 reads all
 };
 
-// Reads the questions of `data`. Throws if the file holds none, if a field is missing, or if a
-// question has fewer than options.shots shots.
+// Reads the questions in the file `data`. Throws if it holds none, if a field is missing, or if a
+// question has fewer than options.shots demonstrations.
 std::vector<EvalItem> load_eval_items(const std::filesystem::path& data,
                                       const std::filesystem::path& images,
                                       const EvalItemOptions& options);
 
 // Reads predictions {"question_id", "text"} and returns their texts in the order of the items.
-// Throws if an item has none.
+// Throws if there is no prediction for an item.
 std::vector<std::string> load_predictions(const std::filesystem::path& path,
                                           const std::vector<EvalItem>& items);
 

@@ -21,13 +21,13 @@ struct EvalOptions {
 
 struct EvalTask {
     const char* name;
-    const char* help;    // the task of the model, for `vila eval --help`
+    const char* help;    // what the model has to do, for `vila eval --help`
     const char* metric;  // name of the score
     // Returns the model's answer to each item.
     std::vector<std::string> (*answer)(const LoadedModel& loaded,
                                        const std::vector<EvalItem>& items,
                                        const EvalOptions& options);
-    // Returns the score of each answer. `references` holds the right answers of each item.
+    // Returns the score of each answer. `references` holds the correct answers of each item.
     std::vector<double> (*score)(const std::vector<std::string>& answers,
                                  const std::vector<std::vector<std::string>>& references);
     int64_t max_tokens;  // default length of a generated answer; 0 if the task generates none
@@ -35,7 +35,7 @@ struct EvalTask {
 
 // All tasks, in the order of the help text.
 std::span<const EvalTask> eval_tasks();
-// The task of that name. Throws UsageError, naming the nearest one, if there is none.
+// The task of that name. If there is none, throws UsageError, which suggests the nearest name.
 const EvalTask& find_eval_task(const std::string& name);
 // One line per task, for `vila eval --help`.
 std::string eval_task_help();
@@ -52,7 +52,7 @@ struct EvalResult {
     std::vector<EvalPrediction> predictions;
 };
 
-// Lets the model answer the items, and scores its answers.
+// Has the model answer the items, and scores its answers.
 EvalResult run_eval(const EvalTask& task, const LoadedModel& loaded,
                     const std::vector<EvalItem>& items, const EvalOptions& options);
 

@@ -1,4 +1,4 @@
-// vila report RUN: a training run or a demo as one HTML page.
+// vila report RUN: writes one HTML page about a training run or a demo.
 
 #include <cstdio>
 #include <filesystem>

@@ -93,7 +93,7 @@ void add_run(HtmlPage& page, const RunCurves& run) {
     std::vector<Series> losses;
     for (const auto& [source, series] : run.source_losses) losses.push_back(series);
     if (losses.size() != 1) losses.insert(losses.begin(), run.loss);
-    page.figure(svg_chart("Loss", "step", losses), "Mean cross-entropy per loss-bearing token.");
+    page.figure(svg_chart("Loss", "step", losses), "Mean cross-entropy of the target tokens.");
     page.figure(svg_chart("Learning rate", "step", {run.learning_rate}),
                 "After warm-up and decay.");
     page.figure(svg_chart("Gradient norm", "step", {run.gradient_norm}), "Before clipping.");

@@ -1,8 +1,8 @@
 #pragma once
 
 // The report of a training run or of a demo: one self-contained HTML page with curves (loss per
-// source, learning rate, gradient norm, speed), result tables, and questions with images, answers
-// and truth.
+// source, learning rate, gradient norm, speed), result tables, and questions with images, the
+// model's answers and the correct ones.
 
 #include <filesystem>
 #include <string>

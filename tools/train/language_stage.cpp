@@ -151,7 +151,7 @@ void LanguageStage::add_losses(const data::MicroBatch& micro, const Tensor& row_
         for (int64_t i = 0; i < targets; ++i) source.sum.add(losses.at(next++));
         source.count += targets;
     }
-    VILA_CHECK_EQ(next, losses.size(), "loss-bearing rows of a micro-batch");
+    VILA_CHECK_EQ(next, losses.size(), "rows with a target in a micro-batch");
 }
 
 std::vector<LoadedImage> LanguageStage::load_images(const data::MicroBatch& micro) {

@@ -31,12 +31,12 @@ struct ParameterGroup {
 // Loss of the samples of one source.
 struct SourceLoss {
     dist::ExactSum sum;
-    int64_t count = 0;  // loss-bearing tokens (clip: pairs)
+    int64_t count = 0;  // target tokens (clip: pairs)
 };
 
 // Arguments of accumulate() besides this rank's batch.
 struct StepContext {
-    int64_t targets = 0;                      // loss-bearing tokens of the global batch
+    int64_t targets = 0;                      // target tokens of the global batch
     std::function<void()> after_micro_batch;  // call after backward of each micro-batch
 };
 

@@ -15,8 +15,7 @@ constexpr StageFacts kStages[] = {
      .trainable = {.llm = true, .projector = false, .vision_tower = false},
      .chat_template = "vicuna_v1",
      .max_zero = 3},
-    // ClipModel does not call a block hook, so the weights of its blocks cannot be divided (ZeRO
-    // 3).
+    // ZeRO 3 needs a block hook, which ClipModel does not call.
     {.kind = StageKind::Contrastive,
      .name = "clip",
      .summary = "a vision tower on image-caption pairs",

@@ -1,7 +1,7 @@
 #pragma once
 
-// The training stages and the facts in which they differ. Every decision that depends on the stage
-// reads this table; no other code compares stage names.
+// The training stages and their properties, as one table. Every decision that depends on the stage
+// reads the table; no other code compares stage names.
 
 #include <cstdint>
 #include <span>
@@ -16,18 +16,18 @@ namespace vila::tools {
 enum class StageKind { LanguageModel, Contrastive, Align, Pretrain, Sft };
 
 enum class StageLoss {
-    NextToken,    // cross-entropy of the next token; trained by LanguageStage
-    Contrastive,  // image-caption pairs of the global batch; trained by ContrastiveStage
+    NextToken,    // cross-entropy of the next token (LanguageStage)
+    Contrastive,  // contrastive loss over the pairs of the global batch (ContrastiveStage)
 };
 
 struct StageFacts {
     StageKind kind;
-    const char* name;     // value of the recipe key `stage`, and the name in messages
+    const char* name;     // in recipes and messages
     const char* summary;  // for `vila train --help`
     StageLoss loss;
-    bool takes_images;            // samples may contain images; the model needs a vision tower
-    models::Trainable trainable;  // parts to train where [trainable] does not say
-    const char* chat_template;    // where neither data.template nor model.init names one
+    bool takes_images;            // samples may contain images, so the model needs a vision tower
+    models::Trainable trainable;  // parts that are trained unless the recipe says otherwise
+    const char* chat_template;    // used if neither data.template nor model.init names one
     int64_t max_zero;             // highest ZeRO stage; a higher train.zero is lowered to it
 };
 
@@ -36,7 +36,7 @@ std::span<const StageFacts> all_stages();
 const StageFacts& stage_facts(StageKind kind);
 std::vector<std::string> stage_names();
 
-// A stage in a recipe is its name. from_json() throws Error for a name that is not in the table.
+// JSON holds a stage as its name. from_json() throws Error for a name that is not in the table.
 void to_json(Json& json, StageKind kind);
 void from_json(const Json& json, StageKind& kind);
 

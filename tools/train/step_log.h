@@ -15,12 +15,12 @@ namespace vila::tools {
 
 // One step, summed over all ranks.
 struct StepTotals {
-    int64_t max_micro_batches = 0;  // of the rank that has most
+    int64_t max_micro_batches = 0;  // on the rank that has the most
     int64_t tokens = 0, targets = 0, truncated = 0, bad_samples = 0;
-    double loss = 0.0;                  // mean over the loss-bearing tokens (clip: over the pairs)
+    double loss = 0.0;                  // mean over the target tokens (clip: over the pairs)
     double norm = 0.0;                  // of all gradients, before clipping
     std::vector<double> source_losses;  // sum of the losses of each source
-    std::vector<double> source_counts;  // loss-bearing tokens of each source (clip: pairs)
+    std::vector<double> source_counts;  // target tokens of each source (clip: pairs)
     double flops = 0.0;
 };
 
@@ -36,7 +36,8 @@ struct StepCosts {
 // The log line of step number `step`. `several_ranks` adds the communication of rank 0.
 Json step_line(int64_t step, const StepTotals& totals, double lr, const StepCosts& costs,
                const Recipe& recipe, bool several_ranks);
-// The text after the step number on the progress line. `peak_flops`: of all ranks, 0: not measured.
+// The text after the step number on the progress line. `peak_flops` is the sum over all ranks, in
+// operations per second, or 0 if it was not measured.
 std::string step_text(const StepTotals& totals, const StepCosts& costs, double peak_flops,
                       bool several_ranks);
 

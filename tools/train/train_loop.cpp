@@ -19,7 +19,7 @@ constexpr double kMinStepLimit = 60.0;
 constexpr double kStepLimitMedians = 20.0;
 constexpr size_t kStepsInMedian = 32;
 
-// Stop signals; if ranks received both, the last one counts.
+// The stop signals. If both were received, the last one in this list counts.
 constexpr int kSignals[] = {SIGINT, SIGTERM};
 
 // The counts that the ranks exchange before the gradients of a step.
@@ -62,7 +62,7 @@ void TrainLoop::train_one_step() {
     const StepResult result = parts_.stage.accumulate(
         batch, {.targets = totals.targets,
                 .after_micro_batch = [this] { parts_.state.end_micro_batch(); }});
-    // Other ranks may have more micro-batches; their sums need this rank's zeros.
+    // If other ranks have more micro-batches, this rank takes part in their sums with zeros.
     for (auto done = static_cast<int64_t>(batch.micro_batches.size());
          done < totals.max_micro_batches; ++done)
         parts_.state.end_micro_batch();
@@ -111,7 +111,8 @@ data::StepBatch TrainLoop::next_batch(StepTotals& totals) {
 }
 
 void TrainLoop::reduce_totals(const StepResult& result, StepTotals& totals) {
-    // One list of exact sums, written and read back in the same order. A flag is a count of ranks.
+    // One list of exact sums, written and read back in the same order. A flag is sent as 0 or 1;
+    // its sum is the number of ranks that set it.
     std::vector<dist::ExactSum> sums = {result.loss, parts_.state.gradient_squares()};
     const auto add = [&](double value) { sums.emplace_back().add(value); };
     add(result.flops);

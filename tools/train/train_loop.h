@@ -3,11 +3,11 @@
 // The training loop: next batch, gradients, norm, clipping, update, log, checkpoint. The stage
 // decides how a batch becomes a loss; nothing here depends on the kind of stage.
 //
-// All ranks of a job run the loop in step. Besides gradients and weights they exchange two small
-// messages per step: a header before the gradients (counts of micro-batches, tokens and targets)
-// and the step totals after them (losses, squares of the norm, stop signals, state of a background
-// save). Every decision follows from these sums, which have the same bits on all ranks. Only rank 0
-// prints and writes the log.
+// All ranks of a job run the loop in lockstep. Besides gradients and weights they exchange two
+// small messages per step: before the gradients their counts of micro-batches, tokens and targets,
+// and afterwards the step totals (losses, squared gradient norm, received stop signals, whether a
+// background save is written). All ranks get the same sums, bit for bit, and therefore make the
+// same decisions. Only rank 0 prints and writes the log.
 
 #include <cstdint>
 #include <functional>
@@ -31,7 +31,7 @@ namespace vila::tools {
 // The run stops after this many failed saves in a row.
 constexpr int64_t kMaxSaveFailures = 3;
 
-// The objects that the loop works with; they must outlive it.
+// The objects that the loop uses; they must outlive it.
 struct TrainLoopParts {
     const Recipe& recipe;
     dist::Collectives& ranks;
@@ -43,19 +43,20 @@ struct TrainLoopParts {
     RunLog* log;  // null except on rank 0
     Progress& progress;
     const StopSignals& stop;
-    const nn::Schedule& schedule;  // factor of the learning rates, peak 1
+    const nn::Schedule& schedule;  // its peak is 1; each learning rate is multiplied by it
     const Json& facts;             // saved in every checkpoint and compared on resuming
-    double peak_flops;             // of all ranks, per second; 0: not measured
+    double peak_flops;             // operations per second, sum over all ranks; 0: not measured
 };
 
 class TrainLoop {
   public:
-    // Continues after `finished_steps` steps, whose checkpoint is saved already (or which are 0).
+    // Continues after `finished_steps` steps: 0, or the step of the checkpoint that was loaded.
     TrainLoop(const TrainLoopParts& parts, int64_t finished_steps);
 
-    // Runs to the last step of the schedule and saves there. Returns 0, or the signal that stopped
-    // it earlier, after saving. Throws when too many steps in a row had a loss or gradient that is
-    // not finite, or too many saves in a row failed.
+    // Runs to the last step of the schedule, saves and returns 0. After a stop signal, saves at the
+    // end of the step and returns the signal. Throws if the loss or gradient was not finite in
+    // train.max_bad_steps steps in a row, if kMaxSaveFailures saves in a row failed, or if the last
+    // save failed.
     int run();
     int64_t step() const { return step_; }  // finished steps
 
@@ -63,19 +64,19 @@ class TrainLoop {
     void train_one_step();
     // Returns this rank's batch and sets the counts of `totals`.
     data::StepBatch next_batch(StepTotals& totals);
-    // Sums loss, norm and flops over all ranks, and sets signal_ and all_written_.
+    // Sums losses, squared norm and operations over all ranks, and sets signal_ and all_written_.
     void reduce_totals(const StepResult& result, StepTotals& totals);
-    // Updates the weights unless loss or norm is not finite; returns whether it did.
+    // Updates the weights and returns true, or returns false if loss or norm is not finite.
     bool update(const StepTotals& totals, double schedule_now);
     void write_log(const data::StepBatch& batch, const StepTotals& totals, double lr, bool updated,
                    const StepCosts& costs);
     void check_bad_steps(const data::StepBatch& batch) const;
 
-    // Saves unless this step is saved already; returns false if that failed. `in_background`
-    // (train.async_save) writes while the next steps run.
+    // Saves a checkpoint, unless this step has one; returns false if that failed. With
+    // `in_background` (train.async_save) it is written while the next steps run.
     bool save(bool in_background);
-    // Finishes a background save if there is one: after waiting for it with `wait`, otherwise only
-    // if all ranks have written their files. Returns false if the save failed.
+    // Finishes the background save, if there is one. With `wait`, waits until it is written;
+    // otherwise does nothing unless all ranks have written their files. Returns false if it failed.
     bool finish_background_save(bool wait);
     // Calls `save` and records its outcome; returns false if it failed, throws after
     // kMaxSaveFailures failures in a row.
@@ -90,7 +91,7 @@ class TrainLoop {
     int64_t step_ = 0;                  // finished steps
     int64_t saved_step_ = 0;            // step of the newest checkpoint
     int64_t pending_step_ = 0;          // step of the background save
-    std::vector<double> step_seconds_;  // of the most recent steps
+    std::vector<double> step_seconds_;  // durations of the most recent steps
     int64_t save_failures_ = 0;         // in a row
     int signal_ = 0;                    // a stop signal that some rank received, or 0
     bool all_written_ = false;          // all ranks have written their files of the background save

@@ -83,7 +83,7 @@ void TrainingJob::make_model() {
     });
     dist::check_same(ranks_, "data or frozen weights", facts_.dump(0));
     if (ranks_.ranks() > 1)
-        dist::check_same(ranks_, "first weights", hash_text(hash_weights(stage_->groups())));
+        dist::check_same(ranks_, "initial weights", hash_text(hash_weights(stage_->groups())));
 }
 
 void TrainingJob::make_state() {
@@ -102,14 +102,14 @@ void TrainingJob::resume() {
 
 void TrainingJob::check_disk_space() const {
     const auto present = static_cast<int64_t>(checkpoints_.steps().size());
-    // One more than are kept: a new checkpoint is complete before an old one is removed.
+    // One more than train.keep, because a new checkpoint is complete before an old one is removed.
     check_free_space(run_.root(), state_->bytes(),
                      std::max<int64_t>(recipe_.train.keep + 1 - present, 1));
 }
 
 void TrainingJob::prepare_loop() {
     total_steps_ = total_steps(recipe_, datasets_);
-    // The rate of a GPU is not measured here; `vila bench` does that.
+    // The peak of a GPU is not measured here, only in `vila bench`.
     const bool on_cpu = device_.kind() == DeviceKind::Cpu;
     peak_flops_ =
         dist::sum(ranks_, on_cpu ? multiply_add_peak(static_cast<CpuDevice&>(device_)) : 0.0);
@@ -176,7 +176,7 @@ void TrainingJob::announce() const {
         recipe_.train.global_batch, " samples, ", state_->parameters(),
         " trainable parameters, on ",
         ranks_.ranks() > 1 ? str(ranks_.ranks(), " ranks, each ") : "", device_.name(),
-        peak_flops_ > 0.0 ? str(", ", static_cast<int64_t>(peak_flops_ / 1e9), " GFLOP/s of FMA")
+        peak_flops_ > 0.0 ? str(", FMA peak ", static_cast<int64_t>(peak_flops_ / 1e9), " GFLOP/s")
                           : "");
     std::fprintf(stderr, "%s\n", line.c_str());
 }

@@ -1,8 +1,8 @@
 #pragma once
 
-// One training run as one of its ranks sees it, from the data to the finished model. run() calls
-// the phases in order. All ranks call every phase together; a phase that fails on one rank throws
-// on all of them (dist/agree.h).
+// TrainingJob: one rank's part of a training run, from opening the data to saving the finished
+// model. run() calls the phases in order. All ranks call every phase together; a phase that fails
+// on one rank throws on all of them (dist/agree.h).
 
 #include <cstdint>
 #include <filesystem>
@@ -38,26 +38,26 @@ class TrainingJob {
 
   private:
     void open_data();
-    // Finds or trains the tokenizer: first rank 0 alone, then the other ranks, which find it there.
+    // Finds or trains the tokenizer: rank 0 first, then the other ranks, which find its files.
     void open_tokenizer();
-    // Makes the stage with its model, and checks that all ranks have the same data and weights.
+    // Makes the stage and its model, and checks that all ranks have the same data and weights.
     void make_model();
     void make_state();
     // Loads the newest good checkpoint, if there is one.
     void resume();
     void check_disk_space() const;
-    // Makes the log, the progress line and the loader, and prints what is about to be trained.
+    // Makes the log, the progress line and the loader, and prints a summary of the run.
     void prepare_loop();
     // Runs the training loop; returns the signal that stopped it, or 0.
     int train(const StopSignals& stop);
     void save_model();
 
-    // Facts that must not change when a run is resumed, besides the recipe: the number of records
-    // of each source and the frozen weights.
+    // What must not change when a run is resumed, besides the recipe: the number of records of each
+    // source and a hash of the frozen weights.
     Json resume_facts();
     void announce() const;
     bool is_first() const { return ranks_.rank() == 0; }
-    // Runs `body`; if it runs out of memory, adds to the message how much the recipe needs.
+    // Runs `body`. If memory runs out, adds the memory that the recipe needs to the message.
     void explain_out_of_memory(const std::function<void()>& body) const;
 
     const Recipe& recipe_;
@@ -65,7 +65,7 @@ class TrainingJob {
     dist::Collectives& ranks_;
     dist::Watchdog* watchdog_;
     Device& device_;
-    std::function<void(const std::string& line)> warn_;  // prints on rank 0
+    std::function<void(const std::string& line)> warn_;  // prints to stderr, on rank 0 only
 
     Datasets datasets_;
     std::filesystem::path tokenizer_;  // directory
@@ -75,8 +75,8 @@ class TrainingJob {
     CheckpointStore checkpoints_;
     int64_t step_ = 0;           // finished steps
     int64_t total_steps_ = 0;    // of the whole run
-    double peak_flops_ = 0.0;    // of all ranks' processors, per second; 0: not measured
-    std::optional<RunLog> log_;  // rank 0
+    double peak_flops_ = 0.0;    // operations per second, sum over all ranks; 0: not measured
+    std::optional<RunLog> log_;  // on rank 0 only
     std::optional<Progress> progress_;
     std::optional<data::Loader> loader_;
 };
