@@ -71,7 +71,7 @@ sanitizer_part() {
     done
 }
 
-# Measures each kernel beside the rate of a copy and of one large product, in the same process.
+# Compares each kernel with the rate of a copy or of one large product, measured in the same process.
 bench_part() {
     [ -z "$no_gpu" ] || { skip bench "$no_gpu"; return; }
     local what

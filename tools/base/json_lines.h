@@ -17,8 +17,8 @@ void for_each_json_line(
     const std::filesystem::path& path,
     const std::function<void(const Json& object, const std::string& where)>& handle);
 
-// A field that is one string or a list of strings, as a list; empty if the field is absent. Other
-// values are returned as their JSON.
+// Returns a field that is one string or a list of strings as a list; empty if the field is absent.
+// Any other value becomes a string that holds its JSON.
 std::vector<std::string> string_or_list(const Json& object, const char* key);
 
 }  // namespace vila::tools

@@ -72,7 +72,7 @@ class GpuBench {
   private:
     // Median seconds of one call of body().
     double seconds_of_run(const std::function<void()>& body) const;
-    // Time body() and compare it with the rate of the product, or of the copy.
+    // These time body() and compare it with the rate of the product, or of the copy.
     GpuMeasurement by_flop(const std::string& name, double flop,
                            const std::function<void()>& body) const;
     GpuMeasurement by_bytes(const std::string& name, double bytes,

@@ -68,7 +68,7 @@ struct TrainRecipe {
     std::optional<double> epochs;
     std::optional<int64_t> steps;
     int64_t global_batch = 128;  // samples per optimizer step, over all ranks and micro-batches
-    int64_t micro_batch = 4;     // samples per forward pass; with data.pack, times max_length
+    int64_t micro_batch = 4;     // samples per forward pass; with data.pack, rows of max_length
     std::string dtype = "bf16";
     bool activation_checkpointing = true;
     int64_t zero = 2;  // ZeRO stage
