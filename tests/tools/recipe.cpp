@@ -232,8 +232,9 @@ TEST(StageKind, EveryRowHasItsKindAndANameThatIsReadBack) {
 
 TEST(StageKind, DefaultPartsFollowFromTheStage) {
     const std::string help = recipe_help();
-    EXPECT_NE(help.find("train the vision tower (default: if stage is clip)"), std::string::npos);
-    EXPECT_NE(help.find("(default: if stage is align, pretrain or sft)"), std::string::npos);
+    EXPECT_NE(help.find("train the vision tower (default: true if stage is clip)"),
+              std::string::npos);
+    EXPECT_NE(help.find("(default: true if stage is align, pretrain or sft)"), std::string::npos);
 }
 
 TEST(DemoRecipes, AreWhole) {
