@@ -6,6 +6,8 @@
 #include <cstring>
 #include <map>
 
+#include "tensor/cpu/kernels.h"
+
 namespace vila::testing {
 
 class GuardedDevice::Guarded final : public CpuDevice {
