@@ -97,6 +97,6 @@ VILA_EMULATED_GPUS=2 expect 1 "this machine has GPUs 0 to 1; each of the 3 ranks
 check "the rank is named" grep -q "rank 2: --device cuda:2" output
 timeout 60 mpirun --oversubscribe -n 1 "$binary" train lm.toml --out mixed --device cpu : \
     -n 1 "$binary" train lm.toml --out mixed --device cuda:0 >output 2>&1
-check "devices that differ" grep -q "not the same --device: rank 0 has 'cpu', rank 1 has 'cuda'" output
+check "devices that differ" grep -q "the ranks disagree on the --device: rank 0 has 'cpu', rank 1 has 'cuda'" output
 
 finish

@@ -110,7 +110,7 @@ check "one line" [ "$(grep -c 'vila train:' output)" -eq 1 ]
 expect 2 "--out is required" 2 lm.toml
 timeout 60 mpirun --oversubscribe -n 1 "$binary" train lm.toml --out differ optimizer.lr=1e-2 : \
     -n 1 "$binary" train lm.toml --out differ optimizer.lr=2e-2 >output 2>&1
-check "recipes that differ" grep -q "not the same recipe.*lr = 0.01.*lr = 0.02" output
+check "recipes that differ" grep -q "the ranks disagree on the recipe.*lr = 0.01.*lr = 0.02" output
 OMPI_COMM_WORLD_SIZE=4 "$binary" train lm.toml --out x >output 2>&1
 check "processes that do not find each other" grep -q "the launcher started 4 processes" output
 mkdir -p full/checkpoints
