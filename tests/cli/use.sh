@@ -120,7 +120,7 @@ done
 expect 0 "accuracy" eval exact --model $model --data questions.jsonl --images images --blind
 echo '{"question_id": "q", "text": "It is red."}' >predictions.jsonl
 expect 0 "accuracy 1.0000 over 1 questions" eval exact --predictions predictions.jsonl --annotations questions.jsonl
-fails "has 1 shots" eval exact --model $model --data questions.jsonl --images images --shots 2
+fails "has 1 demonstrations" eval exact --model $model --data questions.jsonl --images images --shots 2
 fails "text.txt line 1" eval exact --model $model --data text.txt
 : >none.jsonl
 fails "none.jsonl" eval exact --model $model --data none.jsonl
