@@ -13,8 +13,8 @@ const char* role_name(Role role) {
     return role == Role::System ? "system" : role == Role::User ? "user" : "assistant";
 }
 
-// The text between placeholders, and an image for each placeholder. The line end after a placeholder is
-// the template's to print.
+// The text between placeholders, and an image for each placeholder. The line end after a
+// placeholder is the template's to print.
 Json parts_of_text(std::string_view text) {
     Json parts = Json::array();
     while (true) {
@@ -40,7 +40,8 @@ void append_markup(std::string_view text, bool is_target, std::vector<Segment>& 
     }
 }
 
-// The source in a "chat_template" entry: a string, a list of {"name", "template"}, or an object of names.
+// The source in a "chat_template" entry: a string, a list of {"name", "template"}, or an object of
+// names.
 std::string source_of(const Json& entry, const std::string& where) {
     if (entry.is_string()) return entry.get<std::string>();
     std::vector<std::pair<std::string, std::string>> named;

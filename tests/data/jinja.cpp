@@ -1,5 +1,5 @@
-// The Jinja interpreter: what transformers renders from the same templates (goldens/jinja.json), errors
-// with their line, and templates that would never end.
+// The Jinja interpreter: what transformers renders from the same templates (goldens/jinja.json),
+// errors with their line, and templates that would never end.
 
 #include <gtest/gtest.h>
 

@@ -1,5 +1,5 @@
-// Chat templates that are published with a model: where they are found, what they render, and which parts are
-// targets in training.
+// Chat templates that are published with a model: where they are found, what they render, and which
+// parts are targets in training.
 
 #include "data/text/jinja_chat.h"
 
@@ -136,7 +136,8 @@ TEST(ChatTemplate, StopsAtTheTokenAfterAnAnswer) {
               ids.end());
 }
 
-// Added tokens in the text of a published template become their ids, and no other token is put in front.
+// Added tokens in the text of a published template become their ids, and no other token is put in
+// front.
 TEST(ChatTemplate, EncodesTheTokensOfAPublishedTemplate) {
     BpeTraining training;
     training.special_tokens = {"<s>", "</s>", "<|user|>", "<|end|>", "<|assistant|>"};

@@ -1,5 +1,5 @@
-// Fuzz target: reads any bytes as the Jinja source of a chat template and renders it. The source is refused with
-// one line, or it prints no more than it may.
+// Fuzz target: reads any bytes as the Jinja source of a chat template and renders it. The source is
+// refused with one line, or it prints no more than it may.
 
 #include <cstdlib>
 #include <string>

@@ -8,8 +8,8 @@
 
 namespace vila::data::jinja {
 
-// operation: "+", "-", "*", "/", "//", "%" or "**". Integers stay integers where Python keeps them; throws on
-// division by zero, above 2^63 - 1, and for kinds that do not go together.
+// operation: "+", "-", "*", "/", "//", "%" or "**". Integers stay integers where Python keeps them;
+// throws on division by zero, above 2^63 - 1, and for kinds that do not go together.
 Value arithmetic(Runtime& runtime, const std::string& operation, const Value& a, const Value& b);
 
 // operation: "==", "!=", "<", "<=", ">", ">=", "in" or "not in".

@@ -1,7 +1,8 @@
 #pragma once
 
-// What templates can call: filters (x | trim), tests (x is defined), methods of strings and dicts, and
-// functions like range(). The subset of Jinja 3.1 and Python 3 that published chat templates use.
+// What templates can call: filters (x | trim), tests (x is defined), methods of strings and dicts,
+// and functions like range(). The subset of Jinja 3.1 and Python 3 that published chat templates
+// use.
 
 #include <string>
 
@@ -9,7 +10,8 @@
 
 namespace vila::data::jinja {
 
-// Each throws Error naming the filter, test or method that does not exist or that cannot take its arguments.
+// Each throws Error naming the filter, test or method that does not exist or that cannot take its
+// arguments.
 Value apply_filter(Runtime& runtime, const std::string& name, const Value& value,
                    const Arguments& arguments);
 bool apply_test(Runtime& runtime, const std::string& name, const Value& value,
@@ -18,7 +20,8 @@ bool apply_test(Runtime& runtime, const std::string& name, const Value& value,
 // A method of a string, list or dict as a function; Undefined if there is no such method.
 Value method(Runtime& runtime, const Value& object, const std::string& name);
 
-// range, namespace, dict, raise_exception, strftime_now. `now` is the time that strftime_now prints.
+// range, namespace, dict, raise_exception, strftime_now. `now` is the time that strftime_now
+// prints.
 Dict global_functions(Runtime& runtime);
 
 // x.name and x[key]: Undefined where there is none; throws for a member of an undefined value.

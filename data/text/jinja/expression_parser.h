@@ -1,7 +1,7 @@
 #pragma once
 
-// Expressions by the precedence of Jinja, from the loosest to the tightest: if-else, or, and, not, comparisons,
-// + and -, ~, * / // %, **, signs, then members, calls, filters and tests.
+// Expressions by the precedence of Jinja, from the loosest to the tightest: if-else, or, and, not,
+// comparisons, + and -, ~, * / // %, **, signs, then members, calls, filters and tests.
 
 #include "data/text/jinja/expressions.h"
 #include "data/text/jinja/token_reader.h"

@@ -1,7 +1,8 @@
 #pragma once
 
-// Cuts the source of a Jinja template into tokens, with white space controlled as transformers sets it:
-// trim_blocks (the line end after a block tag goes) and lstrip_blocks (so do blanks before one).
+// Cuts the source of a Jinja template into tokens, with white space controlled as transformers sets
+// it: trim_blocks (the line end after a block tag goes) and lstrip_blocks (so do blanks before
+// one).
 
 #include <string>
 #include <string_view>
@@ -32,8 +33,8 @@ struct Token {
     }
 };
 
-// Throws Error "line N: ..." for text that no token begins with, and for tags and strings that do not end.
-// The last token is an End.
+// Throws Error "line N: ..." for text that no token begins with, and for tags and strings that do
+// not end. The last token is an End.
 std::vector<Token> tokenize(std::string_view source);
 
 }  // namespace vila::data::jinja

@@ -21,7 +21,8 @@ class Parser {
     }
 
   private:
-    // Statements up to the end, or up to a tag of one of the names in `ends`, whose BlockBegin and name are taken.
+    // Statements up to the end, or up to a tag of one of the names in `ends`, whose BlockBegin and
+    // name are taken.
     Block body(std::initializer_list<std::string_view> ends) {
         const TokenReader::Level level(reader_);
         Block block;

@@ -48,7 +48,8 @@ struct Print : Statement {
     Flow run(Runtime& runtime) const override;
 };
 
-// {% if %} {% elif %} {% else %}: the first branch whose condition holds; no condition always holds.
+// {% if %} {% elif %} {% else %}: the first branch whose condition holds; no condition always
+// holds.
 struct If : Statement {
     std::vector<std::pair<ExpressionPointer, Block>> branches;
     Flow run(Runtime& runtime) const override;

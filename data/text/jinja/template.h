@@ -1,7 +1,7 @@
 #pragma once
 
-// A Jinja template, as tokenizers carry it for their chat format: the subset of Jinja 3.1 that published chat
-// templates use, with white space controlled as transformers sets it.
+// A Jinja template, as tokenizers carry it for their chat format: the subset of Jinja 3.1 that
+// published chat templates use, with white space controlled as transformers sets it.
 
 #include <string>
 #include <string_view>
@@ -17,8 +17,8 @@ class Template {
     // Throws Error "WHERE line N: ..." for what is no Jinja or is not implemented.
     Template(std::string_view source, std::string where);
 
-    // The text for the given variables, an object. Throws Error "WHERE line N: ..." for what the template
-    // refuses (raise_exception), for wrong types, and where it uses up `limits`.
+    // The text for the given variables, an object. Throws Error "WHERE line N: ..." for what the
+    // template refuses (raise_exception), for wrong types, and where it uses up `limits`.
     std::string render(const Json& variables, const Limits& limits = {}) const;
 
   private:

@@ -1,6 +1,7 @@
 #pragma once
 
-// The values of a Jinja template: those of Python that chat templates use, with Python's text for them.
+// The values of a Jinja template: those of Python that chat templates use, with Python's text for
+// them.
 
 #include <cstdint>
 #include <functional>
@@ -93,7 +94,8 @@ class Value {
     int64_t as_integer(std::string_view what) const;  // a bool counts as 0 or 1
     double as_double(std::string_view what) const;
 
-    // A namespace, or a list or dict with one in it. Kept out of namespaces, which would hold themselves.
+    // A namespace, or a list or dict with one in it. Kept out of namespaces, which would hold
+    // themselves.
     bool holds_space() const { return holds_space_; }
 
     bool is_true() const;           // Python's bool(x)
@@ -105,8 +107,8 @@ class Value {
     // Python's a < b; throws where the two cannot be compared.
     bool less(const Value& other) const;
 
-    // The elements that a loop visits: of a list, the keys of a dict, the characters of a string; nothing
-    // for an undefined value. Throws for other kinds.
+    // The elements that a loop visits: of a list, the keys of a dict, the characters of a string;
+    // nothing for an undefined value. Throws for other kinds.
     List elements() const;
 
   private:
