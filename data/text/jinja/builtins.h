@@ -20,8 +20,7 @@ bool apply_test(Runtime& runtime, const std::string& name, const Value& value,
 // A method of a string, list or dict as a function; Undefined if there is no such method.
 Value method(Runtime& runtime, const Value& object, const std::string& name);
 
-// range, namespace, dict, raise_exception, strftime_now. `now` is the time that strftime_now
-// prints.
+// The functions range, namespace, dict, raise_exception and strftime_now.
 Dict global_functions(Runtime& runtime);
 
 // x.name and x[key]: Undefined where there is none; throws for a member of an undefined value.
