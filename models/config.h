@@ -169,10 +169,13 @@ struct VilaConfig {
     LlamaConfig llm;
     std::optional<VisionConfig> vision;
     ProjectorConfig projector;
-    std::string image_mode = "pad";       // crop | pad | resize (JSON: image_aspect_ratio)
-    int64_t select_layer = -2;            // index into the tower's hidden states
-    bool select_class_token = false;      // whether the projector also reads the class token
-    std::string chat_template = "plain";  // name of the conversation template
+    std::string image_mode = "pad";   // crop | pad | resize (JSON: image_aspect_ratio)
+    int64_t select_layer = -2;        // index into the tower's hidden states
+    bool select_class_token = false;  // whether the projector also reads the class token
+    // Name of the conversation template; empty if the files name none.
+    std::string chat_template;
+    // Name of the template for models of this layout that neither name nor carry one.
+    std::string fallback_template = "none";
 
     // The rows of one image that the projector reads, and the embeddings that it returns. 0 without
     // a vision tower.

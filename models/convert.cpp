@@ -66,7 +66,11 @@ class Conversion {
     // Sets fields in configurations of the llava layouts that only this program reads.
     void set_own_fields(Json& json) const {
         json["image_aspect_ratio"] = config_.join_json(DType::F32).at("image_aspect_ratio");
-        json["chat_template"] = config_.chat_template;
+        if (config_.chat_template.empty()) {
+            json["fallback_chat_template"] = config_.fallback_template;
+        } else {
+            json["chat_template"] = config_.chat_template;
+        }
     }
     void set_dtype(Json& json, Part part) const {
         json.erase("dtype");

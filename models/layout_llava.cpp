@@ -74,7 +74,8 @@ class LlavaLayout : public Layout {
     SourcedJson join_config() const override {
         Json join = config_.json;
         // The template of LLaVA-1.5 and VILA-1.0.
-        if (!join.contains("chat_template")) join["chat_template"] = "vicuna_v1";
+        if (!join.contains("chat_template") && !join.contains("fallback_chat_template"))
+            join["chat_template"] = "vicuna_v1";
         return {join, where()};
     }
 

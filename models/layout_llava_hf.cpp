@@ -89,8 +89,9 @@ class LlavaHfLayout : public Layout {
         VILA_CHECK(strategy == "default" || strategy == "full", where(),
                    ": vision_feature_select_strategy ", strategy, ": expected default or full");
         join["mm_vision_select_feature"] = strategy == "default" ? "patch" : "cls_patch";
-        join["chat_template"] = fields.text("chat_template", "vicuna_v1");
-        for (const char* own : {"image_aspect_ratio", "image_token_index", "mm_vision_tower"})
+        join["fallback_chat_template"] = "vicuna_v1";
+        for (const char* own : {"chat_template", "fallback_chat_template", "image_aspect_ratio",
+                                "image_token_index", "mm_vision_tower"})
             if (fields.has(own)) join[own] = fields.raw(own);
         return {join, where()};
     }

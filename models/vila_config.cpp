@@ -73,6 +73,7 @@ void VilaConfig::read_join(const Json& json, const std::string& where) {
                "has no class token; expected cls_patch");
     select_class_token = feature == "cls_patch" && class_token;
     chat_template = fields.text("chat_template", chat_template);
+    fallback_template = fields.text("fallback_chat_template", fallback_template);
 }
 
 Json VilaConfig::join_json(DType dtype) const {
@@ -81,6 +82,10 @@ Json VilaConfig::join_json(DType dtype) const {
         {"parts", Json::array({"llm"})},        {"hidden_size", llm.hidden_size},
         {"chat_template", chat_template},       {"torch_dtype", torch_dtype_name(dtype)},
     };
+    if (chat_template.empty()) {
+        json.erase("chat_template");
+        if (fallback_template != "none") json["fallback_chat_template"] = fallback_template;
+    }
     if (!vision) return json;
     json["parts"] = {"llm", "vision_tower", "mm_projector"};
     json["mm_hidden_size"] = vision->hidden_size;

@@ -15,6 +15,7 @@ declare -A may_include=(
     [data]="data/sample.h tensor"
     [data/image]="data/image tensor"
     [data/text]="data/text data/sample.h tensor"
+    [data/text/jinja]="data/text/jinja data/text/unicode.h tensor"
     [data/records]="data/records data/text data/sample.h tensor"
     [data/loader]="data/loader data/records data/sample.h tensor"
     [data/world]="data/world data/image tensor"

@@ -90,7 +90,7 @@ sanitizers_tier() {
     wait_for_build asan || { fail "sanitizer build"; return; }
     export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
     run_all_googletests "asan " build-asan
-    fuzz_all safetensors torch_file pickle shard_index tokenizer_files image
+    fuzz_all safetensors torch_file pickle shard_index tokenizer_files image jinja
     wait_for_build tsan || { fail "ThreadSanitizer build"; return; }
     side_by_side run_with_tsan ranks loader
     report_googletest "tsan ranks"

@@ -28,19 +28,21 @@ struct Conversation {
 class SegmentList {
   public:
     void add(Segment::Kind kind, std::string_view text, bool is_target) {
-        if (kind == Segment::Kind::Text && text.empty()) return;
-        const bool joins = kind == Segment::Kind::Text && !segments_.empty() &&
-                           segments_.back().kind == kind && segments_.back().is_target == is_target;
+        const bool is_text = kind == Segment::Kind::Text || kind == Segment::Kind::Markup;
+        if (is_text && text.empty()) return;
+        const bool joins = is_text && !segments_.empty() && segments_.back().kind == kind &&
+                           segments_.back().is_target == is_target;
         if (joins)
             segments_.back().text += text;
         else
             segments_.push_back({kind, std::string(text), is_target});
     }
     // Adds text of the template or of a message. A placeholder becomes an image, never a target.
-    SegmentList& text(std::string_view text, bool is_target = false) {
+    SegmentList& text(std::string_view text, bool is_target = false,
+                      Segment::Kind kind = Segment::Kind::Text) {
         while (true) {
             const size_t at = text.find(kImagePlaceholder);
-            add(Segment::Kind::Text, text.substr(0, at), is_target);
+            add(kind, text.substr(0, at), is_target);
             if (at == std::string_view::npos) return *this;
             add(Segment::Kind::Image, "", false);
             text.remove_prefix(at + kImagePlaceholder.size());
@@ -93,6 +95,19 @@ void render_plain(const Definition& definition, const Conversation& conversation
     const int64_t images = count_placeholders(conversation.turns[0]);
     for (int64_t i = 0; i < images; ++i) list.text(kImagePlaceholder);
     if (!conversation.generates) list.text(conversation.turns[1] + "\n", true);
+}
+
+// The texts as they are, each on a line of its own: a model that was trained on no template
+// continues them.
+void render_none(const Definition&, const Conversation& conversation, SegmentList& list) {
+    list.bos();
+    if (!conversation.system.empty())
+        list.text(conversation.system + "\n", false, Segment::Kind::Markup);
+    for (size_t turn = 0; turn < conversation.turns.size(); ++turn) {
+        if (turn > 0) list.text("\n", false, Segment::Kind::Markup);
+        list.text(conversation.turns[turn], !is_question(turn), Segment::Kind::Markup);
+    }
+    if (!conversation.generates) list.eos();
 }
 
 // "SYSTEM USER: question ASSISTANT: answer</s>USER: ..."
@@ -224,6 +239,7 @@ constexpr const char* kQwenSystem = "You are a helpful assistant";
 // Rows of one family differ in their words. llama_3_system is VILA 1.5's version of llama_3.
 constexpr Definition kDefinitions[] = {
     {"plain", "", render_plain, "", "", "", "", {}},
+    {"none", "", render_none, "", "", "", "", {}},
     {"vicuna_v1", kVicunaSystem, render_vicuna, "USER", "ASSISTANT", "", "", {}},
     {"vicuna_v1_nosys", "", render_vicuna, "USER", "ASSISTANT", "", "", {}},
     {"llava_v1", kLlavaSystem, render_vicuna, "USER", "ASSISTANT", "", "", {}},
@@ -291,15 +307,20 @@ std::vector<std::string> ChatTemplate::names() {
 }
 
 std::string ChatTemplate::name() const {
-    return std::string(definition_->name);
+    return published_ ? published_->where() : std::string(definition_->name);
 }
 
 bool ChatTemplate::is_plain() const {
-    return definition_->render == render_plain;
+    return !published_ && definition_->render == render_plain;
+}
+
+bool ChatTemplate::is_none() const {
+    return !published_ && definition_->render == render_none;
 }
 
 std::vector<Segment> ChatTemplate::render(std::span<const Message> messages,
                                           bool generation_prompt) const {
+    if (published_) return published_->render(messages, generation_prompt);
     SegmentList list;
     definition_->render(*definition_, take_apart(messages, *definition_, generation_prompt), list);
     return list.take();
@@ -308,10 +329,19 @@ std::vector<Segment> ChatTemplate::render(std::span<const Message> messages,
 std::vector<int32_t> ChatTemplate::stop_ids(const Tokenizer& tokenizer) const {
     std::vector<int32_t> ids;
     if (tokenizer.eos_id()) ids.push_back(*tokenizer.eos_id());
-    for (const std::string_view stop : definition_->stop) {
-        const auto id = stop.empty() ? std::nullopt : tokenizer.token_to_id(stop);
+    const auto add = [&](std::optional<int32_t> id) {
         if (id && std::find(ids.begin(), ids.end(), *id) == ids.end()) ids.push_back(*id);
+    };
+    if (published_) {
+        // The token that the template prints after an answer.
+        const auto after =
+            tokenizer.encode(published_->end_of_answer(),
+                             {.parse_added_tokens = true, .place = TextPlace::Continues});
+        if (!after.empty() && tokenizer.is_special(after[0])) add(after[0]);
+        return ids;
     }
+    for (const std::string_view stop : definition_->stop)
+        if (!stop.empty()) add(tokenizer.token_to_id(stop));
     return ids;
 }
 

@@ -3,11 +3,13 @@
 // Chat templates turn the messages of a conversation into segments, each marked as target or not.
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "data/text/jinja_chat.h"
 #include "data/text/message.h"
 #include "data/text/segments.h"
 #include "data/text/tokenizer.h"
@@ -19,8 +21,15 @@ class ChatTemplate {
     // Throws an error that lists the names if there is no such template.
     static ChatTemplate named(std::string_view name);
     static std::vector<std::string> names();
+    // Makes the chat template from one that was published with a model.
+    explicit ChatTemplate(std::shared_ptr<const JinjaChat> published)
+        : published_(std::move(published)) {}
 
+    // Returns the name of the template; for a published one, the file that holds it.
     std::string name() const;
+    bool is_published() const { return published_ != nullptr; }
+    // Returns whether the template passes the text on as it is ("none").
+    bool is_none() const;
     // Returns whether the template keeps only images and answers, as the alignment stage does
     // ("plain").
     bool is_plain() const;
@@ -37,7 +46,10 @@ class ChatTemplate {
 
   private:
     explicit ChatTemplate(const Definition& definition) : definition_(&definition) {}
-    const Definition* definition_;
+
+    // One of them is set.
+    const Definition* definition_ = nullptr;
+    std::shared_ptr<const JinjaChat> published_;
 };
 
 }  // namespace vila::data

@@ -11,9 +11,13 @@ class SegmentEncoder {
   public:
     explicit SegmentEncoder(const Tokenizer& tokenizer) : tokenizer_(tokenizer) {}
 
-    void text(std::string_view text, bool is_target) {
-        for (const int32_t id : tokenizer_.encode(text, {.place = place_})) put(id, is_target);
-        place_ = TextPlace::Continues;
+    void text(std::string_view text, bool is_target, bool has_markup) {
+        const EncodeOptions options{.parse_added_tokens = has_markup, .place = place_};
+        const std::vector<int32_t> ids = tokenizer_.encode(text, options);
+        for (const int32_t id : ids) put(id, is_target);
+        const bool ends_with_token =
+            has_markup && !ids.empty() && tokenizer_.is_special(ids.back());
+        place_ = ends_with_token ? TextPlace::AfterToken : TextPlace::Continues;
     }
     void bos() {
         if (!tokenizer_.adds_bos()) return;
@@ -76,12 +80,13 @@ TokenizedText encode_segments(std::span<const Segment> segments, const Tokenizer
     for (size_t i = 0; i < segments.size(); ++i) {
         const Segment& segment = segments[i];
         switch (segment.kind) {
-            case Segment::Kind::Text: {
+            case Segment::Kind::Text:
+            case Segment::Kind::Markup: {
                 std::string text = segment.text;
                 while (i + 1 < segments.size() && segments[i + 1].kind == segment.kind &&
                        segments[i + 1].is_target == segment.is_target)
                     text += segments[++i].text;
-                encoder.text(text, segment.is_target);
+                encoder.text(text, segment.is_target, segment.kind == Segment::Kind::Markup);
                 break;
             }
             case Segment::Kind::Bos:

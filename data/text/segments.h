@@ -25,11 +25,12 @@ std::string prepend_placeholders(int64_t images, std::string_view text);
 
 struct Segment {
     enum class Kind {
-        Text,   // `text`, encoded as plain text: special tokens in it are not parsed
-        Bos,    // the tokenizer's beginning of sequence, if it adds one
-        Eos,    // the tokenizer's end of sequence
-        Token,  // the token that the vocabulary spells `text`
-        Image,  // kImageToken
+        Text,    // `text`, encoded as plain text: special tokens in it are not parsed
+        Bos,     // the tokenizer's beginning of sequence, if it adds one
+        Eos,     // the tokenizer's end of sequence
+        Token,   // the token that the vocabulary spells `text`
+        Image,   // kImageToken
+        Markup,  // `text` with the vocabulary's added tokens in it, as Jinja templates print it
     };
     Kind kind = Kind::Text;
     std::string text;

@@ -50,13 +50,18 @@ std::string Tokenizer::decode(std::span<const int32_t> ids, bool skip_special) c
     return shown_text(decode_bytes(ids, skip_special), broken_bytes());
 }
 
+TokenizerFiles read_tokenizer_files(const std::filesystem::path& directory) {
+    TokenizerFiles files;
+    for (const char* name : kTokenizerFiles)
+        if (std::filesystem::exists(directory / name)) files[name] = read_file(directory / name);
+    return files;
+}
+
 std::unique_ptr<Tokenizer> load_tokenizer(const std::filesystem::path& directory) {
     const std::string where = directory.string();
     VILA_CHECK(std::filesystem::is_directory(directory), where,
                " is not a directory: expected one with tokenizer.json or tokenizer.model");
-    TokenizerFiles files;
-    for (const char* name : kTokenizerFiles)
-        if (std::filesystem::exists(directory / name)) files[name] = read_file(directory / name);
+    TokenizerFiles files = read_tokenizer_files(directory);
     VILA_CHECK(files.contains("tokenizer.json") || files.contains("tokenizer.model"), where,
                " has no tokenizer.json or tokenizer.model: expected a model's llm directory");
     return make_tokenizer(std::move(files), where);

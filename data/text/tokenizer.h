@@ -90,6 +90,8 @@ class Tokenizer {
 // tokenizer.json if there is one, as in transformers, else tokenizer.model. Throws if there is
 // neither, or if a setting that is not implemented would change ids.
 std::unique_ptr<Tokenizer> load_tokenizer(const std::filesystem::path& directory);
+// Reads those of tokenizer_files() that the directory holds.
+TokenizerFiles read_tokenizer_files(const std::filesystem::path& directory);
 // Makes a tokenizer from the contents of its files; `where` names their directory in errors.
 std::unique_ptr<Tokenizer> make_tokenizer(TokenizerFiles files, const std::string& where);
 

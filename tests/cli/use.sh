@@ -82,6 +82,34 @@ expect 2 "each request gives its own images" "${many[@]}" --image images/red.bmp
 echo '{"id": 1}' >many.bad
 fails "many.bad line 1" generate --model $model --input many.bad
 
+# --- chat templates: a language model alone names none ---
+cp -r $model/llm alone
+positions() { sed -nE 's/.*"prompt_positions":([0-9]+).*/\1/p' output; }
+expect 0 "the model has no chat template: the text goes to it as it is" generate --model alone --prompt hi --max-tokens 1 --json
+short=$(positions)
+expect 0 "" generate --model alone --prompt "hi, what is red in here?" --max-tokens 1 --json
+check "a longer question takes more positions" [ "$(positions)" -gt "$short" ]
+expect 0 "" generate --model alone --prompt "hi" --system "Be brief." --max-tokens 1 --json
+check "a system message takes positions" [ "$(positions)" -gt "$short" ]
+expect 0 "" generate --model alone --prompt hi --template vicuna_v1 --max-tokens 1 --json
+vicuna=$(positions)
+echo '{% for m in messages %}{{ m.role }}: {{ m.content }}{% endfor %}' >roles.jinja
+expect 0 "" generate --model alone --prompt hi --template roles.jinja --max-tokens 1 --json
+check "a template from a file" [ "$(positions)" -gt 0 -a "$(positions)" -lt "$vicuna" ]
+own=$(positions)
+cp roles.jinja alone/chat_template.jinja
+expect 0 "alone/chat_template.jinja" inspect alone
+expect 0 "" generate --model alone --prompt hi --max-tokens 1 --json
+check "the template beside the tokenizer is used" [ "$(positions)" = "$own" ]
+printf 'hello\n/reset\nagain\n' | "$binary" chat --model alone --system "Be brief." --max-tokens 2 >output 2>&1
+check "chat with a published template" [ $? -eq 0 ]
+echo '{{ messages[0].content }}{{ raise_exception("only one turn") }}' >alone/chat_template.jinja
+fails "line 1: the template refuses the conversation: only one turn" generate --model alone --prompt hi
+echo '{% if %}' >alone/chat_template.jinja
+fails "alone/chat_template.jinja line 1: expected an expression" generate --model alone --prompt hi
+fails "no chat template \"absent\"" generate --model $model --prompt hi --template absent
+expect 2 "--raw uses no chat template" generate --model $model --prompt hi --raw --template roles.jinja
+
 # --- damaged models, and parts that do not fit ---
 cp -r $model cut
 head -c 3000 $model/llm/model.safetensors >cut/llm/model.safetensors

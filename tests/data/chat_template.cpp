@@ -29,6 +29,7 @@ std::string shown(const std::vector<Segment>& segments) {
         target = segment.is_target;
         switch (segment.kind) {
             case Segment::Kind::Text:
+            case Segment::Kind::Markup:
                 text += segment.text;
                 break;
             case Segment::Kind::Token:

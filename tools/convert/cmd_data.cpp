@@ -7,6 +7,7 @@
 #include "data/world/world.h"
 #include "models/model_directory.h"
 #include "tensor/name_list.h"
+#include "tools/base/model_template.h"
 #include "tools/commands.h"
 
 namespace vila::tools {
@@ -52,7 +53,7 @@ int print_stats(std::vector<std::string> arguments) {
     if (source.images.empty()) source.images = source.path.parent_path();
     const models::VilaConfig config = models::read_model_config(model_path);
     const auto tokenizer = data::load_tokenizer(models::llm_directory(model_path));
-    const auto chat = data::ChatTemplate::named(config.chat_template);
+    const auto chat = model_template(model_path, config);
     const auto dataset = data::open_dataset(source);
     const auto statistics =
         data::collect_statistics(*dataset, {*tokenizer, chat},

@@ -74,7 +74,7 @@ class Measurement {
 
     void measure_base() {
         LoadedModel base(directory_ / "runs" / "lm-2" / "model", options_);
-        base.use_template("qa");
+        base.use_template(data::ChatTemplate::named("qa"));
         for (const WorldTask& task : tasks_)
             if (!task.with_images)
                 results_["text_tasks"][task.name]["base"] = evaluate(base, task, 0).score;

@@ -7,6 +7,7 @@
 #include "data/records/describe.h"
 #include "models/model_directory.h"
 #include "tensor/name_list.h"
+#include "tools/base/model_template.h"
 #include "tools/commands.h"
 #include "tools/report/inspect.h"
 
@@ -21,8 +22,8 @@ std::string describe_record(const data::DatasetSource& source, const fs::path& m
                             const std::string& template_name, int64_t index) {
     const models::VilaConfig config = models::read_model_config(model_path);
     const auto tokenizer = data::load_tokenizer(models::llm_directory(model_path));
-    const auto chat =
-        data::ChatTemplate::named(template_name.empty() ? config.chat_template : template_name);
+    const auto chat = template_name.empty() ? model_template(model_path, config)
+                                            : find_template(template_name, model_path);
     const auto dataset = data::open_dataset(source);
     VILA_CHECK(index >= 0 && index < dataset->size(), source.path.string(), ": has ",
                dataset->size(), " records, --index ", index, " is out of range");

@@ -1,4 +1,5 @@
 #include "tools/report/inspect.h"
+#include "tools/base/model_template.h"
 
 #include <cstdio>
 
@@ -86,7 +87,7 @@ std::string describe_model(const fs::path& directory) {
     std::string text = describe_llm(config.llm);
     if (model->has_vision())
         text += describe_vision(config) + line("image mode", config.image_mode);
-    text += line("chat template", config.chat_template);
+    text += line("chat template", model_template(directory, config).name());
     const auto count = [](const nn::ParameterTable& table) {
         return count_text(static_cast<double>(table.count()));
     };

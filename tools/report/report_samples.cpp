@@ -80,7 +80,7 @@ SourceSamples answer_source(const LoadedModel& loaded, const Recipe& recipe,
                                              .path = source.path,
                                              .images = source.images,
                                              .max_images = source.max_images});
-    const auto chat = data::ChatTemplate::named(chat_template_name(recipe));
+    const auto chat = recipe_template(recipe);
     SourceSamples samples{source.name, {}};
     const int64_t kept = std::min(count, dataset->size());
     for (int64_t i = 0; i < kept; ++i) {

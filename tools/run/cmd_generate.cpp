@@ -6,6 +6,7 @@
 
 #include "tensor/json.h"
 #include "tools/base/json_lines.h"
+#include "tools/base/model_template.h"
 #include "tools/commands.h"
 #include "tools/run/answer_stream.h"
 #include "tools/run/loaded_model.h"
@@ -65,7 +66,7 @@ void answer_requests(const LoadedModel& loaded, const SamplingOptions& sampling,
 
 struct GenerateCommand {
     std::filesystem::path model, video, input;
-    std::string text;
+    std::string text, template_name, system;
     std::vector<std::string> images;
     int64_t batch = 8, frames = 8;
     bool has_input = false, raw = false, as_json = false;
@@ -96,6 +97,9 @@ GenerateCommand parse_command(Args& args) {
         ->check(CLI::PositiveNumber);
     args.flag("--raw", command.raw,
               "pass the prompt to the model as it is, without the chat template");
+    args.option("--template", command.template_name,
+                "chat template to use instead of the model's: a name, or a file with Jinja source");
+    args.option("--system", command.system, "system message, in front of the prompt");
     args.flag("--json", command.as_json,
               "print one JSON object at the end instead of streaming the text");
     command.sampling.declare(args);
@@ -105,8 +109,12 @@ GenerateCommand parse_command(Args& args) {
     command.has_input = input->count() > 0;
     if (prompt->count() + input->count() != 1)
         throw UsageError("--prompt is required, or --input, and not both");
-    if (command.has_input && (!command.images.empty() || !command.video.empty() || command.raw))
-        throw UsageError("--input: each request gives its own images and template");
+    const bool has_own =
+        !command.images.empty() || !command.video.empty() || command.raw || !command.system.empty();
+    if (command.has_input && has_own)
+        throw UsageError("--input: each request gives its own images and messages");
+    if (command.raw && (!command.template_name.empty() || !command.system.empty()))
+        throw UsageError("--raw uses no chat template: give no --template and no --system with it");
     return command;
 }
 
@@ -117,8 +125,11 @@ Prompt read_prompt(const LoadedModel& loaded, const GenerateCommand& command) {
         frames.emplace(command.video, command.frames);
         images.insert(images.end(), frames->files().begin(), frames->files().end());
     }
+    std::vector<data::Message> messages;
+    if (!command.system.empty()) messages.push_back({data::Role::System, command.system});
+    messages.push_back({data::Role::User, command.text});
     Prompt prompt = command.raw ? loaded.raw_prompt(command.text, images)
-                                : loaded.chat_prompt({{data::Role::User, command.text}}, images);
+                                : loaded.chat_prompt(messages, images);
     loaded.check_fits(prompt, command.sampling.max_tokens);
     return prompt;
 }
@@ -149,7 +160,9 @@ void answer_prompt(const LoadedModel& loaded, const GenerateCommand& command) {
 
 int cmd_generate(Args& args) {
     const GenerateCommand command = parse_command(args);
-    const LoadedModel loaded(command.model, command.common);
+    LoadedModel loaded(command.model, command.common);
+    if (!command.template_name.empty())
+        loaded.use_template(find_template(command.template_name, command.model));
     if (command.has_input) {
         answer_requests(loaded, command.sampling, command.seed(), command.input, command.batch);
     } else {

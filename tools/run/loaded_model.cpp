@@ -1,4 +1,5 @@
 #include "tools/run/loaded_model.h"
+#include "tools/base/model_template.h"
 
 #include <unistd.h>
 
@@ -93,7 +94,7 @@ LoadedModel::LoadedModel(const std::filesystem::path& directory, const CommonOpt
       model_(load_in_memory(directory, *device_, options.dtype_or(DType::F32))),
       read_ahead_(read_ahead(*model_)),
       tokenizer_(data::load_tokenizer(models::llm_directory(directory))),
-      chat_template_(data::ChatTemplate::named(model_->config().chat_template)) {
+      chat_template_(model_template(directory, model_->config())) {
     if (model_->has_vision())
         image_processor_ = open_image_processor(directory, model_->config().image_mode);
 }
@@ -150,6 +151,10 @@ Prompt LoadedModel::raw_prompt(const std::string& text,
 Prompt LoadedModel::chat_prompt(std::vector<data::Message> messages,
                                 const std::vector<std::string>& image_paths, bool no_image) const {
     place_images(messages, image_paths.size());
+    if (chat_template_.is_none() && !warned_of_no_template_) {
+        std::fprintf(stderr, "the model has no chat template: the text goes to it as it is\n");
+        warned_of_no_template_ = true;
+    }
     const auto segments = chat_template_.render(messages, true);
     return {data::encode_segments(segments, *tokenizer_).ids,
             {},

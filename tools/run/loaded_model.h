@@ -50,8 +50,10 @@ class LoadedModel {
     const models::VilaModel& model() const { return *model_; }
     const data::Tokenizer& tokenizer() const { return *tokenizer_; }
     const data::ChatTemplate& chat_template() const { return chat_template_; }
-    // Replaces the chat template, for a base model that has none of its own.
-    void use_template(const std::string& name) { chat_template_ = data::ChatTemplate::named(name); }
+    // Replaces the chat template.
+    void use_template(data::ChatTemplate chat_template) {
+        chat_template_ = std::move(chat_template);
+    }
     Device& device() const { return *device_; }
     int64_t tokens_per_image() const { return model_->config().tokens_per_image(); }
 
@@ -102,6 +104,7 @@ class LoadedModel {
     // Cache of features by image name, because demonstrations repeat the same images. It changes no
     // result, so const methods fill it; they must not run on several threads at once.
     mutable std::map<std::string, Features> feature_cache_;
+    mutable bool warned_of_no_template_ = false;
     mutable int64_t feature_bytes_ = 0;  // of all images so far; past a limit none is added
 };
 

@@ -33,7 +33,7 @@ LanguageStage::LanguageStage(const Recipe& recipe, const fs::path& run,
       run_(run),
       tokenizer_directory_(tokenizer_directory),
       tokenizer_(data::load_tokenizer(tokenizer_directory)),
-      chat_(data::ChatTemplate::named(chat_template_name(recipe))),
+      chat_(recipe_template(recipe)),
       model_(make_recipe_model(recipe, *tokenizer_, device)) {
     flops_.emplace(*model_, trainable_parts(recipe));
     if (!model_->has_vision()) return;

@@ -1,4 +1,5 @@
 #include "tools/train/recipe_model.h"
+#include "tools/base/model_template.h"
 
 #include <algorithm>
 
@@ -157,13 +158,16 @@ VilaConfig recipe_model_config(const Recipe& recipe) {
     return config;
 }
 
-std::string chat_template_name(const Recipe& recipe) {
-    if (recipe.data.chat_template) return *recipe.data.chat_template;
+data::ChatTemplate recipe_template(const Recipe& recipe) {
+    if (recipe.data.chat_template) return data::ChatTemplate::named(*recipe.data.chat_template);
     const StageFacts& stage = stage_facts(*recipe.stage);
     // In stage clip model.init may be a vision tower alone.
     if (!recipe.model.init.empty() && stage.loss == StageLoss::NextToken)
-        return models::read_model_config(recipe.model.init).chat_template;
-    return stage.chat_template;
+        if (const auto chat =
+                model_template(recipe.model.init, models::read_model_config(recipe.model.init));
+            !chat.is_none())
+            return chat;
+    return data::ChatTemplate::named(stage.chat_template);
 }
 
 VisionConfig recipe_vision_config(const ModelRecipe& recipe) {
@@ -202,7 +206,9 @@ std::unique_ptr<models::VilaModel> make_recipe_model(const Recipe& recipe,
                                                      Device& device) {
     check_parts(recipe);
     VilaConfig config = joined_config(recipe, &tokenizer);
-    config.chat_template = chat_template_name(recipe);
+    // A published template is in the files of the tokenizer.
+    const data::ChatTemplate chat = recipe_template(recipe);
+    config.chat_template = chat.is_published() ? "" : chat.name();
     VILA_CHECK(config.llm.vocab_size >= tokenizer.vocab_size(), "the language model has ",
                config.llm.vocab_size, " token embeddings, but the tokenizer has ",
                tokenizer.vocab_size(), " tokens");

@@ -25,7 +25,7 @@ namespace vila::tools {
 std::optional<std::filesystem::path> tokenizer_directory(const ModelRecipe& recipe);
 
 // Returns data.template, otherwise the template of model.init, otherwise that of the stage.
-std::string chat_template_name(const Recipe& recipe);
+data::ChatTemplate recipe_template(const Recipe& recipe);
 
 // Returns the image preprocessing: model.preprocessor_config, otherwise preprocessor_config.json in
 // the directory of the vision tower, otherwise mean and deviation of the tower's family.

@@ -55,10 +55,9 @@ void append_texts(const data::Sample& sample, const data::Tokenizer& bytes,
 }  // namespace
 
 std::vector<std::string> sample_texts(const std::vector<std::unique_ptr<data::Dataset>>& datasets,
-                                      const std::string& chat_template) {
+                                      const data::ChatTemplate& chat) {
     // A vocabulary of the 256 bytes encodes and decodes any text without loss.
     const auto bytes = data::train_bpe({}, {.vocab_size = 258});
-    const data::ChatTemplate chat = data::ChatTemplate::named(chat_template);
     const data::TemplateContext context = {*bytes, chat};
     const int64_t budget = kTokenizerText / static_cast<int64_t>(datasets.size());
     std::vector<std::string> texts;
@@ -87,7 +86,7 @@ fs::path find_or_train_tokenizer(const Recipe& recipe,
     if (given) return *given;
     if (fs::exists(own_directory)) return own_directory;
     const TokenizerConfig config = read_tokenizer_config(recipe.model.tokenizer_config);
-    const std::vector<std::string> texts = sample_texts(datasets, chat_template_name(recipe));
+    const std::vector<std::string> texts = sample_texts(datasets, recipe_template(recipe));
     const auto tokenizer = data::train_bpe(
         texts, {.vocab_size = config.vocab_size, .split = split_rule(config.split)});
     AtomicDirectory making(own_directory);

@@ -24,6 +24,6 @@ std::filesystem::path find_or_train_tokenizer(
 // parts between images and special tokens, as rendered for training.
 constexpr int64_t kTokenizerText = int64_t{256} << 20;
 std::vector<std::string> sample_texts(const std::vector<std::unique_ptr<data::Dataset>>& datasets,
-                                      const std::string& chat_template);
+                                      const data::ChatTemplate& chat);
 
 }  // namespace vila::tools

@@ -1,0 +1,139 @@
+#include "data/text/jinja/statements.h"
+
+#include "data/text/jinja/builtins.h"
+#include "tensor/check.h"
+
+namespace vila::data::jinja {
+
+namespace {
+
+// The variable `loop` in round `i` over `list`.
+Value loop_state(const List& list, size_t i) {
+    const auto size = static_cast<int64_t>(list.size()), index = static_cast<int64_t>(i);
+    const auto neighbor = [&](size_t at) {
+        return at < list.size() ? list[at] : Value(Undefined{"loop.previtem"});
+    };
+    return Dict{{"index0", Value(index)},
+                {"index", Value(index + 1)},
+                {"revindex0", Value(size - index - 1)},
+                {"revindex", Value(size - index)},
+                {"first", Value(i == 0)},
+                {"last", Value(index == size - 1)},
+                {"length", Value(size)},
+                {"previtem", neighbor(i - 1)},
+                {"nextitem", neighbor(i + 1)},
+                {"cycle", Callable{"cycle", [i](const Arguments& a) {
+                                       VILA_CHECK(!a.positional.empty(),
+                                                  "loop.cycle() takes values");
+                                       return a.positional[i % a.positional.size()];
+                                   }}}};
+}
+
+}  // namespace
+
+Flow run_block(const Block& block, Runtime& runtime) {
+    for (const auto& statement : block) {
+        runtime.step();
+        runtime.line = statement->line;
+        const Flow flow = statement->run(runtime);
+        if (flow != Flow::Normal) return flow;
+    }
+    return Flow::Normal;
+}
+
+void Target::assign(Runtime& runtime, const Value& value) const {
+    if (!elements.empty()) {
+        const List values = value.elements();
+        VILA_CHECK_EQ(values.size(), elements.size(), "values to unpack");
+        for (size_t i = 0; i < values.size(); ++i) elements[i].assign(runtime, values[i]);
+        return;
+    }
+    if (member.empty()) {
+        runtime.set(name, value);
+        return;
+    }
+    const Value space = runtime.lookup(name);
+    VILA_CHECK(space.space() != nullptr, "cannot assign to ", name, ".", member,
+               ": expected a namespace, got ", space.type_name());
+    VILA_CHECK(!value.holds_space(), "cannot assign a namespace to a member of one");
+    jinja::assign(space.space()->members, member, value);
+}
+
+Flow Text::run(Runtime& runtime) const {
+    runtime.print(text);
+    return Flow::Normal;
+}
+
+Flow Print::run(Runtime& runtime) const {
+    runtime.print(expression->evaluate(runtime).to_string());
+    return Flow::Normal;
+}
+
+Flow If::run(Runtime& runtime) const {
+    for (const auto& [condition, body] : branches)
+        if (condition == nullptr || condition->evaluate(runtime).is_true())
+            return run_block(body, runtime);
+    return Flow::Normal;
+}
+
+Flow For::run(Runtime& runtime) const {
+    List values = list->evaluate(runtime).elements();
+    runtime.take(static_cast<int64_t>(values.size() * sizeof(Value)));
+    if (condition != nullptr) {
+        const Runtime::Scope scope(runtime);
+        List kept;
+        for (const Value& value : values) {
+            target.assign(runtime, value);
+            if (condition->evaluate(runtime).is_true()) kept.push_back(value);
+        }
+        values = std::move(kept);
+    }
+    if (values.empty()) return run_block(otherwise, runtime);
+    for (size_t i = 0; i < values.size(); ++i) {
+        const Runtime::Scope scope(runtime);
+        runtime.step();
+        runtime.set("loop", loop_state(values, i));
+        target.assign(runtime, values[i]);
+        if (run_block(body, runtime) == Flow::Break) break;
+    }
+    return Flow::Normal;
+}
+
+Flow Set::run(Runtime& runtime) const {
+    if (value != nullptr) {
+        target.assign(runtime, value->evaluate(runtime));
+        return Flow::Normal;
+    }
+    Value text = runtime.captured([&] { run_block(body, runtime); });
+    for (const auto& [name, arguments] : filters)
+        text = apply_filter(runtime, name, text, arguments.evaluate(runtime));
+    runtime.take(static_cast<int64_t>(text.is_string() ? text.text()->size() : 0));
+    target.assign(runtime, text);
+    return Flow::Normal;
+}
+
+Flow Macro::run(Runtime& runtime) const {
+    runtime.set(name, Callable{name, [this, &runtime](const Arguments& arguments) {
+                                   return call(runtime, arguments);
+                               }});
+    return Flow::Normal;
+}
+
+Value Macro::call(Runtime& runtime, const Arguments& arguments) const {
+    VILA_CHECK(arguments.positional.size() <= parameters.size(), "the macro ", name, " takes ",
+               parameters.size(), " arguments, got ", arguments.positional.size());
+    const Runtime::MacroScope outer(runtime);
+    const Runtime::Scope scope(runtime);
+    for (size_t i = 0; i < parameters.size(); ++i) {
+        const auto& [parameter, otherwise] = parameters[i];
+        const Value* given = arguments.find(i, parameter);
+        runtime.set(parameter, given != nullptr       ? *given
+                               : otherwise != nullptr ? otherwise->evaluate(runtime)
+                                                      : Value(Undefined{parameter}));
+    }
+    std::string text = runtime.captured([&] { run_block(body, runtime); });
+    runtime.take(static_cast<int64_t>(text.size()));
+    return text;
+}
+
+}  // namespace vila::data::jinja

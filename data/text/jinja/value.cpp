@@ -1,0 +1,257 @@
+#include "data/text/jinja/value.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+
+#include "tensor/check.h"
+#include "tensor/json.h"
+#include "tensor/json_scanner.h"
+
+namespace vila::data::jinja {
+
+namespace {
+
+std::string joined(const List& list) {
+    std::string text;
+    for (const Value& element : list) text += (text.empty() ? "" : ", ") + element.repr();
+    return text;
+}
+
+// Python prefers single quotes and escapes line ends and the quote itself.
+std::string python_quoted(std::string_view text) {
+    const bool doubles =
+        text.find('\'') != std::string_view::npos && text.find('"') == std::string_view::npos;
+    const char quote = doubles ? '"' : '\'';
+    std::string out(1, quote);
+    for (const char c : text) {
+        if (c == '\n') {
+            out += "\\n";
+        } else if (c == '\t') {
+            out += "\\t";
+        } else if (c == '\r') {
+            out += "\\r";
+        } else {
+            if (c == quote || c == '\\') out += '\\';
+            out += c;
+        }
+    }
+    return out + quote;
+}
+
+}  // namespace
+
+const Value* find(const Dict& dict, const Value& key) {
+    for (const auto& [name, value] : dict)
+        if (name == key) return &value;
+    return nullptr;
+}
+
+void assign(Dict& dict, const Value& key, Value value) {
+    for (auto& [name, old] : dict)
+        if (name == key) {
+            old = std::move(value);
+            return;
+        }
+    dict.emplace_back(key, std::move(value));
+}
+
+const Value* Arguments::find(size_t position, std::string_view name) const {
+    if (position < positional.size()) return &positional[position];
+    return jinja::find(keywords, name);
+}
+
+void Value::include(const Value& element) {
+    depth_ = std::max(depth_, element.depth_ + 1);
+    holds_space_ = holds_space_ || element.holds_space_;
+    VILA_CHECK(depth_ <= kMaxDepth, "lists are nested more than ", kMaxDepth, " levels deep");
+}
+
+Value::Value(List list) : depth_(1) {
+    for (const Value& element : list) include(element);
+    storage_ = std::make_shared<const List>(std::move(list));
+}
+
+Value::Value(Dict dict) : depth_(1) {
+    for (const auto& [key, element] : dict) include(element);
+    storage_ = std::make_shared<const Dict>(std::move(dict));
+}
+
+Value Value::from_json(const Json& json) {
+    switch (json.type()) {
+        case Json::value_t::boolean:
+            return json.get<bool>();
+        case Json::value_t::number_integer:
+        case Json::value_t::number_unsigned:
+            return json.get<int64_t>();
+        case Json::value_t::number_float:
+            return json.get<double>();
+        case Json::value_t::string:
+            return json.get<std::string>();
+        case Json::value_t::array: {
+            List list;
+            for (const Json& element : json) list.push_back(from_json(element));
+            return list;
+        }
+        case Json::value_t::object: {
+            Dict dict;
+            for (const auto& [key, member] : json.items())
+                dict.emplace_back(key, from_json(member));
+            return dict;
+        }
+        default:
+            return {};
+    }
+}
+
+const List* Value::list() const {
+    const auto* list = std::get_if<std::shared_ptr<const List>>(&storage_);
+    return list == nullptr ? nullptr : list->get();
+}
+
+const Dict* Value::dict() const {
+    const auto* dict = std::get_if<std::shared_ptr<const Dict>>(&storage_);
+    return dict == nullptr ? nullptr : dict->get();
+}
+
+Namespace* Value::space() const {
+    const auto* space = std::get_if<std::shared_ptr<Namespace>>(&storage_);
+    return space == nullptr ? nullptr : space->get();
+}
+
+const Callable* Value::callable() const {
+    const auto* callable = std::get_if<std::shared_ptr<const Callable>>(&storage_);
+    return callable == nullptr ? nullptr : callable->get();
+}
+
+std::string Value::type_name() const {
+    static constexpr const char* kNames[] = {"undefined", "None", "bool", "int",       "float",
+                                             "str",       "list", "dict", "namespace", "function"};
+    return kNames[storage_.index()];
+}
+
+const std::string& Value::as_text(std::string_view what) const {
+    VILA_CHECK(is_string(), what, ": expected str, got ", type_name());
+    return std::get<std::string>(storage_);
+}
+
+int64_t Value::as_integer(std::string_view what) const {
+    if (const auto* flag = std::get_if<bool>(&storage_)) return *flag ? 1 : 0;
+    VILA_CHECK(is_integer(), what, ": expected int, got ", type_name());
+    return std::get<int64_t>(storage_);
+}
+
+double Value::as_double(std::string_view what) const {
+    if (const auto* number = std::get_if<double>(&storage_)) return *number;
+    VILA_CHECK(is_number(), what, ": expected a number, got ", type_name());
+    return static_cast<double>(as_integer(what));
+}
+
+bool Value::is_true() const {
+    if (is_undefined() || is_none()) return false;
+    if (is_float()) return std::get<double>(storage_) != 0.0;
+    if (is_number()) return as_integer("") != 0;
+    if (const std::string* own = text()) return !own->empty();
+    if (const List* own = list()) return !own->empty();
+    if (const Dict* own = dict()) return !own->empty();
+    return true;
+}
+
+std::string double_text(double value) {
+    if (std::isnan(value)) return "nan";
+    if (std::isinf(value)) return value > 0 ? "inf" : "-inf";
+    // Python writes an exponent from 1e16 on and below 1e-4.
+    const double size = std::fabs(value);
+    const bool fixed = size == 0.0 || (size >= 1e-4 && size < 1e16);
+    char text[64];
+    const auto format = fixed ? std::chars_format::fixed : std::chars_format::scientific;
+    const auto end = std::to_chars(text, text + sizeof(text), value, format).ptr;
+    std::string out(text, end);
+    if (fixed && out.find('.') == std::string::npos) out += ".0";
+    return out;
+}
+
+std::string Value::to_string() const {
+    if (is_undefined()) return "";
+    if (const std::string* own = text()) return *own;
+    return repr();
+}
+
+std::string Value::repr() const {
+    if (is_undefined()) return "Undefined";
+    if (is_none()) return "None";
+    if (const auto* flag = std::get_if<bool>(&storage_)) return *flag ? "True" : "False";
+    if (is_integer()) return std::to_string(std::get<int64_t>(storage_));
+    if (is_float()) return double_text(std::get<double>(storage_));
+    if (const std::string* own = text()) return python_quoted(*own);
+    if (const List* own = list()) return "[" + joined(*own) + "]";
+    const auto* callable_value = callable();
+    if (callable_value != nullptr) return "<function " + callable_value->name + ">";
+    const Dict& members = space() != nullptr ? space()->members : *dict();
+    std::string out;
+    for (const auto& [key, value] : members)
+        out += (out.empty() ? "" : ", ") + key.repr() + ": " + value.repr();
+    return (space() != nullptr ? "<Namespace {" : "{") + out + (space() != nullptr ? "}>" : "}");
+}
+
+bool Value::operator==(const Value& other) const {
+    if (is_number() && other.is_number()) {
+        if (is_float() || other.is_float()) return as_double("") == other.as_double("");
+        return as_integer("") == other.as_integer("");
+    }
+    if (storage_.index() != other.storage_.index()) return false;
+    if (const std::string* own = text()) return *own == *other.text();
+    if (const List* own = list()) return *own == *other.list();
+    if (const Dict* own = dict()) {
+        if (own->size() != other.dict()->size()) return false;
+        for (const auto& [key, value] : *own) {
+            const Value* match = find(*other.dict(), key);
+            if (match == nullptr || !(value == *match)) return false;
+        }
+        return true;
+    }
+    if (space() != nullptr) return space() == other.space();
+    if (callable() != nullptr) return callable() == other.callable();
+    return true;
+}
+
+bool Value::less(const Value& other) const {
+    if (is_number() && other.is_number()) {
+        if (is_float() || other.is_float()) return as_double("") < other.as_double("");
+        return as_integer("") < other.as_integer("");
+    }
+    // Bytes of UTF-8 are in the order of the characters.
+    if (is_string() && other.is_string()) return *text() < *other.text();
+    if (list() != nullptr && other.list() != nullptr) {
+        const List &a = *list(), &b = *other.list();
+        for (size_t i = 0; i < a.size() && i < b.size(); ++i)
+            if (!(a[i] == b[i])) return a[i].less(b[i]);
+        return a.size() < b.size();
+    }
+    throw Error(str("cannot compare ", type_name(), " and ", other.type_name()));
+}
+
+std::vector<std::string_view> characters(std::string_view text) {
+    std::vector<std::string_view> out;
+    for (size_t at = 0; at < text.size();) {
+        const size_t bytes = std::max<size_t>(1, utf8_length(text, at));
+        out.push_back(text.substr(at, bytes));
+        at += bytes;
+    }
+    return out;
+}
+
+List Value::elements() const {
+    if (is_undefined()) return {};
+    if (const List* own = list()) return *own;
+    List out;
+    if (const Dict* own = dict()) {
+        for (const auto& [key, value] : *own) out.emplace_back(key);
+        return out;
+    }
+    VILA_CHECK(is_string(), "cannot loop over ", type_name());
+    for (const std::string_view character : characters(*text())) out.emplace_back(character);
+    return out;
+}
+
+}  // namespace vila::data::jinja

@@ -1,0 +1,167 @@
+// Chat templates that are published with a model: where they are found, what they render, and which
+// parts are targets in training.
+
+#include "data/text/jinja_chat.h"
+
+#include <gtest/gtest.h>
+
+#include "data/text/chat_template.h"
+#include "tests/support/text_helpers.h"
+
+namespace vila::data {
+namespace {
+
+constexpr char kTurns[] =
+    "{{ bos_token }}{% for m in messages %}<|{{ m.role }}|>{{ m.content }}<|end|>{% endfor %}"
+    "{% if add_generation_prompt %}<|assistant|>{% endif %}";
+constexpr char kParts[] =
+    "{% for m in messages %}{{ m.role | upper }}: {% for p in m.content %}{% if p.type == 'image' "
+    "%}<image>\n"
+    "{% else %}{{ p.text }}{% endif %}{% endfor %}</s>{% endfor %}{% if add_generation_prompt "
+    "%}ASSISTANT: {% endif %}";
+
+TokenizerFiles files_with(const std::string& source) {
+    return {{"chat_template.jinja", source},
+            {"tokenizer_config.json", R"({"bos_token": "<s>", "eos_token": {"content": "</s>"}})"}};
+}
+
+std::shared_ptr<const JinjaChat> chat_of(const std::string& source) {
+    return JinjaChat::from_files(files_with(source), "DIR");
+}
+
+// Returns segments as text: targets in [brackets], (image) for an image.
+std::string shown(const std::vector<Segment>& segments) {
+    std::string text;
+    bool target = false;
+    for (const Segment& segment : segments) {
+        if (segment.is_target != target) text += segment.is_target ? "[" : "]";
+        target = segment.is_target;
+        text += segment.kind == Segment::Kind::Image ? "(image)" : segment.text;
+    }
+    return text + (target ? "]" : "");
+}
+
+const std::vector<Message> kTalk = {{Role::System, "Be brief."},
+                                    {Role::User, "<image>\nWhat?"},
+                                    {Role::Assistant, "A dog."},
+                                    {Role::User, "Sure?"},
+                                    {Role::Assistant, "Yes."}};
+
+TEST(JinjaChat, RendersPrompts) {
+    EXPECT_EQ(shown(chat_of(kTurns)->render({{{Role::User, "Hi"}}}, true)),
+              "<s><|user|>Hi<|end|><|assistant|>");
+}
+
+TEST(JinjaChat, AnswersAreTargets) {
+    EXPECT_EQ(
+        shown(chat_of(kTurns)->render(kTalk, false)),
+        "<s><|system|>Be brief.<|end|><|user|>(image)\nWhat?<|end|><|assistant|>[A dog.<|end|>]"
+        "<|user|>Sure?<|end|><|assistant|>[Yes.<|end|>]");
+}
+
+TEST(JinjaChat, GivesTemplatesThatReadPartsAListOfParts) {
+    EXPECT_EQ(shown(chat_of(kParts)->render(kTalk, false)),
+              "SYSTEM: Be brief.</s>USER: (image)\nWhat?</s>ASSISTANT: [A dog.</s>]USER: "
+              "Sure?</s>ASSISTANT: [Yes.</s>]");
+}
+
+TEST(JinjaChat, RefusesToTrainOnTemplatesThatChangeEarlierTurns) {
+    const auto chat = chat_of(
+        "{% for m in messages %}{% if m.role == 'user' or loop.last %}{{ m.content }}|{% endif "
+        "%}{% endfor %}");
+    EXPECT_EQ(
+        shown(chat->render({{{Role::User, "a"}, {Role::Assistant, "b"}, {Role::User, "c"}}}, true)),
+        "a|c|");
+    EXPECT_EQ(message_of([&] { chat->render(kTalk, false); }),
+              "DIR/chat_template.jinja: the chat template changes earlier turns when an answer "
+              "follows, so it cannot be "
+              "trained on: use another with data.template");
+}
+
+TEST(JinjaChat, RefusesTemplatesThatDropTheQuestion) {
+    EXPECT_EQ(message_of([] { chat_of("USER: {{ messages | length }}"); }),
+              "DIR/chat_template.jinja: the chat template does not print what the user says; use "
+              "another with --template");
+}
+
+TEST(JinjaChat, ReadsTheNewestFileFirst) {
+    const auto where = [](const TokenizerFiles& files) {
+        return JinjaChat::from_files(files, "DIR")->where();
+    };
+    TokenizerFiles files = {{"tokenizer_config.json", Json{{"chat_template", kTurns}}.dump()}};
+    EXPECT_EQ(where(files), "DIR/tokenizer_config.json");
+    files["chat_template.json"] = Json{{"chat_template", kParts}}.dump();
+    EXPECT_EQ(where(files), "DIR/chat_template.json");
+    files["chat_template.jinja"] = kTurns;
+    EXPECT_EQ(where(files), "DIR/chat_template.jinja");
+}
+
+TEST(JinjaChat, FindsNoneWhereThereIsNone) {
+    EXPECT_EQ(JinjaChat::from_files({}, "DIR"), nullptr);
+    EXPECT_EQ(
+        JinjaChat::from_files({{"tokenizer_config.json", R"({"chat_template": null})"}}, "DIR"),
+        nullptr);
+}
+
+TEST(JinjaChat, TakesTheDefaultOfNamedTemplates) {
+    const auto config = [](const Json& entry) {
+        return TokenizerFiles{{"tokenizer_config.json", Json{{"chat_template", entry}}.dump()}};
+    };
+    const Json two = {{{"name", "tool_use"}, {"template", "T{{ messages[0].content }}"}},
+                      {{"name", "default"}, {"template", "D{{ messages[0].content }}"}}};
+    const Message question{Role::User, "q"};
+    EXPECT_EQ(shown(JinjaChat::from_files(config(two), "DIR")->render({&question, 1}, true)), "Dq");
+    const Json none = {{{"name", "rag"}, {"template", "R"}},
+                       {{"name", "tool_use"}, {"template", "T"}}};
+    EXPECT_EQ(message_of([&] { JinjaChat::from_files(config(none), "DIR"); }),
+              "DIR/tokenizer_config.json: field chat_template: expected a template, or several "
+              "with one named default, got "
+              "rag, tool_use");
+    EXPECT_EQ(message_of([&] { JinjaChat::from_files(config(7), "DIR"); }),
+              "DIR/tokenizer_config.json: field chat_template: expected a template, or several "
+              "with one named default, got 7");
+}
+
+TEST(JinjaChat, NamesTheFileOfASyntaxError) {
+    EXPECT_EQ(message_of([] { chat_of("{{ messages"); }),
+              "DIR/chat_template.jinja line 1: a tag does not end: expected }}");
+}
+
+TEST(ChatTemplate, StopsAtTheTokenAfterAnAnswer) {
+    BpeTraining training;
+    training.special_tokens = {"<s>", "</s>", "<|end|>", "<|assistant|>"};
+    const auto tokenizer = byte_tokenizer(training);
+    const std::vector<int32_t> ids = ChatTemplate(chat_of(kTurns)).stop_ids(*tokenizer);
+    EXPECT_NE(std::find(ids.begin(), ids.end(), tokenizer->token_to_id("<|end|>").value()),
+              ids.end());
+}
+
+// Added tokens in the text of a published template become their ids, and no other token is put in
+// front.
+TEST(ChatTemplate, EncodesTheTokensOfAPublishedTemplate) {
+    BpeTraining training;
+    training.special_tokens = {"<s>", "</s>", "<|user|>", "<|end|>", "<|assistant|>"};
+    const auto tokenizer = byte_tokenizer(training);
+    const auto ids =
+        encode_segments(ChatTemplate(chat_of(kTurns)).render({{{Role::User, "Hi"}}}, true),
+                        *tokenizer)
+            .ids;
+    const auto id = [&](const char* token) { return tokenizer->token_to_id(token).value(); };
+    EXPECT_EQ(ids, (std::vector<int32_t>{id("<s>"), id("<|user|>"), id("H"), id("i"), id("<|end|>"),
+                                         id("<|assistant|>")}));
+}
+
+TEST(ChatTemplate, NonePassesTheTextOn) {
+    const auto tokenizer = byte_tokenizer();
+    const ChatTemplate none = ChatTemplate::named("none");
+    EXPECT_TRUE(none.is_none());
+    const auto text = [&](const std::vector<Message>& messages) {
+        const auto encoded = encode_segments(none.render(messages, true), *tokenizer);
+        return shown(encoded.ids, encoded.labels, *tokenizer);
+    };
+    EXPECT_NE(text({{Role::User, "one"}}), text({{Role::User, "two"}}));
+    EXPECT_NE(text({{Role::User, "one"}}).find("one"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace vila::data

@@ -1,0 +1,101 @@
+"""Makes tests/goldens/jinja.json: templates that use what published chat templates use, and what the
+environment of transformers renders from them. Needs transformers and jinja2.
+
+    python tests/goldens/make_jinja_goldens.py
+"""
+
+import json
+from pathlib import Path
+
+from transformers.utils.chat_template_utils import _compile_jinja_template
+
+TALK = [{"role": "system", "content": " Be brief. "}, {"role": "user", "content": "What is red?"},
+        {"role": "assistant", "content": "The circle.\n"}, {"role": "user", "content": "And é 日本?"}]
+PARTS = [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "What is this?"}]},
+         {"role": "assistant", "content": [{"type": "text", "text": "A cat."}]}]
+VALUES = {"messages": TALK, "parts": PARTS, "bos_token": "<s>", "eos_token": "</s>", "tools": None,
+          "add_generation_prompt": True, "numbers": [3, 1, 2], "names": ["b", "A", "c", "A"],
+          "deep": {"b": {"c": [1, 2.5, True, None, "x\"y'\n"]}, "a": "z"}, "text": "  two  words ", "zero": 0,
+          "empty": "", "n": 7}
+
+TEMPLATES = {
+    "loop": "{% for m in messages %}{{ loop.index }}/{{ loop.length }} {{ loop.index0 }} {{ loop.revindex }} "
+            "{{ loop.first }} {{ loop.last }} {{ m.role }}: {{ m['content'] }}\n{% else %}none{% endfor %}",
+    "loop neighbors": "{% for n in numbers %}{{ loop.previtem }}<{{ n }}>{{ loop.nextitem }} {% endfor %}",
+    "loop with condition": "{% for m in messages if m.role != 'system' %}{{ loop.index }}{{ m.role }} {% endfor %}",
+    "empty loop": "{% for m in [] %}x{% else %}nothing{% endfor %}",
+    "loop over a missing name": "{% for m in missing %}x{% endfor %}.",
+    "break and continue": "{% for n in range(9) %}{% if n == 2 %}{% continue %}{% endif %}"
+                          "{% if n > 4 %}{% break %}{% endif %}{{ n }}{% endfor %}",
+    "unpacking": "{% for k, v in deep.items() %}{{ k }}={{ v }};{% endfor %}{% set a, b = [1, 2] %}{{ a + b }}",
+    "white space": "  {% if true %}\n    a\n  {% endif %}\n  {%- if true -%}  \n b {%- endif %}\n\n{# note #}\nend\n",
+    "kept white space": "x\n   {%+ if true %}\n y{% endif +%}\nz{#- gone -#} w",
+    "text": "{{ 'it''s' ~ \"a\\tb\\u00e9\" }}{% raw %}{{ x }}{% endraw %}",
+    "scopes": "{% set x = 1 %}{% for n in numbers %}{% set x = n %}{{ x }}{% endfor %}{{ x }}"
+              "{% if true %}{% set x = 9 %}{% endif %}{{ x }}",
+    "namespace": "{% set ns = namespace(last='', n=0) %}{% for m in messages %}{% set ns.last = m.role %}"
+                 "{% set ns.n = ns.n + 1 %}{% endfor %}{{ ns.last }} {{ ns.n }}",
+    "block set": "{% set t %}a {{ n }}{% endset %}[{{ t }}]{% set u | upper %}b{% endset %}{{ u }}",
+    "macro": "{% macro turn(role, content='?', end='\\n') %}<{{ role }}>{{ content }}{{ end }}{% endmacro %}"
+             "{{ turn('a') }}{{ turn('b', end='!', content='c') }}",
+    "recursive macro": "{% macro down(k) %}{{ k }}{% if k > 0 %} {{ down(k - 1) }}{% endif %}{% endmacro %}{{ down(3) }}",
+    "conditional": "{{ 'a' if add_generation_prompt else 'b' }}{{ 'c' if false }}{{ 1 if zero else 2 if n else 3 }}",
+    "logic": "{{ zero or 'x' }} {{ n and 'y' }} {{ not empty }} {{ not n is defined }} {{ 1 < n <= 7 }} {{ n != 7 }}",
+    "membership": "{{ 'e' in 'hey' }} {{ 2 in numbers }} {{ 'a' in deep }} {{ 'q' not in deep }}",
+    "arithmetic": "{{ 7 // 2 }} {{ -7 // 2 }} {{ -7 % 3 }} {{ 7 / 2 }} {{ 2 ** 5 }} {{ 1.5 + 1 }} {{ n * 2 - 1 }} "
+                  "{{ 'ab' * 2 }} {{ [1] + [2] }} {{ 6 / 3 }} {{ 1e3 }} {{ 1e16 }} {{ 0.1 + 0.2 }}",
+    "concatenation": "{{ 'a' ~ 1 ~ none ~ true ~ 1.0 ~ missing ~ [1, 'x'] }}",
+    "comparison": "{{ 'a' < 'b' }} {{ [1, 2] == [1, 2] }} {{ 1 == 1.0 }} {{ true == 1 }} {{ 'a' == 1 }}",
+    "slices": "{{ text[2:5] }}|{{ messages[1:][0].role }}|{{ numbers[::-1] }}|{{ 'é日本'[1] }}|{{ numbers[-1] }}|"
+              "{{ 'abc'[:-1] }}|{{ messages[-1]['content'] }}|{{ numbers[9] is defined }}",
+    "string methods": "{{ text.strip() }}|{{ text.lstrip() }}|{{ text.rstrip() }}|{{ 'a,b,c'.split(',') }}|"
+                      "{{ ' a  b '.split() }}|{{ 'a-b-c'.split('-', 1) }}|{{ 'Abc'.upper() }}{{ 'Abc'.lower() }}|"
+                      "{{ 'hello world'.title() }}|{{ 'hELLO'.capitalize() }}|{{ 'aXbX'.replace('X', '-') }}|"
+                      "{{ 'abc'.startswith('ab') }}{{ 'abc'.endswith(('x', 'c')) }}|{{ '-'.join(['a', 'b']) }}|"
+                      "{{ 'abcb'.find('b') }}{{ 'abcb'.count('b') }}|{{ 'xxabxx'.strip('x') }}|{{ '{} {}'.format(1, 'a') }}",
+    "dict methods": "{{ deep.get('a') }} {{ deep.get('q', 'd') }} {{ deep.keys() | list }} {{ deep['b'].c[0] }} "
+                    "{% for k, v in {'x': 1, 'y': [2]}.items() %}{{ k ~ v }}{% endfor %} {{ deep.missing is defined }}",
+    "filters": "{{ text | trim }}|{{ numbers | length }}|{{ numbers | first }}{{ numbers | last }}|{{ 'ab' | upper }}|"
+               "{{ names | join('+') }}|{{ missing | default('d') }}|{{ '' | default('e', true) }}|{{ 'aXb' | replace('X', '') }}|"
+               "{{ numbers | sort }}|{{ names | sort }}|{{ names | unique | list }}|{{ numbers | reverse | list }}|{{ '5' | int + 1 }}|"
+               "{{ 2.7 | int }}|{{ 3 | string + 'x' }}|{{ 'a b' | capitalize }}|{{ '<a&b>' | e }}|{{ numbers | max }}{{ numbers | min }}|"
+               "{{ -3 | abs }}|{{ 'x' | list }}|{{ 'one\ntwo' | indent(2) }}|{{ 'one\n\ntwo' | indent(2, true) }}",
+    "selection": "{{ messages | selectattr('role', 'equalto', 'user') | map(attribute='content') | join('|') }}|"
+                 "{{ messages | rejectattr('role', 'in', ['user', 'system']) | list | length }}|"
+                 "{{ numbers | select('odd') | list }}{{ numbers | reject('gt', 2) | list }}|{{ names | map('lower') | join }}|"
+                 "{{ messages | selectattr('name', 'defined') | list }}",
+    "tests": "{{ missing is defined }}{{ missing is undefined }}{{ none is none }}{{ 'a' is string }}{{ deep is mapping }}"
+             "{{ numbers is iterable }}{{ numbers is sequence }}{{ 1 is number }}{{ 1 is integer }}{{ 1.0 is float }}"
+             "{{ true is boolean }}{{ true is true }}{{ false is false }}{{ 3 is odd }}{{ 4 is even }}{{ 4 is divisibleby 2 }}"
+             "{{ 'a' is not none }}{{ 1 is eq 1 }}{{ 'a' is in ['a'] }}{{ n is not string }}",
+    "tojson": "{{ deep | tojson }}\n{{ deep | tojson(indent=2) }}\n{{ 'é\"\\n' | tojson }}{{ [] | tojson(indent=4) }}",
+    "printing": "{{ deep }} {{ true }} {{ none }} {{ numbers }} {{ 1.0 }} {{ \"it's\" }} {{ [\"it's\", 'a\"b'] }}",
+    "parts": "{% for m in parts %}{% for p in m.content %}{% if p['type'] == 'image' %}<image>\n{% else %}{{ p.text }}{% endif %}"
+             "{% endfor %}{% for p in m.content | selectattr('type', 'equalto', 'image') %}I{% endfor %}{% endfor %}",
+    "chatml": "{% if messages[0]['role'] == 'system' %}{% set loop_messages = messages[1:] %}"
+              "{% set system = messages[0]['content'] %}{% else %}{% set loop_messages = messages %}{% endif %}"
+              "{{ bos_token }}{% if system is defined %}{{ '<|im_start|>system\\n' + system | trim + '<|im_end|>\\n' }}{% endif %}"
+              "{%- for message in loop_messages -%}\n{{ '<|im_start|>' + message.role + '\\n' + message.content }}<|im_end|>\n"
+              "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}",
+    "generation": "{% for m in messages %}{% if m.role == 'assistant' %}{% generation %}{{ m.content }}{% endgeneration %}{% endif %}{% endfor %}",
+    "integer keys": "{% set sizes = {0: 'none', 512: 'some'} %}{{ sizes[512] }}{{ 0 in sizes }}{{ sizes.get(1, 'q') }}",
+    # Refused by both.
+    "raised": "{{ raise_exception('roles must alternate') }}",
+    "member of nothing": "{{ missing.x }}",
+    "sum of str and int": "{{ 'a' + 1 }}",
+    "unknown filter": "{{ 'a' | nosuchfilter }}",
+    "unfinished": "{% if true %}a",
+    "call of nothing": "{{ missing() }}",
+}
+
+
+def rendered(source):
+    try:
+        return {"text": _compile_jinja_template(source).render(**VALUES)}
+    except Exception as error:  # noqa: BLE001
+        return {"refused": f"{type(error).__name__}: {error}"}
+
+
+cases = [{"name": name, "template": source, **rendered(source)} for name, source in TEMPLATES.items()]
+path = Path(__file__).parent / "jinja.json"
+path.write_text(json.dumps({"values": VALUES, "cases": cases}, indent=1, ensure_ascii=False) + "\n")
