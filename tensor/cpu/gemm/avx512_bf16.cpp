@@ -27,6 +27,12 @@ VILA_TARGET_AVX512_BF16 VILA_ALWAYS_INLINE __m512 add_dot(__m512 sum, __m512i x,
     return _mm512_dpbf16_ps(sum, reinterpret_cast<__m512bh>(x), reinterpret_cast<__m512bh>(y));
 }
 
+VILA_TARGET_AVX512_BF16 VILA_ALWAYS_INLINE __m512i broadcast(const Pair* pair) {
+    int32_t bits = 0;
+    std::memcpy(&bits, pair, sizeof bits);
+    return _mm512_set1_epi32(bits);
+}
+
 template <int kCount>
 VILA_TARGET_AVX512_BF16 void tile(const GemmTile& t) {
     __m512 sums[kCount][2];
@@ -44,7 +50,7 @@ VILA_TARGET_AVX512_BF16 void tile(const GemmTile& t) {
         const __m512i b_0 = _mm512_loadu_si512(b), b_1 = _mm512_loadu_si512(b + kLanes);
 #pragma GCC unroll 16
         for (int i = 0; i < kCount; ++i) {
-            const __m512i a_i = _mm512_set1_epi32(a[i / kRowGroup][i % kRowGroup * t.a_row_stride]);
+            const __m512i a_i = broadcast(a[i / kRowGroup] + i % kRowGroup * t.a_row_stride);
             sums[i][0] = add_dot(sums[i][0], a_i, b_0);
             sums[i][1] = add_dot(sums[i][1], a_i, b_1);
         }
@@ -64,7 +70,7 @@ VILA_TARGET_AVX512_BF16 VILA_ALWAYS_INLINE void add_product(const Pair* a, int64
                                                             __m512i b, __m512* sums) {
 #pragma GCC unroll 4
     for (int r = 0; r < kCount; ++r)
-        sums[2 * r] = add_dot(sums[2 * r], _mm512_set1_epi32(a[r * a_row_stride]), b);
+        sums[2 * r] = add_dot(sums[2 * r], broadcast(a + r * a_row_stride), b);
 }
 
 // Like skinny_block_f32 in avx512_skinny.cpp with pairs instead of floats, but with both halves of
