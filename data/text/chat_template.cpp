@@ -97,8 +97,8 @@ void render_plain(const Definition& definition, const Conversation& conversation
     if (!conversation.generates) list.text(conversation.turns[1] + "\n", true);
 }
 
-// The texts as they are, each on a line of its own: a model that was trained on no template
-// continues them.
+// The texts without roles, each on a line of its own, for a model that was trained without a
+// template.
 void render_none(const Definition&, const Conversation& conversation, SegmentList& list) {
     list.bos();
     if (!conversation.system.empty())

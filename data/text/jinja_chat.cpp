@@ -13,8 +13,8 @@ const char* role_name(Role role) {
     return role == Role::System ? "system" : role == Role::User ? "user" : "assistant";
 }
 
-// The text between placeholders, and an image for each placeholder. The line end after a
-// placeholder is the template's to print.
+// Returns the text between placeholders, and an image for each placeholder. The line end after a
+// placeholder is dropped, because the template prints its own.
 Json parts_of_text(std::string_view text) {
     Json parts = Json::array();
     while (true) {
@@ -28,7 +28,7 @@ Json parts_of_text(std::string_view text) {
     }
 }
 
-// Appends text of a template: a placeholder becomes an image.
+// Appends text that a template printed; each placeholder becomes an image.
 void append_markup(std::string_view text, bool is_target, std::vector<Segment>& segments) {
     while (true) {
         const size_t at = text.find(kImagePlaceholder);
@@ -40,15 +40,22 @@ void append_markup(std::string_view text, bool is_target, std::vector<Segment>& 
     }
 }
 
-// The source in a "chat_template" entry: a string, a list of {"name", "template"}, or an object of
-// names.
+// Returns the source in a "chat_template" entry: a string, a list of {"name", "template"}, or an
+// object with a source under each name.
 std::string source_of(const Json& entry, const std::string& where) {
     if (entry.is_string()) return entry.get<std::string>();
     std::vector<std::pair<std::string, std::string>> named;
+    const auto add = [&](const Json& name, const Json& source) {
+        VILA_CHECK(name.is_string() && source.is_string(), where,
+                   ": field chat_template: expected names and templates as text");
+        named.emplace_back(name.get<std::string>(), source.get<std::string>());
+    };
     if (entry.is_object())
-        for (const auto& [name, source] : entry.items()) named.emplace_back(name, source);
+        for (const auto& [name, source] : entry.items()) add(name, source);
     if (entry.is_array())
-        for (const Json& one : entry) named.emplace_back(one.at("name"), one.at("template"));
+        for (const Json& one : entry)
+            add(one.is_object() ? one.value("name", Json()) : Json(),
+                one.is_object() ? one.value("template", Json()) : Json());
     std::string names;
     for (const auto& [name, source] : named) {
         if (name == "default" || named.size() == 1) return source;
@@ -78,7 +85,11 @@ JinjaChat::JinjaChat(std::string_view source, const std::string& where, Json spe
     const auto prints_probe = [&] {
         return text_of({&probe, 1}, true).find(kProbe) != std::string::npos;
     };
-    if (prints_probe()) return;
+    try {
+        if (prints_probe()) return;
+    } catch (const Error&) {
+        // The template may read parts only.
+    }
     takes_parts_ = true;
     VILA_CHECK(
         prints_probe(), where,
@@ -121,16 +132,21 @@ std::vector<Segment> JinjaChat::render(std::span<const Message> messages,
                                        bool generation_prompt) const {
     std::vector<Segment> segments;
     const std::string whole = text_of(messages, generation_prompt);
+    int64_t images = 0;
+    for (const Message& message : messages) images += count_placeholders(message.text);
+    VILA_CHECK_EQ(count_placeholders(whole), images, where_, ": ", kImagePlaceholder,
+                  " in the text of the chat template");
     size_t done = 0;  // bytes of `whole` in `segments`
     for (size_t i = 0; i < messages.size() && !generation_prompt; ++i) {
         if (messages[i].role != Role::Assistant) continue;
         // The answer is what follows the prompt that asks for it.
         const std::string asked = text_of(messages.first(i), true);
         const std::string answered = text_of(messages.first(i + 1), false);
-        VILA_CHECK(answered.starts_with(asked) && whole.starts_with(answered), where_,
-                   ": the chat template changes earlier turns when an answer follows, so it cannot "
-                   "be trained on: "
-                   "use another with data.template");
+        VILA_CHECK(
+            asked.size() >= done && answered.starts_with(asked) && whole.starts_with(answered),
+            where_,
+            ": the chat template changes earlier turns when an answer follows, so it cannot "
+            "be trained on: use another with data.template");
         append_markup(std::string_view(whole).substr(done, asked.size() - done), false, segments);
         append_markup(std::string_view(whole).substr(asked.size(), answered.size() - asked.size()),
                       true, segments);

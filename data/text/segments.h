@@ -15,7 +15,7 @@
 
 namespace vila::data {
 
-// Stands in the text of a message for an image.
+// Stands for an image in the text of a message.
 constexpr std::string_view kImagePlaceholder = "<image>";
 
 // Returns the number of placeholders in `text`.

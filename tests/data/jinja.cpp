@@ -1,5 +1,5 @@
-// The Jinja interpreter: what transformers renders from the same templates (goldens/jinja.json),
-// errors with their line, and templates that would never end.
+// The Jinja interpreter: compares with what transformers renders (goldens/jinja.json), and checks
+// errors with their lines and templates that would never end.
 
 #include <gtest/gtest.h>
 
@@ -56,19 +56,21 @@ TEST(Jinja, NamesTheLineOfAnError) {
     EXPECT_EQ(error_of("{% if true %}"), "T line 1: expected {% endif %}, got the end of the tag");
     EXPECT_EQ(error_of("{% include 'x' %}"),
               "T line 1: expected a tag that is implemented: if, for, set, macro, break, continue, "
-              "generation, "
-              "raw, got 'include'");
+              "generation, raw, got 'include'");
     EXPECT_EQ(error_of("{{ 'a"), "T line 1: a string does not end");
     EXPECT_EQ(error_of("{{ (1 }}"), "T line 1: unexpected '}'");
     EXPECT_EQ(error_of("{{ 1 2 }}"), "T line 1: expected }}, got '2'");
     EXPECT_EQ(error_of("{# a"), "T line 1: a comment does not end");
     EXPECT_EQ(error_of("{{ 9223372036854775807 + 1 }}"), "T line 1: a number is above 2^63 - 1");
     EXPECT_EQ(error_of("{{ 1 // 0 }}"), "T line 1: division by zero");
+    EXPECT_EQ(error_of("{% macro m() %}\n{{ 1 }}{% endmacro %}\n{{ m() + missing }}"),
+              "T line 3: missing is undefined");
+    EXPECT_EQ(error_of("{{ 1e999 | int }}"), "T line 1: a number is above 2^63 - 1");
 }
 
 TEST(Jinja, StopsTemplatesThatWouldNotEnd) {
-    EXPECT_EQ(error_of("{% for a in range(9999) %}{% for b in range(9999) %}{% set c = a %}{% "
-                       "endfor %}{% endfor %}"),
+    EXPECT_EQ(error_of("{% set all = range(999) %}{% for a in all %}{% for b in all %}"
+                       "{% set c = a %}{% endfor %}{% endfor %}"),
               "T line 1: the template takes more than 2000000 steps");
     EXPECT_EQ(error_of("{{ 'a' * 1000000000 }}"),
               "T line 1: the template makes more than 67108864 bytes of text");
@@ -90,6 +92,75 @@ TEST(Jinja, StopsTemplatesThatWouldNotEnd) {
               "T line 1: the template makes more than 67108864 bytes of text");
 }
 
+// Operations whose result is much larger than the template and its values.
+TEST(Jinja, CountsMemoryBeforeItIsAllocated) {
+    for (const char* source :
+         {"{% for c in 'a' * 9999999 %}{% endfor %}", "{{ range(9999) | join('a' * 99999) }}",
+          "{{ ('a' * 99999).join('b' * 9999) }}", "{{ ('a,' * 9999999).split(',') }}",
+          "{{ ('\n' * 999999) | indent(1000, blank=true) }}", "{{ ('&' * 33554432) | e }}",
+          "{{ ('{0}' * 9999).format('a' * 99999) }}", "{{ ([[1]] * 299999) | tojson(indent=100) }}",
+          "{% macro m() %}{{ 'a' * 9999999 }}{{ m() }}{% endmacro %}{{ m() }}"})
+        EXPECT_EQ(error_of(source), "T line 1: the template makes more than 67108864 bytes of text")
+            << source;
+    // A list with 2^91 elements, of which each level is in memory once.
+    EXPECT_EQ(error_of("{% set ns = namespace(x=[1]) %}{% for i in range(90) %}{% set ns.x = "
+                       "[ns.x, ns.x] %}{% endfor %}{{ ns.x }}"),
+              "T line 1: a value has more than 1073741824 bytes");
+}
+
+// Single steps that take long.
+TEST(Jinja, CountsTheBytesThatAStepReads) {
+    std::string members;
+    for (int i = 0; i < 99999; ++i) members += std::to_string(i) + ":1,";
+    for (const std::string& source :
+         {std::string("{% set a = 'a' * 9999999 %}{% set b = 'a' * 9999999 %}"
+                      "{% for i in range(9999) %}{% if a == b %}{% endif %}{% endfor %}"),
+          std::string("{{ ('a' * 999999).find('a' * 99999 ~ 'b') }}"),
+          std::string("{{ ('a' * 99999 ~ 'b') in 'a' * 999999 }}"),
+          std::string("{{ range(99999) | unique | list }}"), "{{ {" + members + "} }}"})
+        EXPECT_EQ(message_of([&] { jinja::Template(source, "T").render({}, {.steps = 50000}); }),
+                  "T line 1: the template takes more than 50000 steps")
+            << source.substr(0, 80);
+}
+
+// A method holds its object, so that a dict of methods could be nested without end or hold itself.
+TEST(Jinja, CountsTheObjectsOfMethods) {
+    EXPECT_EQ(error_of("{% set ns = namespace(x={}) %}{% for i in range(9999) %}{% set ns.x = "
+                       "{'a': ns.x.items} %}{% endfor %}"),
+              "T line 1: lists are nested more than 100 levels deep");
+    EXPECT_EQ(error_of("{% set ns = namespace() %}{% set ns.x = {'a': ns}.items %}"),
+              "T line 1: cannot assign a namespace to a member of one");
+}
+
+// What would silently give other text than Jinja.
+TEST(Jinja, RefusesWhatIsNotImplemented) {
+    EXPECT_EQ(error_of("{{ 'abc'.startswith('b', 1) }}"),
+              "T line 1: startswith() takes at most 1 arguments here");
+    EXPECT_EQ(error_of("{{ '{0:>5}'.format(1) }}"), "T line 1: format(): no value for {0:>5}");
+    EXPECT_EQ(error_of("{{ '11' | int(0, 2) }}"),
+              "T line 1: int: a base other than 10 is not implemented");
+    EXPECT_EQ(error_of("{{ numbers | length(1) }}"),
+              "T line 1: the filter length takes at most 0 arguments");
+    EXPECT_EQ(error_of("{% for x in numbers %}{% macro m() %}{{ x }}{% endmacro %}{% endfor %}"),
+              "T line 1: a macro inside a loop or another block is not implemented, got 'm'");
+    EXPECT_EQ(error_of("{{ namespace() }}"), "T line 1: a namespace cannot be printed");
+    EXPECT_EQ(error_of("{{ dict([1]) }}"), "T line 1: dict() takes a dict and keyword arguments");
+}
+
+TEST(Jinja, KeepsBytesThatAreNotUtf8) {
+    EXPECT_EQ(rendered("{{ x | trim }}|{{ x.split() | length }}|{{ x | length }}",
+                       {{"x", " a\xe3\x80 \x85"}}),
+              "a\xe3\x80 \x85|2|6");
+}
+
+TEST(Jinja, SurvivesTheSmallestInteger) {
+    const std::string least = "(-9223372036854775807 - 1)";
+    EXPECT_EQ(rendered("{{ 'aa'.replace('a', 'b', " + least + ") }}"), "bb");
+    EXPECT_EQ(rendered("{{ 'a b'.split(' ', " + least + ") | length }}"), "2");
+    EXPECT_EQ(rendered("{{ 'abc'[" + least + ":] }}{{ 'abc'[::" + least + "] }}"), "abcc");
+    EXPECT_EQ(rendered("{{ [1][" + least + "] is defined }}"), "False");
+}
+
 TEST(Jinja, RefusesDeepNesting) {
     constexpr int kDeep = 100000;
     EXPECT_EQ(error_of("{{ " + repeated("(", kDeep) + "1" + repeated(")", kDeep) + " }}"),
@@ -101,6 +172,9 @@ TEST(Jinja, RefusesDeepNesting) {
     EXPECT_EQ(error_of("{{ x" + repeated("|e", kDeep) + " }}"),
               "T an expression is nested more than 200 levels deep");
     EXPECT_NE(error_of(repeated("{% if 1 %}", kDeep)), "no error");
+    EXPECT_EQ(
+        error_of("{% macro m() %}{{ m()" + repeated(" + '1'", 190) + " }}{% endmacro %}{{ m() }}"),
+        "T line 1: the template is nested more than 2000 levels deep");
     EXPECT_EQ(error_of("{{ " + repeated("[", kDeep)), "T line 1: a tag does not end: expected }}");
 }
 

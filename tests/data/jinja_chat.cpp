@@ -1,5 +1,5 @@
-// Chat templates that are published with a model: where they are found, what they render, and which
-// parts are targets in training.
+// Chat templates that are published with a model: the files that they are read from, the text that
+// they render, and the targets in training.
 
 #include "data/text/jinja_chat.h"
 
@@ -78,6 +78,22 @@ TEST(JinjaChat, RefusesToTrainOnTemplatesThatChangeEarlierTurns) {
               "trained on: use another with data.template");
 }
 
+TEST(JinjaChat, RefusesTemplatesThatDropAnImage) {
+    const auto chat = chat_of(
+        "{% for m in messages %}{{ m.content | replace('<image>', 'I') }}"
+        "{% endfor %}");
+    EXPECT_EQ(
+        message_of([&] { chat->render(kTalk, false); }),
+        "DIR/chat_template.jinja: <image> in the text of the chat template: expected 1, got 0");
+}
+
+TEST(JinjaChat, TriesPartsIfTheTemplateRefusesText) {
+    const auto chat = chat_of(
+        "{% for m in messages %}{% if m.content is string %}{{ raise_exception('parts') }}"
+        "{% endif %}{% for p in m.content %}{{ p.text }}{% endfor %}{% endfor %}");
+    EXPECT_EQ(shown(chat->render({{{Role::User, "Hi"}}}, true)), "Hi");
+}
+
 TEST(JinjaChat, RefusesTemplatesThatDropTheQuestion) {
     EXPECT_EQ(message_of([] { chat_of("USER: {{ messages | length }}"); }),
               "DIR/chat_template.jinja: the chat template does not print what the user says; use "
@@ -117,6 +133,12 @@ TEST(JinjaChat, TakesTheDefaultOfNamedTemplates) {
               "DIR/tokenizer_config.json: field chat_template: expected a template, or several "
               "with one named default, got "
               "rag, tool_use");
+    for (const Json& bad : {Json{{{"name", "default"}}}, Json{{{"name", 1}, {"template", "T"}}},
+                            Json{{"default", 1}}, Json::array({1})})
+        EXPECT_EQ(message_of([&] { JinjaChat::from_files(config(bad), "DIR"); }),
+                  "DIR/tokenizer_config.json: field chat_template: expected names and templates as "
+                  "text")
+            << bad;
     EXPECT_EQ(message_of([&] { JinjaChat::from_files(config(7), "DIR"); }),
               "DIR/tokenizer_config.json: field chat_template: expected a template, or several "
               "with one named default, got 7");

@@ -79,7 +79,33 @@ TEMPLATES = {
               "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}",
     "generation": "{% for m in messages %}{% if m.role == 'assistant' %}{% generation %}{{ m.content }}{% endgeneration %}{% endif %}{% endfor %}",
     "integer keys": "{% set sizes = {0: 'none', 512: 'some'} %}{{ sizes[512] }}{{ 0 in sizes }}{{ sizes.get(1, 'q') }}",
+    "numbers": "{{ '3.7' | int }} {{ ' 42 ' | int }} {{ '+5' | int }} {{ 'x' | int(7) }} {{ none | int }} {{ '1e2' | float }} "
+               "{{ 7 | round }} {{ 2.5 | round }} {{ 1.15 | round(1) }} {{ 1.2 | round(0, 'ceil') }} {{ 1.29 | round(1, 'floor') }} "
+               "{{ -7.5 // 2 }} {{ 5.3 % 0.1 }} {{ 5.3 % -2 }} {{ 1e-05 }}",
+    "order": "{{ [['b', 1], ['a', 1], ['c', 0]] | sort(attribute=1, reverse=true) | map('first') | join }}"
+             "{{ ['b', 'A', 'a'] | sort(case_sensitive=true) | join }}{{ ['a', 'A', 'b'] | unique | list }}"
+             "{{ ['b', 'A'] | min }}{{ ['b', 'C'] | max }}{{ messages | unique(attribute='role') | map(attribute='role') | list }}"
+             "{% for k, v in {'b': 1, 'A': 2} | dictsort %}{{ k }}{{ v }}{% endfor %}"
+             "{% for k, v in {'b': 1, 'A': 2} | dictsort(by='value', reverse=true) %}{{ k }}{{ v }}{% endfor %}",
+    "white space of texts": "[{{ ' \u00a0x\u3000' | trim }}]{{ ' a b  c ' .split(none, 1) }}{{ 'a b'.rsplit() }}"
+                            "{{ 'a\r\nb\x0bc\n'.splitlines() }}{{ 'a\nb'.splitlines(true) }}{{ 'aaa'.replace('a', 'b', 2) }}"
+                            "{{ 'abc'.replace('', '-') }}{{ 'abc'.replace('', '-', 2) }}",
+    "titles": "{{ \"it's a-b\" | title }} {{ \"it's a-b\".title() }} {{ 11 | replace(1, 2) }}",
+    "options of tojson": "{{ deep | tojson(separators=(',', ':')) }}{{ {'b': 1, 'a': 'é😀'} | tojson(ensure_ascii=true, sort_keys=true) }}"
+                         "{{ [1] | tojson(2) }}{{ [1e999] | tojson }}",
+    "scopes of blocks": "{% set t %}{% set a = 1 %}{% endset %}{{ a is defined }}{% for x in [] %}{% else %}{% set b = 1 %}{% endfor %}"
+                        "{{ b is defined }}{% generation %}{% set c = 1 %}{% endgeneration %}{{ c is defined }}",
+    "raw": "a\n  {% raw %}\n {{ x }}\n  {% endraw %}\nb {%- raw -%} y {%+ endraw %} c {% raw %} z {%- endraw -%} d",
+    "tests of type": "{{ 1 is sameas true }}{{ '' is lower }}{{ '12' is upper }}{{ 'a1' is lower }}{{ missing is callable }}",
+    "equal dicts": "{{ {'a': 1, 'b': [2]} == {'b': [2.0], 'a': true} }}{{ {'a': 1} == {'a': 2} }}{{ {1: 2} == {'1': 2} }}",
+    "characters": "{{ 'é日本'[-1] }}{{ 'é日本'[1:] }}{{ 'é日本'[:-1] }}{{ 'é日本'[::-1] }}{{ 'é日本' | first }}{{ 'é日本' | last }}"
+                  "{{ 'é日本' | length }}{{ ['\x01\x7f'] }}",
     # Refused by both.
+    "int of nothing": "{{ missing | int }}",
+    "power of zero": "{{ 0 ** -1 }}",
+    "unknown keyword of a macro": "{% macro m(a) %}{% endmacro %}{{ m(b=1) }}",
+    "argument given twice": "{% macro m(a) %}{% endmacro %}{{ m(1, a=1) }}",
+    "member of a missing member": "{{ [{}] | map(attribute='a.b') | list }}",
     "raised": "{{ raise_exception('roles must alternate') }}",
     "member of nothing": "{{ missing.x }}",
     "sum of str and int": "{{ 'a' + 1 }}",

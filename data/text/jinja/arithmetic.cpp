@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "data/text/jinja/builtins.h"
 #include "tensor/check.h"
 
 namespace vila::data::jinja {
@@ -12,7 +13,7 @@ namespace {
 Value repeated(Runtime& runtime, const Value& value, int64_t count) {
     count = std::max<int64_t>(count, 0);
     const auto size = static_cast<int64_t>(
-        value.is_string() ? value.text()->size() : value.list()->size() * sizeof(Value));
+        value.is_string() ? value.text()->size() : value.list()->size() * Value::kNodeBytes);
     int64_t bytes = 0;
     VILA_CHECK(!__builtin_mul_overflow(size, count, &bytes), "the template makes too much text");
     runtime.take(bytes);
@@ -64,7 +65,8 @@ Value arithmetic(Runtime& runtime, const std::string& operation, const Value& a,
         return *a.text() + *b.text();
     }
     if (operation == "+" && a.list() != nullptr && b.list() != nullptr) {
-        runtime.take(static_cast<int64_t>((a.list()->size() + b.list()->size()) * sizeof(Value)));
+        runtime.take(
+            static_cast<int64_t>((a.list()->size() + b.list()->size()) * Value::kNodeBytes));
         List list = *a.list();
         list.insert(list.end(), b.list()->begin(), b.list()->end());
         return list;
@@ -85,10 +87,17 @@ Value arithmetic(Runtime& runtime, const std::string& operation, const Value& a,
     if (operation == "+") return x + y;
     if (operation == "-") return x - y;
     if (operation == "*") return x * y;
-    if (operation == "**") return std::pow(x, y);
+    if (operation == "**") {
+        VILA_CHECK(x != 0.0 || y >= 0.0, "division by zero");
+        VILA_CHECK(x >= 0.0 || y == std::floor(y), "a power is not a real number");
+        return std::pow(x, y);
+    }
     VILA_CHECK(y != 0.0, "division by zero");
     if (operation == "/") return x / y;
-    return operation == "//" ? std::floor(x / y) : x - std::floor(x / y) * y;
+    // As Python computes them: the remainder is exact and has the sign of y.
+    double remainder = std::fmod(x, y);
+    if (remainder != 0.0 && (remainder < 0.0) != (y < 0.0)) remainder += y;
+    return operation == "%" ? remainder : std::round((x - remainder) / y);
 }
 
 namespace {
@@ -105,7 +114,11 @@ bool contains(const Value& container, const Value& element) {
 
 }  // namespace
 
-bool compare(const std::string& operation, const Value& a, const Value& b) {
+bool compare(Runtime& runtime, const std::string& operation, const Value& a, const Value& b) {
+    const bool searches = operation == "in" || operation == "not in";
+    const int64_t text_cost =
+        a.is_string() && b.is_string() ? search_cost(*b.text(), *a.text()) : 0;
+    runtime.step(searches ? b.bytes() + text_cost : std::min(a.bytes(), b.bytes()));
     if (operation == "==") return a == b;
     if (operation == "!=") return !(a == b);
     if (operation == "in") return contains(b, a);

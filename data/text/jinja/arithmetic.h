@@ -8,11 +8,12 @@
 
 namespace vila::data::jinja {
 
-// operation: "+", "-", "*", "/", "//", "%" or "**". Integers stay integers where Python keeps them;
-// throws on division by zero, above 2^63 - 1, and for kinds that do not go together.
+// `operation` is "+", "-", "*", "/", "//", "%" or "**". The result of integers is an integer where
+// it is one in Python. Throws Error for division by zero, for results beyond 64 bits, and for types
+// that the operation does not take.
 Value arithmetic(Runtime& runtime, const std::string& operation, const Value& a, const Value& b);
 
-// operation: "==", "!=", "<", "<=", ">", ">=", "in" or "not in".
-bool compare(const std::string& operation, const Value& a, const Value& b);
+// `operation` is "==", "!=", "<", "<=", ">", ">=", "in" or "not in".
+bool compare(Runtime& runtime, const std::string& operation, const Value& a, const Value& b);
 
 }  // namespace vila::data::jinja

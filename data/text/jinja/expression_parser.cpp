@@ -13,7 +13,7 @@ using Parse = ExpressionPointer (*)(TokenReader&);
 ExpressionPointer parse_unary(TokenReader& reader, bool with_filters);
 ExpressionPointer parse_or(TokenReader& reader);
 
-// operands joined by any of `operations`, from left to right.
+// Parses operands joined by any of `operations`, which group from left to right.
 template <size_t n>
 ExpressionPointer parse_chain(TokenReader& reader, const std::string_view (&operations)[n],
                               Parse operand) {
@@ -24,7 +24,7 @@ ExpressionPointer parse_chain(TokenReader& reader, const std::string_view (&oper
             if (reader.is_operator(operation)) found = &operation;
         if (found == nullptr) return left;
         reader.take();
-        left = make_binary(std::string(*found), std::move(left), operand(reader));
+        left = make<Binary>(std::string(*found), std::move(left), operand(reader));
     }
 }
 
@@ -45,7 +45,7 @@ ExpressionPointer parse_sum(TokenReader& reader) {
     return parse_chain(reader, kOperations, parse_concatenation);
 }
 
-// The comparison that stands next, taken; empty if none does.
+// Takes the comparison that comes next and returns it; empty if another token does.
 std::string take_comparison(TokenReader& reader) {
     for (const std::string_view operation : {"==", "!=", "<=", ">=", "<", ">"})
         if (reader.accept_operator(operation)) return std::string(operation);
@@ -64,28 +64,29 @@ ExpressionPointer parse_comparison(TokenReader& reader) {
     for (std::string operation = take_comparison(reader); !operation.empty();
          operation = take_comparison(reader))
         rest.emplace_back(operation, parse_sum(reader));
-    return rest.empty() ? std::move(first) : make_comparison(std::move(first), std::move(rest));
+    return rest.empty() ? std::move(first) : make<Comparison>(std::move(first), std::move(rest));
 }
 
 ExpressionPointer parse_not(TokenReader& reader) {
     const TokenReader::Level level(reader);
-    if (reader.accept_name("not")) return make_unary("not", parse_not(reader));
+    if (reader.accept_name("not")) return make<Unary>("not", parse_not(reader));
     return parse_comparison(reader);
 }
 
 ExpressionPointer parse_and(TokenReader& reader) {
     ExpressionPointer left = parse_not(reader);
-    while (reader.accept_name("and")) left = make_binary("and", std::move(left), parse_not(reader));
+    while (reader.accept_name("and"))
+        left = make<Binary>("and", std::move(left), parse_not(reader));
     return left;
 }
 
 ExpressionPointer parse_or(TokenReader& reader) {
     ExpressionPointer left = parse_and(reader);
-    while (reader.accept_name("or")) left = make_binary("or", std::move(left), parse_and(reader));
+    while (reader.accept_name("or")) left = make<Binary>("or", std::move(left), parse_and(reader));
     return left;
 }
 
-// Elements up to `close`; a comma may follow the last.
+// Parses elements up to `close`; a comma may follow the last.
 template <typename Element>
 void parse_elements(TokenReader& reader, std::string_view close, const Element& element) {
     while (!reader.accept_operator(close)) {
@@ -97,19 +98,19 @@ void parse_elements(TokenReader& reader, std::string_view close, const Element& 
 ExpressionPointer parse_list(TokenReader& reader, std::string_view close) {
     std::vector<ExpressionPointer> elements;
     parse_elements(reader, close, [&] { elements.push_back(parse_expression(reader)); });
-    return make_list(std::move(elements));
+    return make<ListDisplay>(std::move(elements));
 }
 
-// After "(": one expression in parentheses, or a tuple, which is a list here.
+// Parses what follows "(": one expression in parentheses, or a tuple, which becomes a list.
 ExpressionPointer parse_parenthesized(TokenReader& reader) {
-    if (reader.accept_operator(")")) return make_list({});
+    if (reader.accept_operator(")")) return make<ListDisplay>();
     ExpressionPointer first = parse_expression(reader);
     if (reader.accept_operator(")")) return first;
     reader.expect_operator(",");
     std::vector<ExpressionPointer> elements;
     elements.push_back(std::move(first));
     parse_elements(reader, ")", [&] { elements.push_back(parse_expression(reader)); });
-    return make_list(std::move(elements));
+    return make<ListDisplay>(std::move(elements));
 }
 
 ExpressionPointer parse_dict(TokenReader& reader) {
@@ -119,17 +120,17 @@ ExpressionPointer parse_dict(TokenReader& reader) {
         reader.expect_operator(":");
         members.emplace_back(std::move(key), parse_expression(reader));
     });
-    return make_dict(std::move(members));
+    return make<DictDisplay>(std::move(members));
 }
 
 ExpressionPointer parse_number(TokenReader& reader) {
     const Token token = reader.take();
-    if (token.kind == Kind::Float) return make_constant(std::strtod(token.text.c_str(), nullptr));
+    if (token.kind == Kind::Float) return make<Constant>(std::strtod(token.text.c_str(), nullptr));
     int64_t number = 0;
     const char *begin = token.text.data(), *end = begin + token.text.size();
     if (std::from_chars(begin, end, number).ec != std::errc())
         reader.fail("a number is above 2^63 - 1");
-    return make_constant(number);
+    return make<Constant>(number);
 }
 
 ExpressionPointer parse_primary(TokenReader& reader) {
@@ -137,20 +138,20 @@ ExpressionPointer parse_primary(TokenReader& reader) {
     if (reader.is(Kind::String)) {
         std::string text;
         while (reader.is(Kind::String)) text += reader.take().text;
-        return make_constant(text);
+        return make<Constant>(text);
     }
     if (reader.is(Kind::Integer) || reader.is(Kind::Float)) return parse_number(reader);
     if (reader.accept_operator("(")) return parse_parenthesized(reader);
     if (reader.accept_operator("[")) return parse_list(reader, "]");
     if (reader.accept_operator("{")) return parse_dict(reader);
     const std::string name = reader.expect_name("an expression");
-    if (name == "true" || name == "True") return make_constant(true);
-    if (name == "false" || name == "False") return make_constant(false);
-    if (name == "none" || name == "None") return make_constant(Value());
-    return make_name(name);
+    if (name == "true" || name == "True") return make<Constant>(true);
+    if (name == "false" || name == "False") return make<Constant>(false);
+    if (name == "none" || name == "None") return make<Constant>(Value());
+    return make<Name>(name);
 }
 
-// After "[": an index or a slice.
+// Parses what follows "[": an index or a slice.
 ExpressionPointer parse_subscript(TokenReader& reader, ExpressionPointer object) {
     ExpressionPointer parts[3];
     int count = 0;
@@ -165,41 +166,35 @@ ExpressionPointer parse_subscript(TokenReader& reader, ExpressionPointer object)
         }
     }
     if (is_slice)
-        return make_slice(std::move(object), std::move(parts[0]), std::move(parts[1]),
-                          std::move(parts[2]));
+        return make<SliceOf>(std::move(object), std::move(parts[0]), std::move(parts[1]),
+                             std::move(parts[2]));
     if (parts[0] == nullptr) reader.fail("expected an index");
-    return make_subscript(std::move(object), std::move(parts[0]));
+    return make<ElementOf>(std::move(object), std::move(parts[0]));
 }
 
 ExpressionPointer parse_postfix(TokenReader& reader, ExpressionPointer value) {
     while (true) {
         if (reader.accept_operator(".")) {
             if (reader.is(Kind::Integer)) {
-                value = make_subscript(std::move(value), parse_number(reader));
+                value = make<ElementOf>(std::move(value), parse_number(reader));
             } else {
                 value =
-                    make_attribute(std::move(value), reader.expect_name("the name of a member"));
+                    make<AttributeOf>(std::move(value), reader.expect_name("the name of a member"));
             }
         } else if (reader.accept_operator("[")) {
             value = parse_subscript(reader, std::move(value));
         } else if (reader.accept_operator("(")) {
-            value = make_call(std::move(value), parse_arguments(reader));
+            value = make<Call>(std::move(value), parse_arguments(reader));
         } else {
             return value;
         }
     }
 }
 
-// After "is": a test takes its argument in parentheses or as it stands.
+// Parses what follows "is". The argument of a test may stand without parentheses.
 ExpressionPointer parse_test(TokenReader& reader, ExpressionPointer value) {
     const bool negated = reader.accept_name("not");
-    std::string name;
-    if (reader.is(Kind::Operator)) {
-        name = take_comparison(reader);
-        if (name.empty()) reader.fail("expected the name of a test");
-    } else {
-        name = reader.expect_name("the name of a test");
-    }
+    std::string name = reader.expect_name("the name of a test");
     ArgumentExpressions arguments;
     const bool starts_value = reader.is(Kind::Name) || reader.is(Kind::String) ||
                               reader.is(Kind::Integer) || reader.is(Kind::Float) ||
@@ -212,7 +207,7 @@ ExpressionPointer parse_test(TokenReader& reader, ExpressionPointer value) {
     } else if (starts_value && !ends_test) {
         arguments.positional.push_back(parse_postfix(reader, parse_primary(reader)));
     }
-    return make_test(std::move(value), name, std::move(arguments), negated);
+    return make<Test>(std::move(value), std::move(name), std::move(arguments), negated);
 }
 
 ExpressionPointer parse_filters(TokenReader& reader, ExpressionPointer value) {
@@ -221,11 +216,11 @@ ExpressionPointer parse_filters(TokenReader& reader, ExpressionPointer value) {
             std::string name = reader.expect_name("the name of a filter");
             ArgumentExpressions arguments;
             if (reader.accept_operator("(")) arguments = parse_arguments(reader);
-            value = make_filter(std::move(value), std::move(name), std::move(arguments));
+            value = make<Filter>(std::move(value), std::move(name), std::move(arguments));
         } else if (reader.accept_name("is")) {
             value = parse_test(reader, std::move(value));
         } else if (reader.accept_operator("(")) {
-            value = make_call(std::move(value), parse_arguments(reader));
+            value = make<Call>(std::move(value), parse_arguments(reader));
         } else {
             return value;
         }
@@ -236,9 +231,9 @@ ExpressionPointer parse_unary(TokenReader& reader, bool with_filters) {
     const TokenReader::Level level(reader);
     ExpressionPointer value;
     if (reader.accept_operator("-")) {
-        value = make_unary("-", parse_unary(reader, false));
+        value = make<Unary>("-", parse_unary(reader, false));
     } else if (reader.accept_operator("+")) {
-        value = make_unary("+", parse_unary(reader, false));
+        value = make<Unary>("+", parse_unary(reader, false));
     } else {
         value = parse_primary(reader);
     }
@@ -255,7 +250,7 @@ ExpressionPointer parse_expression(TokenReader& reader, bool conditional) {
         ExpressionPointer condition = parse_or(reader);
         ExpressionPointer otherwise =
             reader.accept_name("else") ? parse_expression(reader) : nullptr;
-        value = make_conditional(std::move(condition), std::move(value), std::move(otherwise));
+        value = make<Conditional>(std::move(value), std::move(condition), std::move(otherwise));
     }
     return value;
 }
@@ -267,14 +262,19 @@ ExpressionPointer parse_expressions(TokenReader& reader) {
     elements.push_back(std::move(first));
     while (reader.accept_operator(",") && !reader.is(Kind::BlockEnd) && !reader.is(Kind::PrintEnd))
         elements.push_back(parse_expression(reader));
-    return make_list(std::move(elements));
+    return make<ListDisplay>(std::move(elements));
 }
 
 ArgumentExpressions parse_arguments(TokenReader& reader) {
+    constexpr size_t kMaxArguments = 255;  // keyword arguments are searched one by one
     ArgumentExpressions arguments;
     parse_elements(reader, ")", [&] {
+        if (arguments.positional.size() + arguments.keywords.size() >= kMaxArguments)
+            reader.fail(str("expected at most ", kMaxArguments, " arguments"));
         if (reader.is(Kind::Name) && reader.second().is(Kind::Operator, "=")) {
             std::string name = reader.take().text;
+            for (const auto& [given, value] : arguments.keywords)
+                if (given == name) reader.fail(str("the argument ", name, " is given twice"));
             reader.take();
             arguments.keywords.emplace_back(std::move(name), parse_expression(reader));
         } else {

@@ -1,6 +1,6 @@
 #pragma once
 
-// Expressions by the precedence of Jinja, from the loosest to the tightest: if-else, or, and, not,
+// Parses expressions. The precedence of Jinja, from lowest to highest: if-else, or, and, not,
 // comparisons, + and -, ~, * / // %, **, signs, then members, calls, filters and tests.
 
 #include "data/text/jinja/expressions.h"
@@ -8,11 +8,12 @@
 
 namespace vila::data::jinja {
 
-// One expression, or with commas a list.
+// Parses one expression, or several with commas between them, which make a list.
 ExpressionPointer parse_expressions(TokenReader& reader);
-// One expression. Without `conditional` an "if" after it is not part of it: the list of a for.
+// Parses one expression. Without `conditional`, an "if" after it is not part of it: in a for tag it
+// begins the condition of the loop.
 ExpressionPointer parse_expression(TokenReader& reader, bool conditional = true);
-// "(a, b, name=c)" after its opening parenthesis.
+// Parses the rest of "(a, b, name=c)" after its opening parenthesis.
 ArgumentExpressions parse_arguments(TokenReader& reader);
 
 }  // namespace vila::data::jinja

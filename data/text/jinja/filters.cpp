@@ -1,331 +1,243 @@
-// Filters: "x | trim" and the like.
+// The filters of texts and numbers, and the table of all filters.
 
 #include <algorithm>
+#include <cctype>
 #include <charconv>
 #include <cmath>
 #include <limits>
 
 #include "data/text/jinja/builtins.h"
+#include "data/text/jinja/list_filters.h"
+#include "data/text/jinja/text_methods.h"
 #include "tensor/check.h"
 
 namespace vila::data::jinja {
 
 namespace {
 
-Value call_method(Runtime& runtime, const Value& value, const std::string& name,
+// Calls a method of str with the value and the arguments as text.
+Value with_method(Runtime& runtime, std::string_view name, const Value& value,
                   const Arguments& arguments) {
-    return method(runtime, Value(value.to_string()), name).callable()->call(arguments);
+    return call_text_method(runtime, name, runtime.text_of(value), arguments);
 }
 
-int64_t length_of(const Value& value) {
-    if (value.is_string()) return static_cast<int64_t>(characters(*value.text()).size());
-    if (value.dict() != nullptr) return static_cast<int64_t>(value.dict()->size());
-    VILA_CHECK(value.list() != nullptr || value.is_undefined(),
-               "length: expected a str or list, got ", value.type_name());
-    return value.is_undefined() ? 0 : static_cast<int64_t>(value.list()->size());
+Value replaced(Runtime& runtime, const Value& value, Arguments arguments) {
+    for (size_t i = 0; i < 2 && i < arguments.positional.size(); ++i)
+        arguments.positional[i] = runtime.text_of(arguments.positional[i]);
+    return with_method(runtime, "replace", value, arguments);
 }
 
-// The member that "a.b.0" names.
-Value member_at(Runtime& runtime, Value value, const std::string& path) {
-    size_t begin = 0;
-    while (begin <= path.size()) {
-        const size_t end = std::min(path.find('.', begin), path.size());
-        const std::string part = path.substr(begin, end - begin);
-        int64_t index = 0;
-        const auto parsed = std::from_chars(part.data(), part.data() + part.size(), index);
-        const bool is_index = parsed.ec == std::errc() && parsed.ptr == part.data() + part.size();
-        if (value.is_undefined()) return value;
-        value = subscript(runtime, value, is_index ? Value(index) : Value(part));
-        begin = end + 1;
-    }
-    return value;
-}
-
-const std::string& name_argument(const Arguments& arguments, size_t position, const char* filter) {
-    VILA_CHECK(position < arguments.positional.size(), filter, ": a name is missing");
-    return arguments.positional[position].as_text(filter);
-}
-
-Arguments rest_of(const Arguments& arguments, size_t from) {
-    Arguments rest{{}, arguments.keywords};
-    for (size_t i = from; i < arguments.positional.size(); ++i)
-        rest.positional.push_back(arguments.positional[i]);
-    return rest;
-}
-
-// select, reject, selectattr, rejectattr.
-Value selected(Runtime& runtime, const Value& value, const Arguments& arguments, bool by_member,
-               bool wanted) {
-    const size_t test_at = by_member ? 1 : 0;
-    const std::string member = by_member ? name_argument(arguments, 0, "selectattr") : "";
-    List out;
-    if (!value.is_true()) return out;  // None, too
-    for (const Value& element : value.elements()) {
-        runtime.step();
-        const Value tested = by_member ? member_at(runtime, element, member) : element;
-        const bool holds = test_at < arguments.positional.size()
-                               ? apply_test(runtime, name_argument(arguments, test_at, "select"),
-                                            tested, rest_of(arguments, test_at + 1))
-                               : tested.is_true();
-        if (holds == wanted) out.push_back(element);
-    }
-    return out;
-}
-
-Value mapped(Runtime& runtime, const Value& value, const Arguments& arguments) {
-    const Value* member = find(arguments.keywords, "attribute");
-    const Value* otherwise = find(arguments.keywords, "default");
-    List out;
-    if (!value.is_true()) return out;  // None, too
-    for (const Value& element : value.elements()) {
-        runtime.step();
-        if (member != nullptr) {
-            Value found = member_at(runtime, element, member->to_string());
-            out.push_back(found.is_undefined() && otherwise != nullptr ? *otherwise : found);
-        } else {
-            out.push_back(apply_filter(runtime, name_argument(arguments, 0, "map"), element,
-                                       rest_of(arguments, 1)));
-        }
-    }
-    return out;
-}
-
-Value joined(Runtime& runtime, const Value& value, const Arguments& arguments) {
-    const Value* separator = arguments.find(0, "d");
-    const Value* member = arguments.find(1, "attribute");
-    std::string out;
-    bool first = true;
-    for (const Value& element : value.elements()) {
-        runtime.step();
-        if (!first && separator != nullptr) out += separator->to_string();
-        out += member == nullptr ? element.to_string()
-                                 : member_at(runtime, element, member->to_string()).to_string();
-        runtime.take(static_cast<int64_t>(element.is_string() ? element.text()->size() : 8));
-        first = false;
-    }
-    return out;
-}
-
-Value sorted(Runtime& runtime, const Value& value, const Arguments& arguments) {
-    const Value* reverse = arguments.find(0, "reverse");
-    const Value* member = find(arguments.keywords, "attribute");
-    List list = value.elements();
-    runtime.take(static_cast<int64_t>(list.size() * sizeof(Value)));
-    const auto key = [&](const Value& element) {
-        return member == nullptr ? element : member_at(runtime, element, member->to_string());
-    };
-    // Without letters' case, as Jinja sorts.
-    const auto folded = [&](const Value& element) {
-        return element.is_string() ? call_method(runtime, element, "lower", {}) : element;
-    };
-    std::stable_sort(list.begin(), list.end(), [&](const Value& a, const Value& b) {
-        runtime.step();
-        return folded(key(a)).less(folded(key(b)));
+std::string titled_words(std::string text) {
+    return titled(std::move(text), [](char c) {
+        return std::string_view("-({[<").find(c) != std::string_view::npos ||
+               std::isspace(static_cast<unsigned char>(c)) != 0;
     });
-    if (reverse != nullptr && reverse->is_true()) std::reverse(list.begin(), list.end());
-    return list;
 }
 
-Value unique(Runtime& runtime, const Value& value) {
-    List out;
-    for (const Value& element : value.elements()) {
-        runtime.step();
-        runtime.take(static_cast<int64_t>(out.size()));
-        if (std::find(out.begin(), out.end(), element) == out.end()) out.push_back(element);
-    }
-    return out;
+// Parses a whole text as a number; returns whether it is one.
+template <typename Number>
+bool parse_number(Runtime& runtime, const std::string& text, Number& number) {
+    const Value stripped = call_text_method(runtime, "strip", text, {});
+    std::string_view digits = *stripped.text();
+    if (digits.starts_with('+') && !digits.starts_with("+-")) digits.remove_prefix(1);
+    const char* end = digits.data() + digits.size();
+    const auto parsed = std::from_chars(digits.data(), end, number);
+    return parsed.ec == std::errc() && parsed.ptr == end;
 }
 
-Value to_integer(const Value& value, const Arguments& arguments) {
-    const Value* otherwise = arguments.find(0, "default");
-    if (value.is_float()) return static_cast<int64_t>(value.as_double(""));
+int64_t truncated(double number) {
+    VILA_CHECK(std::fabs(number) < 0x1p63, "a number is above 2^63 - 1");
+    return static_cast<int64_t>(number);
+}
+
+Value to_integer(Runtime& runtime, const Value& value, const Arguments& arguments) {
+    VILA_CHECK(!value.is_undefined(), value.missing_name(), " is undefined");
+    const Value* given = arguments.find(0, "default");
+    const Value* base = arguments.find(1, "base");
+    const Value otherwise = given == nullptr ? Value(int64_t{0}) : *given;
+    VILA_CHECK(base == nullptr || base->as_integer("int") == 10,
+               "int: a base other than 10 is not implemented");
+    if (value.is_float())
+        return std::isnan(value.as_double("")) ? otherwise : truncated(value.as_double(""));
     if (value.is_number()) return value.as_integer("");
-    if (const std::string* text = value.text()) {
-        int64_t number = 0;
-        const auto parsed = std::from_chars(text->data(), text->data() + text->size(), number);
-        if (parsed.ec == std::errc() && parsed.ptr == text->data() + text->size()) return number;
-    }
-    return otherwise == nullptr ? Value(int64_t{0}) : *otherwise;
+    if (!value.is_string()) return otherwise;
+    int64_t integer = 0;
+    if (parse_number(runtime, *value.text(), integer)) return integer;
+    double number = 0.0;
+    const bool is_number = parse_number(runtime, *value.text(), number) && std::isfinite(number);
+    return is_number ? Value(truncated(number)) : otherwise;
 }
 
-Value to_float(const Value& value, const Arguments& arguments) {
-    const Value* otherwise = arguments.find(0, "default");
+Value to_float(Runtime& runtime, const Value& value, const Arguments& arguments) {
+    VILA_CHECK(!value.is_undefined(), value.missing_name(), " is undefined");
     if (value.is_number()) return value.as_double("");
-    if (const std::string* text = value.text()) {
-        double number = 0.0;
-        const auto parsed = std::from_chars(text->data(), text->data() + text->size(), number);
-        if (parsed.ec == std::errc() && parsed.ptr == text->data() + text->size()) return number;
-    }
+    double number = 0.0;
+    if (value.is_string() && parse_number(runtime, *value.text(), number)) return number;
+    const Value* otherwise = arguments.find(0, "default");
     return otherwise == nullptr ? Value(0.0) : *otherwise;
 }
 
-std::string indented(const std::string& text, const Arguments& arguments) {
-    const Value *width = arguments.find(0, "width"), *first = arguments.find(1, "first"),
-                *blank = arguments.find(2, "blank");
-    std::string margin(4, ' ');
-    if (width != nullptr)
-        margin = width->is_string() ? *width->text()
-                                    : std::string(static_cast<size_t>(std::clamp<int64_t>(
-                                                      width->as_integer("indent"), 0, 1000)),
-                                                  ' ');
-    std::string out = first != nullptr && first->is_true() ? margin : "";
-    for (size_t i = 0; i < text.size(); ++i) {
-        out += text[i];
-        const bool next_is_blank = i + 1 < text.size() && text[i + 1] == '\n';
-        if (text[i] == '\n' && (!next_is_blank || (blank != nullptr && blank->is_true()))) {
-            if (i + 1 < text.size() || (blank != nullptr && blank->is_true())) out += margin;
-        }
-    }
-    return out;
-}
-
-std::string escaped(const std::string& text) {
-    std::string out;
-    for (const char c : text) {
-        const char* entity = c == '&'    ? "&amp;"
-                             : c == '<'  ? "&lt;"
-                             : c == '>'  ? "&gt;"
-                             : c == '\'' ? "&#39;"
-                             : c == '"'  ? "&#34;"
-                                         : nullptr;
-        if (entity != nullptr) {
-            out += entity;
-        } else {
-            out += c;
-        }
-    }
-    return out;
-}
-
-Value extreme(const Value& value, bool largest) {
-    const List list = value.elements();
-    if (list.empty()) return Undefined{"an element of an empty list"};
-    return *std::min_element(list.begin(), list.end(), [&](const Value& a, const Value& b) {
-        return largest ? b.less(a) : a.less(b);
-    });
+Value absolute(const Value& value) {
+    if (value.is_float()) return std::fabs(value.as_double(""));
+    const int64_t number = value.as_integer("abs");
+    VILA_CHECK(number != std::numeric_limits<int64_t>::min(), "a number is above 2^63 - 1");
+    return std::abs(number);
 }
 
 Value rounded(const Value& value, const Arguments& arguments) {
-    const Value* digits = arguments.find(0, "precision");
-    const double scale =
-        std::pow(10.0, static_cast<double>(digits == nullptr ? 0 : digits->as_integer("round")));
-    return std::nearbyint(value.as_double("round") * scale) / scale;
+    const Value *precision = arguments.find(0, "precision"), *method = arguments.find(1, "method");
+    const int64_t digits = precision == nullptr ? 0 : precision->as_integer("round");
+    const std::string how = method == nullptr ? "common" : method->as_text("round");
+    VILA_CHECK(how == "common" || how == "ceil" || how == "floor",
+               "round: expected the method common, ceil or floor, got ", how);
+    VILA_CHECK(digits >= 0 && digits <= 300, "round: expected a precision from 0 to 300");
+    const double number = value.as_double("round");
+    if (how != "common") {
+        const double scale = std::pow(10.0, static_cast<double>(digits));
+        return (how == "ceil" ? std::ceil(number * scale) : std::floor(number * scale)) / scale;
+    }
+    if (!value.is_float()) return value.as_integer("");
+    if (!std::isfinite(number)) return number;
+    // The decimal text is rounded exactly, as in Python.
+    char text[700];
+    const char* end = std::to_chars(text, text + sizeof(text), number, std::chars_format::fixed,
+                                    static_cast<int>(digits))
+                          .ptr;
+    double result = 0.0;
+    std::from_chars(text, end, result);
+    return result;
 }
 
-using FilterCall = Value (*)(Runtime&, const Value&, const Arguments&);
+Value indented(Runtime& runtime, const std::string& text, const Arguments& arguments) {
+    const Value *width = arguments.find(0, "width"), *first = arguments.find(1, "first"),
+                *blank = arguments.find(2, "blank");
+    const bool fills_blank = blank != nullptr && blank->is_true();
+    std::string margin(4, ' ');
+    if (width != nullptr && width->is_string())
+        margin = *width->text();
+    else if (width != nullptr)
+        margin.assign(
+            static_cast<size_t>(std::clamp<int64_t>(width->as_integer("indent"), 0, 1000)), ' ');
+    std::string out;
+    if (first != nullptr && first->is_true()) runtime.append(out, margin);
+    for (size_t i = 0; i < text.size(); ++i) {
+        runtime.append(out, std::string_view(text).substr(i, 1));
+        if (text[i] != '\n') continue;
+        const bool line_is_blank = i + 1 == text.size() || text[i + 1] == '\n';
+        if (!line_is_blank || fills_blank) runtime.append(out, margin);
+    }
+    return out;
+}
+
+Value escaped(Runtime& runtime, const std::string& text) {
+    std::string out;
+    for (size_t i = 0; i < text.size(); ++i) {
+        const char c = text[i];
+        runtime.append(out, c == '&'    ? "&amp;"
+                            : c == '<'  ? "&lt;"
+                            : c == '>'  ? "&gt;"
+                            : c == '\'' ? "&#39;"
+                            : c == '"'  ? "&#34;"
+                                        : std::string_view(text).substr(i, 1));
+    }
+    return out;
+}
+
+Value with_default(const Value& value, const Arguments& arguments) {
+    const Value *given = arguments.find(0, "default_value"), *also = arguments.find(1, "boolean");
+    const bool replaces_false = also != nullptr && also->is_true();
+    if (!value.is_undefined() && !(replaces_false && !value.is_true())) return value;
+    return given == nullptr ? Value("") : *given;
+}
+
+Value items(Runtime& runtime, const Value& value) {
+    if (value.is_undefined()) return List{};
+    VILA_CHECK(value.dict() != nullptr, "items: expected dict, got ", value.type_name());
+    return method(runtime, value, "items").callable()->call({});
+}
+
+Value json(Runtime& runtime, const Value& value, const Arguments& arguments) {
+    const Value *ascii = arguments.find(0, "ensure_ascii"), *indent = arguments.find(1, "indent"),
+                *separators = arguments.find(2, "separators"),
+                *sorts = arguments.find(3, "sort_keys");
+    JsonStyle style;
+    style.ensure_ascii = ascii != nullptr && ascii->is_true();
+    style.sort_keys = sorts != nullptr && sorts->is_true();
+    if (indent != nullptr && !indent->is_none()) {
+        style.indent = std::max<int64_t>(0, indent->as_integer("tojson"));
+        style.item_separator = ",";
+    }
+    if (separators != nullptr && !separators->is_none()) {
+        VILA_CHECK(separators->list() != nullptr && separators->list()->size() == 2,
+                   "tojson: expected two separators");
+        style.item_separator = separators->list()->front().as_text("tojson");
+        style.key_separator = separators->list()->back().as_text("tojson");
+    }
+    return to_json_text(runtime, value, style);
+}
 
 struct NamedFilter {
     std::string_view name;
-    FilterCall call;
+    size_t most_arguments;
+    Value (*call)(Runtime&, const Value&, const Arguments&);
 };
 
-const NamedFilter kFilters[] = {
-    {"trim",
-     [](Runtime& r, const Value& v, const Arguments& a) { return call_method(r, v, "strip", a); }},
-    {"upper",
-     [](Runtime& r, const Value& v, const Arguments& a) { return call_method(r, v, "upper", a); }},
-    {"lower",
-     [](Runtime& r, const Value& v, const Arguments& a) { return call_method(r, v, "lower", a); }},
-    {"capitalize", [](Runtime& r, const Value& v,
-                      const Arguments& a) { return call_method(r, v, "capitalize", a); }},
-    {"title",
-     [](Runtime& r, const Value& v, const Arguments& a) { return call_method(r, v, "title", a); }},
-    {"replace", [](Runtime& r, const Value& v,
-                   const Arguments& a) { return call_method(r, v, "replace", a); }},
-    {"length", [](Runtime&, const Value& v, const Arguments&) -> Value { return length_of(v); }},
-    {"count", [](Runtime&, const Value& v, const Arguments&) -> Value { return length_of(v); }},
-    {"first",
-     [](Runtime&, const Value& v, const Arguments&) -> Value {
-         const List list = v.elements();
-         return list.empty() ? Value(Undefined{"the first element"}) : list.front();
-     }},
-    {"last",
-     [](Runtime&, const Value& v, const Arguments&) -> Value {
-         const List list = v.elements();
-         return list.empty() ? Value(Undefined{"the last element"}) : list.back();
-     }},
-    {"list", [](Runtime&, const Value& v, const Arguments&) -> Value { return v.elements(); }},
-    {"reverse",
-     [](Runtime&, const Value& v, const Arguments&) -> Value {
-         List list = v.elements();
-         std::reverse(list.begin(), list.end());
-         if (!v.is_string()) return list;
-         std::string text;
-         for (const Value& one : list) text += *one.text();
-         return text;
-     }},
-    {"string", [](Runtime&, const Value& v, const Arguments&) -> Value { return v.to_string(); }},
-    {"safe", [](Runtime&, const Value& v, const Arguments&) -> Value { return v; }},
-    {"escape",
-     [](Runtime&, const Value& v, const Arguments&) -> Value { return escaped(v.to_string()); }},
-    {"e",
-     [](Runtime&, const Value& v, const Arguments&) -> Value { return escaped(v.to_string()); }},
-    {"int", [](Runtime&, const Value& v, const Arguments& a) { return to_integer(v, a); }},
-    {"float", [](Runtime&, const Value& v, const Arguments& a) { return to_float(v, a); }},
-    {"abs",
-     [](Runtime&, const Value& v, const Arguments&) -> Value {
-         if (v.is_float()) return std::fabs(v.as_double(""));
-         const int64_t number = v.as_integer("abs");
-         VILA_CHECK(number != std::numeric_limits<int64_t>::min(), "a number is above 2^63 - 1");
-         return std::abs(number);
-     }},
-    {"round", [](Runtime&, const Value& v, const Arguments& a) { return rounded(v, a); }},
-    {"min", [](Runtime&, const Value& v, const Arguments&) { return extreme(v, false); }},
-    {"max", [](Runtime&, const Value& v, const Arguments&) { return extreme(v, true); }},
-    {"default",
-     [](Runtime&, const Value& v, const Arguments& a) -> Value {
-         const Value *given = a.find(0, "default_value"), *also_false = a.find(1, "boolean");
-         const bool missing =
-             v.is_undefined() || (also_false != nullptr && also_false->is_true() && !v.is_true());
-         return !missing ? v : given == nullptr ? Value("") : *given;
-     }},
-    {"join", [](Runtime& r, const Value& v, const Arguments& a) { return joined(r, v, a); }},
-    {"map", [](Runtime& r, const Value& v, const Arguments& a) { return mapped(r, v, a); }},
-    {"select",
-     [](Runtime& r, const Value& v, const Arguments& a) { return selected(r, v, a, false, true); }},
-    {"reject", [](Runtime& r, const Value& v,
-                  const Arguments& a) { return selected(r, v, a, false, false); }},
-    {"selectattr",
-     [](Runtime& r, const Value& v, const Arguments& a) { return selected(r, v, a, true, true); }},
-    {"rejectattr",
-     [](Runtime& r, const Value& v, const Arguments& a) { return selected(r, v, a, true, false); }},
-    {"sort", [](Runtime& r, const Value& v, const Arguments& a) { return sorted(r, v, a); }},
-    {"unique", [](Runtime& r, const Value& v, const Arguments&) { return unique(r, v); }},
-    {"items",
-     [](Runtime& r, const Value& v, const Arguments& a) -> Value {
-         if (v.is_undefined()) return List{};
-         VILA_CHECK(v.dict() != nullptr, "items: expected dict, got ", v.type_name());
-         return method(r, v, "items").callable()->call(a);
-     }},
-    {"dictsort",
-     [](Runtime& r, const Value& v, const Arguments&) -> Value {
-         VILA_CHECK(v.dict() != nullptr, "dictsort: expected dict, got ", v.type_name());
-         Arguments by_key;
-         by_key.keywords.emplace_back("attribute", Value("0"));
-         return sorted(r, method(r, v, "items").callable()->call({}), by_key);
-     }},
-    {"indent",
-     [](Runtime&, const Value& v, const Arguments& a) -> Value {
-         return indented(v.to_string(), a);
-     }},
-    {"tojson",
-     [](Runtime& r, const Value& v, const Arguments& a) -> Value {
-         const Value* indent = a.find(0, "indent");
-         std::string text = to_json_text(
-             v, indent == nullptr || indent->is_none() ? -1 : indent->as_integer("tojson"));
-         r.take(static_cast<int64_t>(text.size()));
-         return text;
-     }},
+constexpr size_t kAny = std::numeric_limits<size_t>::max();
+
+using R = Runtime;
+using V = const Value;
+using A = const Arguments;
+
+constexpr NamedFilter kFilters[] = {
+    {"trim", 1, [](R& r, V& v, A& a) { return with_method(r, "strip", v, a); }},
+    {"upper", 0, [](R& r, V& v, A& a) { return with_method(r, "upper", v, a); }},
+    {"lower", 0, [](R& r, V& v, A& a) { return with_method(r, "lower", v, a); }},
+    {"capitalize", 0, [](R& r, V& v, A& a) { return with_method(r, "capitalize", v, a); }},
+    {"title", 0, [](R& r, V& v, A&) { return Value(titled_words(r.text_of(v))); }},
+    {"replace", 3, [](R& r, V& v, A& a) { return replaced(r, v, a); }},
+    {"indent", 3, [](R& r, V& v, A& a) { return indented(r, r.text_of(v), a); }},
+    {"escape", 0, [](R& r, V& v, A&) { return escaped(r, r.text_of(v)); }},
+    {"e", 0, [](R& r, V& v, A&) { return escaped(r, r.text_of(v)); }},
+    {"safe", 0, [](R&, V& v, A&) { return v; }},
+    {"string", 0, [](R& r, V& v, A&) { return v.is_string() ? v : Value(r.text_of(v)); }},
+    {"tojson", 4, json},
+    {"int", 2, to_integer},
+    {"float", 1, to_float},
+    {"abs", 0, [](R&, V& v, A&) { return absolute(v); }},
+    {"round", 2, [](R&, V& v, A& a) { return rounded(v, a); }},
+    {"default", 2, [](R&, V& v, A& a) { return with_default(v, a); }},
+    {"d", 2, [](R&, V& v, A& a) { return with_default(v, a); }},
+    {"length", 0, [](R&, V& v, A&) { return length_of(v); }},
+    {"count", 0, [](R&, V& v, A&) { return length_of(v); }},
+    {"first", 0, [](R& r, V& v, A&) { return element_at(r, v, 0); }},
+    {"last", 0, [](R& r, V& v, A&) { return element_at(r, v, -1); }},
+    {"list", 0, [](R& r, V& v, A&) { return Value(r.elements(v)); }},
+    {"reverse", 0, [](R& r, V& v, A&) { return reversed(r, v); }},
+    {"min", 2, [](R& r, V& v, A& a) { return extreme(r, v, a, false); }},
+    {"max", 2, [](R& r, V& v, A& a) { return extreme(r, v, a, true); }},
+    {"join", 2, joined},
+    {"map", kAny, mapped},
+    {"select", kAny, [](R& r, V& v, A& a) { return selected(r, v, a, false, true); }},
+    {"reject", kAny, [](R& r, V& v, A& a) { return selected(r, v, a, false, false); }},
+    {"selectattr", kAny, [](R& r, V& v, A& a) { return selected(r, v, a, true, true); }},
+    {"rejectattr", kAny, [](R& r, V& v, A& a) { return selected(r, v, a, true, false); }},
+    {"sort", 3, sorted},
+    {"unique", 2, unique},
+    {"items", 0, [](R& r, V& v, A&) { return items(r, v); }},
+    {"dictsort", 3, sorted_dict},
 };
 
 }  // namespace
 
 Value apply_filter(Runtime& runtime, const std::string& name, const Value& value,
                    const Arguments& arguments) {
-    runtime.take(static_cast<int64_t>(value.is_string() ? value.text()->size() : 0));
-    const std::string_view wanted = name == "d" ? "default" : std::string_view(name);
-    for (const NamedFilter& filter : kFilters)
-        if (filter.name == wanted) return filter.call(runtime, value, arguments);
+    if (value.is_string()) runtime.step(value.bytes());
+    for (const NamedFilter& filter : kFilters) {
+        if (filter.name != name) continue;
+        VILA_CHECK(arguments.positional.size() + arguments.keywords.size() <= filter.most_arguments,
+                   "the filter ", name, " takes at most ", filter.most_arguments, " arguments");
+        return filter.call(runtime, value, arguments);
+    }
     throw Error(str("the filter ", name, " is not implemented"));
 }
 

@@ -22,7 +22,7 @@ bool begins_name(char c) {
     return c == '_' || std::isalpha(static_cast<unsigned char>(c)) != 0;
 }
 
-// Line ends as "\n"; one at the end of the template is dropped.
+// Returns `source` with every line end as "\n", and without one at the end.
 std::string normalized(std::string_view source) {
     std::string text;
     for (size_t i = 0; i < source.size(); ++i) {
@@ -78,19 +78,24 @@ class Lexer {
     void text_before(size_t tag) {
         const size_t end = std::min(tag, source_.size());
         std::string_view text = std::string_view(source_).substr(at_, end - at_);
-        const char control =
-            tag < source_.size() && tag + 2 < source_.size() ? source_[tag + 2] : '\0';
-        if (tag < source_.size() && control == '-') {
+        if (tag < source_.size()) text = without_end(text, tag);
+        if (!text.empty()) add(Kind::Text, std::string(text));
+        move_to(end);
+    }
+
+    // Returns `text` without the blanks at its end that the tag at `tag` removes.
+    std::string_view without_end(std::string_view text, size_t tag) const {
+        const char control = tag + 2 < source_.size() ? source_[tag + 2] : '\0';
+        if (control == '-') {
             while (!text.empty() && is_blank(text.back())) text.remove_suffix(1);
-        } else if (tag < source_.size() && control != '+' && source_[tag + 1] != '{') {
+        } else if (control != '+' && source_[tag + 1] != '{') {
             const size_t line_begin = text.rfind('\n') + 1;  // 0 if there is no line end
             const bool from_line_begin = line_begin > 0 || line_starts_;
             const std::string_view rest = text.substr(line_begin);
             if (from_line_begin && std::all_of(rest.begin(), rest.end(), is_blank))
                 text.remove_suffix(rest.size());
         }
-        if (!text.empty()) add(Kind::Text, std::string(text));
-        move_to(end);
+        return text;
     }
 
     void read_tag() {
@@ -116,7 +121,7 @@ class Lexer {
         }
     }
 
-    // Removes what the end of a tag removes after it.
+    // Removes the blanks that the end of a tag removes after it.
     void after_tag(char control, bool trims) {
         const size_t begin = at_;
         size_t end = at_;
@@ -129,7 +134,8 @@ class Lexer {
         line_starts_ = end > begin && source_[end - 1] == '\n';
     }
 
-    // Skips `word` and the end of its tag; nothing if something else stands here.
+    // Returns whether the tag whose inside is at `at` has only this `word` in it. Sets `end` to the
+    // place after the tag and `control` to its '-' or '+'.
     bool skip_word_tag(std::string_view word, size_t at, size_t& end, char& control) const {
         while (at < source_.size() && is_blank(source_[at])) ++at;
         if (source_.compare(at, word.size(), word) != 0) return false;
@@ -142,20 +148,21 @@ class Lexer {
         return source_.compare(at, 2, "%}") == 0;
     }
 
-    // {% raw %} text {% endraw %}: the text as it is.
+    // Reads {% raw %} text {% endraw %} as text. Returns false for another tag.
     bool read_raw() {
         size_t begin = 0, end = 0;
         char control = '\0';
         if (!skip_word_tag("raw", at_, begin, control)) return false;
         if (control == '-')
             while (begin < source_.size() && is_blank(source_[begin])) ++begin;
+        line_starts_ = source_[begin - 1] == '\n';
         for (size_t tag = source_.find("{%", begin); tag != std::string::npos;
              tag = source_.find("{%", tag + 2)) {
-            const bool strips = tag + 2 < source_.size() && source_[tag + 2] == '-';
-            if (!skip_word_tag("endraw", tag + 2 + (strips ? 1 : 0), end, control)) continue;
-            std::string_view text = std::string_view(source_).substr(begin, tag - begin);
-            if (strips)
-                while (!text.empty() && is_blank(text.back())) text.remove_suffix(1);
+            const char before = tag + 2 < source_.size() ? source_[tag + 2] : '\0';
+            const size_t word = tag + (before == '-' || before == '+' ? 3 : 2);
+            if (!skip_word_tag("endraw", word, end, control)) continue;
+            const std::string_view text =
+                without_end(std::string_view(source_).substr(begin, tag - begin), tag);
             if (!text.empty()) add(Kind::Text, std::string(text));
             move_to(end);
             after_tag(control, true);
@@ -164,7 +171,7 @@ class Lexer {
         fail("raw does not end");
     }
 
-    // Adds the tokens up to `end`, which may have a '-' or '+' before it. Stops at that.
+    // Adds the tokens up to `end`, or up to a '-' or '+' before it.
     void read_expression(std::string_view end) {
         std::string brackets;
         while (true) {

@@ -1,8 +1,8 @@
 #pragma once
 
-// Cuts the source of a Jinja template into tokens, with white space controlled as transformers sets
-// it: trim_blocks (the line end after a block tag goes) and lstrip_blocks (so do blanks before
-// one).
+// Splits the source of a Jinja template into tokens. White space is treated as in transformers: the
+// line end after a block tag is removed (trim_blocks), and so are blanks between the beginning of a
+// line and a block tag (lstrip_blocks).
 
 #include <string>
 #include <string_view>
@@ -12,7 +12,7 @@ namespace vila::data::jinja {
 
 struct Token {
     enum class Kind {
-        Text,        // between tags, to be printed as it is
+        Text,        // text between tags, printed as it is
         PrintBegin,  // {{
         PrintEnd,    // }}
         BlockBegin,  // {%
@@ -33,8 +33,8 @@ struct Token {
     }
 };
 
-// Throws Error "line N: ..." for text that no token begins with, and for tags and strings that do
-// not end. The last token is an End.
+// Returns the tokens; the last is an End. Throws Error "line N: ..." for characters that begin no
+// token, and for tags and strings that do not end.
 std::vector<Token> tokenize(std::string_view source);
 
 }  // namespace vila::data::jinja

@@ -21,8 +21,8 @@ class Parser {
     }
 
   private:
-    // Statements up to the end, or up to a tag of one of the names in `ends`, whose BlockBegin and
-    // name are taken.
+    // Parses statements up to the end, or up to a tag with one of the names in `ends`; takes the
+    // BlockBegin and the name of that tag.
     Block body(std::initializer_list<std::string_view> ends) {
         const TokenReader::Level level(reader_);
         Block block;
@@ -67,7 +67,7 @@ class Parser {
         if (reader_.accept_name("generation")) {
             end_tag();
             auto node = std::make_unique<Group>();
-            node->body = body({"endgeneration"});
+            node->body = without_loop({"endgeneration"});
             end_tag();
             return node;
         }
@@ -133,6 +133,9 @@ class Parser {
     }
 
     std::unique_ptr<Statement> macro_statement() {
+        // In Jinja such a macro would see the variables around it.
+        if (loops_ > 0 || bodies_ > 0)
+            reader_.fail("a macro inside a loop or another block is not implemented");
         auto node = std::make_unique<Macro>();
         node->name = reader_.expect_name("the name of the macro");
         reader_.expect_operator("(");
@@ -145,15 +148,17 @@ class Parser {
         }
         end_tag();
         node->body = without_loop({"endmacro"});
-        if (reader_.is(Kind::Name)) reader_.take();  // the macro's name once more
+        reader_.accept_name(node->name);  // may be repeated
         end_tag();
         return node;
     }
 
-    // A body in which break and continue have no loop.
+    // Parses a body with a scope of its own, in which break and continue have no loop.
     Block without_loop(std::initializer_list<std::string_view> ends) {
         const int outer = std::exchange(loops_, 0);
+        ++bodies_;
         Block block = body(ends);
+        --bodies_;
         loops_ = outer;
         return block;
     }
@@ -166,7 +171,8 @@ class Parser {
         return node;
     }
 
-    // x, or x, y: names, with `members` also space.name; lists of them in parentheses.
+    // Parses "x" or "x, y": names, lists of them in parentheses, and with `members` also
+    // space.name.
     Target targets(bool members) {
         Target first = target(members);
         if (!reader_.is_operator(",")) return first;
@@ -192,7 +198,8 @@ class Parser {
 
     TokenReader reader_;
     std::string end_;  // the name of the tag that ended the last body
-    int loops_ = 0;    // around what is parsed
+    int loops_ = 0;    // loops around the statement that is parsed, inside its innermost body
+    int bodies_ = 0;   // of macros, block sets and generation tags around the statement
 };
 
 }  // namespace

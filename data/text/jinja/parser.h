@@ -1,6 +1,6 @@
 #pragma once
 
-// From the tokens of a template to its statements.
+// Parses the source of a template into its statements.
 
 #include <string_view>
 
@@ -8,7 +8,7 @@
 
 namespace vila::data::jinja {
 
-// Throws Error "line N: ..." for what is no Jinja, and for tags that are not implemented.
+// Throws Error "line N: ..." if the source is not Jinja or has a tag that is not implemented.
 Block parse(std::string_view source);
 
 }  // namespace vila::data::jinja

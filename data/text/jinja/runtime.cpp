@@ -1,14 +1,16 @@
 #include "data/text/jinja/runtime.h"
 
-#include <iterator>
 #include <utility>
 
 #include "tensor/check.h"
 
 namespace vila::data::jinja {
 
-void Runtime::step() {
-    VILA_CHECK(++steps_ <= limits_.steps, "the template takes more than ", limits_.steps, " steps");
+void Runtime::step(int64_t bytes) {
+    constexpr int64_t kBytesOfStep = 4096;
+    read_bytes_ += bytes;
+    VILA_CHECK(++steps_ + read_bytes_ / kBytesOfStep <= limits_.steps,
+               "the template takes more than ", limits_.steps, " steps");
 }
 
 void Runtime::take(int64_t bytes) {
@@ -17,32 +19,72 @@ void Runtime::take(int64_t bytes) {
     bytes_ += bytes;
 }
 
-Runtime::MacroScope::MacroScope(Runtime& runtime) : runtime_(runtime) {
-    VILA_CHECK(runtime_.macros_ < runtime_.limits_.depth, "macros call each other more than ",
-               runtime_.limits_.depth, " levels deep");
+void Runtime::append(std::string& out, std::string_view part) {
+    take(static_cast<int64_t>(part.size()));
+    out += part;
+}
+
+std::string Runtime::text_of(const Value& value) {
+    take(value.bytes());
+    return value.to_string();
+}
+
+List Runtime::elements(const Value& value) {
+    if (value.is_undefined()) return {};
+    const List* list = value.list();
+    const Dict* dict = value.dict();
+    const std::string* text = value.text();
+    VILA_CHECK(list != nullptr || dict != nullptr || text != nullptr, "cannot loop over ",
+               value.type_name());
+    const size_t size = list != nullptr   ? list->size()
+                        : dict != nullptr ? dict->size()
+                                          : static_cast<size_t>(count_characters(*text));
+    take(static_cast<int64_t>(size) * Value::kNodeBytes * (text != nullptr ? 2 : 1));
+    if (list != nullptr) return *list;
+    List out;
+    out.reserve(size);
+    if (dict != nullptr) {
+        for (const auto& [key, member] : *dict) out.push_back(key);
+    } else {
+        for (const std::string_view character : characters(*text)) out.emplace_back(character);
+    }
+    return out;
+}
+
+Runtime::Level::Level(Runtime& runtime) : runtime_(runtime) {
+    VILA_CHECK(runtime_.levels_ < runtime_.limits_.levels, "the template is nested more than ",
+               runtime_.limits_.levels, " levels deep");
+    ++runtime_.levels_;
+}
+
+Runtime::MacroScope::MacroScope(Runtime& runtime)
+    : runtime_(runtime), outer_(runtime.visible_from_), scope_(runtime) {
+    VILA_CHECK(runtime_.macros_ < runtime_.limits_.macros, "macros call each other more than ",
+               runtime_.limits_.macros, " levels deep");
     ++runtime_.macros_;
-    hidden_.assign(std::make_move_iterator(runtime_.scopes_.begin() + 1),
-                   std::make_move_iterator(runtime_.scopes_.end()));
-    runtime_.scopes_.resize(1);
+    runtime_.visible_from_ = runtime_.scopes_.size() - 1;
 }
 
 Runtime::MacroScope::~MacroScope() {
     --runtime_.macros_;
-    runtime_.scopes_.insert(runtime_.scopes_.end(), std::make_move_iterator(hidden_.begin()),
-                            std::make_move_iterator(hidden_.end()));
+    runtime_.visible_from_ = outer_;
 }
 
 Value Runtime::lookup(const std::string& name) const {
-    for (auto scope = scopes_.rbegin(); scope != scopes_.rend(); ++scope)
-        if (const Value* value = find(*scope, name)) return *value;
-    return Undefined{name};
+    for (size_t i = scopes_.size(); i-- > visible_from_;)
+        if (const auto found = scopes_[i].find(name); found != scopes_[i].end())
+            return found->second;
+    const auto found = scopes_[0].find(name);
+    return found != scopes_[0].end() ? found->second : Value(Undefined{name});
 }
 
 void Runtime::set(const std::string& name, Value value) {
-    assign(scopes_.back(), name, std::move(value));
+    scopes_.back().insert_or_assign(name, std::move(value));
 }
 
 void Runtime::print(std::string_view text) {
+    // Captured text is memory that the template makes; the rest is its output.
+    if (captures_ > 0) take(static_cast<int64_t>(text.size()));
     VILA_CHECK(static_cast<int64_t>(output_.size() + text.size()) <= limits_.output,
                "the template prints more than ", limits_.output, " bytes");
     output_ += text;

@@ -1,5 +1,8 @@
 #include "data/text/jinja/statements.h"
 
+#include <algorithm>
+#include <cstddef>
+
 #include "data/text/jinja/builtins.h"
 #include "tensor/check.h"
 
@@ -7,11 +10,11 @@ namespace vila::data::jinja {
 
 namespace {
 
-// The variable `loop` in round `i` over `list`.
+// Returns the variable `loop` for element `i` of `list`.
 Value loop_state(const List& list, size_t i) {
     const auto size = static_cast<int64_t>(list.size()), index = static_cast<int64_t>(i);
     const auto neighbor = [&](size_t at) {
-        return at < list.size() ? list[at] : Value(Undefined{"loop.previtem"});
+        return at < list.size() ? list[at] : Value(Undefined{"the neighbor of an element"});
     };
     return Dict{{"index0", Value(index)},
                 {"index", Value(index + 1)},
@@ -32,6 +35,7 @@ Value loop_state(const List& list, size_t i) {
 }  // namespace
 
 Flow run_block(const Block& block, Runtime& runtime) {
+    const Runtime::Level level(runtime);
     for (const auto& statement : block) {
         runtime.step();
         runtime.line = statement->line;
@@ -43,7 +47,7 @@ Flow run_block(const Block& block, Runtime& runtime) {
 
 void Target::assign(Runtime& runtime, const Value& value) const {
     if (!elements.empty()) {
-        const List values = value.elements();
+        const List values = runtime.elements(value);
         VILA_CHECK_EQ(values.size(), elements.size(), "values to unpack");
         for (size_t i = 0; i < values.size(); ++i) elements[i].assign(runtime, values[i]);
         return;
@@ -52,10 +56,12 @@ void Target::assign(Runtime& runtime, const Value& value) const {
         runtime.set(name, value);
         return;
     }
+    runtime.take(Value::kNodeBytes);
     const Value space = runtime.lookup(name);
     VILA_CHECK(space.space() != nullptr, "cannot assign to ", name, ".", member,
                ": expected a namespace, got ", space.type_name());
     VILA_CHECK(!value.holds_space(), "cannot assign a namespace to a member of one");
+    runtime.step(lookup_cost(space.space()->members, member));
     jinja::assign(space.space()->members, member, value);
 }
 
@@ -65,7 +71,11 @@ Flow Text::run(Runtime& runtime) const {
 }
 
 Flow Print::run(Runtime& runtime) const {
-    runtime.print(expression->evaluate(runtime).to_string());
+    const Value value = expression->evaluate(runtime);
+    if (const std::string* printed = value.text())
+        runtime.print(*printed);
+    else
+        runtime.print(runtime.text_of(value));
     return Flow::Normal;
 }
 
@@ -77,8 +87,7 @@ Flow If::run(Runtime& runtime) const {
 }
 
 Flow For::run(Runtime& runtime) const {
-    List values = list->evaluate(runtime).elements();
-    runtime.take(static_cast<int64_t>(values.size() * sizeof(Value)));
+    List values = runtime.elements(list->evaluate(runtime));
     if (condition != nullptr) {
         const Runtime::Scope scope(runtime);
         List kept;
@@ -88,7 +97,10 @@ Flow For::run(Runtime& runtime) const {
         }
         values = std::move(kept);
     }
-    if (values.empty()) return run_block(otherwise, runtime);
+    if (values.empty()) {
+        const Runtime::Scope scope(runtime);
+        return run_block(otherwise, runtime);
+    }
     for (size_t i = 0; i < values.size(); ++i) {
         const Runtime::Scope scope(runtime);
         runtime.step();
@@ -104,10 +116,12 @@ Flow Set::run(Runtime& runtime) const {
         target.assign(runtime, value->evaluate(runtime));
         return Flow::Normal;
     }
-    Value text = runtime.captured([&] { run_block(body, runtime); });
+    Value text = runtime.captured([&] {
+        const Runtime::Scope scope(runtime);
+        run_block(body, runtime);
+    });
     for (const auto& [name, arguments] : filters)
         text = apply_filter(runtime, name, text, arguments.evaluate(runtime));
-    runtime.take(static_cast<int64_t>(text.is_string() ? text.text()->size() : 0));
     target.assign(runtime, text);
     return Flow::Normal;
 }
@@ -120,20 +134,32 @@ Flow Macro::run(Runtime& runtime) const {
 }
 
 Value Macro::call(Runtime& runtime, const Arguments& arguments) const {
-    VILA_CHECK(arguments.positional.size() <= parameters.size(), "the macro ", name, " takes ",
-               parameters.size(), " arguments, got ", arguments.positional.size());
-    const Runtime::MacroScope outer(runtime);
-    const Runtime::Scope scope(runtime);
+    const size_t given = arguments.positional.size();
+    VILA_CHECK(given <= parameters.size(), "the macro ", name, " takes ", parameters.size(),
+               " arguments, got ", given);
+    for (const auto& [keyword, value] : arguments.keywords)
+        VILA_CHECK(
+            std::any_of(parameters.begin() + static_cast<std::ptrdiff_t>(given), parameters.end(),
+                        [&](const auto& one) { return one.first == *keyword.text(); }),
+            "the macro ", name, " has no parameter ", *keyword.text(), ", or it is given twice");
+    const int line_of_call = runtime.line;
+    const Runtime::MacroScope scope(runtime);
     for (size_t i = 0; i < parameters.size(); ++i) {
         const auto& [parameter, otherwise] = parameters[i];
-        const Value* given = arguments.find(i, parameter);
-        runtime.set(parameter, given != nullptr       ? *given
+        const Value* argument = arguments.find(i, parameter);
+        runtime.step();
+        runtime.set(parameter, argument != nullptr    ? *argument
                                : otherwise != nullptr ? otherwise->evaluate(runtime)
                                                       : Value(Undefined{parameter}));
     }
     std::string text = runtime.captured([&] { run_block(body, runtime); });
-    runtime.take(static_cast<int64_t>(text.size()));
+    runtime.line = line_of_call;
     return text;
+}
+
+Flow Group::run(Runtime& runtime) const {
+    const Runtime::Scope scope(runtime);
+    return run_block(body, runtime);
 }
 
 }  // namespace vila::data::jinja

@@ -1,6 +1,6 @@
 #pragma once
 
-// The statements of a template, as a tree that prints when it runs.
+// The statements of a template: a tree that prints when it runs.
 
 #include <memory>
 #include <optional>
@@ -11,7 +11,7 @@
 
 namespace vila::data::jinja {
 
-// How a statement ended: by a break or continue of the loop around it, or normally.
+// How a statement ended: normally, or with a break or continue of the loop around it.
 enum class Flow { Normal, Break, Continue };
 
 class Statement {
@@ -24,14 +24,15 @@ class Statement {
 
 using Block = std::vector<std::unique_ptr<const Statement>>;
 
-// Runs the statements in order, up to a break or continue.
+// Runs the statements in order, and stops at a break or continue.
 Flow run_block(const Block& block, Runtime& runtime);
 
-// Where an assignment goes: `x`, `space.x`, or several of them that take the elements of a list.
+// The left side of an assignment: `x`, `space.x`, or several of these, which take the elements of a
+// list.
 struct Target {
     std::string name;
     std::string member;            // of the namespace `name`; empty for a variable
-    std::vector<Target> elements;  // not empty: unpack
+    std::vector<Target> elements;  // if not empty, takes one element of a list each
 
     void assign(Runtime& runtime, const Value& value) const;
 };
@@ -48,8 +49,8 @@ struct Print : Statement {
     Flow run(Runtime& runtime) const override;
 };
 
-// {% if %} {% elif %} {% else %}: the first branch whose condition holds; no condition always
-// holds.
+// {% if %} {% elif %} {% else %}: runs the first branch whose condition is true. The condition of
+// else is null.
 struct If : Statement {
     std::vector<std::pair<ExpressionPointer, Block>> branches;
     Flow run(Runtime& runtime) const override;
@@ -68,14 +69,14 @@ struct Set : Statement {
     Target target;
     ExpressionPointer value;
     Block body;
-    std::vector<std::pair<std::string, ArgumentExpressions>> filters;  // of the body
+    std::vector<std::pair<std::string, ArgumentExpressions>> filters;  // applied to the body's text
     Flow run(Runtime& runtime) const override;
 };
 
-// {% macro name(parameters) %} body {% endmacro %}. The template outlives its rendering.
+// {% macro name(parameters) %} body {% endmacro %}. The function that it defines refers to it.
 struct Macro : Statement {
     std::string name;
-    std::vector<std::pair<std::string, ExpressionPointer>> parameters;  // a default, or null
+    std::vector<std::pair<std::string, ExpressionPointer>> parameters;  // with default or null
     Block body;
     Flow run(Runtime& runtime) const override;
 
@@ -89,10 +90,10 @@ struct Jump : Statement {
     Flow run(Runtime&) const override { return flow; }
 };
 
-// {% generation %} body {% endgeneration %}, which marks the answer for training: the body.
+// {% generation %} body {% endgeneration %}: marks an answer for training. Prints the body.
 struct Group : Statement {
     Block body;
-    Flow run(Runtime& runtime) const override { return run_block(body, runtime); }
+    Flow run(Runtime& runtime) const override;
 };
 
 }  // namespace vila::data::jinja

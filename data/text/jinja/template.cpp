@@ -19,11 +19,11 @@ Template::Template(std::string_view source, std::string where) : where_(std::mov
 }
 
 std::string Template::render(const Json& variables, const Limits& limits) const {
-    Runtime runtime({}, limits);
-    for (auto& [name, value] : global_functions(runtime))
-        runtime.set(*name.text(), std::move(value));
-    for (const auto& [name, value] : variables.items()) runtime.set(name, Value::from_json(value));
+    Runtime runtime(limits);
     try {
+        set_global_functions(runtime);
+        for (const auto& [name, value] : variables.items())
+            runtime.set(name, Value::from_json(value));
         run_block(block_, runtime);
     } catch (const Error& error) {
         throw Error(str(where_, " line ", runtime.line, ": ", error.what()));

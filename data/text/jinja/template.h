@@ -1,7 +1,7 @@
 #pragma once
 
-// A Jinja template, as tokenizers carry it for their chat format: the subset of Jinja 3.1 that
-// published chat templates use, with white space controlled as transformers sets it.
+// A Jinja template, in which models publish their chat format: the subset of Jinja 3.1 that
+// published chat templates use, with white space treated as in transformers.
 
 #include <string>
 #include <string_view>
@@ -13,12 +13,12 @@ namespace vila::data::jinja {
 
 class Template {
   public:
-    // Parses `source`, of at most 1 MiB. `where` names it in errors: "FILE: chat template".
-    // Throws Error "WHERE line N: ..." for what is no Jinja or is not implemented.
+    // Parses `source`, which has at most 1 MiB. `where` is the file's name for errors. Throws Error
+    // "WHERE line N: ..." if the source is not Jinja or uses what is not implemented.
     Template(std::string_view source, std::string where);
 
-    // The text for the given variables, an object. Throws Error "WHERE line N: ..." for what the
-    // template refuses (raise_exception), for wrong types, and where it uses up `limits`.
+    // Returns the text for the given variables, an object. Throws Error "WHERE line N: ..." if the
+    // template calls raise_exception(), uses a value of a wrong type, or exceeds `limits`.
     std::string render(const Json& variables, const Limits& limits = {}) const;
 
   private:

@@ -1,6 +1,6 @@
 #pragma once
 
-// The tokens of a template one after the other, with errors that name the line.
+// Reads the tokens of a template in order. Errors name the line.
 
 #include <algorithm>
 #include <string>
@@ -18,7 +18,7 @@ class TokenReader {
     explicit TokenReader(std::string_view source) : tokens_(tokenize(source)) {}
 
     const Token& next() const { return tokens_[at_]; }
-    // The token after the next.
+    // Returns the token after the next.
     const Token& second() const { return tokens_[std::min(at_ + 1, tokens_.size() - 1)]; }
     bool is(Token::Kind kind) const { return next().kind == kind; }
     bool is_operator(std::string_view text) const { return next().is(Token::Kind::Operator, text); }
@@ -51,7 +51,7 @@ class TokenReader {
                                  : std::string(", got the end of the tag")));
     }
 
-    // Held while something nested is parsed: parsing recurses.
+    // Counts a level of recursion of the parser while it lives.
     class Level {
       public:
         explicit Level(TokenReader& reader) : reader_(reader) {

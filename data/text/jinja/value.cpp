@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <unordered_map>
 
 #include "tensor/check.h"
 #include "tensor/json.h"
@@ -18,7 +19,7 @@ std::string joined(const List& list) {
     return text;
 }
 
-// Python prefers single quotes and escapes line ends and the quote itself.
+// Returns `text` in quotes, single ones if possible, with control characters escaped.
 std::string python_quoted(std::string_view text) {
     const bool doubles =
         text.find('\'') != std::string_view::npos && text.find('"') == std::string_view::npos;
@@ -31,12 +32,28 @@ std::string python_quoted(std::string_view text) {
             out += "\\t";
         } else if (c == '\r') {
             out += "\\r";
+        } else if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) {
+            constexpr char kDigits[] = "0123456789abcdef";
+            out += {'\\', 'x', kDigits[c >> 4], kDigits[c & 15]};
         } else {
             if (c == quote || c == '\\') out += '\\';
             out += c;
         }
     }
     return out + quote;
+}
+
+// Returns whether each member of `a` is in `b`, for dicts of one size, in linear time.
+bool has_equal_members(const Dict& a, const Dict& b) {
+    const auto key_of = [](const Value& key) {  // equal numbers of all types have one text
+        return key.is_number() ? double_text(key.as_double("")) : key.repr();
+    };
+    std::unordered_map<std::string, const Value*> members;
+    for (const auto& [key, value] : b) members.emplace(key_of(key), &value);
+    return std::all_of(a.begin(), a.end(), [&](const auto& member) {
+        const auto match = members.find(key_of(member.first));
+        return match != members.end() && member.second == *match->second;
+    });
 }
 
 }  // namespace
@@ -58,14 +75,22 @@ void assign(Dict& dict, const Value& key, Value value) {
 
 const Value* Arguments::find(size_t position, std::string_view name) const {
     if (position < positional.size()) return &positional[position];
-    return jinja::find(keywords, name);
+    for (const auto& [given, value] : keywords)
+        if (*given.text() == name) return &value;
+    return nullptr;
 }
 
 void Value::include(const Value& element) {
     depth_ = std::max(depth_, element.depth_ + 1);
+    bytes_ += element.bytes_;
     holds_space_ = holds_space_ || element.holds_space_;
     VILA_CHECK(depth_ <= kMaxDepth, "lists are nested more than ", kMaxDepth, " levels deep");
+    VILA_CHECK(bytes_ <= kMaxBytes, "a value has more than ", kMaxBytes, " bytes");
 }
+
+Value::Value(std::string text)
+    : storage_(std::make_shared<const std::string>(std::move(text))),
+      bytes_(kNodeBytes + static_cast<int64_t>(this->text()->size())) {}
 
 Value::Value(List list) : depth_(1) {
     for (const Value& element : list) include(element);
@@ -73,7 +98,10 @@ Value::Value(List list) : depth_(1) {
 }
 
 Value::Value(Dict dict) : depth_(1) {
-    for (const auto& [key, element] : dict) include(element);
+    for (const auto& [key, element] : dict) {
+        include(key);
+        include(element);
+    }
     storage_ = std::make_shared<const Dict>(std::move(dict));
 }
 
@@ -81,8 +109,10 @@ Value Value::from_json(const Json& json) {
     switch (json.type()) {
         case Json::value_t::boolean:
             return json.get<bool>();
-        case Json::value_t::number_integer:
         case Json::value_t::number_unsigned:
+            VILA_CHECK(json.get<uint64_t>() <= INT64_MAX, "a number is above 2^63 - 1");
+            [[fallthrough]];
+        case Json::value_t::number_integer:
             return json.get<int64_t>();
         case Json::value_t::number_float:
             return json.get<double>();
@@ -102,6 +132,11 @@ Value Value::from_json(const Json& json) {
         default:
             return {};
     }
+}
+
+const std::string* Value::text() const {
+    const auto* text = std::get_if<std::shared_ptr<const std::string>>(&storage_);
+    return text == nullptr ? nullptr : text->get();
 }
 
 const List* Value::list() const {
@@ -132,7 +167,7 @@ std::string Value::type_name() const {
 
 const std::string& Value::as_text(std::string_view what) const {
     VILA_CHECK(is_string(), what, ": expected str, got ", type_name());
-    return std::get<std::string>(storage_);
+    return *text();
 }
 
 int64_t Value::as_integer(std::string_view what) const {
@@ -160,7 +195,7 @@ bool Value::is_true() const {
 std::string double_text(double value) {
     if (std::isnan(value)) return "nan";
     if (std::isinf(value)) return value > 0 ? "inf" : "-inf";
-    // Python writes an exponent from 1e16 on and below 1e-4.
+    // Python writes an exponent for 1e16 and above, and below 1e-4.
     const double size = std::fabs(value);
     const bool fixed = size == 0.0 || (size >= 1e-4 && size < 1e16);
     char text[64];
@@ -187,11 +222,11 @@ std::string Value::repr() const {
     if (const List* own = list()) return "[" + joined(*own) + "]";
     const auto* callable_value = callable();
     if (callable_value != nullptr) return "<function " + callable_value->name + ">";
-    const Dict& members = space() != nullptr ? space()->members : *dict();
+    VILA_CHECK(space() == nullptr, "a namespace cannot be printed");
     std::string out;
-    for (const auto& [key, value] : members)
+    for (const auto& [key, value] : *dict())
         out += (out.empty() ? "" : ", ") + key.repr() + ": " + value.repr();
-    return (space() != nullptr ? "<Namespace {" : "{") + out + (space() != nullptr ? "}>" : "}");
+    return "{" + out + "}";
 }
 
 bool Value::operator==(const Value& other) const {
@@ -202,14 +237,8 @@ bool Value::operator==(const Value& other) const {
     if (storage_.index() != other.storage_.index()) return false;
     if (const std::string* own = text()) return *own == *other.text();
     if (const List* own = list()) return *own == *other.list();
-    if (const Dict* own = dict()) {
-        if (own->size() != other.dict()->size()) return false;
-        for (const auto& [key, value] : *own) {
-            const Value* match = find(*other.dict(), key);
-            if (match == nullptr || !(value == *match)) return false;
-        }
-        return true;
-    }
+    if (const Dict* own = dict())
+        return own->size() == other.dict()->size() && has_equal_members(*own, *other.dict());
     if (space() != nullptr) return space() == other.space();
     if (callable() != nullptr) return callable() == other.callable();
     return true;
@@ -233,25 +262,15 @@ bool Value::less(const Value& other) const {
 
 std::vector<std::string_view> characters(std::string_view text) {
     std::vector<std::string_view> out;
-    for (size_t at = 0; at < text.size();) {
-        const size_t bytes = std::max<size_t>(1, utf8_length(text, at));
-        out.push_back(text.substr(at, bytes));
-        at += bytes;
-    }
+    for (size_t at = 0; at < text.size(); at += out.back().size())
+        out.push_back(text.substr(at, std::max<size_t>(1, utf8_length(text, at))));
     return out;
 }
 
-List Value::elements() const {
-    if (is_undefined()) return {};
-    if (const List* own = list()) return *own;
-    List out;
-    if (const Dict* own = dict()) {
-        for (const auto& [key, value] : *own) out.emplace_back(key);
-        return out;
-    }
-    VILA_CHECK(is_string(), "cannot loop over ", type_name());
-    for (const std::string_view character : characters(*text())) out.emplace_back(character);
-    return out;
+int64_t count_characters(std::string_view text) {
+    int64_t count = 0;
+    for (size_t at = 0; at < text.size(); ++count) at += std::max<size_t>(1, utf8_length(text, at));
+    return count;
 }
 
 }  // namespace vila::data::jinja

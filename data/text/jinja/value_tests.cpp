@@ -5,6 +5,7 @@
 
 #include "data/text/jinja/arithmetic.h"
 #include "data/text/jinja/builtins.h"
+#include "data/text/jinja/text_methods.h"
 #include "tensor/check.h"
 
 namespace vila::data::jinja {
@@ -31,17 +32,17 @@ constexpr std::pair<std::string_view, bool (*)(const Value&)> kTests[] = {
     {"boolean", [](const Value& v) { return v.is_bool(); }},
     {"true", [](const Value& v) { return v.is_bool() && v.is_true(); }},
     {"false", [](const Value& v) { return v.is_bool() && !v.is_true(); }},
-    {"callable", [](const Value& v) { return v.callable() != nullptr; }},
+    {"callable", [](const Value& v) { return v.callable() != nullptr || v.is_undefined(); }},
     {"odd", [](const Value& v) { return v.as_integer("odd") % 2 != 0; }},
     {"even", [](const Value& v) { return v.as_integer("even") % 2 == 0; }},
 };
 
-// Tests that compare a value with an argument, and the operation that they stand for.
+// Tests that compare a value with an argument, and the operation that each performs.
 constexpr std::pair<std::string_view, std::string_view> kComparisons[] = {
-    {"eq", "=="},         {"equalto", "=="}, {"==", "=="},      {"sameas", "=="}, {"ne", "!="},
-    {"!=", "!="},         {"lt", "<"},       {"lessthan", "<"}, {"<", "<"},       {"gt", ">"},
-    {"greaterthan", ">"}, {">", ">"},        {"le", "<="},      {"<=", "<="},     {"ge", ">="},
-    {">=", ">="},         {"in", "in"},
+    {"eq", "=="}, {"equalto", "=="},    {"==", "=="},      {"ne", "!="},
+    {"!=", "!="}, {"lt", "<"},          {"lessthan", "<"}, {"<", "<"},
+    {"gt", ">"},  {"greaterthan", ">"}, {">", ">"},        {"le", "<="},
+    {"<=", "<="}, {"ge", ">="},         {">=", ">="},      {"in", "in"},
 };
 
 const Value& operand(const Arguments& arguments, const std::string& test) {
@@ -49,9 +50,13 @@ const Value& operand(const Arguments& arguments, const std::string& test) {
     return arguments.positional[0];
 }
 
-bool is_in_case(Runtime& runtime, const Value& value, const std::string& letters) {
-    const Value text(value.to_string());
-    return method(runtime, text, letters).callable()->call({}) == text;
+// Python's islower() and isupper(): true if there are letters and all have this case.
+bool is_in_case(Runtime& runtime, const Value& value, const std::string& name) {
+    const std::string text = runtime.text_of(value);
+    const auto equals = [&](const char* method) {
+        return *call_text_method(runtime, method, text, {}).text() == text;
+    };
+    return equals("lower") != equals("upper") && equals(name.c_str());
 }
 
 }  // namespace
@@ -62,8 +67,13 @@ bool apply_test(Runtime& runtime, const std::string& name, const Value& value,
     for (const auto& [known, holds] : kTests)
         if (known == name) return holds(value);
     for (const auto& [known, operation] : kComparisons)
-        if (known == name) return compare(std::string(operation), value, operand(arguments, name));
+        if (known == name)
+            return compare(runtime, std::string(operation), value, operand(arguments, name));
     if (name == "lower" || name == "upper") return is_in_case(runtime, value, name);
+    if (name == "sameas") {
+        const Value& other = operand(arguments, name);
+        return value.type_name() == other.type_name() && compare(runtime, "==", value, other);
+    }
     if (name == "divisibleby") {
         const int64_t divisor = operand(arguments, name).as_integer(name);
         VILA_CHECK(divisor != 0, "division by zero");
