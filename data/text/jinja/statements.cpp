@@ -137,11 +137,13 @@ Value Macro::call(Runtime& runtime, const Arguments& arguments) const {
     const size_t given = arguments.positional.size();
     VILA_CHECK(given <= parameters.size(), "the macro ", name, " takes ", parameters.size(),
                " arguments, got ", given);
-    for (const auto& [keyword, value] : arguments.keywords)
+    for (const auto& argument : arguments.keywords) {
+        const std::string& keyword = *argument.first.text();
         VILA_CHECK(
             std::any_of(parameters.begin() + static_cast<std::ptrdiff_t>(given), parameters.end(),
-                        [&](const auto& one) { return one.first == *keyword.text(); }),
-            "the macro ", name, " has no parameter ", *keyword.text(), ", or it is given twice");
+                        [&](const auto& one) { return one.first == keyword; }),
+            "the macro ", name, " has no parameter ", keyword, ", or it is given twice");
+    }
     const int line_of_call = runtime.line;
     const Runtime::MacroScope scope(runtime);
     for (size_t i = 0; i < parameters.size(); ++i) {
