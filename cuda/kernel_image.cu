@@ -1,4 +1,4 @@
-// Whether this binary contains code for the current GPU: queries an empty kernel.
+// Checks for code for the current GPU in this binary by querying an empty kernel.
 
 #include "cuda/kernels.h"
 #include "cuda/runtime.h"

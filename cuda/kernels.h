@@ -44,7 +44,7 @@ void sum_to(const SumToArgs& args);
 void swiglu_forward(const SwigluForwardArgs& args);
 void swiglu_backward(const SwigluBackwardArgs& args);
 
-// Whether this binary contains code for the current GPU.
+// Returns whether this binary contains code for the current GPU.
 bool has_kernel_image();
 
 // The kernel table of the CUDA device.

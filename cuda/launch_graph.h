@@ -34,7 +34,7 @@ class LaunchGraph {
     void* reuse_block(int64_t bytes);
     // Marks a block as free. Returns false if it does not belong to the graph.
     bool return_block(void* block);
-    // Whether no tensor uses any of the blocks.
+    // Returns true if no tensor uses any of the blocks.
     bool all_blocks_free() const { return free_.size() == blocks_.size(); }
 
   private:

@@ -9,7 +9,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-// Whether `architectures` contains `name`.
+// Returns whether the list `architectures` in the configuration contains `name`.
 bool has_architecture(const Json& config, const char* name) {
     const auto found = config.find("architectures");
     if (found == config.end() || !found->is_array()) return false;

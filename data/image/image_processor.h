@@ -21,7 +21,7 @@
 
 namespace vila::data {
 
-// How an image that is not square is changed before the tower's own steps.
+// The treatment of an image that is not square, before the tower's own steps.
 enum class ImageMode {
     Crop,    // not at all: the tower's own steps make it square (CLIP cuts, SigLIP stretches)
     Pad,     // placed in the center of a square of the tower's mean color

@@ -11,7 +11,7 @@
 
 namespace vila::data::jinja {
 
-// How a statement ended: normally, or with a break or continue of the loop around it.
+// The way a statement ended: normally, or with a break or continue of the enclosing loop.
 enum class Flow { Normal, Break, Continue };
 
 class Statement {
