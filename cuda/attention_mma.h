@@ -40,8 +40,8 @@ bool for_width(int64_t D, const Body& body) {
     (std::make_index_sequence<std::size(kMmaWidths)>{});
 }
 
-// Returns whether the tensor-core kernels support q. Dtype and width alone decide, not the address, so
-// that the same values always give the same bits.
+// Returns whether the tensor-core kernels support q. Dtype and width alone decide, not the address,
+// so that the same values always give the same bits.
 inline bool fits_tensor_cores(const Tensor& q) {
     return q.dtype() == DType::BF16 && q.size(2) % 8 == 0 && q.size(2) <= *std::rbegin(kMmaWidths);
 }

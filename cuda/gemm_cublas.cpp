@@ -50,7 +50,8 @@ ColumnMajor column_major(const MatrixView& view, int64_t rows, int64_t columns) 
     return {rows, columns, view.column_stride, true};
 }
 
-// Returns true if the columns of the matrix do not overlap. The leading dimension of a single column has no meaning.
+// Returns true if the columns of the matrix do not overlap. The leading dimension of a single
+// column has no meaning.
 bool has_separate_columns(const ColumnMajor& x) {
     return x.columns == 1 || x.ld >= x.rows;
 }

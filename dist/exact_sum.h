@@ -32,10 +32,10 @@ class ExactSum {
 // Replaces each sum by its total over all ranks. Every rank gets the same bits.
 void sum_over_ranks(Collectives& collectives, std::span<ExactSum> sums);
 
-// Whether the result of add_squares() may depend on how the values are split into tensors.
+// The ways of splitting values into tensors that must give add_squares() the same result.
 enum class Partition {
-    Fixed,  // it may: the values are always split in the same way
-    Any,    // it does not, if they are split at multiples of 64 values
+    Fixed,  // one way only: the values are always split in the same way
+    Any,    // every way that splits at multiples of 64 values
 };
 // Adds the squares of all values (f32 or f64, contiguous, all on one device) to `sum`. The squares
 // of each run of 64 values are added in f64, in a fixed order; the totals of the runs are added

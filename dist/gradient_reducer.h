@@ -34,8 +34,8 @@ struct GatheredWeights {
     Tensor weights;  // (bucket.size): all of the weights, received
 };
 
-// How the weights of sharded blocks are gathered and used. Both functions are empty if blocks are
-// not sharded.
+// The functions that gather and use the weights of sharded blocks. Both are empty if blocks are not
+// sharded.
 struct BlockWeights {
     // All-gathers the weights of a bucket: waits for them, or starts in the background.
     std::function<GatheredWeights(size_t bucket, bool in_background)> gather;

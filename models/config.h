@@ -24,7 +24,8 @@
 
 namespace vila::models {
 
-// The rule for rotary angles as a function of the position (JSON: `rope_scaling` or `rope_parameters`).
+// The rule for rotary angles as a function of the position (JSON: `rope_scaling` or
+// `rope_parameters`).
 struct RopeConfig {
     enum class Kind {
         Default,  // theta^(-2j / D)

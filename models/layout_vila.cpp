@@ -39,8 +39,8 @@ class VilaLayout : public Layout {
 
     const char* name() const override { return "vila"; }
 
-    // Whether `parts` in config.json lists this part. Without `parts` (VILA-1.5), whether its
-    // directory exists.
+    // Returns whether the directory has this part: `parts` in config.json lists it, or, without
+    // `parts` (VILA-1.5), its directory exists.
     bool has(Part part) const override {
         if (!is_joined_) return part == Part::Llm;
         const auto parts = join_.json.find("parts");

@@ -99,8 +99,7 @@ JinjaChat::JinjaChat(std::string_view source, const std::string& where, Json spe
 std::shared_ptr<const JinjaChat> JinjaChat::from_files(const TokenizerFiles& files,
                                                        const std::string& where) {
     const auto made = [&](const std::string& source, const char* file) {
-        return std::make_shared<const JinjaChat>(source, str(where, "/", file),
-                                                 special_tokens_of(files, where));
+        return from_source(source, str(where, "/", file), files, where);
     };
     if (const auto file = files.find("chat_template.jinja"); file != files.end())
         return made(file->second, "chat_template.jinja");
@@ -112,6 +111,13 @@ std::shared_ptr<const JinjaChat> JinjaChat::from_files(const TokenizerFiles& fil
             return made(source_of(*entry, str(where, "/", name)), name);
     }
     return nullptr;
+}
+
+std::shared_ptr<const JinjaChat> JinjaChat::from_source(std::string_view source,
+                                                        const std::string& where,
+                                                        const TokenizerFiles& files,
+                                                        const std::string& tokenizer) {
+    return std::make_shared<const JinjaChat>(source, where, special_tokens_of(files, tokenizer));
 }
 
 std::string JinjaChat::text_of(std::span<const Message> messages, bool generation_prompt) const {

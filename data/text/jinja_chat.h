@@ -29,6 +29,13 @@ class JinjaChat {
     static std::shared_ptr<const JinjaChat> from_files(const TokenizerFiles& files,
                                                        const std::string& where);
 
+    // Makes a template from `source` with the special tokens that the files of a tokenizer name;
+    // `where` names the source, `tokenizer` the directory of the files.
+    static std::shared_ptr<const JinjaChat> from_source(std::string_view source,
+                                                        const std::string& where,
+                                                        const TokenizerFiles& files,
+                                                        const std::string& tokenizer);
+
     const std::string& where() const { return where_; }
     // Renders a conversation. With `generation_prompt` the text ends where the answer begins;
     // without it, the answers are targets. Throws Error if the template refuses the conversation,

@@ -107,6 +107,8 @@ echo '{{ messages[0].content }}{{ raise_exception("only one turn") }}' >alone/ch
 fails "line 1: the template refuses the conversation: only one turn" generate --model alone --prompt hi
 echo '{% if %}' >alone/chat_template.jinja
 fails "alone/chat_template.jinja line 1: expected an expression" generate --model alone --prompt hi
+echo '{% if %}' >broken.jinja
+fails "generate: broken.jinja line 1: expected an expression" generate --model $model --prompt hi --template broken.jinja
 fails "no chat template \"absent\"" generate --model $model --prompt hi --template absent
 expect 2 "--raw uses no chat template" generate --model $model --prompt hi --raw --template roles.jinja
 

@@ -33,9 +33,8 @@ data::ChatTemplate find_template(const std::string& name, const fs::path& direct
     VILA_CHECK(fs::is_regular_file(name), "no chat template \"", name, "\": expected ",
                name_list(names), ", or a file with Jinja source");
     const fs::path llm = models::llm_directory(directory);
-    data::TokenizerFiles files = data::read_tokenizer_files(llm);
-    files["chat_template.jinja"] = read_file(name, kMaxTemplateBytes);
-    return data::ChatTemplate(data::JinjaChat::from_files(files, llm.string()));
+    return data::ChatTemplate(data::JinjaChat::from_source(
+        read_file(name, kMaxTemplateBytes), name, data::read_tokenizer_files(llm), llm.string()));
 }
 
 }  // namespace vila::tools
