@@ -58,23 +58,30 @@ SplitRule rule_of_pattern(const Json& split, const std::string& where) {
                     ": expected the pattern of Llama 3, Qwen2 or GPT-2"));
 }
 
-SplitRule reads_split(const Json& pre_tokenizer, const std::string& where) {
+std::vector<SplitRule> read_splits(const Json& pre_tokenizer, const std::string& where) {
     const std::vector<Json> parts = parts_of(pre_tokenizer, "pretokenizers");
-    VILA_CHECK(!parts.empty() && parts.size() <= 2 && type_of(parts.back()) == "ByteLevel", where,
-               ": tokenizer.json has pre_tokenizer ", pre_tokenizer.dump(),
-               ": expected ByteLevel, or Split and ByteLevel");
+    const auto refuse = [&] {
+        throw Error(str(where, ": tokenizer.json has pre_tokenizer ", pre_tokenizer.dump(),
+                        ": expected any of Digits and Split, then ByteLevel"));
+    };
+    if (parts.empty() || type_of(parts.back()) != "ByteLevel") refuse();
+    std::vector<SplitRule> splits;
+    for (size_t i = 0; i + 1 < parts.size(); ++i) {
+        if (type_of(parts[i]) == "Digits")
+            splits.push_back(parts[i].value("individual_digits", false) ? SplitRule::EachDigit
+                                                                        : SplitRule::Digits);
+        else if (type_of(parts[i]) == "Split")
+            splits.push_back(rule_of_pattern(parts[i], where));
+        else
+            refuse();
+    }
     const Json& byte_level = parts.back();
     VILA_CHECK(!byte_level.value("add_prefix_space", true), where,
                ": tokenizer.json puts a space before each text (add_prefix_space): not supported");
-    const bool splits = byte_level.value("use_regex", true);
-    if (parts.size() == 1) {
-        VILA_CHECK(splits, where, ": tokenizer.json does not split words: expected a Split");
-        return SplitRule::Gpt2;
-    }
-    VILA_CHECK(!splits && type_of(parts[0]) == "Split", where,
-               ": tokenizer.json has pre_tokenizer ", pre_tokenizer.dump(),
-               ": expected Split and ByteLevel with use_regex false");
-    return rule_of_pattern(parts[0], where);
+    if (byte_level.value("use_regex", true)) splits.push_back(SplitRule::Gpt2);
+    VILA_CHECK(!splits.empty(), where,
+               ": tokenizer.json does not split words: expected a Split, or use_regex");
+    return splits;
 }
 
 void read_model(const Json& model, const std::string& where, BpeDefinition& definition) {
@@ -87,6 +94,9 @@ void read_model(const Json& model, const std::string& where, BpeDefinition& defi
         VILA_CHECK(!model.contains(affix) || model[affix].is_null() || model[affix] == "", where,
                    ": tokenizer.json sets ", affix, ": not supported");
     definition.ignore_merges = model.value("ignore_merges", false);
+    if (model.contains("unk_token") && model["unk_token"].is_string())
+        definition.unknown = model["unk_token"];
+    definition.fuses_unknown = model.value("fuse_unk", false);
     definition.vocabulary = read_vocabulary(model, where);
     definition.merges = read_merges(model, where);
 }
@@ -94,7 +104,7 @@ void read_model(const Json& model, const std::string& where, BpeDefinition& defi
 BpeDefinition read_definition(const Json& tokenizer, const Json& config, const std::string& where) {
     BpeDefinition definition;
     definition.composes = reads_nfc(tokenizer.value("normalizer", Json()), where);
-    definition.split = reads_split(tokenizer.value("pre_tokenizer", Json()), where);
+    definition.splits = read_splits(tokenizer.value("pre_tokenizer", Json()), where);
     read_model(tokenizer.at("model"), where, definition);
     definition.added = read_added_tokens(tokenizer, config, where);
     const SequenceTokens tokens = read_sequence_tokens(tokenizer, config);
@@ -126,13 +136,22 @@ Json byte_level(bool use_regex) {
             {"use_regex", use_regex}};
 }
 
-Json pre_tokenizer_for(SplitRule rule) {
-    if (rule == SplitRule::Gpt2) return byte_level(true);
-    const Json split = {{"type", "Split"},
-                        {"pattern", {{"Regex", split_pattern(rule)}}},
-                        {"behavior", "Isolated"},
-                        {"invert", false}};
-    return {{"type", "Sequence"}, {"pretokenizers", Json::array({split, byte_level(false)})}};
+Json split_for(SplitRule rule) {
+    if (rule == SplitRule::Digits || rule == SplitRule::EachDigit)
+        return {{"type", "Digits"}, {"individual_digits", rule == SplitRule::EachDigit}};
+    return {{"type", "Split"},
+            {"pattern", {{"Regex", split_pattern(rule)}}},
+            {"behavior", "Isolated"},
+            {"invert", false}};
+}
+
+Json pre_tokenizer_for(const std::vector<SplitRule>& splits) {
+    const bool ends_in_gpt2 = splits.back() == SplitRule::Gpt2;
+    Json parts = Json::array();
+    for (size_t i = 0; i + ends_in_gpt2 < splits.size(); ++i) parts.push_back(split_for(splits[i]));
+    if (parts.empty()) return byte_level(true);
+    parts.push_back(byte_level(ends_in_gpt2));
+    return {{"type", "Sequence"}, {"pretokenizers", std::move(parts)}};
 }
 
 Json model_for(const BpeDefinition& definition) {
@@ -145,10 +164,10 @@ Json model_for(const BpeDefinition& definition) {
     for (const auto& [left, right] : definition.merges) merges.push_back(left + " " + right);
     return {{"type", "BPE"},
             {"dropout", nullptr},
-            {"unk_token", nullptr},
+            {"unk_token", definition.unknown.empty() ? Json() : Json(definition.unknown)},
             {"continuing_subword_prefix", nullptr},
             {"end_of_word_suffix", nullptr},
-            {"fuse_unk", false},
+            {"fuse_unk", definition.fuses_unknown},
             {"byte_fallback", false},
             {"ignore_merges", definition.ignore_merges},
             {"vocab", std::move(vocabulary)},
@@ -209,7 +228,7 @@ TokenizerFiles write_bpe(const BpeDefinition& definition) {
         {"padding", nullptr},
         {"added_tokens", std::move(added)},
         {"normalizer", definition.composes ? Json{{"type", "NFC"}} : Json()},
-        {"pre_tokenizer", pre_tokenizer_for(definition.split)},
+        {"pre_tokenizer", pre_tokenizer_for(definition.splits)},
         {"post_processor",
          definition.adds_bos ? post_processor_for(definition.bos, bos_id) : byte_level(true)},
         {"decoder", byte_level(true)},

@@ -19,7 +19,10 @@ struct BpeDefinition {
     std::vector<std::string> vocabulary;  // index is the id; empty where there is no token
     std::vector<std::pair<std::string, std::string>> merges;  // lowest rank first
     std::vector<AddedToken> added;  // their ids may lie beyond the vocabulary
-    SplitRule split = SplitRule::Gpt2;
+    std::vector<SplitRule> splits;  // each splits the words of the one before it
+    // The token of bytes that the vocabulary lacks; empty: they are dropped.
+    std::string unknown;
+    bool fuses_unknown = false;  // a run of such bytes in a word becomes one `unknown`
     bool composes = false;       // normalizes text to NFC
     bool ignore_merges = false;  // a word that is a token is not merged from bytes
     bool adds_bos = false;       // a sequence begins with `bos`

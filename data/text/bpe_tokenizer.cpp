@@ -12,9 +12,10 @@ namespace vila::data {
 BpeTokenizer::BpeTokenizer(TokenizerFiles files, const std::string& where)
     : VocabularyTokenizer(std::move(files)), where_(where) {
     const BpeDefinition definition = read_bpe(this->files(), where);
-    split_ = definition.split;
+    splits_ = definition.splits;
     composes_ = definition.composes;
     fill_tokens(definition);
+    fill_bytes(definition);
     fill_merges(definition);
     fill_words(definition.ignore_merges);
     set_sequence_tokens(definition.bos, definition.eos, definition.pad, definition.adds_bos, where);
@@ -39,16 +40,26 @@ void BpeTokenizer::fill_tokens(const BpeDefinition& definition) {
         if (!bytes_of_spelling(looked_for, token.bytes)) token.bytes = looked_for;
         (added.normalized ? normalized_tokens_ : raw_tokens_).add(added);
     }
+    for (size_t id = 0; id < tokens_.size(); ++id)
+        if (!tokens_[id].spelling.empty())
+            add_spelling(tokens_[id].spelling, static_cast<int32_t>(id));
+}
+
+// A single byte may also be listed as an added token; in text it keeps its id.
+void BpeTokenizer::fill_bytes(const BpeDefinition& definition) {
     byte_symbols_.assign(256, -1);
-    for (size_t id = 0; id < tokens_.size(); ++id) {
-        const Token& token = tokens_[id];
-        if (!token.spelling.empty()) add_spelling(token.spelling, static_cast<int32_t>(id));
-        if (token.is_plain && token.bytes.size() == 1)
-            byte_symbols_[static_cast<uint8_t>(token.bytes[0])] = static_cast<int32_t>(id);
-    }
+    std::string bytes;
+    for (size_t id = 0; id < definition.vocabulary.size(); ++id)
+        if (bytes_of_spelling(definition.vocabulary[id], bytes) && bytes.size() == 1)
+            byte_symbols_[static_cast<uint8_t>(bytes[0])] = static_cast<int32_t>(id);
     const auto missing = std::find(byte_symbols_.begin(), byte_symbols_.end(), -1);
-    VILA_CHECK(missing == byte_symbols_.end(), where_, "/tokenizer.json has no token for the byte ",
-               missing - byte_symbols_.begin(), ": byte-level BPE needs all 256");
+    if (missing == byte_symbols_.end() || definition.unknown.empty()) return;
+    const auto unknown = token_to_id(definition.unknown);
+    VILA_CHECK(unknown.has_value(), where_, "/tokenizer.json has no token for the byte ",
+               missing - byte_symbols_.begin(), ", nor the unk_token \"", definition.unknown,
+               "\" that stands for it: expected one of them in its vocab");
+    unknown_id_ = *unknown;
+    fuses_unknown_ = definition.fuses_unknown;
 }
 
 void BpeTokenizer::fill_merges(const BpeDefinition& definition) {
@@ -70,8 +81,7 @@ void BpeTokenizer::fill_words(bool ignore_merges) {
         const Token& token = tokens_[id];
         if (!token.is_plain) continue;
         symbols.clear();
-        for (const char byte : token.bytes)
-            symbols.push_back(byte_symbols_[static_cast<uint8_t>(byte)]);
+        append_bytes(token.bytes, symbols);
         if (!ignore_merges) merges_.apply(symbols);
         if (ignore_merges || (symbols.size() == 1 && symbols[0] == id)) words_.add(token.bytes, id);
     }
@@ -82,7 +92,7 @@ std::vector<int32_t> BpeTokenizer::encode(std::string_view text,
     std::vector<int32_t> ids;
     ids.reserve(text.size() / 3 + 1);
     if (!options.parse_added_tokens) {
-        encode_text(composes_ ? nfc(text) : text, ids);
+        encode_text(composes_ ? nfc(text) : text, 0, ids);
         return ids;
     }
     const auto on_token = [&](int32_t id) { ids.push_back(id); };
@@ -91,18 +101,36 @@ std::vector<int32_t> BpeTokenizer::encode(std::string_view text,
         [&](std::string_view part) {
             const std::string composed = composes_ ? nfc(part) : std::string(part);
             normalized_tokens_.split(
-                composed, [&](std::string_view piece) { encode_text(piece, ids); }, on_token);
+                composed, [&](std::string_view piece) { encode_text(piece, 0, ids); }, on_token);
         },
         on_token);
     return ids;
 }
 
-void BpeTokenizer::encode_text(std::string_view text, std::vector<int32_t>& ids) const {
+void BpeTokenizer::encode_text(std::string_view text, size_t split,
+                               std::vector<int32_t>& ids) const {
     std::vector<int32_t> symbols;
     while (!text.empty()) {
-        const int64_t length = next_word(split_, text);
-        encode_word(text.substr(0, length), symbols, ids);
+        const int64_t length = next_word(splits_[split], text);
+        const std::string_view word = text.substr(0, length);
+        if (split + 1 < splits_.size())
+            encode_text(word, split + 1, ids);
+        else
+            encode_word(word, symbols, ids);
         text.remove_prefix(length);
+    }
+}
+
+void BpeTokenizer::append_bytes(std::string_view bytes, std::vector<int32_t>& symbols) const {
+    bool after_unknown = false;
+    for (const char byte : bytes) {
+        const int32_t symbol = byte_symbols_[static_cast<uint8_t>(byte)];
+        const bool repeats = symbol < 0 && after_unknown && fuses_unknown_;
+        after_unknown = symbol < 0;
+        if (symbol >= 0)
+            symbols.push_back(symbol);
+        else if (unknown_id_ >= 0 && !repeats)
+            symbols.push_back(unknown_id_);
     }
 }
 
@@ -111,7 +139,7 @@ void BpeTokenizer::encode_word(std::string_view word, std::vector<int32_t>& symb
     const int32_t whole = words_.find(word);
     if (whole >= 0) return ids.push_back(whole);
     symbols.clear();
-    for (const char byte : word) symbols.push_back(byte_symbols_[static_cast<uint8_t>(byte)]);
+    append_bytes(word, symbols);
     merges_.apply(symbols);
     ids.insert(ids.end(), symbols.begin(), symbols.end());
 }

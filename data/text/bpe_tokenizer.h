@@ -36,19 +36,24 @@ class BpeTokenizer final : public VocabularyTokenizer {
     };
 
     void fill_tokens(const BpeDefinition& definition);
+    void fill_bytes(const BpeDefinition& definition);
     void fill_merges(const BpeDefinition& definition);
     void fill_words(bool ignore_merges);
     const Token& at(int32_t id) const;
-    void encode_text(std::string_view text, std::vector<int32_t>& ids) const;
+    // Splits by the rules from `split` on, and encodes the words.
+    void encode_text(std::string_view text, size_t split, std::vector<int32_t>& ids) const;
     void encode_word(std::string_view word, std::vector<int32_t>& symbols,
                      std::vector<int32_t>& ids) const;
+    void append_bytes(std::string_view bytes, std::vector<int32_t>& symbols) const;
 
     std::string where_;
-    SplitRule split_ = SplitRule::Gpt2;
+    std::vector<SplitRule> splits_;
     bool composes_ = false;  // normalizes to NFC
     std::vector<Token> tokens_;
-    std::vector<int32_t> byte_symbols_;  // (256) id of each single byte
-    WordTable words_;                    // words that become one token, without merging
+    std::vector<int32_t> byte_symbols_;  // (256) id of each single byte; -1: it has none
+    int32_t unknown_id_ = -1;            // the token of bytes without an id; -1: they are dropped
+    bool fuses_unknown_ = false;
+    WordTable words_;  // words that become one token, without merging
     BpeMerges merges_;
     AddedTokenFinder raw_tokens_, normalized_tokens_;
 };

@@ -108,6 +108,16 @@ int64_t llama3_word(std::string_view text, int64_t digits) {
     return space_word(text);
 }
 
+// Returns the length of the digits at the beginning of `text`, or of what precedes the first digit.
+int64_t digit_word(std::string_view text, int64_t at_most) {
+    if (const int64_t digits = run_end(text, 0, CharClass::Number, at_most)) return digits;
+    int64_t end = 0;
+    for (Char next = char_at(text, 0); next.exists && next.kind != CharClass::Number;
+         next = char_at(text, end))
+        end = next.end;
+    return end;
+}
+
 }  // namespace
 
 std::string_view split_pattern(SplitRule rule) {
@@ -120,8 +130,11 @@ std::string_view split_pattern(SplitRule rule) {
         case SplitRule::Qwen2:
             return R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}|)"
                    R"( ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
+        case SplitRule::Digits:
+        case SplitRule::EachDigit:
+            break;
     }
-    throw Error("unknown split rule");
+    throw Error("no regular expression for this split rule");
 }
 
 int64_t next_word(SplitRule rule, std::string_view text) {
@@ -132,6 +145,10 @@ int64_t next_word(SplitRule rule, std::string_view text) {
             return llama3_word(text, 3);
         case SplitRule::Qwen2:
             return llama3_word(text, 1);
+        case SplitRule::Digits:
+            return digit_word(text, INT64_MAX);
+        case SplitRule::EachDigit:
+            return digit_word(text, 1);
     }
     throw Error("unknown split rule");
 }

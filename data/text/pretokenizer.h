@@ -1,7 +1,7 @@
 #pragma once
 
 // Splits text into words before byte-level BPE; no token crosses the end of a word. Hand-written
-// scanners for the three regular expressions in use.
+// scanners for the regular expressions and digit rules in use.
 
 #include <cstdint>
 #include <functional>
@@ -13,9 +13,12 @@ enum class SplitRule {
     Gpt2,    // contractions, letters, numbers and the rest, each with one space before it
     Llama3,  // contractions in any case, numbers in groups of three, line ends on their own
     Qwen2,   // as Llama3, but each digit is a word
+    // Digits, as in \p{N}, apart from everything else, which another rule then splits.
+    Digits,     // a run of digits is a word
+    EachDigit,  // each digit is a word (SmolLM2, StarCoder)
 };
 
-// Returns the regular expression of a rule, as tokenizer.json spells it.
+// Returns the regular expression of Gpt2, Llama3 or Qwen2, as tokenizer.json spells it.
 std::string_view split_pattern(SplitRule rule);
 
 // Returns the length in bytes of the first word of `text`, which must not be empty: the match of

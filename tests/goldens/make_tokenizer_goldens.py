@@ -1,4 +1,5 @@
-"""Writes tokenizer_{llama3,qwen2,gpt2}/ and tokenizer_cases.json with the Hugging Face tokenizers.
+"""Writes tokenizer_{llama3,qwen2,gpt2}/, tokenizer_cases.json and tokenizer_lacking_bytes.json with the
+Hugging Face tokenizers.
 
 Three small vocabularies are trained on tokenizer_corpus.txt, one for each way of splitting words, and
 a list of unusual texts is encoded with each. Needs: tokenizers 0.23.3.
@@ -74,6 +75,27 @@ def random_texts(count):
             for _ in range(count)]
 
 
+DIGITS = [{"type": "Digits", "individual_digits": True},
+          {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}]
+# Changes to tokenizer_gpt2/tokenizer.json: spellings of bytes to erase, fields of the model to set, and
+# the members of the pre_tokenizer. "\u0101" spells the byte 1, "\u00ff" 255, "\u00f0" 240, "\u0109" the tab.
+LACKING = {
+    "drops": dict(erase="\u0101\u00ff\u00f0\u0109!", model={}, splits=None),
+    "unknown": dict(erase="\u0101\u00f0\u0109!b", model={"unk_token": "</s>"}, splits=None),
+    "fuses": dict(erase="\u0101\u00f0\u0109!b",
+                  model={"unk_token": "</s>", "fuse_unk": True}, splits=None),
+    "ignores": dict(erase="!b", model={"ignore_merges": True}, splits=None),
+    "digits": dict(erase="\u0104\u0106", model={}, splits=DIGITS),
+    "digit_runs": dict(erase="", model={}, splits=[{**DIGITS[0], "individual_digits": False}, DIGITS[1]]),
+}
+LACKING_TEXTS = [
+    "", "!", "!!", "a!b", "ab!!bb!a", "Hello, world!", "\x01", "x\x01y", "\x01\x01\t\t\x01", "a \t\t b",
+    "\U0001f600!", "\U0001f600", "bbb bob abba", "The big ball is blue!\n", " !b", "b!b !b! b", "\u00ff \u00f0",
+    "1 12 123 1234", "a1b22c333", "  12  34  ", "x 1", "x  1", "\u0661\u0662 \u00bd\u00b2x", "v2.0-rc1 3.14",
+    "it's 5'9, I'm 42'll", "\n1\n\n22 \n", "a<s>1!</s> b",
+]
+
+
 def empty_tokenizer(rule):
     tokenizer = Tokenizer(models.BPE())
     if rule["nfc"]:
@@ -147,6 +169,28 @@ def split_only(rule):
     return pre_tokenizers.Split(Regex(regex), "isolated")
 
 
+def lacking_bytes():
+    """Returns ids for vocabularies without a token for some byte, and with digits split off."""
+    base = json.loads((HERE / "tokenizer_gpt2" / "tokenizer.json").read_text())
+    variants = {}
+    for name, change in LACKING.items():
+        content = json.loads(json.dumps(base))
+        model = content["model"]
+        lacks = set(change["erase"])
+        model["vocab"] = {text: id for text, id in model["vocab"].items()
+                          if text in ("<s>", "</s>") or not lacks & set(text)}
+        model["merges"] = [pair for pair in model["merges"] if not lacks & set("".join(pair))]
+        model.update(change["model"])
+        model["vocab"]["!!"] = 600  # reached only where merges are ignored
+        if change["splits"]:
+            content["pre_tokenizer"] = {"type": "Sequence", "pretokenizers": change["splits"]}
+        tokenizer = Tokenizer.from_str(json.dumps(content))
+        variants[name] = {
+            "erase": sorted(lacks), "model": change["model"], "pre_tokenizer": content["pre_tokenizer"],
+            "ids": [tokenizer.encode(text, add_special_tokens=False).ids for text in LACKING_TEXTS]}
+    return {"texts": LACKING_TEXTS, "variants": variants}
+
+
 def main():
     texts = CASES + random_texts(160)
     cases = {"texts": texts, "decode": {}}
@@ -170,6 +214,8 @@ def main():
         cases["decode"][name] = [
             [ids, tokenizer.decode(ids, skip_special_tokens=False),
              tokenizer.decode(ids, skip_special_tokens=True)] for ids in lists]
+    (HERE / "tokenizer_lacking_bytes.json").write_text(
+        json.dumps(lacking_bytes(), separators=(",", ":")) + "\n")
     (HERE / "tokenizer_cases.json").write_text(json.dumps(cases, separators=(",", ":")) + "\n")
 
 
