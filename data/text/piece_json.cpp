@@ -1,5 +1,6 @@
 // Reads tokenizer.json of a vocabulary of pieces. There are two generations: the older normalizes
-// text (Prepend, Replace), the newer splits it (Metaspace).
+// text (Prepend, Replace), the newer splits it (Metaspace); transformers 5 also writes both at
+// once.
 
 #include <algorithm>
 #include <charconv>
@@ -76,12 +77,13 @@ void read_text_rules(const Json& tokenizer, const std::string& where, PieceDefin
                    parts[0].value("replacement", std::string(kSpaceMark)) == kSpaceMark,
                where, ": tokenizer.json has pre_tokenizer ", pre_tokenizer.dump(),
                ": expected Metaspace with U+2581, or none");
-    VILA_CHECK(!spaces.replaces && !spaces.prepends, where,
-               ": tokenizer.json treats spaces in its normalizer and in its pre_tokenizer: not "
-               "supported");
-    rules.prefix = prefix_of(parts[0], where);
-    rules.prefix_unless_space = true;
-    rules.after_added_tokens = true;
+    VILA_CHECK(spaces.replaces || !spaces.prepends, where,
+               ": tokenizer.json prepends U+2581 without replacing spaces by it: not supported");
+    // Metaspace adds no prefix to text that begins with one.
+    rules.prefix = spaces.prepends ? TextRules::Prefix::Always : prefix_of(parts[0], where);
+    rules.prefix_unless_space = !spaces.prepends;
+    rules.after_added_tokens = !spaces.prepends;
+    rules.plain_added_tokens = spaces.replaces;
     definition.splits_at_spaces = parts[0].value("split", true);
 }
 

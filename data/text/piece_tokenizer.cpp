@@ -47,8 +47,8 @@ void PieceTokenizer::add_tokens(const PieceDefinition& definition, const std::st
         const std::string spelling = added.content;
         if (added.normalized && !rules_.after_added_tokens)
             added.content = rules_.prepare(spelling, rules_.prefixes(TextPlace::Start));
-        else if (added.normalized && rules_.composes)
-            added.content = nfc(spelling);
+        else if (added.normalized)
+            added.content = rules_.searched(spelling);
         if (piece.spelling != spelling || piece.kind == Kind::None) {
             piece = {spelling, "", plain_text(added.content), Kind::Hidden, added.special, false};
             piece.sheds_space = definition.sheds_space && piece.decoded.starts_with(' ');
@@ -121,10 +121,8 @@ void PieceTokenizer::encode_parsed(std::string_view text, TextPlace place, Ids& 
         text,
         [&](std::string_view part) {
             if (normalized_tokens_.empty()) return on_text(part);
-            if (rules_.after_added_tokens) {
-                const std::string composed = rules_.composes ? nfc(part) : std::string(part);
-                return normalized_tokens_.split(composed, on_text, on_token);
-            }
+            if (rules_.after_added_tokens)
+                return normalized_tokens_.split(rules_.searched(part), on_text, on_token);
             const std::string plain = rules_.prepare(part, rules_.prefixes(place));
             normalized_tokens_.split(
                 plain, [&](std::string_view piece) { encode_plain(piece, ids); }, on_token);

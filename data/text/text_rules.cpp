@@ -70,6 +70,11 @@ bool is_valid(std::string_view text) {
 
 }  // namespace
 
+std::string TextRules::searched(std::string_view text) const {
+    const std::string composed = composes ? nfc(text) : std::string(text);
+    return plain_added_tokens ? plain_text(composed) : composed;
+}
+
 bool TextRules::prefixes(TextPlace place) const {
     if (place == TextPlace::Continues) return false;
     return prefix == Prefix::Always || (prefix == Prefix::First && place == TextPlace::Start);

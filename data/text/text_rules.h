@@ -22,9 +22,10 @@ struct TextRules {
     };
     Prefix prefix = Prefix::Always;
     bool prefix_unless_space = false;  // text that begins with a space gets no second one
-    // Metaspace: spaces are handled after the search for added tokens, so that an added token is
-    // compared with the original text.
+    // Metaspace: the prefix is added after the search for added tokens.
     bool after_added_tokens = false;
+    // With after_added_tokens: added tokens are compared with plain text, not the original.
+    bool plain_added_tokens = false;
     bool composes = false;  // normalizes to NFC
 
     // SentencePiece's own normalizer.
@@ -33,6 +34,8 @@ struct TextRules {
     Charsmap charsmap;             // replacements
     PrefixTrie keeps;              // strings that are not replaced
 
+    // Returns the text in which added tokens are searched, with after_added_tokens.
+    std::string searched(std::string_view text) const;
     // Returns whether text at this place gets a space in front.
     bool prefixes(TextPlace place) const;
     // Returns `text` as plain text, with that space if `with_prefix`.

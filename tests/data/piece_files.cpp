@@ -209,7 +209,6 @@ TEST(TokenizerFiles, RefusesSettingsThatWouldChangeIds) {
         {"/normalizer",
          {{"type", "NFC"}},
          "neither normalizes spaces to U+2581 nor has a Metaspace"},
-        {"/pre_tokenizer", {{"type", "Metaspace"}}, "treats spaces in its normalizer and in its"},
         {"/model/type", "Unigram", "a Unigram model: expected BPE"},
         {"/model/end_of_word_suffix", "</w>", "sets end_of_word_suffix: not supported"},
         {"/model/dropout", 0.1, "sets dropout: ids would be random"},

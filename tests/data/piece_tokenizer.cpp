@@ -86,6 +86,19 @@ TEST(PieceTokenizer, FindsAddedTokensLikeTheLlamaWrapper) {
     expect_ids(*newer, golden["texts"], golden["not_legacy"], kParse, "not legacy");
 }
 
+// transformers 5 writes rules for spaces into the normalizer and the pre_tokenizer at once.
+TEST(PieceTokenizer, AppliesBothRulesForSpaces) {
+    const json golden = json::parse(read_file(VILA_SOURCE_DIR "/tests/goldens/piece_spaces.json"));
+    json file = json::parse(read_file(folder("metaspace") / "tokenizer.json"));
+    for (const auto& [name, variant] : golden.items()) {
+        if (name == "texts") continue;
+        file["normalizer"] = variant["normalizer"];
+        file["pre_tokenizer"] = variant["pre_tokenizer"];
+        const auto tokenizer = make_tokenizer({{"tokenizer.json", file.dump()}}, "DIR");
+        expect_ids(*tokenizer, golden["texts"], variant["ids"], kParse, name);
+    }
+}
+
 TEST(PieceTokenizer, DecodedTextEqualsOriginals) {
     const json golden = cases();
     for (const char* name : kAll) {
