@@ -85,14 +85,10 @@ std::vector<SplitRule> read_splits(const Json& pre_tokenizer, const std::string&
 }
 
 void read_model(const Json& model, const std::string& where, BpeDefinition& definition) {
-    VILA_CHECK(model.value("type", "BPE") == "BPE", where, ": tokenizer.json has a ",
-               type_of(model), " model: expected BPE");
+    check_bpe_settings(model, where);
     VILA_CHECK(!model.value("byte_fallback", false), where,
                ": tokenizer.json holds a SentencePiece vocabulary (byte_fallback): expected "
                "byte-level BPE");
-    for (const char* affix : {"continuing_subword_prefix", "end_of_word_suffix"})
-        VILA_CHECK(!model.contains(affix) || model[affix].is_null() || model[affix] == "", where,
-                   ": tokenizer.json sets ", affix, ": not supported");
     definition.ignore_merges = model.value("ignore_merges", false);
     if (model.contains("unk_token") && model["unk_token"].is_string())
         definition.unknown = model["unk_token"];
@@ -107,7 +103,7 @@ BpeDefinition read_definition(const Json& tokenizer, const Json& config, const s
     definition.splits = read_splits(tokenizer.value("pre_tokenizer", Json()), where);
     read_model(tokenizer.at("model"), where, definition);
     definition.added = read_added_tokens(tokenizer, config, where);
-    const SequenceTokens tokens = read_sequence_tokens(tokenizer, config);
+    const SequenceTokens tokens = read_sequence_tokens(tokenizer, config, where);
     definition.bos = tokens.bos;
     definition.eos = tokens.eos;
     definition.pad = tokens.pad;

@@ -87,8 +87,13 @@ void read_text_rules(const Json& tokenizer, const std::string& where, PieceDefin
     definition.splits_at_spaces = parts[0].value("split", true);
 }
 
-// Returns whether decoding drops one space at the beginning.
-bool read_decoder(const Json& decoder, bool byte_fallback, const std::string& where) {
+struct DecoderRule {
+    bool bytes = false;        // <0x41> becomes the byte
+    bool sheds_space = false;  // one space at the beginning is dropped
+};
+
+DecoderRule read_decoder(const Json& decoder, bool byte_fallback, const std::string& where) {
+    DecoderRule rule;
     const auto refuse = [&] {
         throw Error(str(where, ": tokenizer.json has decoder ", decoder.dump(),
                         ": expected Replace of U+2581 by a space, ByteFallback, Fuse and Strip of "
@@ -98,18 +103,18 @@ bool read_decoder(const Json& decoder, bool byte_fallback, const std::string& wh
     size_t at = 0;
     if (at >= parts.size() || !is_replace(parts[at], kSpaceMark, " ")) refuse();
     ++at;
-    if (byte_fallback) {
-        if (at >= parts.size() || type_of(parts[at]) != "ByteFallback") refuse();
-        ++at;
-    }
+    rule.bytes = at < parts.size() && type_of(parts[at]) == "ByteFallback";
+    if (byte_fallback && !rule.bytes) refuse();
+    at += rule.bytes;
     if (at >= parts.size() || type_of(parts[at]) != "Fuse") refuse();
     ++at;
-    if (at == parts.size()) return false;
+    if (at == parts.size()) return rule;
     const Json& strip = parts[at];
     if (at + 1 != parts.size() || type_of(strip) != "Strip" || strip.value("content", "") != " " ||
         strip.value("start", Json(0)) != 1 || strip.value("stop", Json(0)) != 0)
         refuse();
-    return true;
+    rule.sheds_space = true;
+    return rule;
 }
 
 // Returns the byte of a spelling such as <0x0A>, or -1.
@@ -122,20 +127,14 @@ int32_t byte_of(const std::string& spelling) {
 }
 
 void read_settings(const Json& model, const std::string& where, PieceDefinition& definition) {
-    VILA_CHECK(model.value("type", "BPE") == "BPE", where, ": tokenizer.json has a ",
-               type_of(model), " model: expected BPE");
-    for (const char* affix : {"continuing_subword_prefix", "end_of_word_suffix"})
-        VILA_CHECK(!model.contains(affix) || model[affix].is_null() || model[affix] == "", where,
-                   ": tokenizer.json sets ", affix, ": not supported");
-    VILA_CHECK(!model.contains("dropout") || model["dropout"].is_null() || model["dropout"] == 0.0,
-               where, ": tokenizer.json sets dropout: ids would be random");
+    check_bpe_settings(model, where);
     definition.byte_fallback = model.value("byte_fallback", false);
     definition.fuses_unknown = model.value("fuse_unk", false);
-    if (definition.byte_fallback) definition.broken = Tokenizer::Broken::Byte;
     definition.ignore_merges = model.value("ignore_merges", false);
 }
 
-void read_pieces(const Json& model, const std::string& where, PieceDefinition& definition) {
+void read_pieces(const Json& model, bool decodes_bytes, const std::string& where,
+                 PieceDefinition& definition) {
     const std::vector<std::string> vocabulary = read_vocabulary(model, where);
     const bool names_unknown = model.contains("unk_token") && !model["unk_token"].is_null();
     const std::string unknown = names_unknown ? model["unk_token"].get<std::string>() : "";
@@ -149,7 +148,7 @@ void read_pieces(const Json& model, const std::string& where, PieceDefinition& d
         const auto id = static_cast<int32_t>(definition.pieces.size());
         const int32_t byte = byte_of(spelling);
         piece.decoded = plain_text(spelling);
-        if (byte >= 0) piece.decoded = std::string(1, static_cast<char>(byte));
+        if (byte >= 0 && decodes_bytes) piece.decoded = std::string(1, static_cast<char>(byte));
         if (!spelling.empty()) piece.kind = Kind::Normal;
         if (spelling == unknown && names_unknown) {
             definition.unknown_id = id;
@@ -202,11 +201,13 @@ PieceDefinition read_definition(const Json& tokenizer, const Json& config,
     read_text_rules(tokenizer, where, definition);
     read_settings(model, where, definition);
     definition.added = read_added_tokens(tokenizer, config, where);
-    definition.sheds_space =
+    const DecoderRule decoder =
         read_decoder(tokenizer.value("decoder", Json()), definition.byte_fallback, where);
-    read_pieces(model, where, definition);
+    definition.sheds_space = decoder.sheds_space;
+    if (decoder.bytes) definition.broken = Tokenizer::Broken::Byte;
+    read_pieces(model, decoder.bytes, where, definition);
     read_merge_list(model, where, definition);
-    const SequenceTokens tokens = read_sequence_tokens(tokenizer, config);
+    const SequenceTokens tokens = read_sequence_tokens(tokenizer, config, where);
     definition.bos = tokens.bos;
     definition.eos = tokens.eos;
     definition.pad = tokens.pad;

@@ -246,13 +246,15 @@ Json with_defaults(Json config, const SentencePieceModel& model) {
             return piece.type == Type::Control && piece.text == text;
         });
     };
-    if (!config.contains("bos_token") && control(model.bos_piece))
-        config["bos_token"] = model.bos_piece;
-    if (!config.contains("eos_token") && control(model.eos_piece))
-        config["eos_token"] = model.eos_piece;
+    // The first converted Llama names its tokens "".
+    const auto lacks = [&](const char* key) {
+        return !config.contains(key) ||
+               (!config[key].is_null() && token_named(config, key).empty());
+    };
+    if (lacks("bos_token") && control(model.bos_piece)) config["bos_token"] = model.bos_piece;
+    if (lacks("eos_token") && control(model.eos_piece)) config["eos_token"] = model.eos_piece;
     for (const SentencePieceModel::Piece& piece : model.pieces)
-        if (!config.contains("unk_token") && piece.type == Type::Unknown)
-            config["unk_token"] = piece.text;
+        if (lacks("unk_token") && piece.type == Type::Unknown) config["unk_token"] = piece.text;
     return config;
 }
 

@@ -11,13 +11,25 @@ namespace vila::data {
 namespace {
 
 // Returns the token that the post-processor puts in front of a sequence; empty if none.
-std::string token_in_front(const Json& post_processor) {
+std::string token_in_front(const Json& post_processor, const std::string& where) {
+    std::string front;
     for (const Json& part : parts_of(post_processor, "processors")) {
-        if (type_of(part) != "TemplateProcessing" || part.at("single").empty()) continue;
-        const Json& first = part.at("single")[0];
-        if (first.contains("SpecialToken")) return first["SpecialToken"].at("id");
+        const std::string type = type_of(part);
+        if (type == "ByteLevel") continue;  // changes offsets, not ids
+        VILA_CHECK(type == "TemplateProcessing", where, ": tokenizer.json has post_processor ",
+                   type, ": expected TemplateProcessing, ByteLevel or none");
+        bool is_after_text = false;
+        for (const Json& item : part.at("single")) {
+            is_after_text = is_after_text || item.contains("Sequence");
+            if (!item.contains("SpecialToken")) continue;
+            const std::string token = item["SpecialToken"].at("id");
+            VILA_CHECK(front.empty() && !is_after_text, where, ": tokenizer.json puts ", token,
+                       is_after_text ? " after each text" : " in front of each text too",
+                       " (post_processor, single): expected at most one token, in front");
+            front = token;
+        }
     }
-    return "";
+    return front;
 }
 
 std::pair<std::string, std::string> read_merge(const Json& merge, const std::string& where) {
@@ -46,6 +58,9 @@ Json read_tokenizer_config(const TokenizerFiles& files, const std::string& where
     for (const char* key :
          {"bos_token", "eos_token", "pad_token", "unk_token", "additional_special_tokens"})
         if (!config.contains(key) && map.contains(key)) config[key] = map[key];
+    VILA_CHECK(!config.contains("add_eos_token") || config["add_eos_token"] != true, where,
+               "/tokenizer_config.json: field add_eos_token: an end token after each text is not "
+               "supported; set it to false");
     return config;
 }
 
@@ -57,6 +72,16 @@ std::vector<Json> parts_of(const Json& part, const char* list) {
     if (part.is_null()) return {};
     if (type_of(part) == "Sequence") return part.at(list).get<std::vector<Json>>();
     return {part};
+}
+
+void check_bpe_settings(const Json& model, const std::string& where) {
+    VILA_CHECK(model.value("type", "BPE") == "BPE", where, ": tokenizer.json has a ",
+               type_of(model), " model: expected BPE");
+    for (const char* affix : {"continuing_subword_prefix", "end_of_word_suffix"})
+        VILA_CHECK(!model.contains(affix) || model[affix].is_null() || model[affix] == "", where,
+                   ": tokenizer.json sets ", affix, ": not supported");
+    VILA_CHECK(!model.contains("dropout") || model["dropout"].is_null() || model["dropout"] == 0.0,
+               where, ": tokenizer.json sets dropout: ids would be random");
 }
 
 int32_t read_id(const Json& value, const std::string& where) {
@@ -147,10 +172,11 @@ std::string token_named(const Json& config, const char* key) {
     return value.is_object() ? value.value("content", std::string()) : std::string();
 }
 
-SequenceTokens read_sequence_tokens(const Json& tokenizer, const Json& config) {
+SequenceTokens read_sequence_tokens(const Json& tokenizer, const Json& config,
+                                    const std::string& where) {
     SequenceTokens tokens{token_named(config, "bos_token"), token_named(config, "eos_token"),
                           token_named(config, "pad_token"), false};
-    const std::string front = token_in_front(tokenizer.value("post_processor", Json()));
+    const std::string front = token_in_front(tokenizer.value("post_processor", Json()), where);
     if (!front.empty()) tokens.bos = front;
     tokens.adds_bos = !front.empty() || (config.contains("add_bos_token") &&
                                          config["add_bos_token"] == true && !tokens.bos.empty());

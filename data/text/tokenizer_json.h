@@ -17,13 +17,17 @@ namespace vila::data {
 // Parses a file; an empty object if there is no such file. Throws one line that names the file if
 // it is not JSON.
 Json parse_json_file(const TokenizerFiles& files, const char* name, const std::string& where);
-// Reads tokenizer_config.json, with the special tokens of special_tokens_map.json.
+// Reads tokenizer_config.json, with the special tokens of special_tokens_map.json. Throws if
+// add_eos_token is set.
 Json read_tokenizer_config(const TokenizerFiles& files, const std::string& where);
 
 // Returns part["type"], "?" if there is none.
 std::string type_of(const Json& part);
 // Returns the members of a Sequence, or the part itself; none for null.
 std::vector<Json> parts_of(const Json& part, const char* list);
+
+// Checks that a model is BPE and has no setting that is not implemented.
+void check_bpe_settings(const Json& model, const std::string& where);
 
 // Returns a token's id. Throws if it is not an integer, is negative or exceeds 32 bits.
 int32_t read_id(const Json& value, const std::string& where);
@@ -52,6 +56,8 @@ struct SequenceTokens {
     std::string bos, eos, pad;
     bool adds_bos = false;  // a sequence begins with `bos`
 };
-SequenceTokens read_sequence_tokens(const Json& tokenizer, const Json& config);
+// Throws if a token is put anywhere but in front of a sequence.
+SequenceTokens read_sequence_tokens(const Json& tokenizer, const Json& config,
+                                    const std::string& where);
 
 }  // namespace vila::data

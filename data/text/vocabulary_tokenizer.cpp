@@ -21,7 +21,7 @@ void VocabularyTokenizer::set_sequence_tokens(const std::string& bos, const std:
     };
     bos_id_ = named(bos);
     eos_id_ = named(eos);
-    pad_id_ = named(pad);
+    pad_id_ = pad.empty() ? std::nullopt : token_to_id(pad);
     adds_bos_ = adds_bos;
 }
 

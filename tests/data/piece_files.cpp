@@ -212,6 +212,9 @@ TEST(TokenizerFiles, RefusesSettingsThatWouldChangeIds) {
         {"/model/type", "Unigram", "a Unigram model: expected BPE"},
         {"/model/end_of_word_suffix", "</w>", "sets end_of_word_suffix: not supported"},
         {"/model/dropout", 0.1, "sets dropout: ids would be random"},
+        {"/post_processor/single/2",
+         {{"SpecialToken", {{"id", "</s>"}, {"type_id", 0}}}},
+         "puts </s> after each text (post_processor, single)"},
         {"/model/merges/0", {"zz", "qq"}, "not all in the vocabulary"},
         {"/model/merges/0", "one", "merge \"one\": expected two tokens"},
         {"/model/merges/0", {"<0x41>", "<0x42>"}, "not all in the vocabulary"},
@@ -230,7 +233,7 @@ TEST(TokenizerFiles, RefusesSettingsThatWouldChangeIds) {
     const Change of_metaspace[] = {
         {"/pre_tokenizer", split_spaces, "expected Metaspace with U+2581, or none"},
         {"/pre_tokenizer/prepend_scheme", "often", "expected first, always or never"},
-        {"/model/byte_fallback", false, "Strip of one space, in that order"},
+        {"/decoder/decoders/1/type", "Sequence", "Strip of one space, in that order"},
     };
     expect_refusals("metaspace", of_metaspace);
     json fewer = json::parse(golden("metaspace", "tokenizer.json"));
@@ -259,6 +262,9 @@ TEST(TokenizerFiles, ErrorsNameTheFileBesideTheModel) {
         std::string::npos);
     EXPECT_NE(message("tokenizer_config.json", R"({"eos_token": "<none>"})")
                   .find("DIR names the token \"<none>\", which its vocabulary does not have"),
+              std::string::npos);
+    EXPECT_NE(message("tokenizer_config.json", R"({"add_eos_token": true})")
+                  .find("DIR/tokenizer_config.json: field add_eos_token"),
               std::string::npos);
     EXPECT_EQ(message_of([] { make_tokenizer({}, "DIR"); }), "DIR has no tokenizer.model");
 }

@@ -114,6 +114,33 @@ TEST(PieceTokenizer, DecodedTextEqualsOriginals) {
     }
 }
 
+// Without a ByteFallback in the decoder, <0x1F> is six characters.
+TEST(PieceTokenizer, DecodesBytesOnlyWhereTheDecoderDoes) {
+    json file = json::parse(read_file(folder("prepend") / "tokenizer.json"));
+    file["model"]["byte_fallback"] = false;
+    const auto decoded = [&] {
+        const auto tokenizer = make_tokenizer({{"tokenizer.json", file.dump()}}, "DIR");
+        return tokenizer->decode(Ids{*tokenizer->token_to_id("<0x1F>")});
+    };
+    EXPECT_EQ(decoded(), "\x1F") << "the decoder has ByteFallback";
+    file["decoder"]["decoders"].erase(1);
+    EXPECT_EQ(decoded(), "<0x1F>");
+}
+
+// The first converted Llama names its tokens "".
+TEST(PieceTokenizer, UsesTheModelsTokensWhereNamesAreEmpty) {
+    for (const json& empty : {json(""), json{{"content", ""}}}) {
+        const auto tokenizer = llama2_with([&](json& config) {
+            for (const char* key : {"bos_token", "eos_token", "unk_token"}) config[key] = empty;
+        });
+        EXPECT_EQ(tokenizer->bos_id(), 1);
+        EXPECT_EQ(tokenizer->eos_id(), 2);
+        EXPECT_TRUE(tokenizer->adds_bos());
+    }
+    const auto none = llama2_with([](json& config) { config["bos_token"] = nullptr; });
+    EXPECT_EQ(none->bos_id(), std::nullopt) << "null says that there is none";
+}
+
 TEST(PieceTokenizer, TextRoundTrips) {
     const json golden = cases();
     for (const char* name : {"llama2", "unused", "prepend", "metaspace"}) {

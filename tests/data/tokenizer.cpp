@@ -278,6 +278,14 @@ TEST(Tokenizer, RefusesSettingsThatWouldChangeIds) {
         {"/model/type", "Unigram", "a Unigram model: expected BPE"},
         {"/model/byte_fallback", true, "SentencePiece vocabulary"},
         {"/model/end_of_word_suffix", "</w>", "end_of_word_suffix: not supported"},
+        {"/model/dropout", 0.1, "sets dropout: ids would be random"},
+        {"/post_processor/single/2",
+         {{"SpecialToken", {{"id", "<|end_of_text|>"}, {"type_id", 0}}}},
+         "puts <|end_of_text|> after each text (post_processor, single)"},
+        {"/post_processor/single/1",
+         {{"SpecialToken", {{"id", "<|end_of_text|>"}, {"type_id", 0}}}},
+         "puts <|end_of_text|> in front of each text too"},
+        {"/post_processor", {{"type", "RobertaProcessing"}}, "has post_processor RobertaProcess"},
         {"/normalizer", {{"type", "Lowercase"}}, "normalizer Lowercase: expected NFC or none"},
         {"/pre_tokenizer", nullptr, "expected any of Digits and Split, then ByteLevel"},
         {"/pre_tokenizer/pretokenizers/0/pattern/Regex", "\\w+",
@@ -310,6 +318,27 @@ TEST(Tokenizer, RefusesSettingsThatWouldChangeIds) {
                                "DIR");
               }).find("names the token \"<none>\""),
               std::string::npos);
+    EXPECT_EQ(message_of([&] {
+                  BpeTokenizer({{"tokenizer.json", good.dump()},
+                                {"tokenizer_config.json", R"({"add_eos_token": true})"}},
+                               "DIR");
+              }),
+              "DIR/tokenizer_config.json: field add_eos_token: an end token after each text is not "
+              "supported; set it to false");
+}
+
+// LLaVA and Vicuna name a token for padding that their vocabularies lack.
+TEST(Tokenizer, PaddingMayBeMissing) {
+    for (const json& pad : {json("[PAD]"), json{{"content", "<pad>"}, {"special", true}}})
+        for (const char* name : {"gpt2", "llama2"}) {
+            TokenizerFiles files = read_tokenizer_files(folder(name));
+            json config = json::parse(files.at("tokenizer_config.json"));
+            config["pad_token"] = pad;
+            files["tokenizer_config.json"] = config.dump();
+            const auto tokenizer = make_tokenizer(files, "DIR");
+            EXPECT_EQ(tokenizer->pad_id(), std::nullopt);
+            EXPECT_EQ(tokenizer->vocab_size(), load_tokenizer(folder(name))->vocab_size());
+        }
 }
 
 TEST(Tokenizer, ReadsMergesAsPairsAndAsText) {
