@@ -79,6 +79,8 @@ void PieceTokenizer::fill_symbols(const PieceDefinition& definition) {
     for (size_t i = 0; i < loose_.size(); ++i)
         add(loose_[i], first_loose_ + static_cast<int32_t>(i));
     if (definition.byte_fallback) byte_ids_ = std::move(bytes);
+    has_all_bytes_ =
+        !byte_ids_.empty() && std::find(byte_ids_.begin(), byte_ids_.end(), -1) == byte_ids_.end();
 }
 
 void PieceTokenizer::fill_words(const PieceDefinition& definition) {
@@ -173,13 +175,16 @@ void PieceTokenizer::encode_word(std::string_view word, Ids& symbols, Ids& ids) 
     if (has_unused_) {
         encode_unused(word, ids);
     } else {
+        // Where a character is dropped, its neighbors may merge.
+        const bool drops = unknown_id_ < 0 && !has_all_bytes_;
         while (!word.empty()) {
-            const std::string_view chunk = word.substr(0, pairs_.uncut_bytes(word));
+            const std::string_view chunk =
+                word.substr(0, drops ? word.size() : pairs_.uncut_bytes(word));
             encode_chunk(chunk, symbols, ids);
             word.remove_prefix(chunk.size());
         }
     }
-    if (!fuses_unknown_ || !byte_ids_.empty()) return;
+    if (!fuses_unknown_ || has_all_bytes_) return;
     const auto end = std::unique(ids.begin() + static_cast<int64_t>(before), ids.end(),
                                  [&](int32_t a, int32_t b) { return a == b && a == unknown_id_; });
     ids.erase(end, ids.end());
@@ -233,8 +238,15 @@ void PieceTokenizer::append_symbols(std::string_view text, Ids& symbols) const {
 }
 
 void PieceTokenizer::append_bytes(std::string_view text, Ids& ids) const {
-    if (byte_ids_.empty()) return ids.push_back(unknown_id_);
-    for (const char byte : text) ids.push_back(byte_ids_[static_cast<uint8_t>(byte)]);
+    const size_t before = ids.size();
+    bool has_bytes = !byte_ids_.empty();
+    for (size_t i = 0; i < text.size() && has_bytes; ++i) {
+        ids.push_back(byte_ids_[static_cast<uint8_t>(text[i])]);
+        has_bytes = ids.back() >= 0;
+    }
+    if (has_bytes) return;
+    ids.resize(before);
+    if (unknown_id_ >= 0) ids.push_back(unknown_id_);
 }
 
 void PieceTokenizer::append_result(const Ids& symbols, Ids& ids) const {

@@ -64,7 +64,8 @@ class PieceTokenizer final : public VocabularyTokenizer {
     BpeMerges merges_;
     PrefixTrie user_defined_;
     AddedTokenFinder raw_tokens_, normalized_tokens_;
-    std::vector<int32_t> byte_ids_;  // (256), empty without byte fallback
+    std::vector<int32_t> byte_ids_;  // (256), -1: none; empty without byte fallback
+    bool has_all_bytes_ = false;
     int32_t unknown_id_ = -1;
     bool fuses_unknown_ = false, ignore_merges_ = false, splits_at_spaces_ = false;
     bool has_unused_ = false, sheds_all_spaces_ = false, marks_are_spaces_ = false,

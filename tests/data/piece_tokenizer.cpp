@@ -127,6 +127,32 @@ TEST(PieceTokenizer, DecodesBytesOnlyWhereTheDecoderDoes) {
     EXPECT_EQ(decoded(), "<0x1F>");
 }
 
+// The ids are those of tokenizers 0.23.3.
+TEST(PieceTokenizer, CharactersWithoutBytesAreDroppedOrUnknown) {
+    const json good = json::parse(read_file(folder("metaspace") / "tokenizer.json"));
+    struct Case {
+        json unknown;
+        bool fuses;
+        Ids ids;
+    };
+    const Case cases[] = {{"<unk>", true, {260, 0, 720, 4, 668, 0}},
+                          {"<unk>", false, {260, 0, 0, 0, 720, 4, 668, 0}},
+                          {nullptr, true, {260, 720, 4, 668}}};
+    for (const Case& one : cases) {
+        json file = good;
+        for (const char* byte : {"<0xF0>", "<0x07>"}) file["model"]["vocab"].erase(byte);
+        file["model"]["unk_token"] = one.unknown;
+        file["model"]["fuse_unk"] = one.fuses;
+        const auto tokenizer = make_tokenizer({{"tokenizer.json", file.dump()}}, "DIR");
+        EXPECT_EQ(tokenizer->encode("a\a\a\U0001f9ff\u00e9\x01"
+                                    "b\a"),
+                  one.ids);
+        // Where a character is dropped, its neighbors merge.
+        if (one.unknown.is_null())
+            EXPECT_EQ(tokenizer->encode("t\ah\ae"), tokenizer->encode("the"));
+    }
+}
+
 // The first converted Llama names its tokens "".
 TEST(PieceTokenizer, UsesTheModelsTokensWhereNamesAreEmpty) {
     for (const json& empty : {json(""), json{{"content", ""}}}) {
