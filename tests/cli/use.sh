@@ -160,6 +160,7 @@ expect 2 "did you mean exact?" eval exat --model $model --data questions.jsonl -
 expect 0 "of the stream read" bench generate --model $model --image images/red.bmp --max-tokens 2
 expect 0 '"prompt_positions":' bench generate --model $model --max-tokens 1 --json
 expect 2 "bench generate: --model DIR is required" bench generate
+expect 0 "limit, tokens/s" bench decode-batch --model $model --max-tokens 2 --repetitions 1
 
 # --- tokenize, preprocess ---
 echo "the red square" | "$binary" tokenize --model $model >ids 2>&1

@@ -8,6 +8,7 @@
 #include "tools/base/machine_limits.h"
 #include "tools/base/timing.h"
 #include "tools/bench/bench_attention.h"
+#include "tools/bench/bench_decode_batch.h"
 #include "tools/bench/bench_gemm.h"
 #include "tools/bench/bench_gpu.h"
 #include "tools/bench/bench_preprocess.h"
@@ -113,6 +114,33 @@ TEST(Bench, AttentionReportsEveryShape) {
         EXPECT_EQ(json.at("attention")[0].at("key_heads"), 2);
         EXPECT_TRUE(json.at("attention")[1].contains("gigabytes_per_second"));
     }
+}
+
+TEST(Bench, DecodeBatchReportsEveryBatch) {
+    const auto device = make_cpu_device(1);
+    models::VilaConfig config;
+    config.llm = llama_config({.vocabulary = 40,
+                               .width = 16,
+                               .ffn = 24,
+                               .layers = 1,
+                               .heads = 2,
+                               .head_dim = 8,
+                               .positions = 16});
+    models::VilaModel model(config, *device, DType::F32);
+    model.initialize(1);
+    const DecodeBatchSizes sizes = {.prompt_tokens = 9, .tokens = 4, .batches = {1, 3}};
+    const auto got = bench_decode_batch(*device, model, sizes, 3);
+    ASSERT_EQ(got.size(), 2U);
+    for (const DecodeBatchMeasurement& x : got) {
+        EXPECT_GT(x.limit, 0.0);
+        EXPECT_NE(x.tokens_per_second, 0.0);
+        EXPECT_GT(x.prompt_seconds, 0.0);
+    }
+    // The head and the layer, and one row of the embedding table.
+    EXPECT_EQ(weight_bytes_per_token(model), 4 * (model.llm_table().count() - 39 * 16));
+    EXPECT_NE(decode_batch_table(got).find("1 thread\n"), std::string::npos);
+    EXPECT_EQ(decode_batch_json(got).at("decode_batch")[1].at("sequences"), 3);
+    EXPECT_THROW(bench_decode_batch(*device, model, {.prompt_tokens = 12, .tokens = 4}, 1), Error);
 }
 
 TEST(Bench, TrainStepLearnsTheSmallestModel) {

@@ -24,27 +24,6 @@ int64_t weight_file_bytes(const std::filesystem::path& model) {
     return bytes;
 }
 
-// Bytes of weights that a new token reads: everything but the rows of the embedding table that it
-// does not look up. A tied table is also the head and is read whole.
-int64_t weight_bytes_per_token(const models::VilaModel& model) {
-    const models::LlamaConfig& llm = model.config().llm;
-    int64_t elements = model.llm_table().count();
-    if (!llm.tie_word_embeddings) elements -= (llm.vocab_size - 1) * llm.hidden_size;
-    return elements * dtype_size(model.dtype());
-}
-
-// The matrices of the language model that a token reads from end to end.
-std::vector<Tensor> matrices(const models::VilaModel& model) {
-    const bool tied = model.config().llm.tie_word_embeddings;
-    std::vector<Tensor> found;
-    for (const nn::Parameter& parameter : model.llm_table()) {
-        const bool looked_up = parameter.name.find("embed_tokens") != std::string::npos;
-        if (parameter.shape.rank() == 2 && (tied || !looked_up))
-            found.push_back(parameter.variable.value());
-    }
-    return found;
-}
-
 // Times the prompt and every token, and measures between them the rates that bound them.
 class GenerationTimer {
   public:
@@ -149,7 +128,7 @@ GenerateMeasurement bench_generate(const CommonOptions& common,
     got.threads = device.threads();
     got.file_bytes = weight_file_bytes(options.model);
 
-    GenerationTimer timer(device, matrices(model), options.stream_bytes);
+    GenerationTimer timer(device, decoded_matrices(model), options.stream_bytes);
     models::GenerateOptions generation;
     generation.max_tokens = options.tokens + 1;
     generation.on_token = [&](int32_t) {

@@ -11,6 +11,7 @@
 #include "tensor/file.h"
 #include "tensor/nearest_name.h"
 #include "tools/bench/bench_attention.h"
+#include "tools/bench/bench_decode_batch.h"
 #include "tools/bench/bench_gemm.h"
 #include "tools/bench/bench_generate.h"
 #include "tools/bench/bench_gpu.h"
@@ -54,6 +55,24 @@ void run_decode(CpuDevice& device, const BenchOptions& options) {
     const auto measurements =
         bench_decode(device, options.dtype, default_decode_shapes(), options.repetitions);
     print(options, attention_json(device, measurements), attention_table(device, measurements));
+}
+
+// On the model of --model, or on one with random weights.
+void run_decode_batch(CpuDevice& device, const BenchOptions& options) {
+    const std::filesystem::path& directory = options.generate.model;
+    std::unique_ptr<models::VilaModel> model;
+    if (directory.empty()) {
+        models::VilaConfig config;
+        config.llm = decode_batch_model();
+        model = std::make_unique<models::VilaModel>(config, device, options.dtype);
+        model->initialize(1);
+    } else {
+        model = models::load_model(directory, device, options.dtype, models::WeightMemory::Mapped);
+    }
+    DecodeBatchSizes sizes;
+    sizes.tokens = options.generate.tokens;
+    const auto measurements = bench_decode_batch(device, *model, sizes, options.repetitions);
+    print(options, decode_batch_json(measurements), decode_batch_table(measurements));
 }
 
 void run_train_step(CpuDevice& device, const BenchOptions& options) {
@@ -118,6 +137,8 @@ constexpr Bench kBenches[] = {
     {"train-step", "a training step of a small model", run_train_step, &GpuBench::train_step},
     {"decode", "decoding one token: its attention (CPU), the whole model (GPU)", run_decode,
      &GpuBench::decode},
+    {"decode-batch", "answers of 1 to 16 prompts at a time; runs only if named", run_decode_batch,
+     nullptr, true},
     {"preprocess", "image files to pixel values", run_preprocess},
     {"tokenize", "text to token ids and back", run_tokenize},
     {"generate", "an answer of a whole model; needs --model, runs only if named", run_generate,
@@ -187,19 +208,23 @@ int cmd_bench(Args& args) {
     BenchOptions options;
     CommonOptions& common = options.common;
     args.optional_positional(
-        "WHAT", what, "benchmark to run (default: all that the device has, except generate)");
+        "WHAT", what,
+        "benchmark to run (default: all that the device has, except those that run only if named)");
     args.option("--repetitions", options.repetitions,
                 "runs per measurement, of which the median is reported")
         ->check(CLI::PositiveNumber);
     args.option("--image", options.images,
                 "preprocess: image file to use instead of a synthetic one; generate: image of the "
                 "prompt; may be repeated");
-    args.option("--model", options.generate.model,
-                "generate: model directory; tokenize: directory with tokenizer files");
+    args.option(
+        "--model", options.generate.model,
+        "generate: model directory; decode-batch: model directory (default: random weights); "
+        "tokenize: directory with tokenizer files");
     args.option("--text", options.text,
                 "tokenize: text file (default: captions of the miniature world)");
     args.option("--prompt", options.generate.prompt, "generate: text of the prompt");
-    args.option("--max-tokens", options.generate.tokens, "generate: number of tokens to time")
+    args.option("--max-tokens", options.generate.tokens,
+                "generate, decode-batch: number of tokens to time")
         ->check(CLI::PositiveNumber);
     args.flag("--small", options.small,
               "GPU: use toy sizes, only to check that the benchmarks run");

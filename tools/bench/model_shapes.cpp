@@ -40,4 +40,22 @@ int64_t cache_bytes(const models::LlamaConfig& config, int64_t positions, DType 
            dtype_size(dtype);
 }
 
+int64_t weight_bytes_per_token(const models::VilaModel& model) {
+    const models::LlamaConfig& llm = model.config().llm;
+    int64_t elements = model.llm_table().count();
+    if (!llm.tie_word_embeddings) elements -= (llm.vocab_size - 1) * llm.hidden_size;
+    return elements * dtype_size(model.dtype());
+}
+
+std::vector<Tensor> decoded_matrices(const models::VilaModel& model) {
+    const bool tied = model.config().llm.tie_word_embeddings;
+    std::vector<Tensor> found;
+    for (const nn::Parameter& parameter : model.llm_table()) {
+        const bool looked_up = parameter.name.find("embed_tokens") != std::string::npos;
+        if (parameter.shape.rank() == 2 && (tied || !looked_up))
+            found.push_back(parameter.variable.value());
+    }
+    return found;
+}
+
 }  // namespace vila::tools

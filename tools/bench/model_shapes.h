@@ -1,10 +1,11 @@
 #pragma once
 
-// Builds the model configurations of the benchmarks from a few sizes, and counts the bytes of a KV
-// cache.
+// Builds the model configurations of the benchmarks from a few sizes, and counts the bytes that
+// decoding a token reads.
 
-#include "models/config.h"
-#include "tensor/dtype.h"
+#include <vector>
+
+#include "models/vila.h"
 
 namespace vila::tools {
 
@@ -27,5 +28,10 @@ models::VilaConfig vila_config(const VisionShape& vision, const LlamaShape& llm)
 
 // Bytes of the cached keys and values of `positions` positions, in all layers.
 int64_t cache_bytes(const models::LlamaConfig& config, int64_t positions, DType dtype);
+// Bytes of weights that a new token reads: everything but the rows of the embedding table that it
+// does not look up. A tied table is also the head and is read whole.
+int64_t weight_bytes_per_token(const models::VilaModel& model);
+// The matrices of the language model that a token reads from end to end.
+std::vector<Tensor> decoded_matrices(const models::VilaModel& model);
 
 }  // namespace vila::tools
