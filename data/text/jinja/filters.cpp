@@ -1,7 +1,6 @@
 // The filters of texts and numbers, and the table of all filters.
 
 #include <algorithm>
-#include <cctype>
 #include <charconv>
 #include <cmath>
 #include <limits>
@@ -27,11 +26,9 @@ Value replaced(Runtime& runtime, const Value& value, Arguments arguments) {
     return with_method(runtime, "replace", value, arguments);
 }
 
-std::string titled_words(std::string text) {
-    return titled(std::move(text), [](char c) {
-        return std::string_view("-({[<").find(c) != std::string_view::npos ||
-               std::isspace(static_cast<unsigned char>(c)) != 0;
-    });
+Value titled(Runtime& runtime, const Value& value) {
+    runtime.take(3 * value.bytes());
+    return titled_words(runtime.text_of(value));
 }
 
 // Parses a whole text as a number; returns whether it is one.
@@ -193,7 +190,7 @@ constexpr NamedFilter kFilters[] = {
     {"upper", 0, [](R& r, V& v, A& a) { return with_method(r, "upper", v, a); }},
     {"lower", 0, [](R& r, V& v, A& a) { return with_method(r, "lower", v, a); }},
     {"capitalize", 0, [](R& r, V& v, A& a) { return with_method(r, "capitalize", v, a); }},
-    {"title", 0, [](R& r, V& v, A&) { return Value(titled_words(r.text_of(v))); }},
+    {"title", 0, [](R& r, V& v, A&) { return titled(r, v); }},
     {"replace", 3, [](R& r, V& v, A& a) { return replaced(r, v, a); }},
     {"indent", 3, [](R& r, V& v, A& a) { return indented(r, r.text_of(v), a); }},
     {"escape", 0, [](R& r, V& v, A&) { return escaped(r, r.text_of(v)); }},

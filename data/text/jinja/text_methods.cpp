@@ -1,10 +1,10 @@
 #include "data/text/jinja/text_methods.h"
 
 #include <algorithm>
-#include <cctype>
 #include <charconv>
 
 #include "data/text/jinja/builtins.h"
+#include "data/text/letter_case.h"
 #include "tensor/check.h"
 #include "tensor/json_scanner.h"
 
@@ -34,13 +34,6 @@ std::string_view last_character(std::string_view text) {
         if (utf8_length(text, text.size() - bytes) == bytes)
             return text.substr(text.size() - bytes);
     return text.substr(text.size() - 1);
-}
-
-Value ascii_mapped(std::string text, int (*map)(int)) {
-    for (char& c : text)
-        if (static_cast<unsigned char>(c) < 0x80)
-            c = static_cast<char>(map(static_cast<unsigned char>(c)));
-    return text;
 }
 
 // Removes characters at the ends that are asked for: white space, or those in the argument.
@@ -235,8 +228,10 @@ Value formatted(Runtime& runtime, std::string_view text, const Arguments& argume
     return out;
 }
 
-bool is_no_letter(char c) {
-    return static_cast<unsigned char>(c) < 0x80 && std::isalpha(c) == 0;
+// Maps a text to one of up to three times as many bytes.
+Value in_case(Runtime& runtime, std::string_view text, std::string (*map)(std::string_view)) {
+    runtime.take(3 * static_cast<int64_t>(text.size()));
+    return map(text);
 }
 
 struct TextMethod {
@@ -258,10 +253,10 @@ constexpr TextMethod kMethods[] = {
     {"splitlines", 1, [](R& r, S& s, A& a) { return split_lines(r, s, a); }},
     {"startswith", 1, [](R&, S& s, A& a) { return Value(has_affix(s, a, true)); }},
     {"endswith", 1, [](R&, S& s, A& a) { return Value(has_affix(s, a, false)); }},
-    {"upper", 0, [](R&, S& s, A&) { return ascii_mapped(s, std::toupper); }},
-    {"lower", 0, [](R&, S& s, A&) { return ascii_mapped(s, std::tolower); }},
-    {"capitalize", 0, [](R&, S& s, A&) { return Value(titled(s, [](char) { return false; })); }},
-    {"title", 0, [](R&, S& s, A&) { return Value(titled(s, is_no_letter)); }},
+    {"upper", 0, [](R& r, S& s, A&) { return in_case(r, s, upper_case); }},
+    {"lower", 0, [](R& r, S& s, A&) { return in_case(r, s, lower_case); }},
+    {"capitalize", 0, [](R& r, S& s, A&) { return in_case(r, s, capitalized); }},
+    {"title", 0, [](R& r, S& s, A&) { return in_case(r, s, title_case); }},
     {"replace", 3, [](R& r, S& s, A& a) { return replaced(r, s, a); }},
     {"find", 1, [](R& r, S& s, A& a) { return find_text(r, s, a); }},
     {"count", 1, [](R& r, S& s, A& a) { return count_text(r, s, a); }},
@@ -282,15 +277,26 @@ const TextMethod* find_method(std::string_view name) {
 
 }  // namespace
 
-std::string titled(std::string text, bool (*ends_word)(char)) {
-    bool begins = true;
-    for (char& c : text) {
-        const auto byte = static_cast<unsigned char>(c);
-        const bool between_words = ends_word(c);
-        if (byte < 0x80) c = static_cast<char>(begins ? std::toupper(byte) : std::tolower(byte));
-        begins = between_words;
+std::string titled_words(std::string_view text) {
+    const auto separates = [](std::string_view character) {
+        return is_one_of("-({[<", character) || is_one_of(kSpaces, character);
+    };
+    std::string out;
+    while (!text.empty()) {
+        const std::string_view first = first_character(text);
+        if (separates(first)) {
+            out += first;
+            text.remove_prefix(first.size());
+            continue;
+        }
+        size_t end = first.size();
+        while (end < text.size() && !separates(first_character(text.substr(end))))
+            end += first_character(text.substr(end)).size();
+        out += upper_case(first);
+        out += lower_case(text.substr(first.size(), end - first.size()));
+        text.remove_prefix(end);
     }
-    return text;
+    return out;
 }
 
 bool is_text_method(std::string_view name) {
@@ -304,7 +310,6 @@ Value call_text_method(Runtime& runtime, std::string_view name, const std::strin
     VILA_CHECK(arguments.positional.size() + arguments.keywords.size() <= method->most_arguments,
                name, "() takes at most ", method->most_arguments, " arguments here");
     runtime.step(static_cast<int64_t>(text.size()));
-    if (method->most_arguments == 0) runtime.take(static_cast<int64_t>(text.size()));
     return method->call(runtime, text, arguments);
 }
 

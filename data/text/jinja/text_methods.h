@@ -1,6 +1,6 @@
 #pragma once
 
-// The methods of str. Upper and lower case exist for ASCII letters only.
+// The methods of str.
 
 #include <string>
 #include <string_view>
@@ -14,8 +14,8 @@ bool is_text_method(std::string_view name);
 Value call_text_method(Runtime& runtime, std::string_view name, const std::string& text,
                        const Arguments& arguments);
 
-// Returns `text` with each letter that begins a word in upper case and the others in lower case.
-// `ends_word` tells whether a character is between words.
-std::string titled(std::string text, bool (*ends_word)(char));
+// Returns `text` with each character that begins a word in upper case and the others in lower case,
+// as Jinja's filter title does. Words are separated by white space and by -({[<.
+std::string titled_words(std::string_view text);
 
 }  // namespace vila::data::jinja
