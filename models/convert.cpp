@@ -195,7 +195,7 @@ void Conversion::to_vila() const {
     Json join = config_.join_json(stored_dtype(Part::Llm));
     // Fields that only other layouts use; they are kept so that the model can be converted back.
     const Json before = source_.join_config().json;
-    for (const char* kept : {"image_token_index", "mm_vision_tower"})
+    for (const char* kept : {"image_token_index", "image_token_id", "mm_vision_tower"})
         if (before.contains(kept)) join[kept] = before.at(kept);
     write_json(kConfigFile, join);
     write_json(fs::path("llm") / kConfigFile, llm_json());

@@ -91,7 +91,7 @@ class LlavaHfLayout : public Layout {
         join["mm_vision_select_feature"] = strategy == "default" ? "patch" : "cls_patch";
         join["fallback_chat_template"] = "vicuna_v1";
         for (const char* own : {"chat_template", "fallback_chat_template", "image_aspect_ratio",
-                                "image_token_index", "mm_vision_tower"})
+                                "image_token_index", "image_token_id", "mm_vision_tower"})
             if (fields.has(own)) join[own] = fields.raw(own);
         return {join, where()};
     }

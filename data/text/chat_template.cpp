@@ -292,6 +292,14 @@ Conversation take_apart(std::span<const Message> messages, const Definition& def
     return conversation;
 }
 
+// Returns the ids of the special tokens in a text.
+std::vector<int32_t> special_ids(const std::string& text, const Tokenizer& tokenizer) {
+    std::vector<int32_t> ids =
+        tokenizer.encode(text, {.parse_added_tokens = true, .place = TextPlace::Continues});
+    std::erase_if(ids, [&](int32_t id) { return !tokenizer.is_special(id); });
+    return ids;
+}
+
 }  // namespace
 
 ChatTemplate ChatTemplate::named(std::string_view name) {
@@ -333,16 +341,30 @@ std::vector<int32_t> ChatTemplate::stop_ids(const Tokenizer& tokenizer) const {
         if (id && std::find(ids.begin(), ids.end(), *id) == ids.end()) ids.push_back(*id);
     };
     if (published_) {
-        // The token that the template prints after an answer.
-        const auto after =
-            tokenizer.encode(published_->end_of_answer(),
-                             {.parse_added_tokens = true, .place = TextPlace::Continues});
-        if (!after.empty() && tokenizer.is_special(after[0])) add(after[0]);
+        const auto after = special_ids(published_->end_of_answer(), tokenizer);
+        for (const int32_t id : after) add(id);
+        // What begins the next question ends an answer that no token does. The other tokens of the
+        // question do not.
+        const auto between = special_ids(published_->between_turns(), tokenizer);
+        if (after.empty() && !between.empty()) add(between[0]);
         return ids;
     }
     for (const std::string_view stop : definition_->stop)
         if (!stop.empty()) add(tokenizer.token_to_id(stop));
     return ids;
+}
+
+std::vector<std::string> ChatTemplate::stop_texts(const Tokenizer& tokenizer) const {
+    constexpr std::string_view kBlanks = " \t\r\n";
+    if (!published_) return {};
+    const std::string after = published_->end_of_answer();
+    if (!special_ids(after, tokenizer).empty()) return {};
+    if (const auto text = trimmed(after, kBlanks); !text.empty()) return {std::string(text)};
+    const std::string between = published_->between_turns();
+    // Blanks alone are part of many answers. Those in front of a name belong to it, as in
+    // "\n\nHuman:".
+    if (!special_ids(between, tokenizer).empty() || trimmed(between, kBlanks).empty()) return {};
+    return {between.substr(0, between.find_last_not_of(kBlanks) + 1)};
 }
 
 }  // namespace vila::data

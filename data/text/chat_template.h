@@ -41,6 +41,11 @@ class ChatTemplate {
     // Returns the ids that end an answer under this template, without tokens that the vocabulary
     // lacks.
     std::vector<int32_t> stop_ids(const Tokenizer& tokenizer) const;
+    // Returns the texts that end an answer where a published template ends it without a token. An
+    // answer ends before them.
+    std::vector<std::string> stop_texts(const Tokenizer& tokenizer) const;
+    // Returns the Jinja source of a published template, else "".
+    std::string source() const { return published_ ? published_->source() : ""; }
 
     struct Definition;  // one row of the table in chat_template.cpp
 

@@ -1,5 +1,7 @@
 #include "data/text/jinja_chat.h"
 
+#include <algorithm>
+
 #include "data/text/tokenizer_json.h"
 #include "tensor/check.h"
 
@@ -7,7 +9,9 @@ namespace vila::data {
 
 namespace {
 
+// Texts that no template contains.
 constexpr std::string_view kProbe = "probe of the template";
+constexpr std::string_view kNextProbe = "next question to the template";
 
 const char* role_name(Role role) {
     return role == Role::System ? "system" : role == Role::User ? "user" : "assistant";
@@ -28,15 +32,56 @@ Json parts_of_text(std::string_view text) {
     }
 }
 
-// Appends text that a template printed; each placeholder becomes an image.
-void append_markup(std::string_view text, bool is_target, std::vector<Segment>& segments) {
+int64_t count_text(std::string_view text, std::string_view part) {
+    int64_t count = 0;
+    for (size_t at = text.find(part); at != std::string_view::npos;
+         at = text.find(part, at + part.size()))
+        ++count;
+    return count;
+}
+
+// Appends text that a template printed; each `image_token` becomes an image.
+void append_markup(std::string_view text, std::string_view image_token, bool is_target,
+                   std::vector<Segment>& segments) {
     while (true) {
-        const size_t at = text.find(kImagePlaceholder);
+        const size_t at = text.find(image_token);
         if (at != 0 && !text.empty())
             segments.push_back({Segment::Kind::Markup, std::string(text.substr(0, at)), is_target});
         if (at == std::string_view::npos) return;
         segments.push_back({Segment::Kind::Image, "", false});
-        text.remove_prefix(at + kImagePlaceholder.size());
+        text.remove_prefix(at + image_token.size());
+    }
+}
+
+Json json_message(Role role, Json content) {
+    return {{"role", role_name(role)}, {"content", std::move(content)}};
+}
+
+// Returns what `longer` has and `shorter` lacks, if `longer` is `shorter` with one text put in;
+// else "". "<a><b>" and "<b>" differ in "<a>" and in "a><": takes the text that begins a token.
+std::string inserted_text(std::string_view longer, std::string_view shorter) {
+    if (longer.size() <= shorter.size()) return "";
+    const size_t size = longer.size() - shorter.size();
+    auto begin = static_cast<size_t>(
+        std::mismatch(shorter.begin(), shorter.end(), longer.begin()).first - shorter.begin());
+    if (!longer.ends_with(shorter.substr(begin))) return "";
+    const auto begins_token = [&](size_t at) { return longer[at] == '<' || longer[at] == '['; };
+    size_t shifted = begin;
+    while (shifted > 0 && !begins_token(shifted) &&
+           longer[shifted - 1] == longer[shifted + size - 1])
+        --shifted;
+    if (begins_token(shifted)) begin = shifted;
+    return std::string(longer.substr(begin, size));
+}
+
+// Returns the text that `render` returns; "" if it throws Error, with the words of it in `refusal`.
+template <typename Render>
+std::string text_or_refusal(const Render& render, std::string& refusal) {
+    try {
+        return render();
+    } catch (const Error& error) {
+        refusal = error.what();
+        return "";
     }
 }
 
@@ -80,24 +125,36 @@ Json special_tokens_of(const TokenizerFiles& files, const std::string& where) {
 }  // namespace
 
 JinjaChat::JinjaChat(std::string_view source, const std::string& where, Json special_tokens)
-    : where_(where), template_(source, where), special_tokens_(std::move(special_tokens)) {
-    const Message probe{Role::User, std::string(kProbe)};
-    const auto prints_probe = [&] {
-        return text_of({&probe, 1}, true).find(kProbe) != std::string::npos;
+    : where_(where),
+      source_(source),
+      template_(source, where),
+      special_tokens_(std::move(special_tokens)) {
+    std::string refusal;
+    const auto asked = [&](const Json& content) {
+        const Json messages = Json::array({json_message(Role::User, content)});
+        return text_or_refusal([&] { return rendered(messages, true); }, refusal);
     };
-    try {
-        if (prints_probe()) return;
-    } catch (const Error&) {
-        // The template may read parts only.
-    }
-    takes_parts_ = true;
+    const auto prints_probe = [](const std::string& text) {
+        return text.find(kProbe) != std::string::npos;
+    };
+    const Json part = {{"type", "text"}, {"text", kProbe}}, image = {{"type", "image"}};
+    const std::string text = asked(kProbe), parts = asked(Json::array({part}));
+    const bool reads_text = prints_probe(text);
+    VILA_CHECK(reads_text || prints_probe(parts) || refusal.empty(), refusal);
     VILA_CHECK(
-        prints_probe(), where,
+        reads_text || prints_probe(parts), where,
         ": the chat template does not print what the user says; use another with --template");
+    // A template that reads both prints the same for both, unless it prints the list as a list.
+    if (!reads_text || parts == text)
+        image_marker_ = inserted_text(asked(Json::array({image, part})), parts);
+    if (!reads_text)
+        content_ = Content::Parts;
+    else if (!image_marker_.empty())
+        content_ = Content::PartsWithImages;
 }
 
-std::shared_ptr<const JinjaChat> JinjaChat::from_files(const TokenizerFiles& files,
-                                                       const std::string& where) {
+std::shared_ptr<JinjaChat> JinjaChat::from_files(const TokenizerFiles& files,
+                                                 const std::string& where) {
     const auto made = [&](const std::string& source, const char* file) {
         return from_source(source, str(where, "/", file), files, where);
     };
@@ -113,25 +170,34 @@ std::shared_ptr<const JinjaChat> JinjaChat::from_files(const TokenizerFiles& fil
     return nullptr;
 }
 
-std::shared_ptr<const JinjaChat> JinjaChat::from_source(std::string_view source,
-                                                        const std::string& where,
-                                                        const TokenizerFiles& files,
-                                                        const std::string& tokenizer) {
-    return std::make_shared<const JinjaChat>(source, where, special_tokens_of(files, tokenizer));
+std::shared_ptr<JinjaChat> JinjaChat::from_source(std::string_view source, const std::string& where,
+                                                  const TokenizerFiles& files,
+                                                  const std::string& tokenizer) {
+    return std::make_shared<JinjaChat>(source, where, special_tokens_of(files, tokenizer));
+}
+
+bool JinjaChat::places_images() const {
+    return image_marker_.find(image_token_) != std::string::npos;
+}
+
+std::string JinjaChat::rendered(const Json& messages, bool generation_prompt) const {
+    Json variables = special_tokens_;
+    variables["messages"] = messages;
+    variables["add_generation_prompt"] = generation_prompt;
+    variables["tools"] = nullptr;
+    variables["documents"] = nullptr;
+    return template_.render(variables);
 }
 
 std::string JinjaChat::text_of(std::span<const Message> messages, bool generation_prompt) const {
     Json list = Json::array();
     for (const Message& message : messages) {
-        const Json content = takes_parts_ ? parts_of_text(message.text) : Json(message.text);
-        list.push_back({{"role", role_name(message.role)}, {"content", content}});
+        const bool as_parts = content_ == Content::Parts || (content_ == Content::PartsWithImages &&
+                                                             count_placeholders(message.text) > 0);
+        list.push_back(json_message(message.role,
+                                    as_parts ? parts_of_text(message.text) : Json(message.text)));
     }
-    Json variables = special_tokens_;
-    variables["messages"] = std::move(list);
-    variables["add_generation_prompt"] = generation_prompt;
-    variables["tools"] = nullptr;
-    variables["documents"] = nullptr;
-    return template_.render(variables);
+    return rendered(list, generation_prompt);
 }
 
 std::vector<Segment> JinjaChat::render(std::span<const Message> messages,
@@ -140,7 +206,15 @@ std::vector<Segment> JinjaChat::render(std::span<const Message> messages,
     const std::string whole = text_of(messages, generation_prompt);
     int64_t images = 0;
     for (const Message& message : messages) images += count_placeholders(message.text);
-    VILA_CHECK_EQ(count_placeholders(whole), images, where_, ": ", kImagePlaceholder,
+    VILA_CHECK(images == 0 || image_marker_.empty() || places_images(), where_,
+               ": the chat template writes \"", image_marker_,
+               "\" for an image, and the model's config.json names no token of it as that of an "
+               "image: set image_token_index there, or use another template with --template");
+    // A marker without a place is text to this model.
+    const std::string_view token = image_marker_.empty() || !places_images()
+                                       ? kImagePlaceholder
+                                       : std::string_view(image_token_);
+    VILA_CHECK_EQ(count_text(whole, token), images, where_, ": ", token,
                   " in the text of the chat template");
     size_t done = 0;  // bytes of `whole` in `segments`
     for (size_t i = 0; i < messages.size() && !generation_prompt; ++i) {
@@ -153,20 +227,33 @@ std::vector<Segment> JinjaChat::render(std::span<const Message> messages,
             where_,
             ": the chat template changes earlier turns when an answer follows, so it cannot "
             "be trained on: use another with data.template");
-        append_markup(std::string_view(whole).substr(done, asked.size() - done), false, segments);
+        append_markup(std::string_view(whole).substr(done, asked.size() - done), token, false,
+                      segments);
         append_markup(std::string_view(whole).substr(asked.size(), answered.size() - asked.size()),
-                      true, segments);
+                      token, true, segments);
         done = answered.size();
     }
-    append_markup(std::string_view(whole).substr(done), false, segments);
+    append_markup(std::string_view(whole).substr(done), token, false, segments);
     return segments;
 }
 
 std::string JinjaChat::end_of_answer() const {
-    const Message conversation[] = {{Role::User, "a"}, {Role::Assistant, std::string(kProbe)}};
-    const std::string text = text_of(conversation, false);
+    const Message talk[] = {{Role::User, "a"}, {Role::Assistant, std::string(kProbe)}};
+    std::string refusal;
+    const std::string text = text_or_refusal([&] { return text_of(talk, false); }, refusal);
     const size_t at = text.rfind(kProbe);
     return at == std::string::npos ? "" : text.substr(at + kProbe.size());
+}
+
+std::string JinjaChat::between_turns() const {
+    const Message talk[] = {{Role::User, "a"},
+                            {Role::Assistant, std::string(kProbe)},
+                            {Role::User, std::string(kNextProbe)}};
+    std::string refusal;
+    const std::string text = text_or_refusal([&] { return text_of(talk, true); }, refusal);
+    const size_t at = text.rfind(kProbe), next = text.rfind(kNextProbe);
+    if (at == std::string::npos || next == std::string::npos || next < at) return "";
+    return text.substr(at + kProbe.size(), next - at - kProbe.size());
 }
 
 }  // namespace vila::data

@@ -25,7 +25,7 @@ TokenizerFiles files_with(const std::string& source) {
             {"tokenizer_config.json", R"({"bos_token": "<s>", "eos_token": {"content": "</s>"}})"}};
 }
 
-std::shared_ptr<const JinjaChat> chat_of(const std::string& source) {
+std::shared_ptr<JinjaChat> chat_of(const std::string& source) {
     return JinjaChat::from_files(files_with(source), "DIR");
 }
 
@@ -87,11 +87,84 @@ TEST(JinjaChat, RefusesTemplatesThatDropAnImage) {
         "DIR/chat_template.jinja: <image> in the text of the chat template: expected 1, got 0");
 }
 
+// A template that takes text and parts, and marks images with tokens of its own.
+constexpr char kMarked[] =
+    "{% for m in messages %}{{ m.role }}:{% if m.content is string %}{{ m.content }}"
+    "{% else %}{% for p in m.content %}{% if p.type == 'image' %}<|vision_start|><|image_pad|>"
+    "<|vision_end|>{% else %}{{ p.text }}{% endif %}{% endfor %}{% endif %}|{% endfor %}";
+
+TEST(JinjaChat, PutsAnImageWhereTheTemplateWritesTheTokenOfTheModel) {
+    const auto chat = chat_of(kMarked);
+    EXPECT_EQ(chat->image_marker(), "<|vision_start|><|image_pad|><|vision_end|>");
+    EXPECT_FALSE(chat->places_images());
+    chat->set_image_token("<|image_pad|>");
+    EXPECT_TRUE(chat->places_images());
+    EXPECT_EQ(shown(chat->render(kTalk, false)),
+              "system:Be brief.|user:<|vision_start|>(image)<|vision_end|>What?|[assistant:A dog.|]"
+              "user:Sure?|[assistant:Yes.|]");
+    EXPECT_EQ(shown(chat->render({{{Role::User, "a<image>\n<image>\nb"}}}, true)),
+              "user:a<|vision_start|>(image)<|vision_end|><|vision_start|>(image)<|vision_end|>b|");
+    EXPECT_EQ(message_of([&] {
+                  chat->render({{{Role::User, "<|image_pad|>"}}}, true);
+              }),
+              "DIR/chat_template.jinja: <|image_pad|> in the text of the chat template: expected "
+              "0, got 1");
+}
+
+TEST(JinjaChat, RefusesImagesWhoseMarkerIsNoTokenOfTheModel) {
+    const auto chat = chat_of(kMarked);
+    EXPECT_EQ(shown(chat->render({{{Role::User, "Hi"}}}, true)), "user:Hi|");
+    const std::string refusal =
+        "DIR/chat_template.jinja: the chat template writes "
+        "\"<|vision_start|><|image_pad|><|vision_end|>\" for an image, and the model's config.json "
+        "names no token of it as that of an image: set image_token_index there, or use another "
+        "template with --template";
+    EXPECT_EQ(message_of([&] { chat->render(kTalk, false); }), refusal);
+    chat->set_image_token("<image_soft_token>");
+    EXPECT_EQ(message_of([&] { chat->render(kTalk, false); }), refusal);
+}
+
+// The text around the marker may begin as the marker does.
+TEST(JinjaChat, FindsMarkersBesideSimilarText) {
+    const auto marker = [](const std::string& image) {
+        return chat_of(
+                   "{% for m in messages %}<|user|>{% for p in m.content %}{% if p.type == "
+                   "'image' %}" +
+                   image + "{% else %}<|text|>{{ p.text }}{% endif %}{% endfor %}{% endfor %}")
+            ->image_marker();
+    };
+    EXPECT_EQ(marker("<|image|>"), "<|image|>");
+    EXPECT_EQ(marker("[IMG]"), "[IMG]");
+    EXPECT_EQ(marker("<image>\n"), "<image>\n");
+    EXPECT_EQ(marker(""), "");
+}
+
+// A template without a place for images keeps them in the text.
+TEST(JinjaChat, KeepsImagesInTextWhereTheTemplateDropsImageParts) {
+    const auto chat = chat_of(
+        "{% for m in messages %}{% if m.content is string %}{{ m.content }}{% else %}"
+        "{{ m.content | selectattr('type', 'equalto', 'text') | map(attribute='text') | join }}"
+        "{% endif %}|{% endfor %}");
+    EXPECT_EQ(shown(chat->render({{{Role::User, "<image>\nWhat?"}}}, true)), "(image)\nWhat?|");
+}
+
+// One that prints the list itself does not read parts.
+TEST(JinjaChat, GivesTextToTemplatesThatPrintWhatTheyGet) {
+    const auto chat = chat_of("{% for m in messages %}{{ m.content }}|{% endfor %}");
+    EXPECT_EQ(chat->image_marker(), "");
+    EXPECT_EQ(shown(chat->render({{{Role::User, "<image>\nWhat?"}}}, true)), "(image)\nWhat?|");
+}
+
 TEST(JinjaChat, TriesPartsIfTheTemplateRefusesText) {
     const auto chat = chat_of(
         "{% for m in messages %}{% if m.content is string %}{{ raise_exception('parts') }}"
         "{% endif %}{% for p in m.content %}{{ p.text }}{% endfor %}{% endfor %}");
     EXPECT_EQ(shown(chat->render({{{Role::User, "Hi"}}}, true)), "Hi");
+}
+
+TEST(JinjaChat, NamesTheReasonWhereTheTemplateRefusesEveryQuestion) {
+    EXPECT_EQ(message_of([] { chat_of("{{ messages[0].content }}{{ raise_exception('no') }}"); }),
+              "DIR/chat_template.jinja line 1: the template refuses the conversation: no");
 }
 
 TEST(JinjaChat, RefusesTemplatesThatDropTheQuestion) {
@@ -149,13 +222,49 @@ TEST(JinjaChat, NamesTheFileOfASyntaxError) {
               "DIR/chat_template.jinja line 1: a tag does not end: expected }}");
 }
 
-TEST(ChatTemplate, StopsAtTheTokenAfterAnAnswer) {
+// Returns the tokens and the texts that end an answer, the tokens first. The template ends an
+// answer with `end`, and begins a question with `user`.
+std::string stops_of(const std::string& end, const std::string& user) {
     BpeTraining training;
-    training.special_tokens = {"<s>", "</s>", "<|end|>", "<|assistant|>"};
+    training.special_tokens = {"<s>", "</s>", "<|end|>", "<|user|>", "<|assistant|>"};
     const auto tokenizer = byte_tokenizer(training);
-    const std::vector<int32_t> ids = ChatTemplate(chat_of(kTurns)).stop_ids(*tokenizer);
-    EXPECT_NE(std::find(ids.begin(), ids.end(), tokenizer->token_to_id("<|end|>").value()),
-              ids.end());
+    const ChatTemplate chat(chat_of("{% for m in messages %}{% if m.role == 'user' %}" + user +
+                                    "{{ m.content }}<|assistant|>{% else %}{{ m.content }}" + end +
+                                    "{% endif %}{% endfor %}"));
+    std::string stops;
+    for (const int32_t id : chat.stop_ids(*tokenizer)) stops += "(" + tokenizer->token(id) + ")";
+    for (const std::string& text : chat.stop_texts(*tokenizer)) stops += "[" + text + "]";
+    return stops;
+}
+
+TEST(ChatTemplate, StopsAtTheTokensAfterAnAnswer) {
+    EXPECT_EQ(stops_of("<|end|>", "<|user|>"), "(</s>)(<|end|>)");
+    EXPECT_EQ(stops_of(" </s>", "USER: "), "(</s>)");
+    EXPECT_EQ(stops_of("<|end|>\n", "<|user|>"), "(</s>)(<|end|>)");
+    EXPECT_EQ(stops_of(" END\n<|end|>\n<|user|>", "<|user|>"), "(</s>)(<|end|>)(<|user|>)");
+    EXPECT_EQ(stops_of("", "\n<|user|>\n<|assistant|>"), "(</s>)(<|user|>)");
+}
+
+TEST(ChatTemplate, StopsAtTextWhereNoTokenEndsAnAnswer) {
+    EXPECT_EQ(stops_of("<|eot_id|>", "<|user|>"), "(</s>)(<|user|>)[<|eot_id|>]");
+    EXPECT_EQ(stops_of("<end_of_turn>\n", "USER: "), "(</s>)[<end_of_turn>]");
+    EXPECT_EQ(stops_of("", "{{ '\\n\\nHuman: ' }}"), "(</s>)[\n\nHuman:]");
+    EXPECT_EQ(stops_of("\n", "USER: "), "(</s>)[\nUSER:]");
+    // Blanks alone are part of answers.
+    EXPECT_EQ(stops_of("\n", ""), "(</s>)");
+    EXPECT_EQ(stops_of("", ""), "(</s>)");
+}
+
+TEST(ChatTemplate, HasNoStopsOfItsOwnWhereTheTemplateRefusesAnswers) {
+    BpeTraining training;
+    training.special_tokens = {"<s>", "</s>"};
+    const auto tokenizer = byte_tokenizer(training);
+    const ChatTemplate chat(
+        chat_of("{{ messages[0].content }}{% if messages | length > 1 %}"
+                "{{ raise_exception('one question') }}{% endif %}"));
+    EXPECT_EQ(chat.stop_ids(*tokenizer), (std::vector<int32_t>{1}));
+    EXPECT_TRUE(chat.stop_texts(*tokenizer).empty());
+    EXPECT_TRUE(ChatTemplate::named("vicuna_v1").stop_texts(*tokenizer).empty());
 }
 
 // Added tokens in the text of a published template become their ids, and no other token is put in

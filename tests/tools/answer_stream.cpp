@@ -62,6 +62,13 @@ TEST(AnswerStream, IdsBeyondTheVocabularyDecodeToNothing) {
     EXPECT_EQ(text, "ab");
 }
 
+TEST(AnswerStream, CutsWholeAnswersAsItStreamsThem) {
+    EXPECT_EQ(before_stops("red ### blue", {"###"}), "red ");
+    EXPECT_EQ(before_stops("one two", {"two", "e t"}), "on");
+    EXPECT_EQ(before_stops("one two", {"three"}), "one two");
+    EXPECT_EQ(before_stops("one two", {}), "one two");
+}
+
 TEST(AnswerStream, RefusesAnEmptyStop) {
     EXPECT_THROW(stream("a", {""}), UsageError);
 }

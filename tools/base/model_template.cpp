@@ -2,9 +2,11 @@
 
 #include <algorithm>
 
+#include "models/layout.h"
 #include "models/model_directory.h"
 #include "tensor/check.h"
 #include "tensor/file.h"
+#include "tensor/json_fields.h"
 #include "tensor/name_list.h"
 
 namespace vila::tools {
@@ -15,26 +17,56 @@ namespace {
 
 constexpr int64_t kMaxTemplateBytes = int64_t{1} << 20;
 
+// Makes a chat template from one that was published with a language model.
+data::ChatTemplate published(std::shared_ptr<data::JinjaChat> chat,
+                             const data::TokenizerFiles& files, const fs::path& llm,
+                             std::optional<int32_t> image_token) {
+    if (image_token && !files.empty() && !chat->image_marker().empty() && !chat->places_images())
+        chat->set_image_token(data::make_tokenizer(files, llm.string())->token(*image_token));
+    return data::ChatTemplate(std::move(chat));
+}
+
 }  // namespace
 
 data::ChatTemplate model_template(const fs::path& directory, const models::VilaConfig& config) {
     if (!config.chat_template.empty()) return data::ChatTemplate::named(config.chat_template);
     const fs::path llm = models::llm_directory(directory);
-    if (const auto published =
-            data::JinjaChat::from_files(data::read_tokenizer_files(llm), llm.string()))
-        return data::ChatTemplate(published);
+    const data::TokenizerFiles files = data::read_tokenizer_files(llm);
+    if (auto chat = data::JinjaChat::from_files(files, llm.string()))
+        return published(std::move(chat), files, llm, image_token_id(directory));
     return data::ChatTemplate::named(config.fallback_template);
 }
 
-data::ChatTemplate find_template(const std::string& name, const fs::path& directory) {
+bool is_template_name(const std::string& name) {
     const std::vector<std::string> names = data::ChatTemplate::names();
-    if (std::find(names.begin(), names.end(), name) != names.end())
-        return data::ChatTemplate::named(name);
-    VILA_CHECK(fs::is_regular_file(name), "no chat template \"", name, "\": expected ",
-               name_list(names), ", or a file with Jinja source");
-    const fs::path llm = models::llm_directory(directory);
-    return data::ChatTemplate(data::JinjaChat::from_source(
-        read_file(name, kMaxTemplateBytes), name, data::read_tokenizer_files(llm), llm.string()));
+    return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+data::ChatTemplate find_template(const std::string& name, const fs::path& directory) {
+    if (is_template_name(name)) return data::ChatTemplate::named(name);
+    return read_template(name, models::llm_directory(directory), image_token_id(directory));
+}
+
+data::ChatTemplate read_template(const std::string& file, const fs::path& llm,
+                                 std::optional<int32_t> image_token) {
+    VILA_CHECK(fs::is_regular_file(file), "no chat template \"", file, "\": expected ",
+               name_list(data::ChatTemplate::names()), ", or a file with Jinja source");
+    data::TokenizerFiles files;
+    if (!llm.empty()) files = data::read_tokenizer_files(llm);
+    return published(
+        data::JinjaChat::from_source(read_file(file, kMaxTemplateBytes), file, files, llm.string()),
+        files, llm, image_token);
+}
+
+std::optional<int32_t> image_token_id(const fs::path& directory) {
+    const models::SourcedJson join = models::open_layout(directory)->join_config();
+    for (const char* field : {"image_token_index", "image_token_id"}) {
+        if (!join.json.contains(field) || join.json.at(field).is_null()) continue;
+        const int64_t id = JsonFields(join.json, join.where).integer(field, 0, 0);
+        VILA_CHECK(id <= INT32_MAX, join.where, ": field ", field, ": ", id, " is no token id");
+        return static_cast<int32_t>(id);
+    }
+    return std::nullopt;
 }
 
 }  // namespace vila::tools

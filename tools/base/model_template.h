@@ -3,6 +3,7 @@
 // The chat template of a model directory.
 
 #include <filesystem>
+#include <optional>
 #include <string>
 
 #include "data/text/chat_template.h"
@@ -15,8 +16,17 @@ namespace vila::tools {
 data::ChatTemplate model_template(const std::filesystem::path& directory,
                                   const models::VilaConfig& config);
 
+// Returns whether a named template has this name.
+bool is_template_name(const std::string& name);
 // Returns the template `name`: a named one, or the Jinja source in a file of that name, with the
-// special tokens of the model in `directory`.
+// special tokens of the model in `directory`. Throws Error if there is neither.
 data::ChatTemplate find_template(const std::string& name, const std::filesystem::path& directory);
+// Returns the template whose Jinja source is in `file`, with the special tokens of the tokenizer in
+// `llm`; none if that is empty. It may write `image_token` for an image instead of <image>.
+data::ChatTemplate read_template(const std::string& file, const std::filesystem::path& llm,
+                                 std::optional<int32_t> image_token);
+// Returns the id that config.json of a model directory gives for images, in image_token_index or
+// image_token_id.
+std::optional<int32_t> image_token_id(const std::filesystem::path& directory);
 
 }  // namespace vila::tools

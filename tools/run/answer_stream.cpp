@@ -15,7 +15,18 @@ size_t overlap(const std::string& text, const std::string& stop) {
     return length;
 }
 
+// Returns the place of the first stop string in `text`, npos if there is none.
+size_t first_stop(const std::string& text, const std::vector<std::string>& stops) {
+    size_t first = std::string::npos;
+    for (const std::string& stop : stops) first = std::min(first, text.find(stop));
+    return first;
+}
+
 }  // namespace
+
+std::string before_stops(const std::string& text, const std::vector<std::string>& stops) {
+    return text.substr(0, first_stop(text, stops));
+}
 
 AnswerStream::AnswerStream(const data::Tokenizer& tokenizer, std::vector<std::string> stops,
                            std::function<void(const std::string& piece)> emit)
@@ -39,8 +50,7 @@ void AnswerStream::finish() {
 
 bool AnswerStream::release(bool at_end) {
     if (stopped_) return false;
-    size_t end = std::string::npos;
-    for (const std::string& stop : stops_) end = std::min(end, held_.find(stop));
+    size_t end = first_stop(held_, stops_);
     stopped_ = end != std::string::npos;
     if (!stopped_) {
         end = held_.size();

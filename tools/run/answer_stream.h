@@ -11,6 +11,9 @@
 
 namespace vila::tools {
 
+// Returns the part of a whole answer before the first of the stop strings.
+std::string before_stops(const std::string& text, const std::vector<std::string>& stops);
+
 class AnswerStream {
   public:
     // `emit` is called with every piece of text that certainly belongs to the answer. The answer
