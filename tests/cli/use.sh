@@ -111,6 +111,34 @@ echo '{% if %}' >broken.jinja
 fails "generate: broken.jinja line 1: expected an expression" generate --model $model --prompt hi --template broken.jinja
 fails "no chat template \"absent\"" generate --model $model --prompt hi --template absent
 expect 2 "--raw uses no chat template" generate --model $model --prompt hi --raw --template roles.jinja
+rm alone/chat_template.jinja
+cat >asked.jsonl <<'END'
+{"id": "own", "messages": [{"role": "system", "content": "of its own"}, {"role": "user", "content": "hi"}]}
+{"id": "none", "messages": [{"role": "user", "content": "hi"}]}
+{"id": "raw", "prompt": "hi"}
+END
+scored() { "$binary" score --model alone --input asked.jsonl --output scored.jsonl "$@" >output 2>&1 &&
+    sed -E 's/.*"input_ids":\[([^]]*)\].*/\1/' scored.jsonl; }
+scored >plain.ids
+scored --system "Be brief." >system.ids
+check "--system of score is for conversations that have none" \
+    [ "$(diff plain.ids system.ids | grep -c '^>')" -eq 1 -a "$(sed -n 1p plain.ids)" = "$(sed -n 1p system.ids)" ]
+scored --template vicuna_v1 >vicuna.ids
+check "--template of score is for conversations" \
+    [ "$(diff plain.ids vicuna.ids | grep -c '^>')" -eq 2 -a "$(sed -n 3p plain.ids)" = "$(sed -n 3p vicuna.ids)" ]
+expect 0 "" generate --model alone --input asked.jsonl --template vicuna_v1 --system "Be brief." --max-tokens 1
+# A template that ends answers with a word that this model says.
+turns='{% for m in messages %}{{ m.content }}{% if m.role == "assistant" %}WORD{% endif %}{% endfor %}'
+echo "${turns/WORD/}" >endless.jinja
+expect 0 "" "${ask[@]}" --prompt hi --template endless.jinja
+endless=$(cat output)
+word=$(grep -oE '[a-z]{2,}' output | tail -n 1)
+echo "${turns/WORD/$word}" >ends.jinja
+expect 0 "" "${ask[@]}" --prompt hi --template ends.jinja
+check "an answer ends before the word '$word' of '$endless'" [ -n "$word" -a "$(cat output)" = "${endless%%"$word"*}" ]
+# plain keeps images and drops the question.
+fails "the chat template plain passes on the images, not the text of the question" generate --model alone --prompt hi --template plain
+expect 0 "the chat template plain passes on the images" "${ask[@]}" --prompt hi --image images/red.bmp --template plain
 
 # --- damaged models, and parts that do not fit ---
 cp -r $model cut

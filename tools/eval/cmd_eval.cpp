@@ -7,6 +7,7 @@
 #include "tensor/json.h"
 #include "tools/commands.h"
 #include "tools/eval/eval_task.h"
+#include "tools/run/template_options.h"
 
 namespace vila::tools {
 
@@ -32,6 +33,7 @@ struct EvalCommand {
     bool as_json = false;
     EvalItemOptions items;
     EvalOptions eval;
+    TemplateOptions chat;
     CommonOptions common;
 };
 
@@ -60,6 +62,7 @@ EvalCommand parse_command(Args& args) {
                 "file of predictions to score instead of a model's, in the format below");
     args.option("--annotations", command.annotations,
                 "file of the questions that --predictions answers");
+    command.chat.declare(args);
     command.common.declare(args);
     args.footer(
         eval_task_help() +
@@ -77,6 +80,8 @@ EvalCommand parse_command(Args& args) {
     if (command.data.empty() || scores_file != command.model.empty())
         throw UsageError(
             "give either --model and --data, or --predictions and --annotations, not both");
+    if (scores_file && command.chat.given())
+        throw UsageError("--template and --system are for a model: give them with --model");
     if (command.images.empty()) command.images = command.data.parent_path();
     return command;
 }
@@ -86,7 +91,9 @@ EvalResult evaluate(const EvalCommand& command) {
     const auto items = load_eval_items(command.data, command.images, command.items);
     if (!command.predictions.empty())
         return score_predictions(task, items, load_predictions(command.predictions, items));
-    return run_eval(task, LoadedModel(command.model, command.common), items, command.eval);
+    LoadedModel loaded(command.model, command.common);
+    command.chat.apply(command.model, loaded);
+    return run_eval(task, loaded, items, command.eval);
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include "data/text/trim.h"
 #include "tensor/nearest_name.h"
 #include "tools/eval/metrics.h"
+#include "tools/run/answer_stream.h"
 #include "tools/run/score.h"
 
 namespace vila::tools {
@@ -47,6 +48,7 @@ std::vector<std::string> generate_answers(const LoadedModel& loaded,
     models::GenerateOptions generation;
     generation.max_tokens = options.max_tokens;
     generation.stop_ids = loaded.stop_ids();
+    const std::vector<std::string> stops = loaded.stop_texts();
     std::vector<std::string> answers;
     for (size_t begin = 0; begin < items.size(); begin += static_cast<size_t>(options.batch)) {
         const size_t end = std::min(items.size(), begin + static_cast<size_t>(options.batch));
@@ -60,7 +62,7 @@ std::vector<std::string> generate_answers(const LoadedModel& loaded,
         }
         for (const Prompt& prompt : prompts) sequences.push_back(prompt.view());
         for (const auto& ids : models::generate_many(loaded.model(), sequences, generation))
-            answers.emplace_back(data::trimmed(loaded.text_of(ids), " \n"));
+            answers.emplace_back(data::trimmed(before_stops(loaded.text_of(ids), stops), " \n"));
     }
     return answers;
 }

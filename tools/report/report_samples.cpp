@@ -7,6 +7,7 @@
 #include "data/records/dataset.h"
 #include "data/text/trim.h"
 #include "tools/base/image_source.h"
+#include "tools/run/answer_stream.h"
 #include "tools/run/loaded_model.h"
 #include "tools/train/recipe.h"
 #include "tools/train/recipe_model.h"
@@ -68,8 +69,10 @@ AnswerCard answer(const LoadedModel& loaded, const data::Sample& sample) {
         loaded.record_prompt({ids.begin(), ids.begin() + static_cast<int64_t>(begin)}, images);
     models::GenerateOptions options;
     options.stop_ids = loaded.stop_ids();
+    const std::vector<std::string> stops = loaded.stop_texts();
     options.max_tokens = std::min<int64_t>(static_cast<int64_t>(end - begin), kLongestAnswer);
-    card.answer = trimmed(loaded.text_of(models::generate(loaded.model(), prompt.view(), options)));
+    card.answer = trimmed(before_stops(
+        loaded.text_of(models::generate(loaded.model(), prompt.view(), options)), stops));
     card.correct = card.answer == card.truth;
     return card;
 }
@@ -80,11 +83,11 @@ SourceSamples answer_source(const LoadedModel& loaded, const Recipe& recipe,
                                              .path = source.path,
                                              .images = source.images,
                                              .max_images = source.max_images});
-    const auto chat = recipe_template(recipe);
     SourceSamples samples{source.name, {}};
     const int64_t kept = std::min(count, dataset->size());
     for (int64_t i = 0; i < kept; ++i) {
-        data::Sample sample = dataset->get(i * dataset->size() / kept, {loaded.tokenizer(), chat});
+        data::Sample sample =
+            dataset->get(i * dataset->size() / kept, {loaded.tokenizer(), loaded.chat_template()});
         data::truncate_sample(sample, recipe.data.max_length,
                               std::max<int64_t>(loaded.tokens_per_image(), 1));
         samples.cards.push_back(answer(loaded, sample));

@@ -4,18 +4,17 @@
 #include <cstdio>
 #include <iostream>
 
-#include "tools/base/model_template.h"
 #include "tools/commands.h"
 #include "tools/run/answer_stream.h"
 #include "tools/run/loaded_model.h"
 #include "tools/run/sampling_options.h"
+#include "tools/run/template_options.h"
 
 namespace vila::tools {
 
 namespace {
 
 struct Conversation {
-    std::string system;
     std::vector<data::Message> messages;
     std::vector<std::string> images;
     std::string pending;  // placeholders of the images of the next message
@@ -30,13 +29,13 @@ void show_image(Conversation& conversation, const std::string& path) {
 void take_turn(const LoadedModel& loaded, const SamplingOptions& sampling, uint64_t seed,
                Conversation& conversation, const std::string& line) {
     std::vector<data::Message> messages = conversation.messages;
-    if (messages.empty() && !conversation.system.empty())
-        messages.push_back({data::Role::System, conversation.system});
     messages.push_back({data::Role::User, conversation.pending + line});
     const Prompt prompt = loaded.chat_prompt(messages, conversation.images);
     loaded.check_fits(prompt, sampling.max_tokens);
 
-    AnswerStream answer(loaded.tokenizer(), sampling.stops, [&](const std::string& piece) {
+    std::vector<std::string> stops = sampling.stops;
+    for (const std::string& stop : loaded.stop_texts()) stops.push_back(stop);
+    AnswerStream answer(loaded.tokenizer(), stops, [&](const std::string& piece) {
         std::fputs(piece.c_str(), stdout);
         std::fflush(stdout);
     });
@@ -57,7 +56,7 @@ void take_turn(const LoadedModel& loaded, const SamplingOptions& sampling, uint6
 void handle_line(const LoadedModel& loaded, const SamplingOptions& sampling, uint64_t seed,
                  Conversation& conversation, const std::string& line) {
     if (line == "/reset") {
-        conversation = {conversation.system, {}, {}, {}};
+        conversation = {};
     } else if (line.starts_with("/image ")) {
         show_image(conversation, line.substr(7));
     } else if (line.starts_with("/")) {
@@ -72,14 +71,12 @@ void handle_line(const LoadedModel& loaded, const SamplingOptions& sampling, uin
 int cmd_chat(Args& args) {
     std::filesystem::path model_path;
     std::vector<std::string> images;
-    std::string template_name, system;
+    TemplateOptions chat;
     SamplingOptions sampling;
     CommonOptions common;
     args.option("--model", model_path, "model directory")->required();
     args.option("--image", images, "image for the first message; may be repeated");
-    args.option("--template", template_name,
-                "chat template to use instead of the model's: a name, or a file with Jinja source");
-    args.option("--system", system, "system message of the conversation");
+    chat.declare(args);
     sampling.declare(args);
     common.declare(args);
     args.footer(
@@ -90,9 +87,8 @@ int cmd_chat(Args& args) {
     args.parse();
 
     LoadedModel loaded(model_path, common);
-    if (!template_name.empty()) loaded.use_template(find_template(template_name, model_path));
+    chat.apply(model_path, loaded);
     Conversation conversation;
-    conversation.system = system;
     for (const std::string& path : images) show_image(conversation, path);
     std::string line;
     while (std::fputs("> ", stderr), std::getline(std::cin, line)) {

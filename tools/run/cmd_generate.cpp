@@ -6,12 +6,12 @@
 
 #include "tensor/json.h"
 #include "tools/base/json_lines.h"
-#include "tools/base/model_template.h"
 #include "tools/commands.h"
 #include "tools/run/answer_stream.h"
 #include "tools/run/loaded_model.h"
 #include "tools/run/requests.h"
 #include "tools/run/sampling_options.h"
+#include "tools/run/template_options.h"
 #include "tools/run/video_frames.h"
 
 namespace vila::tools {
@@ -21,12 +21,23 @@ namespace {
 struct Request {
     std::string id;
     Prompt prompt;
+    bool raw = false;  // a prompt as it is, not a conversation
 };
+
+// Returns the strings that end an answer.
+std::vector<std::string> stops_of(const LoadedModel& loaded, const SamplingOptions& sampling,
+                                  bool raw) {
+    std::vector<std::string> stops = sampling.stops;
+    if (!raw)
+        for (const std::string& stop : loaded.stop_texts()) stops.push_back(stop);
+    return stops;
+}
 
 // The answer to a request, up to its first stop string.
 Json answer_json(const LoadedModel& loaded, const SamplingOptions& sampling, const Request& request,
                  const std::vector<int32_t>& ids) {
-    AnswerStream answer(loaded.tokenizer(), sampling.stops, [](const std::string&) {});
+    AnswerStream answer(loaded.tokenizer(), stops_of(loaded, sampling, request.raw),
+                        [](const std::string&) {});
     std::vector<int32_t> used;
     for (const int32_t id : ids) {
         used.push_back(id);
@@ -56,8 +67,9 @@ void answer_requests(const LoadedModel& loaded, const SamplingOptions& sampling,
         waiting.clear();
     };
     for_each_json_line(input, [&](const Json& request, const std::string& where) {
-        waiting.push_back(
-            {request_id(request), request_prompt(loaded, request, where, input.parent_path())});
+        waiting.push_back({request_id(request),
+                           request_prompt(loaded, request, where, input.parent_path()),
+                           request.contains("prompt")});
         loaded.check_fits(waiting.back().prompt, sampling.max_tokens);
         if (static_cast<int64_t>(waiting.size()) == batch) answer_waiting();
     });
@@ -66,10 +78,11 @@ void answer_requests(const LoadedModel& loaded, const SamplingOptions& sampling,
 
 struct GenerateCommand {
     std::filesystem::path model, video, input;
-    std::string text, template_name, system;
+    std::string text;
     std::vector<std::string> images;
     int64_t batch = 8, frames = 8;
     bool has_input = false, raw = false, as_json = false;
+    TemplateOptions chat;
     SamplingOptions sampling;
     CommonOptions common;
 
@@ -97,9 +110,7 @@ GenerateCommand parse_command(Args& args) {
         ->check(CLI::PositiveNumber);
     args.flag("--raw", command.raw,
               "pass the prompt to the model as it is, without the chat template");
-    args.option("--template", command.template_name,
-                "chat template to use instead of the model's: a name, or a file with Jinja source");
-    args.option("--system", command.system, "system message, in front of the prompt");
+    command.chat.declare(args);
     args.flag("--json", command.as_json,
               "print one JSON object at the end instead of streaming the text");
     command.sampling.declare(args);
@@ -109,11 +120,10 @@ GenerateCommand parse_command(Args& args) {
     command.has_input = input->count() > 0;
     if (prompt->count() + input->count() != 1)
         throw UsageError("--prompt is required, or --input, and not both");
-    const bool has_own =
-        !command.images.empty() || !command.video.empty() || command.raw || !command.system.empty();
+    const bool has_own = !command.images.empty() || !command.video.empty() || command.raw;
     if (command.has_input && has_own)
         throw UsageError("--input: each request gives its own images and messages");
-    if (command.raw && (!command.template_name.empty() || !command.system.empty()))
+    if (command.raw && command.chat.given())
         throw UsageError("--raw uses no chat template: give no --template and no --system with it");
     return command;
 }
@@ -125,11 +135,8 @@ Prompt read_prompt(const LoadedModel& loaded, const GenerateCommand& command) {
         frames.emplace(command.video, command.frames);
         images.insert(images.end(), frames->files().begin(), frames->files().end());
     }
-    std::vector<data::Message> messages;
-    if (!command.system.empty()) messages.push_back({data::Role::System, command.system});
-    messages.push_back({data::Role::User, command.text});
     Prompt prompt = command.raw ? loaded.raw_prompt(command.text, images)
-                                : loaded.chat_prompt(messages, images);
+                                : loaded.chat_prompt({{data::Role::User, command.text}}, images);
     loaded.check_fits(prompt, command.sampling.max_tokens);
     return prompt;
 }
@@ -137,11 +144,12 @@ Prompt read_prompt(const LoadedModel& loaded, const GenerateCommand& command) {
 // Streams the answer to stdout, or prints it as JSON at the end.
 void answer_prompt(const LoadedModel& loaded, const GenerateCommand& command) {
     const Prompt prompt = read_prompt(loaded, command);
-    AnswerStream answer(loaded.tokenizer(), command.sampling.stops, [&](const std::string& piece) {
-        if (command.as_json) return;
-        std::fputs(piece.c_str(), stdout);
-        std::fflush(stdout);
-    });
+    AnswerStream answer(loaded.tokenizer(), stops_of(loaded, command.sampling, command.raw),
+                        [&](const std::string& piece) {
+                            if (command.as_json) return;
+                            std::fputs(piece.c_str(), stdout);
+                            std::fflush(stdout);
+                        });
     models::GenerateOptions options = command.sampling.to_options(command.seed());
     options.stop_ids = loaded.stop_ids();
     options.on_token = [&](int32_t id) { return answer.push(id); };
@@ -161,8 +169,7 @@ void answer_prompt(const LoadedModel& loaded, const GenerateCommand& command) {
 int cmd_generate(Args& args) {
     const GenerateCommand command = parse_command(args);
     LoadedModel loaded(command.model, command.common);
-    if (!command.template_name.empty())
-        loaded.use_template(find_template(command.template_name, command.model));
+    command.chat.apply(command.model, loaded);
     if (command.has_input) {
         answer_requests(loaded, command.sampling, command.seed(), command.input, command.batch);
     } else {

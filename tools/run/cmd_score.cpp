@@ -9,6 +9,7 @@
 #include "tools/commands.h"
 #include "tools/run/requests.h"
 #include "tools/run/score.h"
+#include "tools/run/template_options.h"
 
 namespace vila::tools {
 
@@ -28,11 +29,13 @@ Json answer_line(const std::string& id, const Prompt& prompt, const Score& score
 
 int cmd_score(Args& args) {
     std::filesystem::path model_path, input, output, dump;
+    TemplateOptions chat;
     CommonOptions common;
     args.option("--model", model_path, "model directory")->required();
     args.option("--input", input, "file of requests, one JSON object per line")->required();
     args.option("--output", output, "file for the answers, one JSON object per line")->required();
     args.option("--dump", dump, "write logits and image features to this safetensors file");
+    chat.declare(args);
     common.declare(args);
     args.footer(str(
         "Request:  {\"id\": \"a\", \"prompt\": \"raw text with <image>\", \"images\": "
@@ -48,7 +51,8 @@ int cmd_score(Args& args) {
         "N, C)"));
     args.parse();
 
-    const LoadedModel loaded(model_path, common);
+    LoadedModel loaded(model_path, common);
+    chat.apply(model_path, loaded);
     std::string lines;
     std::vector<std::pair<std::string, Tensor>> dumped;
     for_each_json_line(input, [&](const Json& request, const std::string& where) {

@@ -1,12 +1,13 @@
 #include "tools/run/loaded_model.h"
-#include "tools/base/model_template.h"
 
 #include <unistd.h>
 
 #include <algorithm>
 
+#include "data/text/trim.h"
 #include "models/model_directory.h"
 #include "tools/base/image_source.h"
+#include "tools/base/model_template.h"
 #include "tools/base/units.h"
 
 namespace vila::tools {
@@ -25,6 +26,15 @@ std::vector<data::ImageRef> image_files(const std::vector<std::string>& paths) {
     std::vector<data::ImageRef> files;
     for (const std::string& path : paths) files.push_back({.path = path});
     return files;
+}
+
+// Returns whether the message has text besides the placeholders of images.
+bool has_text(const data::Message& message) {
+    std::string text = message.text;
+    for (size_t at = text.find(data::kImagePlaceholder); at != std::string::npos;
+         at = text.find(data::kImagePlaceholder))
+        text.erase(at, data::kImagePlaceholder.size());
+    return !data::trimmed(text).empty();
 }
 
 void append_unique(std::vector<int32_t>& ids, int32_t id) {
@@ -130,7 +140,10 @@ std::vector<LoadedModel::Features> LoadedModel::load_images(
     return loaded;
 }
 
-void LoadedModel::place_images(std::vector<data::Message>& messages, size_t images) {
+void LoadedModel::complete(std::vector<data::Message>& messages, size_t images) const {
+    const bool has_system = !messages.empty() && messages[0].role == data::Role::System;
+    if (!system_.empty() && !has_system)
+        messages.insert(messages.begin(), {data::Role::System, system_});
     int64_t placeholders = 0;
     for (const data::Message& message : messages)
         placeholders += data::count_placeholders(message.text);
@@ -142,6 +155,21 @@ void LoadedModel::place_images(std::vector<data::Message>& messages, size_t imag
     check_image_count(placeholders, images);
 }
 
+void LoadedModel::check_template(const std::vector<data::Message>& messages, size_t images) const {
+    const char* warning = nullptr;
+    if (chat_template_.is_none())
+        warning = "the model has no chat template: the text goes to it as it is";
+    if (chat_template_.is_plain() && std::any_of(messages.begin(), messages.end(), has_text)) {
+        warning =
+            "the chat template plain passes on the images, not the text of the question: for the "
+            "text use another with --template";
+        VILA_CHECK(images > 0, warning);
+    }
+    if (warning == nullptr || warned_of_template_) return;
+    std::fprintf(stderr, "%s\n", warning);
+    warned_of_template_ = true;
+}
+
 Prompt LoadedModel::raw_prompt(const std::string& text,
                                const std::vector<std::string>& image_paths) const {
     check_image_count(data::count_placeholders(text), image_paths.size());
@@ -150,11 +178,8 @@ Prompt LoadedModel::raw_prompt(const std::string& text,
 
 Prompt LoadedModel::chat_prompt(std::vector<data::Message> messages,
                                 const std::vector<std::string>& image_paths, bool no_image) const {
-    place_images(messages, image_paths.size());
-    if (chat_template_.is_none() && !warned_of_no_template_) {
-        std::fprintf(stderr, "the model has no chat template: the text goes to it as it is\n");
-        warned_of_no_template_ = true;
-    }
+    complete(messages, image_paths.size());
+    check_template(messages, image_paths.size());
     const auto segments = chat_template_.render(messages, true);
     return {data::encode_segments(segments, *tokenizer_).ids,
             {},
@@ -164,7 +189,7 @@ Prompt LoadedModel::chat_prompt(std::vector<data::Message> messages,
 Prompt LoadedModel::answered_prompt(std::vector<data::Message> messages,
                                     const std::vector<std::string>& image_paths,
                                     const std::string& answer, bool no_image) const {
-    place_images(messages, image_paths.size());
+    complete(messages, image_paths.size());
     const auto asked = data::encode_segments(chat_template_.render(messages, true), *tokenizer_);
     messages.push_back({data::Role::Assistant, answer});
     data::TokenizedText whole = data::encode_segments(chat_template_.render(messages), *tokenizer_);
@@ -218,6 +243,10 @@ std::vector<int32_t> LoadedModel::stop_ids() const {
     if (const auto eos = tokenizer_->eos_id()) append_unique(ids, *eos);
     for (const int32_t id : model_->config().llm.eos_token_ids) append_unique(ids, id);
     return ids;
+}
+
+std::vector<std::string> LoadedModel::stop_texts() const {
+    return chat_template_.stop_texts(*tokenizer_);
 }
 
 }  // namespace vila::tools

@@ -54,6 +54,8 @@ class LoadedModel {
     void use_template(data::ChatTemplate chat_template) {
         chat_template_ = std::move(chat_template);
     }
+    // Sets the system message of conversations that have none; "": none.
+    void use_system(std::string text) { system_ = std::move(text); }
     Device& device() const { return *device_; }
     int64_t tokens_per_image() const { return model_->config().tokens_per_image(); }
 
@@ -85,6 +87,8 @@ class LoadedModel {
     std::string text_of(const std::vector<int32_t>& ids) const;
     // Ids that end generation: those of the template, the tokenizer and the configuration.
     std::vector<int32_t> stop_ids() const;
+    // Texts that end the answer of a conversation, under templates that end it without a token.
+    std::vector<std::string> stop_texts() const;
 
   private:
     using Features = std::shared_ptr<const data::LoadedImage>;
@@ -92,19 +96,24 @@ class LoadedModel {
     Features features_of(const data::ImageRef& image) const;
     std::vector<Features> load_images(const std::vector<data::ImageRef>& images,
                                       bool no_image = false) const;
-    // Puts one placeholder per image in front of the first user message if no message holds one.
-    static void place_images(std::vector<data::Message>& messages, size_t images);
+    // Puts the system message in front, and one placeholder per image in front of the first user
+    // message if no message holds one.
+    void complete(std::vector<data::Message>& messages, size_t images) const;
+    // Writes a line, once, if the template passes on the text as it is, or images alone. Throws if
+    // there is no image either.
+    void check_template(const std::vector<data::Message>& messages, size_t images) const;
 
     std::unique_ptr<Device> device_;
     std::unique_ptr<models::VilaModel> model_;
     std::unique_ptr<ReadAhead> read_ahead_;  // reads the mapped weights of model_
     std::unique_ptr<data::Tokenizer> tokenizer_;
     data::ChatTemplate chat_template_;
+    std::string system_;
     std::optional<data::ImageProcessor> image_processor_;
     // Cache of features by image name, because demonstrations repeat the same images. It changes no
     // result, so const methods fill it; they must not run on several threads at once.
     mutable std::map<std::string, Features> feature_cache_;
-    mutable bool warned_of_no_template_ = false;
+    mutable bool warned_of_template_ = false;
     mutable int64_t feature_bytes_ = 0;  // of all images so far; past a limit none is added
 };
 

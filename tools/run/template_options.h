@@ -1,0 +1,31 @@
+#pragma once
+
+// The options --template and --system, shared by the commands that put conversations to a model.
+
+#include <filesystem>
+#include <string>
+
+#include "tools/base/args.h"
+#include "tools/base/model_template.h"
+#include "tools/run/loaded_model.h"
+
+namespace vila::tools {
+
+struct TemplateOptions {
+    std::string name, system;
+
+    void declare(Args& args) {
+        args.option(
+            "--template", name,
+            "chat template to use instead of the model's: a name, or a file with Jinja source");
+        args.option("--system", system, "system message of conversations that have none");
+    }
+    bool given() const { return !name.empty() || !system.empty(); }
+    // Sets what was given; `model` is the directory of the model.
+    void apply(const std::filesystem::path& model, LoadedModel& loaded) const {
+        if (!name.empty()) loaded.use_template(find_template(name, model));
+        loaded.use_system(system);
+    }
+};
+
+}  // namespace vila::tools
