@@ -149,6 +149,13 @@ check "the projector learned" [ "$(cmp -s align/model/mm_projector/model.safeten
 expect 0 "finished" sft.toml --out tower --threads 1 trainable.llm=false trainable.vision_tower=true
 check "llm frozen in sft" same align/model/llm/model.safetensors tower/model/llm/model.safetensors
 check "tower learned in sft" [ "$(cmp -s align/model/vision_tower/model.safetensors tower/model/vision_tower/model.safetensors; echo $?)" -eq 1 ]
+mkdir -p templates
+echo '{% for m in messages %}<{{ m.role }}>{{ m.content }}</{{ m.role }}>{% endfor %}{% if add_generation_prompt %}<assistant>{% endif %}' >templates/own.jinja
+sed 's/^template = .*/template = "templates\/own.jinja"/' sft.toml >own.toml
+expect 0 "finished" own.toml --out own --threads 1 train.steps=1
+check "the model has the template of its training" cmp -s templates/own.jinja own/model/llm/chat_template.jinja
+run_expect 0 "own/model/llm/chat_template.jinja" inspect own/model
+expect 1 "data.template: no chat template \"absent.jinja\": expected plain" sft.toml --out none data.template=absent.jinja
 expect 1 "nothing to train" sft.toml --out none trainable.llm=false trainable.projector=false
 expect 0 "finished" sft.toml --out bf16 --threads 1 --dtype bf16
 check "bf16 weights" grep -aq '"dtype":"BF16"' bf16/model/llm/model.safetensors

@@ -12,6 +12,8 @@
 #include "data/image/image_processor.h"
 #include "data/records/dataset.h"
 #include "tensor/check.h"
+#include "tests/support/text_helpers.h"
+#include "tools/train/recipe_model.h"
 
 namespace vila::tools {
 namespace {
@@ -102,6 +104,23 @@ TEST_F(RecipeTest, OverridesAreTyped) {
     EXPECT_EQ(recipe.stage, StageKind::Pretrain);
     EXPECT_EQ(recipe.model.llm_config["hidden_size"], 64);
     EXPECT_EQ(recipe.model.llm_config["rope_scaling"]["type"], "linear");
+}
+
+TEST_F(RecipeTest, TemplatesAreNamesOrFilesBesideTheRecipe) {
+    std::ofstream(folder_ / "own.jinja") << "{{ messages[0].content }}";
+    std::ofstream(folder_ / "plain") << "{{ messages[0].content }}";
+    const auto chat = [&](const std::string& value) {
+        return load_recipe(write(kSft), {"data.template=" + value}).data.chat_template;
+    };
+    EXPECT_EQ(chat("own.jinja"), (folder_ / "own.jinja").string());
+    EXPECT_EQ(chat("plain"), "plain") << "names stand above files";
+    EXPECT_EQ(chat("absent.jinja"), "absent.jinja");
+    const Recipe recipe = load_recipe(write(kSft), {"data.template=own.jinja"});
+    EXPECT_EQ(recipe_template(recipe, "").source(), "{{ messages[0].content }}");
+    EXPECT_TRUE(
+        data::message_of([&] {
+            recipe_template(load_recipe(write(kSft), {"data.template=absent.jinja"}), "");
+        }).starts_with("data.template: no chat template \"absent.jinja\": expected plain, "));
 }
 
 TEST_F(RecipeTest, RefusesUnknownKeysWithPlaceAndNearestName) {

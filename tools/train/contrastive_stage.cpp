@@ -42,7 +42,8 @@ ContrastiveStage::ContrastiveStage(const Recipe& recipe, const fs::path& run,
       run_(run),
       ranks_(ranks),
       tokenizer_(data::load_tokenizer(tokenizer_directory)),
-      chat_(data::ChatTemplate::named(recipe.data.chat_template.value_or(kTemplate))),
+      chat_(given_template(recipe, tokenizer_directory)
+                .value_or(data::ChatTemplate::named(kTemplate))),
       model_(make_model(recipe, *tokenizer_, device)),
       processor_(make_image_processor(recipe, model_->vision_config(),
                                       recipe.data.image_mode.value_or(kImageMode))) {

@@ -33,8 +33,8 @@ LanguageStage::LanguageStage(const Recipe& recipe, const fs::path& run,
       run_(run),
       tokenizer_directory_(tokenizer_directory),
       tokenizer_(data::load_tokenizer(tokenizer_directory)),
-      chat_(recipe_template(recipe)),
-      model_(make_recipe_model(recipe, *tokenizer_, device)) {
+      chat_(recipe_template(recipe, tokenizer_directory)),
+      model_(make_recipe_model(recipe, *tokenizer_, chat_, device)) {
     flops_.emplace(*model_, trainable_parts(recipe));
     if (!model_->has_vision()) return;
     processor_.emplace(
@@ -188,6 +188,12 @@ LoadedImage LanguageStage::encode(const LoadedImage& pixels) {
 
 void LanguageStage::save(const fs::path& directory) {
     std::vector<models::ExtraFile> extra = tokenizer_files(tokenizer_directory_, "llm/");
+    if (recipe_.data.chat_template && chat_.is_published()) {
+        // This file stands above the other places of a template.
+        const std::string name = "llm/chat_template.jinja";
+        std::erase_if(extra, [&](const models::ExtraFile& file) { return file.name == name; });
+        extra.push_back({name, chat_.source()});
+    }
     if (processor_) extra.push_back(preprocessor_file(processor_->config(), "vision_tower/", run_));
     models::save_model(*model_, directory, model_->dtype(), extra);
 }

@@ -82,7 +82,8 @@ void data_fields(FieldList& list, DataRecipe& data) {
     list.number("data.random_crop", data.random_crop, {0.05, 1.0},
                 "crop images at random, keeping at least this share of each side; 1: no crops");
     list.text("data.template", data.chat_template,
-              "chat template (default: as in model.init, otherwise vicuna_v1; align: plain)");
+              "chat template: a name, or a file with Jinja source (default: as in model.init, "
+              "otherwise vicuna_v1; align: plain)");
 }
 
 void optimizer_fields(FieldList& list, OptimizerRecipe& optimizer, ScheduleRecipe& schedule) {

@@ -158,8 +158,19 @@ VilaConfig recipe_model_config(const Recipe& recipe) {
     return config;
 }
 
-data::ChatTemplate recipe_template(const Recipe& recipe) {
-    if (recipe.data.chat_template) return data::ChatTemplate::named(*recipe.data.chat_template);
+std::optional<data::ChatTemplate> given_template(const Recipe& recipe, const fs::path& tokenizer) {
+    if (!recipe.data.chat_template) return std::nullopt;
+    const std::string& name = *recipe.data.chat_template;
+    if (is_template_name(name)) return data::ChatTemplate::named(name);
+    VILA_CHECK(fs::is_regular_file(name), "data.template: no chat template \"", name,
+               "\": expected ", name_list(data::ChatTemplate::names()),
+               ", or a file with Jinja source");
+    const std::string& init = recipe.model.init;
+    return read_template(name, tokenizer, init.empty() ? std::nullopt : image_token_id(init));
+}
+
+data::ChatTemplate recipe_template(const Recipe& recipe, const fs::path& tokenizer) {
+    if (const auto given = given_template(recipe, tokenizer)) return *given;
     const StageFacts& stage = stage_facts(*recipe.stage);
     // In stage clip model.init may be a vision tower alone.
     if (!recipe.model.init.empty() && stage.loss == StageLoss::NextToken)
@@ -203,11 +214,11 @@ data::ImageProcessor make_image_processor(const Recipe& recipe, const VisionConf
 
 std::unique_ptr<models::VilaModel> make_recipe_model(const Recipe& recipe,
                                                      const data::Tokenizer& tokenizer,
+                                                     const data::ChatTemplate& chat,
                                                      Device& device) {
     check_parts(recipe);
     VilaConfig config = joined_config(recipe, &tokenizer);
     // A published template is in the files of the tokenizer.
-    const data::ChatTemplate chat = recipe_template(recipe);
     config.chat_template = chat.is_published() ? "" : chat.name();
     VILA_CHECK(config.llm.vocab_size >= tokenizer.vocab_size(), "the language model has ",
                config.llm.vocab_size, " token embeddings, but the tokenizer has ",

@@ -24,8 +24,12 @@ namespace vila::tools {
 // model.init; none if a tokenizer is to be trained.
 std::optional<std::filesystem::path> tokenizer_directory(const ModelRecipe& recipe);
 
+// Returns data.template if it is given. The special tokens in a template of a file are those of the
+// tokenizer in `tokenizer`; none if it is empty.
+std::optional<data::ChatTemplate> given_template(const Recipe& recipe,
+                                                 const std::filesystem::path& tokenizer);
 // Returns data.template, otherwise the template of model.init, otherwise that of the stage.
-data::ChatTemplate recipe_template(const Recipe& recipe);
+data::ChatTemplate recipe_template(const Recipe& recipe, const std::filesystem::path& tokenizer);
 
 // Returns the image preprocessing: model.preprocessor_config, otherwise preprocessor_config.json in
 // the directory of the vision tower, otherwise mean and deviation of the tower's family.
@@ -41,6 +45,7 @@ models::VilaConfig recipe_model_config(const Recipe& recipe);
 // train.seed. Throws Error with the recipe keys if parts are missing or do not fit together.
 std::unique_ptr<models::VilaModel> make_recipe_model(const Recipe& recipe,
                                                      const data::Tokenizer& tokenizer,
+                                                     const data::ChatTemplate& chat,
                                                      Device& device);
 
 // Returns the configuration of the vision tower of stage clip: model.vision_tower,

@@ -86,7 +86,7 @@ fs::path find_or_train_tokenizer(const Recipe& recipe,
     if (given) return *given;
     if (fs::exists(own_directory)) return own_directory;
     const TokenizerConfig config = read_tokenizer_config(recipe.model.tokenizer_config);
-    const std::vector<std::string> texts = sample_texts(datasets, recipe_template(recipe));
+    const std::vector<std::string> texts = sample_texts(datasets, recipe_template(recipe, ""));
     const auto tokenizer = data::train_bpe(
         texts, {.vocab_size = config.vocab_size, .split = split_rule(config.split)});
     AtomicDirectory making(own_directory);
