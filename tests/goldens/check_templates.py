@@ -64,10 +64,12 @@ def count_images(messages):
     return sum(message["content"].count("<image>") for message in messages)
 
 
-def as_parts(messages):
-    """The same messages with lists as content, as users of processors write them."""
+def as_parts(messages, every=True):
+    """The same messages with lists as content: every message, or those with images."""
     def parts(text):
         images = text.count(IMAGE_LINE)
+        if images == 0 and not every:
+            return text
         return [{"type": "image"}] * images + [{"type": "text", "text": text.replace(IMAGE_LINE, "")}]
     return [{"role": message["role"], "content": parts(message["content"])} for message in messages]
 
@@ -176,12 +178,13 @@ def check_template(binary, template, kind, conversations):
     tokenizer.chat_template = template
     token = image_token(tokenizer, tokens) or "<image>"
     reads_parts = image_token(tokenizer, tokens) is not None
+    reads_text = "probe" in (rendered(tokenizer, [{"role": "user", "content": "probe"}]) or "")
     image_id = tokenizer.convert_tokens_to_ids(token)
     wanted = []
     for messages in conversations:
         text = rendered(tokenizer, messages)
-        if reads_parts and (text is None or count_images(messages) > 0):
-            text = rendered(tokenizer, as_parts(messages))
+        if reads_parts and (not reads_text or count_images(messages) > 0):
+            text = rendered(tokenizer, as_parts(messages, every=not reads_text))
         ids = None if text is None else tokenizer.encode(text, add_special_tokens=False)
         # A template that drops an image is refused.
         if text is None or text.count(token) != count_images(messages):
