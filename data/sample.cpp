@@ -1,6 +1,7 @@
 #include "data/sample.h"
 
 #include <algorithm>
+#include <numeric>
 
 #include "tensor/check.h"
 
@@ -32,9 +33,23 @@ void check_sample(const Sample& sample) {
                " images: write one placeholder for each image, or none at all");
 }
 
-int64_t spliced_length(const Sample& sample, int64_t image_tokens) {
-    const int64_t images = count_placeholders(sample);
-    return static_cast<int64_t>(sample.ids.size()) + images * (image_tokens - 1);
+void count_image_tokens(Sample& sample, const ImageTokens& image_tokens) {
+    sample.image_tokens.clear();
+    for (const ImageRef& image : sample.images) {
+        sample.image_tokens.push_back(image_tokens(image));
+        VILA_CHECK(sample.image_tokens.back() >= 1, image.path, ": ", sample.image_tokens.back(),
+                   " positions of an image: expected at least 1");
+    }
+}
+
+int64_t image_positions(const Sample& sample) {
+    VILA_CHECK_EQ(sample.image_tokens.size(), sample.images.size(), "counted images of a sample");
+    return std::accumulate(sample.image_tokens.begin(), sample.image_tokens.end(), int64_t{0});
+}
+
+int64_t spliced_length(const Sample& sample) {
+    const auto placeholders = static_cast<int64_t>(sample.images.size());
+    return static_cast<int64_t>(sample.ids.size()) - placeholders + image_positions(sample);
 }
 
 int64_t count_targets(const Sample& sample) {
@@ -42,13 +57,13 @@ int64_t count_targets(const Sample& sample) {
                          [](int32_t label) { return label != kIgnoreLabel; });
 }
 
-bool truncate_sample(Sample& sample, int64_t max_length, int64_t image_tokens) {
-    if (spliced_length(sample, image_tokens) <= max_length) return false;
+bool truncate_sample(Sample& sample, int64_t max_length) {
+    if (spliced_length(sample) <= max_length) return false;
     int64_t length = 0;
     size_t kept = 0, images = 0;
     for (; kept < sample.ids.size(); ++kept) {
         const bool is_image = sample.ids[kept] == kImageToken;
-        length += is_image ? image_tokens : 1;
+        length += is_image ? sample.image_tokens[images] : 1;
         if (length > max_length) break;
         if (is_image) ++images;
     }
@@ -56,6 +71,7 @@ bool truncate_sample(Sample& sample, int64_t max_length, int64_t image_tokens) {
     sample.ids.resize(kept);
     sample.labels.resize(kept);
     sample.images.resize(images);
+    sample.image_tokens.resize(images);
     return true;
 }
 

@@ -1,6 +1,8 @@
 #include "models/batch.h"
 
 #include <algorithm>
+#include <optional>
+#include <string>
 
 #include "tensor/check.h"
 
@@ -22,11 +24,33 @@ void check_sequence(const Sequence& sequence) {
     VILA_CHECK(!sequence.ids.empty(), "a sequence without ids");
 }
 
+// An image as a number of items that are laid end to end: tiles (3, height, width) or feature rows
+// (Cv).
+struct Items {
+    int64_t count;
+    Shape shape;  // of each
+};
+
+Items items_of(const Shape& shape) {
+    if (shape.rank() == 4) return {shape[0], {shape[1], shape[2], shape[3]}};
+    if (shape.rank() == 3) return {1, shape};
+    VILA_CHECK_EQ(shape.rank(), 2, "an image of shape ", shape,
+                  ": expected pixels (3, height, width), or (tiles, 3, height, width), or features "
+                  "(N, C); axes");
+    return {shape[0], {shape[1]}};
+}
+
+std::string describe_item(const Shape& shape) {
+    return shape.rank() == 3 ? str("tiles ", shape) : str("features of width ", shape[0]);
+}
+
 // The rows of a batch under construction.
 struct BatchRows {
     std::vector<int32_t> ids, positions, cu_seqlens{0}, loss_rows, targets, image_rows;
+    std::vector<int64_t> image_offsets{0};
 
-    void append(const Sequence& sequence, int64_t tokens_per_image) {
+    void append(const Sequence& sequence) {
+        auto image = sequence.images.begin();
         const auto first = static_cast<int32_t>(ids.size());
         for (size_t i = 0; i < sequence.ids.size(); ++i) {
             const int32_t id = sequence.ids[i];
@@ -36,15 +60,22 @@ struct BatchRows {
                 append_row(first, id);
                 continue;
             }
-            for (int64_t n = 0; n < tokens_per_image; ++n) {
-                image_rows.push_back(static_cast<int32_t>(ids.size()));
-                append_row(first, 0);
-            }
+            append_image(first, *image++);
         }
         cu_seqlens.push_back(static_cast<int32_t>(ids.size()));
     }
 
     // `first` is the first row of the sequence, here and below.
+    void append_image(int32_t first, const HostImage& image) {
+        VILA_CHECK(image.tokens > 0, "an image of shape ", image.shape, " with ", image.tokens,
+                   " tokens: expected at least 1");
+        for (int64_t n = 0; n < image.tokens; ++n) {
+            image_rows.push_back(static_cast<int32_t>(ids.size()));
+            append_row(first, 0);
+        }
+        image_offsets.push_back(static_cast<int64_t>(image_rows.size()));
+    }
+
     void append_row(int32_t first, int32_t id) {
         positions.push_back(static_cast<int32_t>(ids.size()) - first);
         ids.push_back(id);
@@ -61,11 +92,11 @@ struct BatchRows {
 
 }  // namespace
 
-Batch make_batch(Device& device, const std::vector<Sequence>& sequences, int64_t tokens_per_image) {
+Batch make_batch(Device& device, const std::vector<Sequence>& sequences) {
     BatchRows rows;
     for (const Sequence& sequence : sequences) {
         check_sequence(sequence);
-        rows.append(sequence, tokens_per_image);
+        rows.append(sequence);
     }
     Batch batch;
     batch.ids = device_ids(device, rows.ids);
@@ -74,6 +105,7 @@ Batch make_batch(Device& device, const std::vector<Sequence>& sequences, int64_t
     batch.loss_rows = device_ids(device, rows.loss_rows);
     batch.targets = device_ids(device, rows.targets);
     batch.image_rows = device_ids(device, rows.image_rows);
+    batch.image_offsets = std::move(rows.image_offsets);
     for (size_t b = 0; b + 1 < rows.cu_seqlens.size(); ++b)
         batch.longest =
             std::max<int64_t>(batch.longest, rows.cu_seqlens[b + 1] - rows.cu_seqlens[b]);
@@ -84,23 +116,26 @@ Batch make_batch(Device& device, const std::vector<Sequence>& sequences, int64_t
 }
 
 Tensor stack_images(Device& device, const std::vector<Sequence>& sequences) {
-    std::vector<float> values;  // of all images, end to end
-    Shape shape;                // of each image
-    int64_t count = 0;
+    std::vector<float> values;   // of all images, end to end
+    std::optional<Shape> shape;  // of one tile or feature row
+    int64_t count = 0;           // of tiles or feature rows
     for (const Sequence& sequence : sequences)
         for (const HostImage& image : sequence.images) {
-            if (count == 0) shape = image.shape;
-            VILA_CHECK_EQ(image.shape, shape, "shape of an image in a batch");
-            VILA_CHECK_EQ(static_cast<int64_t>(image.values.size()), shape.numel(),
-                          "values of an image of shape ", shape);
+            const Items items = items_of(image.shape);
+            if (!shape) shape = items.shape;
+            VILA_CHECK(items.shape == *shape, "an image of shape ", image.shape,
+                       " in a batch whose first image has ", describe_item(*shape),
+                       ": expected all pixels of one size, or all features of one width");
+            VILA_CHECK_EQ(static_cast<int64_t>(image.values.size()), image.shape.numel(),
+                          "values of an image of shape ", image.shape);
             values.insert(values.end(), image.values.begin(), image.values.end());
-            ++count;
+            count += items.count;
         }
-    VILA_CHECK(shape.rank() == 2 || shape.rank() == 3, "an image of shape ", shape,
-               ": expected pixels (3, height, width) or features (N, C)");
-    const Shape stacked = shape.rank() == 3 ? Shape{count, shape[0], shape[1], shape[2]}
-                                            : Shape{count * shape[0], shape[1]};
-    return Tensor::from_values(device, stacked, values);
+    VILA_CHECK(shape.has_value(), "[stack_images] there is no image");
+    const Shape& one = *shape;
+    return Tensor::from_values(
+        device, one.rank() == 3 ? Shape{count, one[0], one[1], one[2]} : Shape{count, one[0]},
+        values);
 }
 
 }  // namespace vila::models

@@ -13,11 +13,13 @@
 
 namespace vila::models {
 
-// An image in host memory: preprocessed pixels (3, height, width) for the vision tower, or features
-// (N, Cv) from an earlier call of VilaModel::image_features.
+// An image in host memory: preprocessed pixels for the vision tower, (3, height, width), or (tiles,
+// 3, height, width) for an image that is cut into tiles; or features (N, Cv) from an earlier call
+// of VilaModel::image_features. N may differ from image to image.
 struct HostImage {
     Shape shape;
     std::span<const float> values;  // shape.numel(), row-major
+    int64_t tokens;                 // rows that the image takes in its sequence (image_layout.h)
 };
 
 struct Sequence {
@@ -33,26 +35,31 @@ struct Batch {
     Tensor cu_seqlens;  // (B + 1) i32
     Tensor loss_rows;   // (M) i32: the rows whose next token is a target, ascending
     Tensor targets;     // (M) i32: the tokens that follow those rows
-    Tensor image_rows;  // (I * N) i32: the rows of image tokens, image after image
-    Tensor pixels;      // (I, 3, height, width) f32, or undefined
-    Tensor features;    // (I * features_per_image, Cv) f32, or undefined
+    Tensor image_rows;  // (tokens of all images) i32: the rows of image tokens, image after image
+    Tensor pixels;      // (tiles of all images, 3, height, width) f32, or undefined
+    Tensor features;    // (features of all images, Cv) f32, or undefined
 
+    // (I + 1): the rows of image i are image_rows[image_offsets[i]] to
+    // image_rows[image_offsets[i + 1] - 1]. In host memory.
+    std::vector<int64_t> image_offsets{0};
     int64_t longest = 0;  // rows of the longest sequence
 
     int64_t rows() const { return ids.size(0); }
     int64_t sequences() const { return cu_seqlens.size(0) - 1; }
     int64_t loss_tokens() const { return targets.size(0); }
-    bool has_images() const { return image_rows.size(0) > 0; }
+    int64_t images() const { return static_cast<int64_t>(image_offsets.size()) - 1; }
+    bool has_images() const { return images() > 0; }
 };
 
-// Lays the sequences end to end and replaces each kImageToken with `tokens_per_image` rows. The
-// images of a batch are all pixels or all features, of one shape. Throws when the number of
-// images of a sequence differs from its placeholders, or the number of labels from its ids, when a
-// sequence is empty, and when its first token is a target.
-Batch make_batch(Device& device, const std::vector<Sequence>& sequences, int64_t tokens_per_image);
+// Lays the sequences end to end and replaces each kImageToken with the rows of its image. The
+// images of a batch are all pixels, of one height and width, or all features, of one width Cv.
+// Throws when the number of images of a sequence differs from its placeholders, or the number of
+// labels from its ids, when a sequence is empty, when its first token is a target, and when an
+// image has no tokens.
+Batch make_batch(Device& device, const std::vector<Sequence>& sequences);
 
-// Stacks the images of the sequences: pixels (I, 3, height, width) or features (I * N, Cv), f32.
-// There must be at least one image.
+// Lays the images of the sequences end to end along the first axis: pixels (tiles of all images, 3,
+// height, width) or features (features of all images, Cv), f32. There must be at least one image.
 Tensor stack_images(Device& device, const std::vector<Sequence>& sequences);
 
 }  // namespace vila::models

@@ -72,7 +72,7 @@ ClipBatch make_clip_batch(Device& device, const std::vector<Sequence>& sequences
     }
     std::vector<Sequence> texts;
     for (const std::vector<int32_t>& caption : captions) texts.push_back({caption, {}, {}});
-    const Batch text = make_batch(device, texts, 0);
+    const Batch text = make_batch(device, texts);
     ClipBatch batch;
     batch.ids = text.ids;
     batch.positions = text.positions;

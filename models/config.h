@@ -17,6 +17,7 @@
 #include <string>
 #include <vector>
 
+#include "models/image_layout.h"
 #include "nn/init.h"
 #include "tensor/dtype.h"
 #include "tensor/gelu_kind.h"
@@ -178,10 +179,12 @@ struct VilaConfig {
     // Name of the template for models of this layout that neither name nor carry one.
     std::string fallback_template = "none";
 
-    // The rows of one image that the projector reads, and the embeddings that it returns. 0 without
-    // a vision tower.
-    int64_t features_per_image() const;
-    int64_t tokens_per_image() const;
+    // More than 1: an image is cut into as many tiles, at most (image_layout.h). No layout on disk
+    // has a field for it, and join_json() throws.
+    int64_t max_tiles = 1;
+
+    // The number of tokens of an image.
+    ImageLayout image_layout() const;
     // Fills in the projector's widths and heads from the other parts. Throws when the parts do not
     // fit together.
     void check_and_complete();

@@ -270,7 +270,7 @@ void Conversion::to_llava_hf() const {
         {"text_config", llm_json()},
         {"vision_config", vision_json()},
         {"image_token_index", image_token},
-        {"image_seq_length", resized.tokens_per_image()},
+        {"image_seq_length", resized.image_layout().tile_tokens},
         {"vision_feature_layer", config_.select_layer},
         {"vision_feature_select_strategy", select_feature() == "patch" ? "default" : "full"},
         {"projector_hidden_act", "gelu"},

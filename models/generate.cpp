@@ -47,7 +47,7 @@ void read_logits(const Tensor& logits, const GenerateOptions& options,
 SequenceState prefill(const VilaModel& model, const Sequence& prompt,
                       const GenerateOptions& options) {
     const Sequence unlabeled = {prompt.ids, {}, prompt.images};
-    const Batch batch = make_batch(model.device(), {unlabeled}, model.config().tokens_per_image());
+    const Batch batch = make_batch(model.device(), {unlabeled});
     const int64_t capacity =
         std::min(batch.rows() + options.max_tokens, model.config().llm.max_position_embeddings);
     SequenceState state;

@@ -84,10 +84,7 @@ Variable VilaModel::image_features(const Tensor& pixels) const {
 
 Variable VilaModel::project(const Variable& features) const {
     VILA_CHECK(has_vision(), "this model has no projector: it cannot read images");
-    const int64_t each = config_.features_per_image();
-    VILA_CHECK(features.size(0) % each == 0, "[projector] ", features.size(0),
-               " feature rows: expected a multiple of ", each);
-    return (*projector_)(features, features.size(0) / each);
+    return (*projector_)(features, config_.image_layout().tiles_of_features(features.size(0)));
 }
 
 Variable VilaModel::embed(const Batch& batch) const {
@@ -97,7 +94,7 @@ Variable VilaModel::embed(const Batch& batch) const {
     if (!batch.has_images()) return text;
     const Variable features = batch.features.defined() ? Variable(batch.features.to(dtype_))
                                                        : image_features(batch.pixels);
-    const Variable tokens = project(features);  // (I * tokens_per_image, C)
+    const Variable tokens = project(features);  // (image tokens, C)
     VILA_CHECK_EQ(tokens.size(0), batch.image_rows.size(0), "image tokens for their rows");
     return autograd::splice_rows(text, tokens, batch.image_rows);
 }

@@ -70,10 +70,10 @@ class VilaModel {
     // memory, more time, the same bits. Off by default.
     void set_activation_checkpointing(bool enabled) { activation_checkpointing_ = enabled; }
 
-    // Pixels (I, 3, height, width) of any floating dtype -> the projector's input
-    // (I * features_per_image, Cv).
+    // Pixels (tiles, 3, height, width) of any floating dtype -> the projector's input
+    // (tiles * tile_features, Cv). models/image_layout.h says how many tiles an image has.
     autograd::Variable image_features(const Tensor& pixels) const;
-    // Features (I * features_per_image, Cv) -> image tokens (I * tokens_per_image, C).
+    // Features (tiles * tile_features, Cv) -> image tokens (tiles * tile_tokens, C).
     autograd::Variable project(const autograd::Variable& features) const;
     // Text embeddings with the image tokens in their rows: (R, C). Throws when a sequence is longer
     // than the model's positions.

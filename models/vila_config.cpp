@@ -17,13 +17,13 @@ constexpr ImageModeName kImageModes[] = {{"crop", "square"}, {"pad", "pad"}, {"r
 
 }  // namespace
 
-int64_t VilaConfig::features_per_image() const {
-    if (!vision) return 0;
-    return vision->num_patches() + (select_class_token ? 1 : 0);
-}
-
-int64_t VilaConfig::tokens_per_image() const {
-    return vision ? projector.num_tokens(features_per_image()) : 0;
+ImageLayout VilaConfig::image_layout() const {
+    if (!vision) return {};
+    const int64_t features = vision->num_patches() + (select_class_token ? 1 : 0);
+    return {.tile_side = vision->image_size,
+            .tile_features = features,
+            .tile_tokens = projector.num_tokens(features),
+            .max_tiles = max_tiles};
 }
 
 void VilaConfig::check_and_complete() {
@@ -42,7 +42,8 @@ void VilaConfig::check_and_complete() {
                select_layer, ": the vision tower has ", layers, " layers");
     VILA_CHECK(!select_class_token || vision->has_class_token(),
                "the class token is selected, but the vision tower has none");
-    tokens_per_image();  // throws when the projector cannot merge this grid
+    VILA_CHECK(max_tiles >= 1, "max_tiles is ", max_tiles, ": expected at least 1");
+    image_layout();  // throws when the projector cannot merge this grid
 }
 
 void VilaConfig::read_join(const Json& json, const std::string& where) {
@@ -77,6 +78,8 @@ void VilaConfig::read_join(const Json& json, const std::string& where) {
 }
 
 Json VilaConfig::join_json(DType dtype) const {
+    VILA_CHECK(max_tiles == 1, "a model whose images have up to ", max_tiles,
+               " tiles cannot be saved: its config.json has no field for them");
     Json json = {
         {"architectures", {"LlavaLlamaModel"}}, {"model_type", "llava_llama"},
         {"parts", Json::array({"llm"})},        {"hidden_size", llm.hidden_size},

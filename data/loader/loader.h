@@ -17,16 +17,19 @@
 
 namespace vila::data {
 
-// The model's input for an image: pixel values (3, H, W) or cached features (N, C). It is plain
-// host memory, because loader threads create it and a Device belongs to one thread.
+// The model's input for an image: pixel values (3, H, W), or (tiles, 3, H, W) for an image that is
+// cut into tiles, or features (N, C) of a vision tower. It is plain host memory, because loader
+// threads create it and a Device belongs to one thread.
 struct LoadedImage {
     Shape shape;
     std::vector<float> values;  // shape.numel(), row-major
+    int64_t tokens = 0;         // positions that the image takes in a sequence
 };
 
-// Decodes and preprocesses an image, or finds its cached features. `draw` differs for every image
-// of every sample of a run and is the only source of randomness. Called from several threads at
-// once. Throws if the image cannot be used.
+// Decodes and preprocesses an image, or finds its cached features. Its tokens must be as many as
+// LoaderOptions::image_tokens counts. `draw` differs for every image of every sample of a run and
+// is the only source of randomness. Called from several threads at once. Throws if the image cannot
+// be used.
 using ImageLoader = std::function<LoadedImage(const ImageRef&, uint64_t draw)>;
 
 // A record that could not be used.
@@ -38,18 +41,20 @@ struct BadSample {
 
 struct LoaderOptions {
     int64_t max_length = 2048;  // positions of a sample, images spliced
-    int64_t image_tokens = 1;   // N, positions of an image
-    int64_t global_batch = 1;   // samples of a step, over all ranks and micro-batches
-    int64_t micro_batch = 1;    // samples that run together; with `pack`, in units of max_length
-    bool pack = false;          // fill micro-batches to micro_batch * max_length positions
+    // Counts the positions of an image, before it is loaded. Called from several threads at once.
+    ImageTokens image_tokens;
+    int64_t global_batch = 1;  // samples of a step, over all ranks and micro-batches
+    int64_t micro_batch = 1;   // samples that run together; with `pack`, in units of max_length
+    bool pack = false;         // fill micro-batches to micro_batch * max_length positions
     uint64_t seed = 0;
     int64_t start_step = 0;
     int64_t rank = 0;
     int64_t ranks = 1;            // global_batch must be a multiple, unless rank_invariant
     bool rank_invariant = false;  // one rank's micro-batches, dealt to the ranks in turn
-    // Returns the cost of running a sample, in any unit; by default the number of positions.
-    // Several ranks divide a batch so that their costs are similar.
-    std::function<double(int64_t positions, int64_t images)> cost;
+    // Returns the cost, in any unit, of running a sample with `positions` positions, of which
+    // `image_positions` are those of images; by default the number of positions. Several ranks
+    // divide a batch so that their costs are similar.
+    std::function<double(int64_t positions, int64_t image_positions)> cost;
     int threads = 1;              // threads that prepare steps; 0: prepare in next()
     int64_t prefetch = 2;         // the most steps prepared ahead
     double max_bad_share = 0.01;  // a larger share of bad samples stops the run

@@ -47,12 +47,12 @@ void StepBuilder::check() const {
         VILA_CHECK(value >= least, name, " is ", value, ": expected at least ", least);
     };
     at_least(options_.max_length, 2, "max_length");
-    at_least(options_.image_tokens, 1, "the number of tokens of an image");
     at_least(options_.global_batch, 1, "global_batch");
     at_least(options_.micro_batch, 1, "micro_batch");
     at_least(options_.ranks, 1, "the number of ranks");
     at_least(options_.threads, 0, "the number of loader threads");
     at_least(options_.prefetch, 1, "the number of prefetched steps");
+    VILA_CHECK(options_.image_tokens != nullptr, "no function counts the tokens of an image");
     VILA_CHECK(options_.rank >= 0 && options_.rank < options_.ranks, "rank ", options_.rank, " of ",
                options_.ranks);
     VILA_CHECK(options_.rank_invariant || options_.global_batch % options_.ranks == 0,
@@ -79,8 +79,9 @@ void StepBuilder::draw(Place& place, int64_t limit) const {
         const Dataset& dataset = *datasets_[address.source];
         try {
             Sample sample = dataset.get(address.index, context_);
-            const int64_t length = spliced_length(sample, options_.image_tokens);
-            place.truncated = truncate_sample(sample, limit, options_.image_tokens);
+            count_image_tokens(sample, options_.image_tokens);
+            const int64_t length = spliced_length(sample);
+            place.truncated = truncate_sample(sample, limit);
             VILA_CHECK(count_targets(sample) > 0, "no target is left of its ", length,
                        " positions within max_length ", limit);
             sample.source = address.source;
@@ -97,16 +98,16 @@ void StepBuilder::draw(Place& place, int64_t limit) const {
 void StepBuilder::load(Place& place) const {
     // With packing, a replacement must not be longer than the sample it replaces, or it would not
     // fit.
-    const int64_t limit = options_.pack ? spliced_length(place.loaded.sample, options_.image_tokens)
-                                        : options_.max_length;
+    const int64_t limit = options_.pack ? spliced_length(place.loaded.sample) : options_.max_length;
     while (true) {
         const Sample& sample = place.loaded.sample;
         try {
-            for (const ImageRef& image : sample.images) {
+            for (size_t i = 0; i < sample.images.size(); ++i) {
                 const uint64_t draw =
-                    random_key(options_.seed, static_cast<uint64_t>(place.position),
-                               place.loaded.images.size());
-                place.loaded.images.push_back(load_image_(image, draw));
+                    random_key(options_.seed, static_cast<uint64_t>(place.position), i);
+                place.loaded.images.push_back(load_image_(sample.images[i], draw));
+                VILA_CHECK_EQ(place.loaded.images[i].tokens, sample.image_tokens[i],
+                              sample.images[i].path, ": tokens of the image");
             }
             return;
         } catch (const std::exception& error) {
@@ -120,10 +121,9 @@ std::vector<double> StepBuilder::costs_of(const std::vector<Place>& places) cons
     std::vector<double> costs;
     for (const Place& place : places) {
         const Sample& sample = place.loaded.sample;
-        const int64_t length = spliced_length(sample, options_.image_tokens);
-        costs.push_back(options_.cost
-                            ? options_.cost(length, static_cast<int64_t>(sample.images.size()))
-                            : static_cast<double>(length));
+        const int64_t length = spliced_length(sample);
+        costs.push_back(options_.cost ? options_.cost(length, image_positions(sample))
+                                      : static_cast<double>(length));
     }
     return costs;
 }
@@ -134,8 +134,7 @@ std::vector<std::vector<int64_t>> StepBuilder::share(const std::vector<Place>& p
     const int64_t multiple_of = options_.rank_invariant ? 1 : options_.ranks;
     if (options_.pack) {
         std::vector<int64_t> lengths;
-        for (const Place& place : places)
-            lengths.push_back(spliced_length(place.loaded.sample, options_.image_tokens));
+        for (const Place& place : places) lengths.push_back(spliced_length(place.loaded.sample));
         const int64_t budget = options_.micro_batch * options_.max_length;
         micro_batches = balances() ? pack_evenly(lengths, costs_of(places), budget, multiple_of)
                                    : pack(lengths, budget);
@@ -190,7 +189,7 @@ StepBatch StepBuilder::build(int64_t step, TaskPool& pool) const {
         batch.micro_batches.emplace_back();
         for (const int64_t index : micro_batch) {
             Place& place = places[index];
-            batch.tokens += spliced_length(place.loaded.sample, options_.image_tokens);
+            batch.tokens += spliced_length(place.loaded.sample);
             batch.targets += count_targets(place.loaded.sample);
             batch.truncated += place.truncated ? 1 : 0;
             batch.bad_samples.insert(batch.bad_samples.end(), place.bad.begin(), place.bad.end());

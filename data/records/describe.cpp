@@ -64,19 +64,18 @@ Summary summarize(std::vector<int64_t> values) {
 
 }  // namespace
 
-std::string describe_sample(const Sample& sample, const Tokenizer& tokenizer,
-                            int64_t image_tokens) {
+std::string describe_sample(const Sample& sample, const Tokenizer& tokenizer) {
     std::ostringstream out;
     out << "sample " << (sample.id.empty() ? "without id" : sample.id) << " (source "
-        << sample.source << ", record " << sample.index
-        << "): " << spliced_length(sample, image_tokens) << " positions, " << count_targets(sample)
-        << " targets, " << sample.images.size() << " images\n";
+        << sample.source << ", record " << sample.index << "): " << spliced_length(sample)
+        << " positions, " << count_targets(sample) << " targets, " << sample.images.size()
+        << " images\n";
     int64_t position = 0;
     size_t image = 0;
     for (const Run& run : runs_of(sample)) {
         const bool is_image = run.kind == Run::Kind::Image;
         const auto count = static_cast<int64_t>(run.end - run.begin);
-        const int64_t last = position + (is_image ? image_tokens : count) - 1;
+        const int64_t last = position + (is_image ? sample.image_tokens.at(image) : count) - 1;
         const char* kinds[] = {"text", "target", "image"};
         out << std::setw(6) << position << " - " << std::left << std::setw(6) << last
             << std::setw(8) << kinds[static_cast<int>(run.kind)] << std::right;
@@ -95,18 +94,20 @@ std::string describe_sample(const Sample& sample, const Tokenizer& tokenizer,
 }
 
 DatasetStatistics collect_statistics(const Dataset& dataset, const TemplateContext& context,
-                                     int64_t image_tokens, int64_t max_length, int64_t limit) {
+                                     const ImageTokens& image_tokens, int64_t max_length,
+                                     int64_t limit) {
     DatasetStatistics statistics;
     std::vector<int64_t> images, text_tokens, targets, lengths;
     const int64_t count = limit > 0 ? std::min(limit, dataset.size()) : dataset.size();
     for (int64_t i = 0; i < count; ++i) {
         try {
-            const Sample sample = dataset.get(i * dataset.size() / count, context);
+            Sample sample = dataset.get(i * dataset.size() / count, context);
+            count_image_tokens(sample, image_tokens);
             const auto sample_images = static_cast<int64_t>(sample.images.size());
             images.push_back(sample_images);
             text_tokens.push_back(static_cast<int64_t>(sample.ids.size()) - sample_images);
             targets.push_back(count_targets(sample));
-            lengths.push_back(spliced_length(sample, image_tokens));
+            lengths.push_back(spliced_length(sample));
             statistics.text_only += sample_images == 0 ? 1 : 0;
             statistics.over_length += lengths.back() > max_length ? 1 : 0;
         } catch (const Error& error) {

@@ -13,9 +13,9 @@
 namespace vila::data {
 
 // Returns a table with a row for each run of tokens of one kind (text, target, image): its
-// positions, ids and text, or the path of the image. `image_tokens` is N, the positions of an image
-// after splicing.
-std::string describe_sample(const Sample& sample, const Tokenizer& tokenizer, int64_t image_tokens);
+// positions, ids and text, or the path of the image. The images must be counted
+// (count_image_tokens()).
+std::string describe_sample(const Sample& sample, const Tokenizer& tokenizer);
 
 // The distribution of one quantity over all samples.
 struct Summary {
@@ -35,10 +35,11 @@ struct DatasetStatistics {
     std::vector<std::string> errors;  // messages of the records that could not be used
 };
 
-// Reads `limit` records, evenly spread over the dataset (all of them if limit <= 0). Does not open
-// images.
+// Reads `limit` records, evenly spread over the dataset (all of them if limit <= 0). Opens no image
+// unless `image_tokens` does.
 DatasetStatistics collect_statistics(const Dataset& dataset, const TemplateContext& context,
-                                     int64_t image_tokens, int64_t max_length, int64_t limit = 0);
+                                     const ImageTokens& image_tokens, int64_t max_length,
+                                     int64_t limit = 0);
 
 // Returns the statistics as lines of text.
 std::string describe_statistics(const DatasetStatistics& statistics);

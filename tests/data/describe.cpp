@@ -15,8 +15,9 @@ TEST(Describe, ASample) {
             {"from": "human", "value": "Hi\n<image>"}, {"from": "gpt", "value": "a \"dog\""}]}])");
     const auto dataset = open_dataset({"llava", path, "/images", 6});
     const ChatTemplate chat = ChatTemplate::named("vicuna_v1_nosys");
-    const Sample sample = dataset->get(0, {*tokenizer, chat});
-    EXPECT_EQ(describe_sample(sample, *tokenizer, 9),
+    Sample sample = dataset->get(0, {*tokenizer, chat});
+    count_image_tokens(sample, [](const ImageRef&) { return 9; });
+    EXPECT_EQ(describe_sample(sample, *tokenizer),
               "sample x7 (source 0, record 0): 41 positions, 9 targets, 1 images\n"
               "     0 - 10    text    \"<s> USER: Hi \"  0 222 54 52 38 51 27 222 41 74 222\n"
               "    11 - 19    image   /images/1.png\n"
@@ -24,7 +25,7 @@ TEST(Describe, ASample) {
               "    32 - 40    target  \" a \\\"dog\\\"</s>\"  222 66 222 3 69 80 72 3 1\n");
     Sample archived = sample;
     archived.images[0] = {"a.tar", 512, 99};
-    EXPECT_NE(describe_sample(archived, *tokenizer, 9).find("a.tar, 99 bytes at 512\n"),
+    EXPECT_NE(describe_sample(archived, *tokenizer).find("a.tar, 99 bytes at 512\n"),
               std::string::npos);
 }
 
@@ -36,8 +37,9 @@ TEST(Describe, Statistics) {
     for (int i = 1; i <= 10; ++i)
         lines += "{\"text\": \"" + std::string(static_cast<size_t>(i), 'x') + "\"}\n";
     const auto dataset = open_dataset({"text", scratch.write("a.jsonl", lines + "{}\n"), "", 6});
+    const auto image_tokens = [](const ImageRef&) { return 4; };
     const DatasetStatistics all =
-        collect_statistics(*dataset, {*tokenizer, chat}, 4, /*max_length=*/10);
+        collect_statistics(*dataset, {*tokenizer, chat}, image_tokens, /*max_length=*/10);
     EXPECT_EQ(all.samples, 10);
     EXPECT_EQ(all.text_only, 10);
     EXPECT_EQ(all.over_length, 2);
@@ -50,7 +52,8 @@ TEST(Describe, Statistics) {
     EXPECT_EQ(all.targets.total, 65);
     EXPECT_EQ(all.images.total, 0);
     ASSERT_EQ(all.errors.size(), 1u);
-    const DatasetStatistics some = collect_statistics(*dataset, {*tokenizer, chat}, 4, 10, 3);
+    const DatasetStatistics some =
+        collect_statistics(*dataset, {*tokenizer, chat}, image_tokens, 10, 3);
     EXPECT_EQ(some.samples, 3);
     EXPECT_EQ(some.text_tokens.total, 3 + 6 + 10);
     EXPECT_EQ(some.text_tokens.median, 6);

@@ -70,12 +70,12 @@ class LoaderTest : public testing::Test {
     }
     LoadedImage load(const ImageRef& image) const {
         VILA_CHECK(!bad_images_.contains(image.path), image.path, ": no such image");
-        return {Shape{1}, {static_cast<float>(image.path.size())}};
+        return {Shape{1}, {static_cast<float>(image.path.size())}, 4};
     }
     static LoaderOptions options() {
         LoaderOptions options;
         options.max_length = 16;
-        options.image_tokens = 4;
+        options.image_tokens = [](const ImageRef&) { return 4; };
         options.global_batch = 12;
         options.micro_batch = 4;
         options.seed = 7;
@@ -110,7 +110,7 @@ TEST_F(LoaderTest, DeliversTheMixtureInOrder) {
                 const SampleAddress address = mixture.at(position++);
                 EXPECT_EQ(loaded.sample.source, address.source);
                 EXPECT_EQ(loaded.sample.index, address.index);
-                tokens += spliced_length(loaded.sample, 4);
+                tokens += spliced_length(loaded.sample);
                 targets += count_targets(loaded.sample);
             }
         }
@@ -241,7 +241,7 @@ TEST_F(LoaderTest, PackedMicroBatchesStayWithinTheBudget) {
         for (const MicroBatch& micro_batch : batch.micro_batches) {
             int64_t tokens = 0;
             for (const LoadedSample& loaded : micro_batch.samples)
-                tokens += spliced_length(loaded.sample, 4);
+                tokens += spliced_length(loaded.sample);
             EXPECT_LE(tokens, 32);
             samples += micro_batch.samples.size();
         }
@@ -261,7 +261,7 @@ TEST_F(LoaderTest, CutsLongSamples) {
         EXPECT_TRUE(batch.bad_samples.empty());
         for (const MicroBatch& micro_batch : batch.micro_batches)
             for (const LoadedSample& loaded : micro_batch.samples)
-                EXPECT_LE(spliced_length(loaded.sample, 4), 7);
+                EXPECT_LE(spliced_length(loaded.sample), 7);
     }
     EXPECT_GT(truncated, 20);
 }
@@ -312,7 +312,7 @@ TEST_F(LoaderTest, PackedReplacementFitsInItsPlace) {
         for (const MicroBatch& micro_batch : made->next().micro_batches) {
             int64_t tokens = 0;
             for (const LoadedSample& loaded : micro_batch.samples)
-                tokens += spliced_length(loaded.sample, 4);
+                tokens += spliced_length(loaded.sample);
             EXPECT_LE(tokens, 16);
         }
 }

@@ -10,23 +10,39 @@ namespace {
 constexpr int32_t I = kImageToken;
 constexpr int32_t X = kIgnoreLabel;
 
-Sample sample_of(std::vector<int32_t> ids) {
+// A sample whose images take `image_tokens` positions each, or one more for each image before.
+Sample sample_of(std::vector<int32_t> ids, int64_t image_tokens = 1, bool grow = false) {
     Sample sample;
     sample.ids = ids;
     for (const int32_t id : ids) {
         sample.labels.push_back(id == I || sample.labels.empty() ? X : id);
         if (id == I) sample.images.push_back({std::to_string(sample.images.size())});
     }
+    count_image_tokens(sample, [&](const ImageRef& image) {
+        return image_tokens + (grow ? std::stoll(image.path) : 0);
+    });
     return sample;
 }
 
 TEST(Sample, LengthsAndTargets) {
-    const Sample sample = sample_of({1, I, 5, 6, I, 7});
-    EXPECT_EQ(spliced_length(sample, 10), 24);
-    EXPECT_EQ(spliced_length(sample, 1), 6);
+    const std::vector<int32_t> ids = {1, I, 5, 6, I, 7};
+    const Sample sample = sample_of(ids);
+    EXPECT_EQ(spliced_length(sample), 6);
+    EXPECT_EQ(spliced_length(sample_of(ids, 10)), 24);
+    EXPECT_EQ(spliced_length(sample_of(ids, 10, true)), 25);
+    EXPECT_EQ(image_positions(sample_of(ids, 10, true)), 21);
     EXPECT_EQ(count_targets(sample), 3);
-    EXPECT_EQ(spliced_length(Sample{}, 10), 0);
+    EXPECT_EQ(spliced_length(Sample{}), 0);
     EXPECT_EQ(count_targets(Sample{}), 0);
+}
+
+TEST(Sample, ImagesMustBeCounted) {
+    Sample sample = sample_of({1, I, 5});
+    sample.image_tokens.clear();
+    EXPECT_EQ(message_of([&] { spliced_length(sample); }),
+              "counted images of a sample: expected 1, got 0");
+    EXPECT_EQ(message_of([&] { count_image_tokens(sample, [](const ImageRef&) { return 0; }); }),
+              "0: 0 positions of an image: expected at least 1");
 }
 
 TEST(Sample, RefusesInvalidSamples) {
@@ -78,11 +94,30 @@ TEST(Sample, TruncationKeepsWholeImagesFollowedByText) {
         {{1, I, 4, I}, 8, {1, I, 4, I}},  // unchanged if it fits
     };
     for (const Case& c : cases) {
-        Sample sample = sample_of(c.ids);
-        EXPECT_EQ(truncate_sample(sample, c.max_length, 3), c.kept != c.ids);
+        Sample sample = sample_of(c.ids, 3);
+        EXPECT_EQ(truncate_sample(sample, c.max_length), c.kept != c.ids);
         EXPECT_EQ(sample.ids, c.kept);
         EXPECT_EQ(sample.labels.size(), c.kept.size());
         EXPECT_EQ(sample.images, sample_of(c.kept).images);
+        EXPECT_EQ(sample.image_tokens, sample_of(c.kept, 3).image_tokens);
+    }
+}
+
+TEST(Sample, TruncationKnowsTheSizeOfEachImage) {
+    // The images take 3, 4 and 5 positions.
+    const std::vector<int32_t> ids = {1, I, 4, I, 5, I, 6};
+    for (const auto& [max_length, kept] :
+         std::vector<std::pair<int64_t, std::vector<int32_t>>>{{16, ids},
+                                                               {15, {1, I, 4, I, 5}},
+                                                               {10, {1, I, 4, I, 5}},
+                                                               {9, {1, I, 4}},
+                                                               {5, {1, I, 4}},
+                                                               {4, {1}}}) {
+        Sample sample = sample_of(ids, 3, true);
+        EXPECT_EQ(truncate_sample(sample, max_length), kept != ids);
+        EXPECT_EQ(sample.ids, kept) << max_length;
+        EXPECT_EQ(sample.image_tokens, sample_of(kept, 3, true).image_tokens) << max_length;
+        EXPECT_LE(spliced_length(sample), max_length);
     }
 }
 

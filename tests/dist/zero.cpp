@@ -110,16 +110,16 @@ std::unique_ptr<models::VilaModel> make_model(const Case& drawn, Device& device,
 void add_gradients(const Case& drawn, size_t number, models::VilaModel& model) {
     std::vector<models::Sequence> sequences;
     const int64_t side = drawn.config.vision->image_size;
+    const int64_t tokens = model.config().image_layout().image_tokens(side, side);
     for (const OwnedSequence& owned : drawn.micro_batches[number]) {
         models::Sequence& sequence = sequences.emplace_back();
         sequence.ids = owned.ids;
         sequence.labels = owned.labels;
         for (const auto& pixels : owned.pixels)
-            sequence.images.push_back({{3, side, side}, pixels});
+            sequence.images.push_back({{3, side, side}, pixels, tokens});
     }
-    const autograd::Variable loss =
-        model.loss(models::make_batch(model.device(), sequences, drawn.config.tokens_per_image()),
-                   1.0 / static_cast<double>(drawn.targets));
+    const autograd::Variable loss = model.loss(models::make_batch(model.device(), sequences),
+                                               1.0 / static_cast<double>(drawn.targets));
     if (loss.requires_grad()) autograd::backward(loss);
 }
 

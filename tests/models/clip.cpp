@@ -115,10 +115,10 @@ TEST_F(ClipTest, ErrorsNameTheMistake) {
     const std::vector<int32_t> image = {kImageToken};
     const std::vector<float> pixels(3 * 15 * 15);
     EXPECT_THROW(make_clip_batch(*device, {{text, {}, {}}}), Error);
-    EXPECT_THROW(make_clip_batch(*device, {{image, {}, {{Shape{3, 15, 15}, pixels}}}}), Error);
+    EXPECT_THROW(make_clip_batch(*device, {{image, {}, {{Shape{3, 15, 15}, pixels, 1}}}}), Error);
     const std::vector<int32_t> long_text(17, 4);
     const ClipBatch batch =
-        make_clip_batch(*device, {{long_text, {}, {{Shape{3, 15, 15}, pixels}}}});
+        make_clip_batch(*device, {{long_text, {}, {{Shape{3, 15, 15}, pixels, 1}}}});
     EXPECT_THROW(model->loss(batch, 1.0), Error);
 }
 

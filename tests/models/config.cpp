@@ -227,8 +227,8 @@ TEST(VilaConfigTest, JoinsAndChecksTheParts) {
     config.vision = VisionConfig::from_json(clip_json(), "c.json");
     config.projector.kind = ProjectorConfig::Kind::MlpDownsample;
     config.check_and_complete();
-    EXPECT_EQ(config.features_per_image(), 576);
-    EXPECT_EQ(config.tokens_per_image(), 144);
+    EXPECT_EQ(config.image_layout().tile_features, 576);
+    EXPECT_EQ(config.image_layout().tile_tokens, 144);
     EXPECT_EQ(config.projector.mm_hidden_size, 1024);
     EXPECT_EQ(config.projector.hidden_size, 64);
 
@@ -243,7 +243,7 @@ TEST(VilaConfigTest, JoinsAndChecksTheParts) {
     EXPECT_FALSE(again.select_class_token);
     again.read_join(Json::parse(R"({"mm_vision_select_feature": "cls_patch"})"), "m.json");
     EXPECT_TRUE(again.select_class_token);
-    EXPECT_EQ(again.features_per_image(), 577);
+    EXPECT_EQ(again.image_layout().tile_features, 577);
     EXPECT_THROW(again.check_and_complete(), Error) << "577 features are no square grid";
 
     const auto refuse = [&](const char* text) {

@@ -242,7 +242,7 @@ TEST_F(ConvertTest, ResizesATowerForAnotherImageSize) {
     write_file_atomic(source / "preprocessor_config.json",
                       R"({"size": {"shortest_edge": 15}, "crop_size": 15})");
     const fs::path wide = convert(source, "wide", {.image_size = 29});
-    EXPECT_EQ(read_model_config(wide).tokens_per_image(), 16);
+    EXPECT_EQ(read_model_config(wide).image_layout().tile_tokens, 16);
     const auto model = load_model(wide, *device, DType::F32);
     EXPECT_EQ(model->vision_table()
                   .at("vision_model.embeddings.position_embedding.weight")
@@ -252,7 +252,7 @@ TEST_F(ConvertTest, ResizesATowerForAnotherImageSize) {
               Json::parse(R"({"size": {"shortest_edge": 29}, "crop_size": 29})"));
     const fs::path hf = convert(wide, "hf", {.layout = "llava-hf", .image_size = 22});
     EXPECT_EQ(read_json_file(hf / "config.json").at("image_seq_length"), 9);
-    EXPECT_EQ(load_model(hf, *device, DType::F32)->config().tokens_per_image(), 9);
+    EXPECT_EQ(load_model(hf, *device, DType::F32)->config().image_layout().tile_tokens, 9);
 }
 
 }  // namespace

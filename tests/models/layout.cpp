@@ -42,7 +42,7 @@ class LayoutTest : public ModelTest {
         for (const DType dtype : {DType::F32, DType::BF16}) {
             const auto model = load_model(path, *device, dtype);
             EXPECT_FALSE(model->has_vision());
-            const Tensor logits = model->logits(make_batch(*device, {{ids, {}, {}}}, 0));
+            const Tensor logits = model->logits(make_batch(*device, {{ids, {}, {}}}));
             EXPECT_LT(relative_error(logits, expected(name, "logits")),
                       dtype == DType::F32 ? kFloatTolerance : kBf16Tolerance)
                 << name << " " << dtype;
@@ -69,11 +69,11 @@ class LayoutTest : public ModelTest {
                 OwnedSequence owned;
                 owned.ids = expected(file, name + ".ids").to_vector<int32_t>();
                 owned.image_shape = {3, pixels.size(2), pixels.size(3)};
+                owned.image_tokens = model->config().image_layout().tile_tokens;
                 for (int64_t i = 0; i < pixels.size(0); ++i)
                     owned.images.push_back(pixels.slice(0, i, i + 1).to_vector<float>());
                 const Sequence prompt = owned.get();
-                const Batch batch =
-                    make_batch(*device, {prompt}, model->config().tokens_per_image());
+                const Batch batch = make_batch(*device, {prompt});
                 EXPECT_LT(
                     relative_error(model->logits(batch), expected(file, label + name + ".logits")),
                     tolerance)
@@ -191,7 +191,7 @@ TEST_F(LayoutTest, MappedWeightsGiveTheSameLogits) {
         const auto own = load_model(path, *device, dtype, WeightMemory::Own);
         const auto mapped = load_model(path, *device, dtype, WeightMemory::Mapped);
         const std::vector<int32_t> ids = {1, 5, 9, 12};
-        const Batch batch = make_batch(*device, {{ids, {}, {}}}, 4);
+        const Batch batch = make_batch(*device, {{ids, {}, {}}});
         EXPECT_EQ(own->logits(batch).to_vector<float>(), mapped->logits(batch).to_vector<float>());
     }
 }
@@ -338,7 +338,7 @@ TEST_F(LayoutTest, ErrorsNameTheConfigurationField) {
     EXPECT_EQ(refused({{"vision_config", nullptr}, {"text_config", nullptr}}), "");
     const VilaConfig defaults = read_model_config(path);
     EXPECT_EQ(defaults.vision->hidden_size, 1024);
-    EXPECT_EQ(defaults.tokens_per_image(), 576);
+    EXPECT_EQ(defaults.image_layout().tile_tokens, 576);
     EXPECT_EQ(defaults.llm.vocab_size, 32000);
     EXPECT_EQ(defaults.llm.intermediate_size, 11008);
     EXPECT_EQ(refused({{"text_config", {{"model_type", "qwen2"}}}}), "");

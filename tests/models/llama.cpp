@@ -17,7 +17,7 @@ class LlamaTest : public ModelTest {
     Tensor logits_of(const std::vector<std::vector<int32_t>>& sequences) {
         std::vector<Sequence> views;
         for (const std::vector<int32_t>& one : sequences) views.push_back({one, {}, {}});
-        return model->logits(make_batch(*device, views, 0));
+        return model->logits(make_batch(*device, views));
     }
 
     std::unique_ptr<VilaModel> model;
@@ -31,7 +31,7 @@ TEST_F(LlamaTest, LogitsMatchTransformers) {
 
 TEST_F(LlamaTest, Bf16IsCloseToF32) {
     const auto rounded = load_model(model_goldens() / "llama", *device, DType::BF16);
-    const Tensor logits = rounded->logits(make_batch(*device, {{ids, {}, {}}}, 0));
+    const Tensor logits = rounded->logits(make_batch(*device, {{ids, {}, {}}}));
     EXPECT_EQ(logits.dtype(), DType::BF16);
     // The tolerance allows for 8 bits of mantissa through two layers.
     EXPECT_LT(relative_error(logits, golden("llama", "logits")), 5e-2);

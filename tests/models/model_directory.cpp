@@ -77,7 +77,7 @@ TEST_F(ModelDirectoryTest, SavedModelsLoadUnchanged) {
 TEST_F(ModelDirectoryTest, PartsLoadAlone) {
     const auto llm = load_model(path / "llm", *device, DType::F32);
     EXPECT_FALSE(llm->has_vision());
-    EXPECT_EQ(llm->config().tokens_per_image(), 0);
+    EXPECT_EQ(llm->config().image_layout().tile_features, 0);
     EXPECT_EQ(read_vision_config(path / "vision_tower").hidden_size, 12);
     EXPECT_EQ(read_vision_config(path).hidden_size, 12);
     EXPECT_EQ(read_llm_config(path).hidden_size, 16);

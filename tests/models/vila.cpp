@@ -92,7 +92,7 @@ TEST_F(JoinedTest, ImagesAreEncodedIndependently) {
         const auto model = load(dtype);
         const Tensor pixels = batch(*model, {1, 2}).pixels;
         const Tensor together = model->image_features(pixels).value();
-        const int64_t tokens = model->config().tokens_per_image();
+        const int64_t tokens = model->config().image_layout().tile_features;
         for (int64_t i = 0; i < pixels.size(0); ++i) {
             const Tensor alone =
                 model->image_features(pixels.slice(0, i, i + 1).contiguous()).value();
@@ -280,7 +280,7 @@ TEST_F(JoinedTest, BatchesMayHaveNoTargetsOrImages) {
     model->set_trainable({.llm = true, .projector = true});
     OwnedSequence text = sequence(0);
     text.labels.clear();
-    const Batch silent = make_batch(*device, {text.get()}, model->config().tokens_per_image());
+    const Batch silent = make_batch(*device, {text.get()});
     EXPECT_EQ(silent.loss_tokens(), 0);
     const autograd::Variable nothing = model->loss(silent, 1.0);
     EXPECT_EQ(nothing.value().item(), 0.0);
@@ -294,7 +294,7 @@ TEST_F(JoinedTest, ErrorsNameTheMistakeInABatch) {
     const auto model = load(DType::F32);
     const auto message = [&](const OwnedSequence& wrong) -> std::string {
         try {
-            model->logits(make_batch(*device, {wrong.get()}, model->config().tokens_per_image()));
+            model->logits(make_batch(*device, {wrong.get()}));
         } catch (const Error& error) {
             return error.what();
         }

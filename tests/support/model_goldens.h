@@ -56,13 +56,14 @@ class ModelTest : public ::testing::Test {
 // A sequence that owns its ids, labels and images.
 struct OwnedSequence {
     std::vector<int32_t> ids, labels;
-    Shape image_shape;  // of one image
+    Shape image_shape;         // of one image
+    int64_t image_tokens = 1;  // of one image
     std::vector<std::vector<float>> images;
 
     Sequence get() const {
         Sequence sequence = {ids, labels, {}};
         for (const std::vector<float>& image : images)
-            sequence.images.push_back({image_shape, image});
+            sequence.images.push_back({image_shape, image, image_tokens});
         return sequence;
     }
 };
@@ -82,6 +83,8 @@ class JoinedTest : public ModelTest {
         result.labels = golden("joined", "labels" + suffix).to_vector<int32_t>();
         const Tensor pixels = golden("joined", "pixels" + suffix);
         result.image_shape = {pixels.size(1), pixels.size(2), pixels.size(3)};
+        result.image_tokens =
+            read_model_config(model_goldens() / "joined").image_layout().tile_tokens;
         for (int64_t i = 0; i < pixels.size(0); ++i)
             result.images.push_back(pixels.slice(0, i, i + 1).to_vector<float>());
         return result;
@@ -93,7 +96,7 @@ class JoinedTest : public ModelTest {
         for (const int index : indices) owned.push_back(sequence(index));
         std::vector<Sequence> sequences;
         for (const OwnedSequence& one : owned) sequences.push_back(one.get());
-        return make_batch(model.device(), sequences, model.config().tokens_per_image());
+        return make_batch(model.device(), sequences);
     }
 };
 

@@ -19,7 +19,8 @@ namespace fs = std::filesystem;
 
 class FeatureCacheTest : public ::testing::TestWithParam<DType> {
   protected:
-    static constexpr int64_t kValues = 6;
+    static constexpr int64_t kWidth = 3;
+    static constexpr int64_t kValues = 6;  // of features(i), two rows
 
     FeatureCacheTest()
         : folder_(fs::temp_directory_path() / str("vila_features_", ::getpid())),
@@ -29,7 +30,7 @@ class FeatureCacheTest : public ::testing::TestWithParam<DType> {
     ~FeatureCacheTest() override { fs::remove_all(folder_); }
 
     FeatureCacheOptions options(int64_t images_in_memory, uint64_t fingerprint = 1) {
-        return {.values = kValues,
+        return {.width = kWidth,
                 .dtype = GetParam(),
                 .memory_bytes = images_in_memory * kValues * dtype_size(GetParam()),
                 .file = file_,
@@ -42,8 +43,8 @@ class FeatureCacheTest : public ::testing::TestWithParam<DType> {
         return {static_cast<float>(i), -0.0f, 1.5f, INFINITY, -2.0f, 0.25f};
     }
     void expect(const FeatureCache& cache, int i) {
-        std::vector<float> got(kValues);
-        ASSERT_TRUE(cache.contains(image(i))) << i;
+        std::vector<float> got;
+        ASSERT_EQ(cache.rows(image(i)), 2) << i;
         ASSERT_TRUE(cache.read(image(i), got)) << i;
         EXPECT_EQ(got, features(i));
         EXPECT_TRUE(std::signbit(got[1]));
@@ -86,21 +87,69 @@ TEST_P(FeatureCacheTest, DamagedAndCutEntriesAreNotUsed) {
         FeatureCache cache(options(0));
         for (int i = 0; i < 3; ++i) cache.store(image(i), features(i));
     }
-    const int64_t entry = 24 + kValues * dtype_size(GetParam());
+    const int64_t entry = 40 + kValues * dtype_size(GetParam());
     {
         std::fstream file(file_, std::ios::in | std::ios::out | std::ios::binary);
-        file.seekp(64 + entry + 24);
+        file.seekp(64 + entry + 40);
         file.put('\x55');
     }
     fs::resize_file(file_, static_cast<uintmax_t>(64 + 3 * entry - 1));
     FeatureCache cache(options(0));
-    std::vector<float> got(kValues);
+    std::vector<float> got;
     expect(cache, 0);
     EXPECT_TRUE(cache.contains(image(1)));
     EXPECT_FALSE(cache.read(image(1), got)) << "its hash does not agree";
     EXPECT_FALSE(cache.contains(image(2))) << "it was cut";
     for (int i = 1; i < 3; ++i) cache.store(image(i), features(i));
     for (int i = 0; i < 3; ++i) expect(cache, i);
+}
+
+TEST_P(FeatureCacheTest, ImagesHaveRowsOfTheirOwn) {
+    const auto rows_of = [](int i) { return std::vector<float>(static_cast<size_t>(3 * i), 0.5f); };
+    for (const int64_t images_in_memory : {0, 4}) {
+        const auto fingerprint = static_cast<uint64_t>(1 + images_in_memory);
+        {
+            FeatureCache cache(options(images_in_memory, fingerprint));
+            for (int i = 1; i <= 6; ++i) cache.store(image(i), rows_of(i));
+            // 1 + 2 + 3 rows, but not the fourth image: four times two rows fit.
+            EXPECT_EQ(cache.images_in_memory(), images_in_memory == 0 ? 0 : 3);
+            for (int i = 1; i <= 6; ++i) {
+                std::vector<float> got;
+                EXPECT_EQ(cache.rows(image(i)), i);
+                ASSERT_TRUE(cache.read(image(i), got));
+                EXPECT_EQ(got, rows_of(i));
+            }
+        }
+        FeatureCache again(options(0, fingerprint));
+        for (int i = images_in_memory == 0 ? 1 : 4; i <= 6; ++i) {
+            std::vector<float> got;
+            EXPECT_EQ(again.rows(image(i)), i);
+            ASSERT_TRUE(again.read(image(i), got));
+            EXPECT_EQ(got, rows_of(i));
+        }
+        EXPECT_EQ(again.rows(image(7)), 0);
+    }
+}
+
+TEST_P(FeatureCacheTest, EntriesAfterADamagedHeaderAreWrittenAgain) {
+    {
+        FeatureCache cache(options(0));
+        for (int i = 0; i < 3; ++i) cache.store(image(i), features(i));
+    }
+    const int64_t entry = 40 + kValues * dtype_size(GetParam());
+    {
+        std::fstream file(file_, std::ios::in | std::ios::out | std::ios::binary);
+        file.seekp(64 + entry + 16);  // the number of values of the second entry
+        file.put('\x03');
+    }
+    FeatureCache cache(options(0));
+    expect(cache, 0);
+    for (int i = 1; i < 3; ++i) {
+        EXPECT_FALSE(cache.contains(image(i)));
+        cache.store(image(i), features(i));
+    }
+    FeatureCache again(options(0));
+    for (int i = 0; i < 3; ++i) expect(again, i);
 }
 
 TEST_P(FeatureCacheTest, UnwritableFileOnlyCostsTime) {
@@ -116,6 +165,7 @@ TEST_P(FeatureCacheTest, UnwritableFileOnlyCostsTime) {
 TEST_P(FeatureCacheTest, WrongCountIsRefused) {
     FeatureCache cache(options(1));
     EXPECT_THROW(cache.store(image(0), std::vector<float>(5)), Error);
+    EXPECT_THROW(cache.store(image(0), {}), Error);
 }
 
 INSTANTIATE_TEST_SUITE_P(DTypes, FeatureCacheTest, ::testing::Values(DType::F32, DType::BF16),

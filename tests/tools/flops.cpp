@@ -33,7 +33,7 @@ models::VilaConfig small_config() {
 TEST(Flops, AreTheProductsOfForwardAndBackward) {
     const auto device = make_cpu_device(1);
     models::VilaModel model(small_config(), *device, DType::F32);
-    const StepWork work = {.lengths = {5, 7}, .targets = 4, .images = 1, .encoded_images = 1};
+    const StepWork work = {.lengths = {5, 7}, .targets = 4, .image_tokens = 4, .encoded_tiles = 1};
     const double rows = 12.0, pairs = 15.0 + 28.0;
     // q, k, v, o and gate, up, down of two layers; each pair of positions: scores and sum.
     const double llm = 2.0 * rows * 2 * (8 * 8 + 2 * 8 * 4 + 8 * 8 + 3 * 8 * 12);
@@ -49,9 +49,15 @@ TEST(Flops, AreTheProductsOfForwardAndBackward) {
     const FlopCounter align(model, {.llm = false, .projector = true, .vision_tower = false});
     EXPECT_DOUBLE_EQ(align.step(work), 2 * (llm + head) + 3 * attention + 2 * projector + tower);
     const FlopCounter lm(model, {.llm = true, .projector = false, .vision_tower = false});
-    EXPECT_DOUBLE_EQ(lm.step({.lengths = {5, 7}, .targets = 4, .images = 0, .encoded_images = 0}),
-                     3 * (llm + attention + head));
+    EXPECT_DOUBLE_EQ(
+        lm.step({.lengths = {5, 7}, .targets = 4, .image_tokens = 0, .encoded_tiles = 0}),
+        3 * (llm + attention + head));
     EXPECT_DOUBLE_EQ(all.forward(work), llm + attention + head + projector + tower);
+    // An image of three tiles beside one of one tile.
+    StepWork tiles = work;
+    tiles.image_tokens += 12;
+    tiles.encoded_tiles += 3;
+    EXPECT_DOUBLE_EQ(all.forward(tiles), all.forward(work) + 3 * (projector + tower));
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <span>
 
 #include "dist/sharded_adamw.h"
 #include "dist/thread_ranks.h"
@@ -44,7 +45,7 @@ PlanOptions small_options() {
     options.dtype = DType::F32;
     options.sequences = 2;
     options.length = 110;
-    options.images = 1;
+    options.image_tiles = {1};
     return options;
 }
 
@@ -58,27 +59,28 @@ int64_t measured_peak(const PlanOptions& options, dist::Collectives& job) {
     const models::VilaConfig& config = options.model;
     const bool pixels = options.trainable.vision_tower;
     const int64_t side = config.vision->image_size;
-    const Shape shape = pixels ? Shape{3, side, side}
-                               : Shape{config.features_per_image(), config.vision->hidden_size};
-    const std::vector<float> image(static_cast<size_t>(shape.numel()), 0.5F);
-    const bool sees = options.images > 0;
-    const int64_t text = options.length - (sees ? config.tokens_per_image() : 0);
+    const models::ImageLayout layout = config.image_layout();
+    const std::vector<float> values(100'000, 0.5F);
+    std::vector<models::HostImage> images;
+    int64_t text = options.length;
+    for (const int64_t tiles : options.image_tiles) {
+        const Shape shape = pixels
+                                ? Shape{tiles, 3, side, side}
+                                : Shape{tiles * layout.tile_features, config.vision->hidden_size};
+        images.push_back({shape, std::span(values).first(static_cast<size_t>(shape.numel())),
+                          tiles * layout.tile_tokens});
+        text -= images.back().tokens;
+    }
     std::vector<int32_t> ids(static_cast<size_t>(text), 3);
     std::vector<int32_t> labels = ids;
-    if (sees) {
-        ids.insert(ids.begin(), kImageToken);
-        labels.insert(labels.begin(), kIgnoreLabel);
-    }
+    ids.insert(ids.begin(), images.size(), kImageToken);
+    labels.insert(labels.begin(), images.size(), kIgnoreLabel);
     labels.front() = kIgnoreLabel;
-    std::vector<models::Sequence> sequences;
-    for (int64_t i = 0; i < options.sequences; ++i) {
-        models::Sequence& sequence = sequences.emplace_back(models::Sequence{ids, labels, {}});
-        if (sees) sequence.images.push_back({shape, image});
-    }
+    const std::vector<models::Sequence> sequences(static_cast<size_t>(options.sequences),
+                                                  models::Sequence{ids, labels, images});
     const auto run = [&] {
         device->reset_peak();
-        autograd::backward(
-            model.loss(models::make_batch(*device, sequences, config.tokens_per_image()), 1e-3));
+        autograd::backward(model.loss(models::make_batch(*device, sequences), 1e-3));
     };
     if (job.ranks() == 1 && !options.in_buckets) {
         nn::Adamw optimizer(model.trainable_parameters(), {});
@@ -130,8 +132,19 @@ TEST(Plan, AgreesWithTheCountersOfARealStep) {
             options.zero = zero;
             expect_plan(options);
         }
-    options.images = 0;
+    options.image_tiles = {};
     expect_plan(options);
+}
+
+TEST(Plan, CountsTheTilesOfEachImage) {
+    PlanOptions options = small_options();
+    options.length = 400;
+    options.image_tiles = {1, 3};
+    expect_plan(options);
+    options.trainable.vision_tower = true;
+    expect_plan(options);
+    options.length = 4 * 64 + 1;
+    EXPECT_THROW(plan_memory(options), Error) << "4 tiles of 64 positions leave no room for text";
 }
 
 TEST(Plan, FrozenPartsHaveNoOptimizerStateAndZeroStagesShardIt) {

@@ -50,11 +50,11 @@ double FlopCounter::count(const StepWork& work, const Passes& passes) const {
     if (!config_.vision) return flops;
 
     const models::VisionConfig& vision = *config_.vision;
-    const double tokens = static_cast<double>(work.images * config_.tokens_per_image());
+    const auto tokens = static_cast<double>(work.image_tokens);
     flops += 2.0 * passes.projector * projector_matrices_ * tokens;
-    const auto images = static_cast<double>(work.encoded_images);
+    const auto tiles = static_cast<double>(work.encoded_tiles);
     const auto positions = static_cast<double>(vision.num_positions());
-    flops += passes.vision * images *
+    flops += passes.vision * tiles *
              (2.0 * vision_matrices_ * positions +
               4.0 * positions * positions *
                   static_cast<double>(vision.hidden_size * vision.num_hidden_layers));

@@ -19,8 +19,8 @@ namespace vila::tools {
 struct StepWork {
     std::vector<int64_t> lengths;  // positions of each sequence, with images expanded
     int64_t targets = 0;           // positions with a loss
-    int64_t images = 0;            // images that pass through the projector
-    int64_t encoded_images = 0;    // images that pass through the vision tower
+    int64_t image_tokens = 0;      // positions of images, which the projector computes
+    int64_t encoded_tiles = 0;     // tiles that pass through the vision tower
 };
 
 // Sums up the matrices of a model once, so that counting a step is cheap.

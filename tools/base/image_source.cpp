@@ -22,15 +22,55 @@ data::Image read_image(const data::ImageRef& image) {
     return data::decode_image(encoded, image_name(image));
 }
 
-data::LoadedImage load_pixels(const data::ImageRef& image, const data::ImageProcessor& processor,
-                              double crop_share, uint64_t draw) {
+data::ImageTokens image_token_counter(const models::ImageLayout& layout) {
+    return [layout](const data::ImageRef& image) {
+        if (!layout.depends_on_size()) return layout.image_tokens(0, 0);
+        const data::Image decoded = read_image(image);
+        return layout.image_tokens(decoded.height, decoded.width);
+    };
+}
+
+data::LoadedImage to_pixels(const data::Image& image, const data::ImageProcessor& processor,
+                            const models::ImageLayout& layout, const models::TileGrid& grid) {
+    const int64_t side = processor.size();
     data::LoadedImage loaded;
-    loaded.shape = {3, processor.size(), processor.size()};
-    loaded.values.resize(static_cast<size_t>(loaded.shape.numel()));
-    const data::Image whole = read_image(image);
-    processor.to_pixels(crop_share < 1.0 ? data::random_crop(whole, crop_share, draw) : whole,
-                        loaded.values);
+    loaded.shape = Shape{3, side, side};
+    loaded.tokens = layout.tokens_of_tiles(grid.tiles());
+    const int64_t values = loaded.shape.numel();  // of a tile
+    loaded.values.resize(static_cast<size_t>(values * grid.tiles()));
+    const std::span<float> pixels(loaded.values);
+    const auto tile = [&](int64_t i) {
+        return pixels.subspan(static_cast<size_t>(values * i), static_cast<size_t>(values));
+    };
+    processor.to_pixels(image, tile(grid.tiles() - 1));
+    if (grid.tiles() == 1) return loaded;
+    loaded.shape = Shape{grid.tiles(), 3, side, side};
+    const data::Image whole =
+        data::resize(image, grid.columns * side, grid.rows * side, processor.config().filter);
+    for (int64_t i = 0; i + 1 < grid.tiles(); ++i)
+        processor.to_pixels(data::crop(whole, {.left = i % grid.columns * side,
+                                               .top = i / grid.columns * side,
+                                               .width = side,
+                                               .height = side}),
+                            tile(i));
     return loaded;
+}
+
+data::LoadedImage encode_image(const models::VilaModel& model, const data::LoadedImage& pixels) {
+    const autograd::NoGrad no_grad(model.device());
+    const std::vector<models::Sequence> one = {
+        {{}, {}, {{pixels.shape, pixels.values, pixels.tokens}}}};
+    const Tensor features =
+        model.image_features(models::stack_images(model.device(), one)).value();  // (N, Cv)
+    return {features.shape(), features.to_vector<float>(), pixels.tokens};
+}
+
+data::LoadedImage load_pixels(const data::ImageRef& image, const data::ImageProcessor& processor,
+                              const models::ImageLayout& layout, double crop_share, uint64_t draw) {
+    const data::Image whole = read_image(image);
+    const models::TileGrid grid = layout.grid(whole.height, whole.width);
+    return to_pixels(crop_share < 1.0 ? data::random_crop(whole, crop_share, draw) : whole,
+                     processor, layout, grid);
 }
 
 }  // namespace vila::tools

@@ -6,17 +6,33 @@
 #include "data/image/image_processor.h"
 #include "data/loader/loader.h"
 #include "data/sample.h"
+#include "models/image_layout.h"
+#include "models/vila.h"
 
 namespace vila::tools {
 
 // Reads and decodes one image. Safe to call from many threads. Throws if it cannot be read.
 data::Image read_image(const data::ImageRef& image);
 
-// Reads, decodes and preprocesses one image; returns (3, size, size). With crop_share below 1,
-// takes a random crop chosen by `draw` (data/image/random_crop.h). Safe to call from many threads.
-// Throws if the image cannot be read.
+// Returns the function that counts the tokens of an image. It opens the image only if the layout
+// depends on the size of images. Safe to call from many threads.
+data::ImageTokens image_token_counter(const models::ImageLayout& layout);
+
+// Preprocesses the tiles of an image and returns (3, size, size), or with several tiles (tiles, 3,
+// size, size). The image is stretched to the grid and cut; the thumbnail is the image itself.
+data::LoadedImage to_pixels(const data::Image& image, const data::ImageProcessor& processor,
+                            const models::ImageLayout& layout, const models::TileGrid& grid);
+
+// Reads, decodes and preprocesses one image. With crop_share below 1, takes a random crop chosen by
+// `draw` (data/image/random_crop.h), in the grid of the whole image. Safe to call from many
+// threads. Throws if the image cannot be read.
 data::LoadedImage load_pixels(const data::ImageRef& image, const data::ImageProcessor& processor,
-                              double crop_share = 1.0, uint64_t draw = 0);
+                              const models::ImageLayout& layout, double crop_share = 1.0,
+                              uint64_t draw = 0);
+
+// Runs the vision tower on the pixels of one image, without recording gradients. Returns features
+// (N, Cv).
+data::LoadedImage encode_image(const models::VilaModel& model, const data::LoadedImage& pixels);
 
 // The image's name for messages: "photo.jpg", or "shard.tar at byte 1536".
 std::string image_name(const data::ImageRef& image);

@@ -145,11 +145,13 @@ GenerateMeasurement bench_generate(const CommonOptions& common,
     got.bytes_per_token =
         weight_bytes_per_token(model) +
         cache_bytes(llm, got.prompt_positions + options.tokens / 2, model.dtype());
-    const auto images = static_cast<int64_t>(options.images.size());
-    got.prompt_flops = FlopCounter(model, {}).forward({.lengths = {got.prompt_positions},
-                                                       .targets = 1,
-                                                       .images = images,
-                                                       .encoded_images = images});
+    int64_t image_tokens = 0;
+    for (const auto& image : prompt.images) image_tokens += image->tokens;
+    got.prompt_flops = FlopCounter(model, {}).forward(
+        {.lengths = {got.prompt_positions},
+         .targets = 1,
+         .image_tokens = image_tokens,
+         .encoded_tiles = image_tokens / model.config().image_layout().tile_tokens});
     timer.report(got);
     return got;
 }

@@ -45,10 +45,11 @@ struct StepData {
 
     models::Batch batch(const models::VilaModel& model) const {
         const int64_t side = model.config().vision->image_size;
+        const int64_t tokens = model.config().image_layout().tile_tokens;
         std::vector<models::Sequence> sequences;
         for (size_t b = 0; b < ids.size(); ++b)
-            sequences.push_back({ids[b], labels[b], {{{3, side, side}, pixels}}});
-        return models::make_batch(model.device(), sequences, model.config().tokens_per_image());
+            sequences.push_back({ids[b], labels[b], {{{3, side, side}, pixels, tokens}}});
+        return models::make_batch(model.device(), sequences);
     }
 };
 
@@ -103,7 +104,8 @@ struct TrainStepRun::Parts {
         model.set_trainable(kAll);
         optimizer.emplace(model.trainable_parameters(), AdamwOptions{});
     }
-    int64_t length() const { return model.config().tokens_per_image() + shape.text_tokens; }
+    int64_t image_tokens() const { return model.config().image_layout().tile_tokens; }
+    int64_t length() const { return image_tokens() + shape.text_tokens; }
 
     TrainStepShape shape;
     models::VilaModel model;
@@ -124,8 +126,8 @@ double TrainStepRun::flop() const {
     return FlopCounter(parts_->model, kAll)
         .step({.lengths = std::vector<int64_t>(static_cast<size_t>(sequences), parts_->length()),
                .targets = sequences * parts_->shape.text_tokens,
-               .images = sequences,
-               .encoded_images = sequences});
+               .image_tokens = sequences * parts_->image_tokens(),
+               .encoded_tiles = sequences});
 }
 
 int64_t TrainStepRun::parameters() const {

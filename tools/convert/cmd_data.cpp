@@ -7,6 +7,7 @@
 #include "data/world/world.h"
 #include "models/model_directory.h"
 #include "tensor/name_list.h"
+#include "tools/base/image_source.h"
 #include "tools/base/model_template.h"
 #include "tools/commands.h"
 
@@ -57,7 +58,7 @@ int print_stats(std::vector<std::string> arguments) {
     const auto dataset = data::open_dataset(source);
     const auto statistics =
         data::collect_statistics(*dataset, {*tokenizer, chat},
-                                 config.vision ? config.tokens_per_image() : 1, max_length, limit);
+                                 image_token_counter(config.image_layout()), max_length, limit);
     std::fputs(data::describe_statistics(statistics).c_str(), stdout);
     return 0;
 }

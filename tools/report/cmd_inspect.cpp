@@ -7,6 +7,7 @@
 #include "data/records/describe.h"
 #include "models/model_directory.h"
 #include "tensor/name_list.h"
+#include "tools/base/image_source.h"
 #include "tools/base/model_template.h"
 #include "tools/commands.h"
 #include "tools/report/inspect.h"
@@ -27,9 +28,9 @@ std::string describe_record(const data::DatasetSource& source, const fs::path& m
     const auto dataset = data::open_dataset(source);
     VILA_CHECK(index >= 0 && index < dataset->size(), source.path.string(), ": has ",
                dataset->size(), " records, --index ", index, " is out of range");
-    const data::Sample sample = dataset->get(index, {*tokenizer, chat});
-    const int64_t image_tokens = config.vision ? config.tokens_per_image() : 1;
-    return dataset->where(index) + "\n" + data::describe_sample(sample, *tokenizer, image_tokens);
+    data::Sample sample = dataset->get(index, {*tokenizer, chat});
+    data::count_image_tokens(sample, image_token_counter(config.image_layout()));
+    return dataset->where(index) + "\n" + data::describe_sample(sample, *tokenizer);
 }
 
 std::string describe_path(const fs::path& path, bool verify) {

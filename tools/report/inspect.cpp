@@ -44,6 +44,7 @@ std::string describe_llm(const models::LlamaConfig& llm) {
 
 std::string describe_vision(const models::VilaConfig& config) {
     const models::VisionConfig& vision = *config.vision;
+    const models::ImageLayout layout = config.image_layout();
     const bool clip = vision.kind == models::VisionConfig::Kind::Clip;
     return line("vision tower",
                 str(clip ? "CLIPVisionModel" : "SiglipVisionModel", ": ", vision.num_hidden_layers,
@@ -52,7 +53,7 @@ std::string describe_vision(const models::VilaConfig& config) {
                     config.select_class_token ? " with" : " without", " class token")) +
            line("projector",
                 str(models::ProjectorConfig::kind_name(config.projector.kind), ", ",
-                    config.features_per_image(), " features -> ", config.tokens_per_image(),
+                    layout.tile_features, " features -> ", layout.tile_tokens,
                     " tokens an image, token order ",
                     models::ProjectorConfig::order_name(config.projector.token_order)));
 }

@@ -83,13 +83,15 @@ SourceSamples answer_source(const LoadedModel& loaded, const Recipe& recipe,
                                              .path = source.path,
                                              .images = source.images,
                                              .max_images = source.max_images});
+    const data::ImageTokens image_tokens =
+        image_token_counter(loaded.model().config().image_layout());
     SourceSamples samples{source.name, {}};
     const int64_t kept = std::min(count, dataset->size());
     for (int64_t i = 0; i < kept; ++i) {
         data::Sample sample =
             dataset->get(i * dataset->size() / kept, {loaded.tokenizer(), loaded.chat_template()});
-        data::truncate_sample(sample, recipe.data.max_length,
-                              std::max<int64_t>(loaded.tokens_per_image(), 1));
+        data::count_image_tokens(sample, image_tokens);
+        data::truncate_sample(sample, recipe.data.max_length);
         samples.cards.push_back(answer(loaded, sample));
     }
     return samples;

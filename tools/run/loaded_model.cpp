@@ -95,7 +95,8 @@ data::ImageProcessor open_image_processor(const std::filesystem::path& model_dir
 
 models::Sequence Prompt::view() const {
     models::Sequence sequence{ids, labels, {}};
-    for (const auto& image : images) sequence.images.push_back({image->shape, image->values});
+    for (const auto& image : images)
+        sequence.images.push_back({image->shape, image->values, image->tokens});
     return sequence;
 }
 
@@ -113,14 +114,9 @@ LoadedModel::Features LoadedModel::features_of(const data::ImageRef& image) cons
     const std::string name = image_name(image);
     const auto found = feature_cache_.find(name);
     if (found != feature_cache_.end()) return found->second;
-    const autograd::NoGrad no_grad(*device_);
-    const Tensor pixels = image_processor_->to_pixels(read_image(image), *device_);
-    const Shape& side = pixels.shape();
-    const Tensor features =
-        model_->image_features(pixels.reshape({1, 3, side[1], side[2]})).value();
-    const auto kept = std::make_shared<const data::LoadedImage>(
-        data::LoadedImage{features.shape(), features.to_vector<float>()});
-    feature_bytes_ += features.numel() * dtype_size(DType::F32);
+    const auto kept = std::make_shared<const data::LoadedImage>(encode_image(
+        *model_, load_pixels(image, *image_processor_, model_->config().image_layout())));
+    feature_bytes_ += kept->shape.numel() * dtype_size(DType::F32);
     if (feature_bytes_ <= kMaxFeatureBytes) feature_cache_[name] = kept;
     return kept;
 }
@@ -134,7 +130,8 @@ std::vector<LoadedModel::Features> LoadedModel::load_images(
         Features features = features_of(image);
         if (no_image)
             features = std::make_shared<const data::LoadedImage>(data::LoadedImage{
-                features->shape, std::vector<float>(features->values.size(), 0.0f)});
+                features->shape, std::vector<float>(features->values.size(), 0.0f),
+                features->tokens});
         loaded.push_back(std::move(features));
     }
     return loaded;
@@ -217,9 +214,9 @@ Prompt LoadedModel::with_target(const Prompt& prompt, const std::string& target)
 }
 
 int64_t LoadedModel::num_positions(const Prompt& prompt) const {
-    const auto ids = static_cast<int64_t>(prompt.ids.size());
-    if (prompt.images.empty()) return ids;
-    return ids + static_cast<int64_t>(prompt.images.size()) * (tokens_per_image() - 1);
+    auto positions = static_cast<int64_t>(prompt.ids.size());
+    for (const auto& image : prompt.images) positions += image->tokens - 1;
+    return positions;
 }
 
 void LoadedModel::check_fits(const Prompt& prompt, int64_t new_tokens) const {

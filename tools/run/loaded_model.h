@@ -57,7 +57,6 @@ class LoadedModel {
     // Sets the system message of conversations that have none; "": none.
     void use_system(std::string text) { system_ = std::move(text); }
     Device& device() const { return *device_; }
-    int64_t tokens_per_image() const { return model_->config().tokens_per_image(); }
 
     // Each of the following returns a prompt. They throw if images and placeholders differ in
     // number. With `no_image` the features of every image are replaced by zeros.

@@ -34,13 +34,18 @@ std::vector<std::pair<int32_t, double>> best_tokens(std::span<const float> logit
     return best;
 }
 
+bool have_equal_tokens(const Prompt& prompt) {
+    return std::ranges::all_of(prompt.images, [&](const auto& image) {
+        return image->tokens == prompt.images.front()->tokens;
+    });
+}
+
 }  // namespace
 
 Score score_prompt(const LoadedModel& loaded, const Prompt& prompt, bool keep) {
     loaded.check_fits(prompt, 0);
     const models::VilaModel& model = loaded.model();
-    const models::Batch batch = models::make_batch(
-        loaded.device(), {prompt.view()}, prompt.images.empty() ? 1 : loaded.tokens_per_image());
+    const models::Batch batch = models::make_batch(loaded.device(), {prompt.view()});
     const Tensor logits = model.logits(batch);  // (T, V)
     const int64_t V = logits.size(1);
 
@@ -58,10 +63,10 @@ Score score_prompt(const LoadedModel& loaded, const Prompt& prompt, bool keep) {
         if (batch.has_images()) {
             const autograd::NoGrad no_grad(loaded.device());
             const autograd::Variable features(batch.features.to(model.dtype()));
-            const Tensor tokens = model.project(features).value();
-            score.image_features = tokens.to(DType::F32)
-                                       .reshape({static_cast<int64_t>(prompt.images.size()),
-                                                 loaded.tokens_per_image(), -1});
+            const Tensor tokens = model.project(features).value().to(DType::F32);
+            score.image_features = have_equal_tokens(prompt)
+                                       ? tokens.reshape({batch.images(), -1, tokens.size(1)})
+                                       : tokens;
         }
     }
     return score;
@@ -70,14 +75,11 @@ Score score_prompt(const LoadedModel& loaded, const Prompt& prompt, bool keep) {
 std::vector<double> target_logprobs(const LoadedModel& loaded, const std::vector<Prompt>& prompts) {
     const autograd::NoGrad no_grad(loaded.device());
     std::vector<models::Sequence> sequences;
-    bool images = false;
     for (const Prompt& prompt : prompts) {
         loaded.check_fits(prompt, 0);
         sequences.push_back(prompt.view());
-        images = images || !prompt.images.empty();
     }
-    const models::Batch batch =
-        models::make_batch(loaded.device(), sequences, images ? loaded.tokens_per_image() : 1);
+    const models::Batch batch = models::make_batch(loaded.device(), sequences);
     Tensor row_losses;
     loaded.model().loss(batch, 1.0, &row_losses);
     const auto losses = row_losses.to_vector<double>();

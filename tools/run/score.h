@@ -14,7 +14,8 @@ struct Score {
     int64_t num_target_tokens = 0;
     std::vector<std::pair<int32_t, double>> top;  // the 5 most likely next tokens: (id, ln p)
     Tensor logits;                                // (T, V) f32, with `keep`
-    Tensor image_features;                        // (n, N, C) f32 after the projector, with `keep`
+    Tensor image_features;  // (n, N, C) f32 after the projector, with `keep`; (tokens of all
+                            // images, C) if their numbers of tokens differ
 };
 
 // Runs a prompt. With `keep` the result holds logits and image features.

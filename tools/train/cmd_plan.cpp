@@ -89,7 +89,7 @@ int cmd_plan(Args& args) {
                        {"step_with_checkpointing", with.step},
                        {"step_without_checkpointing", without.step},
                        {"peak", plan.peak},
-                       {"images", options.images},
+                       {"images", options.image_tiles.size()},
                        {"most_tokens", tokens}};
         if (memory_gb > 0.0) answer["largest_micro_batch"] = largest;
         std::puts(answer.dump().c_str());
@@ -101,7 +101,7 @@ int cmd_plan(Args& args) {
         static_cast<long long>(plan.parameters), static_cast<long long>(plan.trainable),
         static_cast<long long>(ranks), static_cast<long long>(options.zero),
         dtype_name(options.dtype), static_cast<long long>(options.sequences),
-        static_cast<long long>(options.length), static_cast<long long>(options.images));
+        static_cast<long long>(options.length), static_cast<long long>(options.image_tiles.size()));
     print_bytes("weights (without blocks divided by ZeRO 3)", plan.weights);
     print_bytes("optimizer state and gradient sums", plan.optimizer);
     print_bytes("activations, gradients and buckets", plan.step);

@@ -68,8 +68,13 @@ std::vector<ParameterGroup> ContrastiveStage::groups() {
 
 data::ImageLoader ContrastiveStage::image_loader() {
     return [this](const data::ImageRef& image, uint64_t draw) {
-        return load_pixels(image, processor_, recipe_.data.random_crop, draw);
+        return load_pixels(image, processor_, models::ImageLayout(), recipe_.data.random_crop,
+                           draw);
     };
+}
+
+data::ImageTokens ContrastiveStage::image_tokens() {
+    return image_token_counter(models::ImageLayout());
 }
 
 StepResult ContrastiveStage::accumulate(const data::StepBatch& batch, const StepContext& step) {
@@ -79,7 +84,7 @@ StepResult ContrastiveStage::accumulate(const data::StepBatch& batch, const Step
         models::Sequence sequence{
             .ids = loaded.sample.ids, .labels = loaded.sample.labels, .images = {}};
         for (const data::LoadedImage& image : loaded.images)
-            sequence.images.push_back({image.shape, image.values});
+            sequence.images.push_back({image.shape, image.values, image.tokens});
         sequences.push_back(std::move(sequence));
     }
     const models::ClipBatch pairs = models::make_clip_batch(model_->device(), sequences);

@@ -27,7 +27,7 @@ class ContrastiveStage final : public Stage {
     void save(const std::filesystem::path& directory) override;
     data::TemplateContext context() const override { return {*tokenizer_, chat_}; }
     data::ImageLoader image_loader() override;
-    int64_t image_tokens() const override { return 1; }
+    data::ImageTokens image_tokens() override;
     double sample_cost(int64_t positions, int64_t) const override {
         return static_cast<double>(positions);
     }

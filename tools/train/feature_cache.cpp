@@ -14,19 +14,24 @@ namespace vila::tools {
 namespace {
 
 constexpr int64_t kHeaderBytes = 64;
-constexpr int64_t kEntryHeaderBytes = 24;
-constexpr char kMagic[8] = {'v', 'i', 'l', 'a', 'f', 'e', 'a', '1'};
+constexpr int64_t kEntryHeaderBytes = 40;
+constexpr char kMagic[8] = {'v', 'i', 'l', 'a', 'f', 'e', 'a', '2'};
 
 struct FileHeader {
     char magic[8] = {};
     uint64_t fingerprint = 0;
-    int64_t entry_bytes = 0;
+    int64_t row_bytes = 0;
     char unused[kHeaderBytes - 24] = {};
 };
 static_assert(sizeof(FileHeader) == kHeaderBytes);
 
 struct EntryHeader {
-    uint64_t low = 0, high = 0, hash = 0;
+    uint64_t low = 0, high = 0;
+    int64_t values = 0;
+    uint64_t hash = 0;   // of the values
+    uint64_t check = 0;  // of the members above
+
+    uint64_t right_check() const { return hash64(this, kEntryHeaderBytes - 8); }
 };
 static_assert(sizeof(EntryHeader) == kEntryHeaderBytes);
 
@@ -57,13 +62,17 @@ FeatureCache::Key FeatureCache::key_of(const data::ImageRef& image) {
             hash64(other.data(), static_cast<int64_t>(other.size()))};
 }
 
-bool FeatureCache::contains(const data::ImageRef& image) const {
+int64_t FeatureCache::rows(const data::ImageRef& image) const {
     const Key key = key_of(image);
     const std::lock_guard lock(mutex_);
-    return memory_.contains(key) || offsets_.contains(key);
+    const auto in_memory = memory_.find(key);
+    if (in_memory != memory_.end())
+        return static_cast<int64_t>(in_memory->second.size()) / row_bytes();
+    const auto on_disk = places_.find(key);
+    return on_disk == places_.end() ? 0 : on_disk->second.bytes / row_bytes();
 }
 
-bool FeatureCache::read(const data::ImageRef& image, std::span<float> features) const {
+bool FeatureCache::read(const data::ImageRef& image, std::vector<float>& features) const {
     const Key key = key_of(image);
     const std::lock_guard lock(mutex_);
     const auto in_memory = memory_.find(key);
@@ -71,28 +80,30 @@ bool FeatureCache::read(const data::ImageRef& image, std::span<float> features) 
         unpack(in_memory->second, features);
         return true;
     }
-    const auto on_disk = offsets_.find(key);
-    if (on_disk == offsets_.end()) return false;
+    const auto on_disk = places_.find(key);
+    if (on_disk == places_.end()) return false;
+    const Place& place = on_disk->second;
     EntryHeader header;
-    Bytes bytes(static_cast<size_t>(bytes_per_image()));
-    if (!read_exactly(descriptor_, &header, kEntryHeaderBytes, on_disk->second) ||
-        !read_exactly(descriptor_, bytes.data(), bytes_per_image(),
-                      on_disk->second + kEntryHeaderBytes) ||
-        header.hash != hash64(bytes.data(), bytes_per_image()))
+    Bytes bytes(static_cast<size_t>(place.bytes));
+    if (!read_exactly(descriptor_, &header, kEntryHeaderBytes, place.offset) ||
+        !read_exactly(descriptor_, bytes.data(), place.bytes, place.offset + kEntryHeaderBytes) ||
+        header.hash != hash64(bytes.data(), place.bytes))
         return false;
     unpack(bytes, features);
     return true;
 }
 
 void FeatureCache::store(const data::ImageRef& image, std::span<const float> features) {
-    VILA_CHECK_EQ(static_cast<int64_t>(features.size()), options_.values,
-                  "[feature_cache] values of an image");
+    const auto count = static_cast<int64_t>(features.size());
+    VILA_CHECK(count > 0 && count % options_.width == 0, "[feature_cache] ", count,
+               " values of an image: expected rows of ", options_.width);
     const Key key = key_of(image);
     Bytes bytes = pack(features);
     const std::lock_guard lock(mutex_);
     if (memory_.contains(key)) return;
-    const int64_t used = static_cast<int64_t>(memory_.size()) * bytes_per_image();
-    if (!offsets_.contains(key) && used + bytes_per_image() <= options_.memory_bytes) {
+    const int64_t used = memory_used_ + static_cast<int64_t>(bytes.size());
+    if (!places_.contains(key) && used <= options_.memory_bytes) {
+        memory_used_ = used;
         memory_.emplace(key, std::move(bytes));
         return;
     }
@@ -105,7 +116,7 @@ void FeatureCache::store(const data::ImageRef& image, std::span<const float> fea
 }
 
 FeatureCache::Bytes FeatureCache::pack(std::span<const float> features) const {
-    Bytes bytes(static_cast<size_t>(bytes_per_image()));
+    Bytes bytes(features.size() * static_cast<size_t>(dtype_size(options_.dtype)));
     if (options_.dtype == DType::F32) {
         std::memcpy(bytes.data(), features.data(), bytes.size());
         return bytes;
@@ -117,9 +128,8 @@ FeatureCache::Bytes FeatureCache::pack(std::span<const float> features) const {
     return bytes;
 }
 
-void FeatureCache::unpack(const Bytes& bytes, std::span<float> features) const {
-    VILA_CHECK_EQ(static_cast<int64_t>(features.size()), options_.values,
-                  "[feature_cache] values of an image");
+void FeatureCache::unpack(const Bytes& bytes, std::vector<float>& features) const {
+    features.resize(bytes.size() / static_cast<size_t>(dtype_size(options_.dtype)));
     if (options_.dtype == DType::F32) {
         std::memcpy(features.data(), bytes.data(), bytes.size());
         return;
@@ -139,7 +149,7 @@ void FeatureCache::open_file() {
     FileHeader expected;
     std::memcpy(expected.magic, kMagic, sizeof(kMagic));
     expected.fingerprint = options_.fingerprint;
-    expected.entry_bytes = kEntryHeaderBytes + bytes_per_image();
+    expected.row_bytes = row_bytes();
     FileHeader header;
     file_end_ = kHeaderBytes;
     if (read_exactly(descriptor_, &header, kHeaderBytes, 0) &&
@@ -156,25 +166,32 @@ void FeatureCache::open_file() {
 }
 
 void FeatureCache::read_index() {
-    const int64_t entry_bytes = kEntryHeaderBytes + bytes_per_image();
     const int64_t size = ::lseek(descriptor_, 0, SEEK_END);
     EntryHeader header;
-    for (; file_end_ + entry_bytes <= size; file_end_ += entry_bytes) {
-        if (!read_exactly(descriptor_, &header, kEntryHeaderBytes, file_end_)) return;
-        offsets_.insert_or_assign(Key{header.low, header.high}, file_end_);
+    while (read_exactly(descriptor_, &header, kEntryHeaderBytes, file_end_)) {
+        if (header.check != header.right_check()) return;
+        const int64_t bytes = header.values * dtype_size(options_.dtype);
+        if (bytes <= 0 || bytes % row_bytes() != 0) return;
+        if (bytes > size - file_end_ - kEntryHeaderBytes) return;
+        places_.insert_or_assign(Key{header.low, header.high}, Place{file_end_, bytes});
+        file_end_ += kEntryHeaderBytes + bytes;
     }
 }
 
 bool FeatureCache::append(const Key& key, const Bytes& bytes) {
     if (descriptor_ < 0) return false;
-    const EntryHeader header = {key.low, key.high, hash64(bytes.data(), bytes_per_image())};
+    const auto size = static_cast<int64_t>(bytes.size());
+    EntryHeader header = {.low = key.low,
+                          .high = key.high,
+                          .values = size / dtype_size(options_.dtype),
+                          .hash = hash64(bytes.data(), size)};
+    header.check = header.right_check();
     // The values are written before the header, so a key in the file implies its values.
-    if (!write_exactly(descriptor_, bytes.data(), bytes_per_image(),
-                       file_end_ + kEntryHeaderBytes) ||
+    if (!write_exactly(descriptor_, bytes.data(), size, file_end_ + kEntryHeaderBytes) ||
         !write_exactly(descriptor_, &header, kEntryHeaderBytes, file_end_))
         return false;
-    offsets_.insert_or_assign(key, file_end_);
-    file_end_ += kEntryHeaderBytes + bytes_per_image();
+    places_.insert_or_assign(key, Place{file_end_, size});
+    file_end_ += kEntryHeaderBytes + size;
     return true;
 }
 

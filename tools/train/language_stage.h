@@ -1,8 +1,7 @@
 #pragma once
 
 // Stages lm, align, pretrain and sft: the vision language model learns to predict the next token of
-// samples with or without images. Any of its three parts may be frozen. The features of a frozen
-// vision tower are computed once per image (feature_cache.h).
+// samples with or without images (training_images.h). Any of its three parts may be frozen.
 
 #include <filesystem>
 #include <functional>
@@ -11,11 +10,11 @@
 #include <string>
 #include <vector>
 
-#include "data/image/image_processor.h"
 #include "tools/base/flops.h"
 #include "tools/train/feature_cache.h"
 #include "tools/train/recipe_model.h"
 #include "tools/train/stage.h"
+#include "tools/train/training_images.h"
 
 namespace vila::tools {
 
@@ -33,8 +32,8 @@ class LanguageStage final : public Stage {
     void save(const std::filesystem::path& directory) override;
     data::TemplateContext context() const override { return {*tokenizer_, chat_}; }
     data::ImageLoader image_loader() override;
-    int64_t image_tokens() const override;
-    double sample_cost(int64_t positions, int64_t images) const override;
+    data::ImageTokens image_tokens() override;
+    double sample_cost(int64_t positions, int64_t image_positions) const override;
     uint64_t frozen_hash() override;
 
     const models::VilaModel& model() const { return *model_; }
@@ -42,14 +41,9 @@ class LanguageStage final : public Stage {
   private:
     // Copies a micro-batch to the device, and adds its lengths and images to `work`.
     models::Batch prepare(const data::MicroBatch& micro, StepWork& work);
-    void open_feature_cache(int64_t rank, const std::function<void(const std::string& line)>& warn);
-    // Returns the images of a micro-batch in order: pixels, or features if the tower is frozen.
-    std::vector<data::LoadedImage> load_images(const data::MicroBatch& micro);
-    // Runs the frozen tower on one image. One image per call gives the same bits for an image
-    // whatever else is in the batch.
-    data::LoadedImage encode(const data::LoadedImage& pixels);
-    // Returns the cached result of encode(), or calls it.
-    data::LoadedImage features_of(const data::ImageRef& image, const data::LoadedImage& loaded);
+    std::unique_ptr<FeatureCache> open_feature_cache(
+        const data::ImageProcessor& processor, int64_t rank,
+        const std::function<void(const std::string& line)>& warn) const;
     // Adds the losses of a micro-batch's rows to their sources. Waits for the device.
     void add_losses(const data::MicroBatch& micro, const Tensor& row_losses, StepResult& result);
 
@@ -58,10 +52,8 @@ class LanguageStage final : public Stage {
     std::unique_ptr<data::Tokenizer> tokenizer_;
     data::ChatTemplate chat_;
     std::unique_ptr<models::VilaModel> model_;
-    std::optional<data::ImageProcessor> processor_;
+    std::optional<TrainingImages> images_;  // none without a vision tower
     std::optional<FlopCounter> flops_;
-    std::unique_ptr<FeatureCache> cache_;  // null: features are computed every time
-    int64_t encoded_images_ = 0;           // calls of encode() in the current step
 };
 
 }  // namespace vila::tools

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "data/loader/loader.h"
 #include "dist/sharded_adamw.h"
 #include "models/batch.h"
 #include "nn/adamw.h"
@@ -21,30 +22,40 @@ void allocate_weights(models::VilaModel& model) {
                 autograd::Variable(Tensor::empty(model.device(), parameter.shape, model.dtype()));
 }
 
+// An image of zeros, as a training step reads it.
+data::LoadedImage planned_image(const PlanOptions& options, int64_t tiles) {
+    VILA_CHECK(options.model.vision, "a model without a vision tower reads no images");
+    const models::VisionConfig& vision = *options.model.vision;
+    const models::ImageLayout layout = options.model.image_layout();
+    data::LoadedImage image;
+    // The features of a frozen tower are computed before the step, one image at a time.
+    image.shape = options.trainable.vision_tower
+                      ? Shape{tiles, 3, vision.image_size, vision.image_size}
+                      : Shape{tiles * layout.tile_features, vision.hidden_size};
+    image.values.resize(static_cast<size_t>(image.shape.numel()));
+    image.tokens = layout.tokens_of_tiles(tiles);
+    return image;
+}
+
 // Host memory of the sequences of a planned micro-batch.
 struct PlannedBatch {
     std::vector<int32_t> ids, labels;
-    std::vector<float> image;
-    Shape image_shape;
+    std::vector<data::LoadedImage> images;
 
     explicit PlannedBatch(const PlanOptions& options) {
-        const models::VilaConfig& config = options.model;
-        const int64_t image_tokens = config.vision ? config.tokens_per_image() : 0;
-        const int64_t text = options.length - options.images * image_tokens;
+        int64_t image_tokens = 0;  // of all images of a sequence
+        for (const int64_t tiles : options.image_tiles) {
+            images.push_back(planned_image(options, tiles));
+            image_tokens += images.back().tokens;
+        }
+        const int64_t text = options.length - image_tokens;
         VILA_CHECK(text >= 2, "sequences of ", options.length, " positions have no room for ",
-                   options.images, " images of ", image_tokens, " positions");
-        ids.assign(static_cast<size_t>(options.images), kImageToken);
+                   images.size(), " images of ", image_tokens, " positions in all");
+        ids.assign(images.size(), kImageToken);
         labels.assign(ids.size(), kIgnoreLabel);
         ids.resize(ids.size() + static_cast<size_t>(text), 0);
         labels.resize(ids.size(), 0);
         labels.front() = kIgnoreLabel;  // no token before it predicts it
-        if (options.images == 0) return;
-        const int64_t side = config.vision->image_size;
-        // The features of a frozen tower are computed before the step, one image at a time.
-        image_shape = options.trainable.vision_tower
-                          ? Shape{3, side, side}
-                          : Shape{config.features_per_image(), config.vision->hidden_size};
-        image.resize(static_cast<size_t>(image_shape.numel()));
     }
 
     models::Batch on(Device& device, const PlanOptions& options) const {
@@ -53,11 +64,10 @@ struct PlannedBatch {
             models::Sequence& sequence = sequences.emplace_back();
             sequence.ids = ids;
             sequence.labels = labels;
-            for (int64_t k = 0; k < options.images; ++k)
-                sequence.images.push_back({image_shape, image});
+            for (const data::LoadedImage& image : images)
+                sequence.images.push_back({image.shape, image.values, image.tokens});
         }
-        const int64_t image_tokens = options.model.vision ? options.model.tokens_per_image() : 1;
-        return models::make_batch(device, sequences, image_tokens);
+        return models::make_batch(device, sequences);
     }
 };
 
@@ -149,7 +159,9 @@ PlanOptions plan_options(const Recipe& recipe, int64_t ranks, int64_t images) {
     options.sequences = recipe.train.micro_batch;
     options.length = recipe.data.max_length;
     if (!stage_facts(*recipe.stage).takes_images || !options.model.vision) return options;
-    options.images = std::min(images, (options.length - 2) / options.model.tokens_per_image());
+    const models::ImageLayout layout = options.model.image_layout();
+    const int64_t room = (options.length - 2) / layout.tokens_of_tiles(layout.most_tiles());
+    options.image_tiles.assign(static_cast<size_t>(std::min(images, room)), layout.most_tiles());
     return options;
 }
 

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "models/vila.h"
 #include "tools/train/recipe.h"
@@ -22,7 +23,7 @@ struct PlanOptions {
     bool in_buckets = false;  // sum gradients in buckets even on one rank (train.rank_invariant)
     int64_t sequences = 1;    // per micro-batch
     int64_t length = 0;       // positions per sequence, images included
-    int64_t images = 0;       // per sequence
+    std::vector<int64_t> image_tiles;  // of each image of a sequence (models/image_layout.h)
 };
 
 // Bytes on one rank.
@@ -40,7 +41,7 @@ MemoryPlan plan_memory(const PlanOptions& options);
 bool can_plan(const Recipe& recipe);
 
 // Returns the options of a recipe that can be planned, with full micro-batches. Each sequence has
-// `images` images, or as many as fit.
+// `images` images of the most tiles, or as many as fit.
 PlanOptions plan_options(const Recipe& recipe, int64_t ranks, int64_t images);
 
 // Returns the planned memory of a recipe as an addition to an out-of-memory message; empty if it

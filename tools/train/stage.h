@@ -76,11 +76,12 @@ class Stage {
     virtual data::TemplateContext context() const = 0;
     // Returns the function that loads an image. Loader threads call it at the same time.
     virtual data::ImageLoader image_loader() = 0;
-    // Positions that one image takes in a sample; at least 1.
-    virtual int64_t image_tokens() const = 0;
-    // Estimates the floating-point operations of a sample with `positions` positions and `images`
-    // images. The loader divides a batch among ranks by this cost.
-    virtual double sample_cost(int64_t positions, int64_t images) const = 0;
+    // Returns the function that counts the positions that an image takes in a sample. Loader
+    // threads call it at the same time.
+    virtual data::ImageTokens image_tokens() = 0;
+    // Estimates the floating-point operations of a sample with `positions` positions, of which
+    // `image_positions` are those of images. The loader divides a batch among ranks by this cost.
+    virtual double sample_cost(int64_t positions, int64_t image_positions) const = 0;
     // Whether a rank's samples of a step must form one micro-batch.
     virtual bool needs_whole_batch() const { return false; }
 };

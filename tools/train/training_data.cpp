@@ -54,8 +54,8 @@ void make_loader(const Recipe& recipe, const Datasets& datasets, Stage& stage,
     options.pack = recipe.data.pack && !stage.needs_whole_batch();
     options.seed = static_cast<uint64_t>(recipe.train.seed);
     options.start_step = start_step;
-    options.cost = [&stage](int64_t positions, int64_t images) {
-        return stage.sample_cost(positions, images);
+    options.cost = [&stage](int64_t positions, int64_t image_positions) {
+        return stage.sample_cost(positions, image_positions);
     };
     options.rank = ranks.rank();
     options.ranks = ranks.ranks();

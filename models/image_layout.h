@@ -1,0 +1,47 @@
+#pragma once
+
+// ImageLayout: how many tokens an image becomes. An image is cut into one or more tiles, squares
+// that the vision tower and the projector process one by one, and the number of tiles may depend on
+// the size of the image. No other place computes the number of tokens of an image: it is counted
+// here and carried with the image (HostImage, data::LoadedImage, data::Sample).
+
+#include <cstdint>
+
+namespace vila::models {
+
+// The tiles of an image, row by row. Several tiles are followed by one more, the thumbnail, which
+// shows the whole image.
+struct TileGrid {
+    int64_t rows = 1, columns = 1;
+
+    int64_t tiles() const { return rows * columns > 1 ? rows * columns + 1 : 1; }
+    bool operator==(const TileGrid&) const = default;
+};
+
+// VilaConfig::image_layout() returns the layout of a model.
+struct ImageLayout {
+    int64_t tile_side = 0;      // pixels
+    int64_t tile_features = 0;  // rows of a tile that the projector reads; 0 without a vision tower
+    int64_t tile_tokens = 1;    // rows of a tile that the language model reads. Without a vision
+                                // tower 1: the placeholder counts as itself
+    int64_t max_tiles = 1;      // the most tiles of a grid, without its thumbnail
+
+    // Whether images of different sizes may have different numbers of tokens.
+    bool depends_on_size() const { return max_tiles > 1; }
+    // Returns the grid whose aspect ratio is closest to that of an image of height x width pixels,
+    // as NVILA does (Liu et al. 2024, NVILA: Efficient Frontier Visual Language Models): among
+    // equally close ones, the largest with at most twice the pixels of the image. The size is
+    // ignored unless depends_on_size().
+    TileGrid grid(int64_t height, int64_t width) const;
+    // Returns the number of tokens of an image of height x width pixels.
+    int64_t image_tokens(int64_t height, int64_t width) const;
+    // Returns the number of tokens of an image of `tiles` tiles.
+    int64_t tokens_of_tiles(int64_t tiles) const { return tiles * tile_tokens; }
+    // Returns the number of tiles whose features have `rows` rows. Throws if they are not whole
+    // tiles.
+    int64_t tiles_of_features(int64_t rows) const;
+    // Returns the most tiles of an image, with the thumbnail.
+    int64_t most_tiles() const { return TileGrid{1, max_tiles}.tiles(); }
+};
+
+}  // namespace vila::models
