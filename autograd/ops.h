@@ -66,6 +66,12 @@ Variable rope(const Variable& x, const Tensor& positions, const Tensor& cos, con
 Variable attention(const Variable& q, const Variable& k, const Variable& v,
                    const Tensor& cu_seqlens_q, const Tensor& cu_seqlens_k, bool causal,
                    double scale);
+// The causal attention of new rows over keys and values that lie in pages; without gradient.
+// q (R, H, D), k and v (pages * kPageRows, K, D), pages (B, W) i32; cu_seqlens_k (B + 1) counts the
+// keys of each sequence (see AttentionForwardArgs) -> (R, H, D).
+Tensor paged_attention(const Tensor& q, const Tensor& k, const Tensor& v,
+                       const Tensor& cu_seqlens_q, const Tensor& cu_seqlens_k, const Tensor& pages,
+                       double scale);
 // The offsets of `count` packed sequences of `length` rows each: 0, length, 2 length, ...;
 // (count + 1) i32.
 Tensor equal_cu_seqlens(Device& device, int64_t count, int64_t length);

@@ -36,6 +36,20 @@ struct HeadRows {
     }
 };
 
+// Keys or values, which may lie in pages (AttentionForwardArgs). Rows are then counted through the
+// table of pages.
+template <typename T>
+struct KeyRows : HeadRows<T> {
+    const int32_t* pages;  // null: row r is row r of the tensor
+
+    KeyRows(const Tensor& tensor, const Tensor& page_table)
+        : HeadRows<T>(tensor), pages(page_table.defined() ? page_table.data<int32_t>() : nullptr) {}
+    __device__ T* operator()(int64_t row, int64_t head) const {
+        if (pages != nullptr) row = pages[row / kPageRows] * kPageRows + row % kPageRows;
+        return HeadRows<T>::operator()(row, head);
+    }
+};
+
 // One sequence: rows [query_begin, query_begin + queries) of q, and rows
 // [key_begin, key_begin + keys) of k and v.
 struct Sequence {
@@ -52,6 +66,7 @@ struct Sequence {
 struct Sequences {
     const int32_t *cu_seqlens_q, *cu_seqlens_k;
     int64_t count, query_rows, key_rows;
+    int64_t page_keys = 0;  // with pages: the keys that the pages of a sequence hold
 
     Sequences(const Tensor& query, const Tensor& key, int64_t queries, int64_t keys)
         : cu_seqlens_q(query.data<int32_t>()),
@@ -59,6 +74,14 @@ struct Sequences {
           count(query.numel() - 1),
           query_rows(queries),
           key_rows(keys) {}
+    explicit Sequences(const AttentionForwardArgs& args)
+        : Sequences(args.cu_seqlens_q, args.cu_seqlens_k, args.q.size(0), key_limit(args)) {
+        if (args.pages.defined()) page_keys = args.pages.size(1) * kPageRows;
+    }
+    // The largest value that cu_seqlens_k may have.
+    static int64_t key_limit(const AttentionForwardArgs& args) {
+        return args.pages.defined() ? args.pages.numel() * kPageRows : args.k.size(0);
+    }
 
     // Returns sequence b. Invalid cu_seqlens are clamped, so that no row outside is read; the check
     // in cu_seqlens.h records them as faults.
@@ -66,8 +89,10 @@ struct Sequences {
         const int64_t query = clamp_row(cu_seqlens_q[b], query_rows);
         const int64_t key = clamp_row(cu_seqlens_k[b], key_rows);
         const int64_t queries = clamp_row(cu_seqlens_q[b + 1], query_rows) - query;
-        const int64_t keys = clamp_row(cu_seqlens_k[b + 1], key_rows) - key;
-        return {query, queries < 0 ? 0 : queries, key, keys < 0 ? 0 : keys};
+        int64_t keys = clamp_row(cu_seqlens_k[b + 1], key_rows) - key;
+        if (page_keys > 0 && keys > page_keys) keys = page_keys;
+        return {query, queries < 0 ? 0 : queries, page_keys > 0 ? b * page_keys : key,
+                keys < 0 ? 0 : keys};
     }
 
     // Finds tile number `tile` of all sequences, which are cut into tiles along queries or keys.
@@ -120,9 +145,9 @@ struct SharedTile {
 
 // Loads rows [first, first + kTileRows) of one head, times `factor`, to shared memory. Rows from
 // `last` on become zeros.
-template <typename T, typename Compute>
-__device__ void load_rows(const HeadRows<T>& rows, int64_t first, int64_t last, int64_t head,
-                          int64_t D, Compute factor, const SharedTile<Compute>& tile) {
+template <typename Rows, typename Compute>
+__device__ void load_rows(const Rows& rows, int64_t first, int64_t last, int64_t head, int64_t D,
+                          Compute factor, const SharedTile<Compute>& tile) {
     for (int64_t i = threadIdx.x; i < kTileRows * D; i += kAttentionThreads) {
         const int64_t r = i / D, d = i % D;
         tile.row(r)[d] = first + r < last ? factor * widen(rows(first + r, head)[d]) : Compute(0);

@@ -15,7 +15,8 @@ namespace {
 
 template <typename T>
 struct ForwardCall {
-    HeadRows<T> q, k, v, out;
+    HeadRows<T> q, out;
+    KeyRows<T> k, v;
     compute_t<T>* log_sum_exp;  // (R, H)
     Sequences sequences;
     int64_t H, group, D;
@@ -104,19 +105,18 @@ void attention_forward(const AttentionForwardArgs& args) {
     CudaDevice& device = device_of(args.q);
     check_attention_cu_seqlens(device, args.cu_seqlens_q, args.q.size(0),
                                FaultKind::AttentionQueries);
-    check_cu_seqlens(device, args.cu_seqlens_k, args.k.size(0), FaultKind::AttentionEnds,
-                     FaultKind::AttentionOrder);
+    check_cu_seqlens(device, args.cu_seqlens_k, Sequences::key_limit(args),
+                     FaultKind::AttentionEnds, FaultKind::AttentionOrder);
     if (attention_forward_mma(args)) return;
     for_float("attention", args.q.dtype(), [&](auto zero) {
         using T = decltype(zero);
         using Compute = compute_t<T>;
         const int64_t H = args.q.size(1), D = args.q.size(2);
-        const Sequences sequences(args.cu_seqlens_q, args.cu_seqlens_k, args.q.size(0),
-                                  args.k.size(0));
+        const Sequences sequences(args);
         const ForwardCall<T> call = {HeadRows<T>(args.q),
-                                     HeadRows<T>(args.k),
-                                     HeadRows<T>(args.v),
                                      HeadRows<T>(args.out),
+                                     KeyRows<T>(args.k, args.pages),
+                                     KeyRows<T>(args.v, args.pages),
                                      args.log_sum_exp.data<Compute>(),
                                      sequences,
                                      H,

@@ -18,7 +18,8 @@ constexpr int kKeys = 64;          // keys of a tile
 constexpr int kTiles = kKeys / 8;  // 16 x 8 tiles of scores per warp
 
 struct ForwardCall {
-    HeadRows<BFloat16> q, k, v, out;
+    HeadRows<BFloat16> q, out;
+    KeyRows<BFloat16> k, v;
     float* log_sum_exp;  // (R, H)
     Sequences sequences;
     int64_t H, group, D;
@@ -150,12 +151,11 @@ bool attention_forward_mma(const AttentionForwardArgs& args) {
     const AlignedResult out(args.out);
     const int64_t H = args.q.size(1), D = args.q.size(2);
     const ForwardCall call = {.q = HeadRows<BFloat16>(q),
-                              .k = HeadRows<BFloat16>(k),
-                              .v = HeadRows<BFloat16>(v),
                               .out = HeadRows<BFloat16>(out.rows()),
+                              .k = KeyRows<BFloat16>(k, args.pages),
+                              .v = KeyRows<BFloat16>(v, args.pages),
                               .log_sum_exp = args.log_sum_exp.data<float>(),
-                              .sequences = Sequences(args.cu_seqlens_q, args.cu_seqlens_k,
-                                                     args.q.size(0), args.k.size(0)),
+                              .sequences = Sequences(args),
                               .H = H,
                               .group = H / args.k.size(1),
                               .D = D,

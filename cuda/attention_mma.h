@@ -83,8 +83,9 @@ struct MmaTile {
 
     // Begins asynchronous copies of rows [first, first + count) of one head. Rows from `last` on
     // and columns from D on become zeros.
-    __device__ void begin_load(const HeadRows<BFloat16>& rows, int64_t first, int64_t last,
-                               int64_t head, int64_t D, int count) const {
+    template <typename Rows>
+    __device__ void begin_load(const Rows& rows, int64_t first, int64_t last, int64_t head,
+                               int64_t D, int count) const {
         constexpr int kChunks = width / 8;
         for (int i = static_cast<int>(threadIdx.x); i < count * kChunks; i += kAttentionThreads) {
             const int r = i / kChunks, c = i % kChunks * 8;

@@ -20,6 +20,7 @@ struct HostImage {
     Shape shape;
     std::span<const float> values;  // shape.numel(), row-major
     int64_t tokens;                 // rows that the image takes in its sequence (image_layout.h)
+    uint64_t key = 0;               // images with equal keys are equal; 0: not known
 };
 
 struct Sequence {

@@ -12,13 +12,13 @@ namespace vila::models {
 
 class DecodeGraph {
   public:
-    // Continues the sequence in `cache`, whose prompt Llama::decode has read, and appends to it.
-    // Both must outlive this object.
-    DecodeGraph(const VilaModel& model, KvCache& cache);
+    // Continues `sequence`, whose prompt is in `cache`, and adds to its length. All three must
+    // outlive this object, and the pages of the sequence must stay.
+    DecodeGraph(const VilaModel& model, const KvCache& cache, CachedSequence& sequence);
     DecodeGraph(const DecodeGraph&) = delete;
     DecodeGraph& operator=(const DecodeGraph&) = delete;
 
-    // Reads one token. Throws when the cache or the model has no position left.
+    // Reads one token. Throws when the sequence or the model has no position left.
     void run(int32_t id);
     // The logits (1, V) after the last token, and the index of the largest, (1) i32. Every run
     // overwrites them.
@@ -29,8 +29,10 @@ class DecodeGraph {
     void compute() const;
 
     const VilaModel& model_;
-    KvCache& cache_;
-    Tensor state_;                  // (4) i32: id, position, 0, position + 1
+    const KvCache& cache_;
+    CachedSequence& sequence_;
+    Tensor state_;                  // (5) i32: id, position, its row of the cache, 0, position + 1
+    Tensor pages_;                  // (1, W) i32
     Tensor cu_seqlens_q_;           // (2) i32: 0, 1
     Tensor logits_;                 // (1, V)
     Tensor argmax_;                 // (1) i32

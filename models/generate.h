@@ -1,19 +1,16 @@
 #pragma once
 
-// Generation: reads a prompt of text and images, then produces one token at a time.
+// Generation: reads prompts of text and images, then produces one token at a time. For sequences
+// that arrive and end at different times see decode_batch.h, on which this stands.
 
 #include <functional>
 #include <vector>
 
-#include "models/sampler.h"
-#include "models/vila.h"
+#include "models/decode_batch.h"
 
 namespace vila::models {
 
-struct GenerateOptions {
-    int64_t max_tokens = 128;       // the largest number of new tokens
-    std::vector<int32_t> stop_ids;  // each ends generation and is not part of the result
-    SamplerOptions sampling;
+struct GenerateOptions : DecodeOptions {
     // The prompt is read in chunks of this many rows; activations take memory for one chunk only.
     int64_t prefill_chunk = 512;
     // Called with every new token. Returns false to end generation after it.
@@ -24,12 +21,17 @@ struct GenerateOptions {
 // max_tokens tokens, when on_token returns false, or when the model has no position left.
 std::vector<int32_t> generate(const VilaModel& model, const Sequence& prompt,
                               const GenerateOptions& options);
+// The same in a batch that holds no other sequence. Where the prompt begins like earlier ones, it
+// is not computed again. The batch decides over prefill_chunk.
+std::vector<int32_t> generate(DecodeBatch& batch, const Sequence& prompt,
+                              const GenerateOptions& options);
 
-// Continues many sequences at once. Does not call on_token. On a CPU the tokens are those that
-// generate() returns for each prompt alone, because the bits of a row do not depend on the other
-// rows. On a GPU with cuBLASLt they may depend on the number of rows (cuda/README.md).
-std::vector<std::vector<int32_t>> generate_many(const VilaModel& model,
-                                                const std::vector<Sequence>& prompts,
-                                                const GenerateOptions& options);
+// Continues many sequences at once; prompts that begin alike share memory. Calls `on_token`, if
+// given, in place of that of the options, with the index of the prompt and every new token; it ends
+// that sequence by returning false. On a CPU the tokens are those that generate() returns for each
+// prompt alone. If a sequence throws, the others are answered first.
+std::vector<std::vector<int32_t>> generate_many(
+    const VilaModel& model, const std::vector<Sequence>& prompts, const GenerateOptions& options,
+    const std::function<bool(size_t index, int32_t id)>& on_token = {});
 
 }  // namespace vila::models

@@ -1,41 +1,66 @@
 #pragma once
 
-// KvCache: the keys and values of one sequence in every layer. With them, decoding a token computes
-// one row instead of the whole sequence.
+// KvCache: the keys and values of many sequences in every layer. With them, decoding a token
+// computes one row instead of the whole sequence. They lie in pages of kPageRows positions
+// (tensor/kernels.h): a sequence has a list of pages in any order, and sequences that begin alike
+// may have pages in common. page_pool.h hands pages out.
 
+#include <span>
 #include <vector>
 
 #include "models/config.h"
-#include "tensor/tensor.h"
+#include "tensor/kernels.h"
 
 namespace vila::models {
 
 class KvCache {
   public:
-    // Allocates room for `capacity` positions: 2 * L * capacity * K * D elements.
-    KvCache(const LlamaConfig& config, Device& device, DType dtype, int64_t capacity);
+    // Allocates 2 * L * pages * kPageRows * K * D elements.
+    KvCache(const LlamaConfig& config, Device& device, DType dtype, int64_t pages);
 
-    int64_t length() const { return length_; }
-    int64_t capacity() const { return capacity_; }
-    // Writes keys and values (R, K, D) of one layer after the first length() positions. advance()
-    // counts them. Throws when they do not fit.
-    void append(int64_t layer, const Tensor& keys, const Tensor& values);
-    // Writes keys and values (R, K, D) of one layer at positions (R) i32, whose values only the
-    // device knows.
-    void write(int64_t layer, const Tensor& positions, const Tensor& keys,
-               const Tensor& values) const;
-    // The keys or values of a layer at the first `positions` positions: (positions, K, D).
-    Tensor keys(int64_t layer, int64_t positions) const;
-    Tensor values(int64_t layer, int64_t positions) const;
-    // Adds `rows` to length(), once every layer has written them.
-    void advance(int64_t rows);
-    // Removes all positions from `length` on.
-    void truncate(int64_t length);
+    int64_t pages() const { return pages_; }
+    // The number of pages that `positions` positions take.
+    static int64_t pages_for(int64_t positions);
+    // Writes keys and values (R, K, D) of one layer to rows (R) i32 of the cache. Only the device
+    // need know the values of `rows`.
+    void write(int64_t layer, const Tensor& rows, const Tensor& keys, const Tensor& values) const;
+    // The keys or values of a layer: (pages * kPageRows, K, D).
+    const Tensor& keys(int64_t layer) const { return keys_[static_cast<size_t>(layer)]; }
+    const Tensor& values(int64_t layer) const { return values_[static_cast<size_t>(layer)]; }
 
   private:
-    std::vector<Tensor> keys_, values_;  // one per layer, (capacity, K, D)
-    int64_t capacity_;
-    int64_t length_ = 0;
+    std::vector<Tensor> keys_, values_;  // one per layer
+    int64_t pages_;
 };
+
+// A sequence whose first `length` positions are in a cache.
+struct CachedSequence {
+    std::vector<int32_t> pages;  // of the cache, in the order of the positions
+    int64_t length = 0;
+
+    int64_t capacity() const { return static_cast<int64_t>(pages.size()) * kPageRows; }
+    // The row of the cache that belongs to a position.
+    int64_t cache_row(int64_t position) const {
+        return pages[static_cast<size_t>(position / kPageRows)] * kPageRows + position % kPageRows;
+    }
+    // Throws unless the pages and the model have room for `count` more positions.
+    void check_room(int64_t count, int64_t max_positions) const;
+};
+
+// A sequence that has pages 0, 1, ... for itself, enough for `positions` positions.
+CachedSequence sequence_on_first_pages(int64_t positions);
+
+// R new rows of B sequences, end to end, and where attention finds the keys and values of each.
+struct CachedRows {
+    Tensor positions;                   // (R) i32
+    Tensor cache_rows;                  // (R) i32: where the cache takes their keys and values
+    Tensor cu_seqlens_q, cu_seqlens_k;  // (B + 1) i32: of the new rows; of all positions
+    Tensor pages;                       // (B, W) i32
+};
+
+// rows[b] new rows for sequences[b]. Throws when a sequence has no room for them (check_room). The
+// caller then adds them to `length`.
+CachedRows cached_rows(Device& device, std::span<const int64_t> rows,
+                       std::span<const CachedSequence* const> sequences, int64_t max_positions);
 
 }  // namespace vila::models

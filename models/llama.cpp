@@ -81,12 +81,8 @@ LlamaBlock::Heads LlamaBlock::project(const Variable& normed, const Tensor& posi
             split(v_proj_(normed), key_value_heads_)};
 }
 
-Variable LlamaBlock::attend(const Variable& q, const Variable& k, const Variable& v,
-                            const Tensor& cu_seqlens_q, const Tensor& cu_seqlens_k) const {
-    const double scale = 1.0 / std::sqrt(static_cast<double>(head_dim_));
-    const Variable mixed =
-        autograd::attention(q, k, v, cu_seqlens_q, cu_seqlens_k, true, scale);  // (R, H, D)
-    return autograd::reshape(mixed, {q.size(0), heads_ * head_dim_});
+double LlamaBlock::attention_scale() const {
+    return 1.0 / std::sqrt(static_cast<double>(head_dim_));
 }
 
 Variable LlamaBlock::finish(const Variable& x, const Variable& mixed) const {
@@ -99,60 +95,20 @@ Variable LlamaBlock::finish(const Variable& x, const Variable& mixed) const {
 Variable LlamaBlock::operator()(const Variable& x, const Tensor& positions,
                                 const Tensor& cu_seqlens, const RopeTable& rope) const {
     const Heads heads = project(input_layernorm_(x), positions, rope);
-    const Variable mixed = attend(heads.q, heads.k, heads.v, cu_seqlens, cu_seqlens);  // (R, H*D)
-    return finish(x, mixed);
+    const Variable mixed = autograd::attention(heads.q, heads.k, heads.v, cu_seqlens, cu_seqlens,
+                                               true, attention_scale());  // (R, H, D)
+    return finish(x, autograd::reshape(mixed, {x.size(0), heads_ * head_dim_}));
 }
 
-DecodeBatch::DecodeBatch(Device& device, std::span<const int64_t> rows,
-                         std::span<KvCache* const> caches, int64_t max_positions)
-    : rows(rows), caches(caches) {
-    VILA_CHECK_EQ(rows.size(), caches.size(), "[decode] row counts for caches");
-    std::vector<int32_t> row_positions;
-    for (size_t b = 0; b < caches.size(); ++b) {
-        const int64_t end = caches[b]->length() + rows[b];
-        VILA_CHECK(end <= max_positions, "[decode] ", end, " positions: the model has ",
-                   max_positions);
-        for (int64_t p = caches[b]->length(); p < end; ++p)
-            row_positions.push_back(static_cast<int32_t>(p));
-        cu_seqlens_q.push_back(autograd::equal_cu_seqlens(device, 1, rows[b]));
-        cu_seqlens_k.push_back(autograd::equal_cu_seqlens(device, 1, end));
-    }
-    positions =
-        Tensor::from_values(device, {static_cast<int64_t>(row_positions.size())}, row_positions);
-}
-
-Tensor LlamaBlock::decode(const Tensor& x, const DecodeBatch& batch, const RopeTable& rope) const {
+Tensor LlamaBlock::decode(const Tensor& x, const CachedRows& rows, const KvCache& cache,
+                          const RopeTable& rope) const {
     const Variable input(x);  // (R, C)
-    const Heads heads = project(input_layernorm_(input), batch.positions, rope);
-    const Tensor mixed =
-        Tensor::empty(x.device(), {x.size(0), heads_ * head_dim_}, x.dtype());  // (R, H * D)
-    int64_t begin = 0;
-    for (size_t b = 0; b < batch.caches.size(); ++b) {
-        KvCache& cache = *batch.caches[b];
-        const int64_t end = begin + batch.rows[b];
-        const int64_t length = cache.length() + batch.rows[b];
-        cache.append(layer_, heads.k.value().slice(0, begin, end),
-                     heads.v.value().slice(0, begin, end));
-        const Variable q(heads.q.value().slice(0, begin, end));  // (rows[b], H, D)
-        const Variable k(cache.keys(layer_, length));            // (length, K, D)
-        const Variable v(cache.values(layer_, length));          // (length, K, D)
-        const Variable out = attend(q, k, v, batch.cu_seqlens_q[b], batch.cu_seqlens_k[b]);
-        mixed.slice(0, begin, end).copy_from(out.value());
-        begin = end;
-    }
-    return finish(input, Variable(mixed)).value();
-}
-
-Tensor LlamaBlock::decode_token(const Tensor& x, const DevicePosition& position,
-                                const KvCache& cache, const RopeTable& rope) const {
-    const Variable input(x);  // (1, C)
-    const Heads heads = project(input_layernorm_(input), position.position, rope);
-    cache.write(layer_, position.position, heads.k.value(), heads.v.value());
-    const Variable k(cache.keys(layer_, cache.capacity()));    // (capacity, K, D)
-    const Variable v(cache.values(layer_, cache.capacity()));  // (capacity, K, D)
-    const Variable mixed =
-        attend(heads.q, k, v, position.cu_seqlens_q, position.cu_seqlens_k);  // (1, H * D)
-    return finish(input, mixed).value();
+    const Heads heads = project(input_layernorm_(input), rows.positions, rope);
+    cache.write(layer_, rows.cache_rows, heads.k.value(), heads.v.value());
+    const Tensor mixed = autograd::paged_attention(
+        heads.q.value(), cache.keys(layer_), cache.values(layer_), rows.cu_seqlens_q,
+        rows.cu_seqlens_k, rows.pages, attention_scale());  // (R, H, D)
+    return finish(input, Variable(mixed.reshape({x.size(0), heads_ * head_dim_}))).value();
 }
 
 Llama::Llama(const LlamaConfig& config, nn::ParameterTable& table, Device& device, DType dtype)
@@ -201,22 +157,11 @@ const Variable& Llama::head_weight() const {
     return lm_head_ == nullptr ? embed_tokens_.weight().variable : lm_head_->variable;
 }
 
-Tensor Llama::decode(const Tensor& embeddings, std::span<const int64_t> rows,
-                     std::span<KvCache* const> caches) const {
+Tensor Llama::decode(const Tensor& embeddings, const CachedRows& rows, const KvCache& cache) const {
     const autograd::NoGrad no_grad(embeddings.device());
-    const DecodeBatch batch(embeddings.device(), rows, caches, config_.max_position_embeddings);
-    VILA_CHECK_EQ(embeddings.size(0), batch.positions.size(0), "[decode] rows of the embeddings");
+    VILA_CHECK_EQ(embeddings.size(0), rows.positions.size(0), "[decode] rows of the embeddings");
     Tensor x = embeddings;  // (R, C)
-    for (const LlamaBlock& layer : layers_) x = layer.decode(x, batch, rope_);
-    for (size_t b = 0; b < caches.size(); ++b) caches[b]->advance(rows[b]);
-    return norm_(Variable(x)).value();
-}
-
-Tensor Llama::decode_token(const Tensor& embedding, const DevicePosition& position,
-                           const KvCache& cache) const {
-    const autograd::NoGrad no_grad(embedding.device());
-    Tensor x = embedding;  // (1, C)
-    for (const LlamaBlock& layer : layers_) x = layer.decode_token(x, position, cache, rope_);
+    for (const LlamaBlock& layer : layers_) x = layer.decode(x, rows, cache, rope_);
     return norm_(Variable(x)).value();
 }
 

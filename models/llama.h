@@ -22,24 +22,6 @@ struct RopeTable {
     RopeTable(const LlamaConfig& config, Device& device, DType dtype);
 };
 
-// New rows of B sequences, end to end: rows[b] rows continue the sequence in caches[b].
-struct DecodeBatch {
-    std::span<const int64_t> rows;
-    std::span<KvCache* const> caches;
-    Tensor positions;                                // (R) i32
-    std::vector<Tensor> cu_seqlens_q, cu_seqlens_k;  // of each sequence alone, (2) i32
-
-    // Throws when a sequence would have more than `max_positions`.
-    DecodeBatch(Device& device, std::span<const int64_t> rows, std::span<KvCache* const> caches,
-                int64_t max_positions);
-};
-
-// The position of the one new row of a sequence. Only device memory holds its value.
-struct DevicePosition {
-    Tensor position;                    // (1) i32
-    Tensor cu_seqlens_q, cu_seqlens_k;  // (2) i32: 0, 1 and 0, position + 1
-};
-
 // One block: x + attention(norm(x)), then x + mlp(norm(x)).
 class LlamaBlock {
   public:
@@ -48,11 +30,9 @@ class LlamaBlock {
     // x (R, C) of B sequences delimited by cu_seqlens (B + 1) i32; positions (R) i32. -> (R, C).
     autograd::Variable operator()(const autograd::Variable& x, const Tensor& positions,
                                   const Tensor& cu_seqlens, const RopeTable& rope) const;
-    // The same block for new rows (R, C) of sequences in caches, and for the one new row (1, C) of
-    // a sequence. Call them under NoGrad.
-    Tensor decode(const Tensor& x, const DecodeBatch& batch, const RopeTable& rope) const;
-    Tensor decode_token(const Tensor& x, const DevicePosition& position, const KvCache& cache,
-                        const RopeTable& rope) const;
+    // The same block for new rows (R, C) of sequences in a cache. Call it under NoGrad.
+    Tensor decode(const Tensor& x, const CachedRows& rows, const KvCache& cache,
+                  const RopeTable& rope) const;
 
   private:
     struct Heads {
@@ -60,10 +40,8 @@ class LlamaBlock {
     };
     Heads project(const autograd::Variable& normed, const Tensor& positions,
                   const RopeTable& rope) const;
-    // Causal attention with scores scaled by 1 / sqrt(D): (R, H * D).
-    autograd::Variable attend(const autograd::Variable& q, const autograd::Variable& k,
-                              const autograd::Variable& v, const Tensor& cu_seqlens_q,
-                              const Tensor& cu_seqlens_k) const;
+    // Scores of attention are scaled by 1 / sqrt(D).
+    double attention_scale() const;
     // x + o_proj(mixed) = y, then y + mlp(norm(y)). x (R, C), mixed (R, H * D) -> (R, C).
     autograd::Variable finish(const autograd::Variable& x, const autograd::Variable& mixed) const;
 
@@ -95,15 +73,10 @@ class Llama {
     // The weight of the head (V, C): lm_head, or the embedding table if they are tied.
     const autograd::Variable& head_weight() const;
 
-    // Embeddings (R, C) of new rows, rows[b] for the sequence in caches[b] -> their last hidden
-    // state after the final norm (R, C). Appends to the caches. Throws when the positions of a
-    // cache or of the model are used up.
-    Tensor decode(const Tensor& embeddings, std::span<const int64_t> rows,
-                  std::span<KvCache* const> caches) const;
-    // The same for one row (1, C) of one sequence, with the same bits, by launches that do not
-    // depend on the position. The caller makes sure that the cache has room, and advances it.
-    Tensor decode_token(const Tensor& embedding, const DevicePosition& position,
-                        const KvCache& cache) const;
+    // Embeddings (R, C) of new rows of sequences in `cache` -> their last hidden state after the
+    // final norm (R, C). Writes their keys and values to the cache. Does the same launches whatever
+    // the values in `rows`, which only the device need know.
+    Tensor decode(const Tensor& embeddings, const CachedRows& rows, const KvCache& cache) const;
 
     // Called before and after every use of a block's weights, if set.
     nn::BlockHook* block_hook = nullptr;

@@ -199,11 +199,21 @@ struct RopeArgs {
 // keys gives zeros. log_sum_exp (R, H) f32 (f64 for f64) is kept for backward. Forward reads no
 // rows of k and v after cu_seqlens_k[B], so they may be a cache with free rows; backward allows no
 // such rows.
+//
+// With `pages` (B, W) i32, forward reads k and v from pages of kPageRows rows: key j of sequence b
+// is row kPageRows * pages[b, j / kPageRows] + j % kPageRows. cu_seqlens_k then gives only the
+// number of keys of each sequence, at most W * kPageRows, and sequences may share pages. The pages
+// of keys that exist must lie in k and v; others are not read. The result has the same bits as with
+// the keys in one piece.
+constexpr int64_t kPageRows = 64;
+// Sequences with at most this many queries may be summed in another order than longer ones.
+constexpr int64_t kDecodeQueries = 2;
 struct AttentionForwardArgs {
     Tensor q, k, v, cu_seqlens_q, cu_seqlens_k;
     bool causal = false;
     double scale = 1.0;
     Tensor out, log_sum_exp;
+    Tensor pages = {};
 };
 // dq has the shape of q; dk and dv have that of k. Rows may be strided.
 struct AttentionBackwardArgs {

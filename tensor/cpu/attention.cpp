@@ -48,7 +48,8 @@ double dot(const double* a, const double* b, int64_t n) {
 
 void forward_reference(const AttentionForwardArgs& args, const Sequence& sequence, int64_t h) {
     const int64_t H = args.q.size(1), D = args.q.size(2), key_head = h / (H / args.k.size(1));
-    const HeadRows<double> q(args.q), k(args.k), v(args.v), out(args.out);
+    const HeadRows<double> q(args.q), out(args.out);
+    const KeyRows<double> k(args.k, args.pages), v(args.v, args.pages);
     std::vector<double> p(static_cast<size_t>(sequence.keys()));
     for (int64_t i = 0; i < sequence.queries(); ++i) {
         const int64_t row = sequence.query_begin + i, visible = sequence.visible(i, args.causal);
@@ -109,28 +110,45 @@ void check_cover(const char* name, const Tensor& cu_seqlens, int64_t rows) {
                ": expected 0 to ", rows);
 }
 
-// Sequences with at most this many queries go to attention_decode().
-constexpr int64_t kDecodeQueries = 2;
+// Checks the tables of pages before a kernel follows them.
+void check_pages(const AttentionForwardArgs& args) {
+    const int64_t B = args.pages.size(0), W = args.pages.size(1);
+    check_cu_seqlens("attention", args.cu_seqlens_k, std::numeric_limits<int32_t>::max());
+    const int64_t pages = args.k.size(0) / kPageRows;
+    for (int64_t b = 0; b < B; ++b) {
+        const int64_t keys = sequence_at(args, b).keys();
+        VILA_CHECK(keys <= W * kPageRows, "[attention] sequence ", b, " has ", keys,
+                   " keys: its pages hold ", W * kPageRows);
+        for (int64_t i = 0; i * kPageRows < keys; ++i) {
+            const int32_t page = args.pages.data<int32_t>()[b * W + i];
+            VILA_CHECK(page >= 0 && page < pages, "[attention] page ", page, " of sequence ", b,
+                       ": expected 0 to ", pages - 1);
+        }
+    }
+}
 
 }  // namespace
 
 void attention_forward(const AttentionForwardArgs& args) {
     const int64_t B = args.cu_seqlens_q.numel() - 1, H = args.q.size(1);
     check_cover("cu_seqlens_q", args.cu_seqlens_q, args.q.size(0));
-    check_cu_seqlens("attention", args.cu_seqlens_k, args.k.size(0));
+    if (args.pages.defined()) {
+        check_pages(args);
+    } else {
+        check_cu_seqlens("attention", args.cu_seqlens_k, args.k.size(0));
+    }
     if (args.q.numel() == 0) return;
     if (args.q.dtype() == DType::F64) {
         const int64_t cost = args.q.numel() * args.k.size(0) / (B * B * H);
         parallel_for(cpu(args.q), B * H, cost, [&](int64_t begin, int64_t end) {
             for (int64_t item = begin; item < end; ++item)
-                forward_reference(args, sequence_at(args.cu_seqlens_q, args.cu_seqlens_k, item / H),
-                                  item % H);
+                forward_reference(args, sequence_at(args, item / H), item % H);
         });
         return;
     }
     std::vector<int64_t> decoded, tiled;
     for (int64_t b = 0; b < B; ++b) {
-        const int64_t queries = sequence_at(args.cu_seqlens_q, args.cu_seqlens_k, b).queries();
+        const int64_t queries = sequence_at(args, b).queries();
         if (queries > 0) (queries <= kDecodeQueries ? decoded : tiled).push_back(b);
     }
     if (!decoded.empty()) attention_decode(args, decoded);

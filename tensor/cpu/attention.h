@@ -32,6 +32,16 @@ inline Sequence sequence_at(const Tensor& cu_seqlens_q, const Tensor& cu_seqlens
     return {query[b], query[b + 1], key[b], key[b + 1]};
 }
 
+// With pages, keys are counted through the table of pages: sequence b begins at row b of the table.
+inline Sequence sequence_at(const AttentionForwardArgs& args, int64_t b) {
+    Sequence sequence = sequence_at(args.cu_seqlens_q, args.cu_seqlens_k, b);
+    if (!args.pages.defined()) return sequence;
+    const int64_t keys = sequence.keys();
+    sequence.key_begin = b * args.pages.size(1) * kPageRows;
+    sequence.key_end = sequence.key_begin + keys;
+    return sequence;
+}
+
 // Addresses of the rows (row r, head h) of a (R, H, D) tensor whose rows may be strided.
 template <typename T>
 struct HeadRows {
@@ -43,6 +53,19 @@ struct HeadRows {
           head_stride(tensor.strides()[1]) {}
     T* operator()(int64_t row, int64_t head) const {
         return data + row * row_stride + head * head_stride;
+    }
+};
+
+// The same for keys or values, which may lie in pages. Keys that share a page are row_stride apart.
+template <typename T>
+struct KeyRows {
+    HeadRows<T> rows;
+    const int32_t* pages;  // null: row r is row r of the tensor
+    KeyRows(const Tensor& tensor, const Tensor& page_table)
+        : rows(tensor), pages(page_table.defined() ? page_table.data<int32_t>() : nullptr) {}
+    T* operator()(int64_t row, int64_t head) const {
+        if (pages == nullptr) return rows(row, head);
+        return rows(pages[row / kPageRows] * kPageRows + row % kPageRows, head);
     }
 };
 

@@ -20,6 +20,9 @@ constexpr int64_t kKeyRows = 128;
 // Keys whose scores are computed at a time, and keys whose values are added at a time: rows of one
 // head are often a multiple of 4 KiB apart, and the first cache level holds twelve of those.
 constexpr int64_t kScoreRows = 16, kValueRows = 8;
+// These blocks begin at a multiple of their size, so none lies in two pages.
+static_assert(kPageRows % kScoreRows == 0 && kPageRows % kValueRows == 0 &&
+              kKeyRows % kPageRows == 0);
 // Queries of a head that share a tile.
 constexpr int kTileRows = 4;
 
@@ -136,46 +139,51 @@ struct Item {
     // Calls body(key, count, row of k or v at this key and head, first row of the head) for blocks
     // of at most kBlock keys and every head, and prefetches the next block where that pays.
     template <int64_t kBlock, typename Body>
-    VILA_ALWAYS_INLINE void for_each_block(const HeadRows<T>& from, int64_t first, int64_t keys,
+    VILA_ALWAYS_INLINE void for_each_block(const KeyRows<T>& from, int64_t first, int64_t keys,
                                            const Body& body) const {
+        const HeadRows<T>& strides = from.rows;
         for (int64_t key = 0; key < keys; key += kBlock) {
             const T* head = from(first + key, key_head_begin);
-            for (int64_t row = 0; row < rows; row += rows_per_head, head += from.head_stride) {
-                if (rows_per_head >= kTileRows)
-                    prefetch_rows(head + kBlock * from.row_stride, from.row_stride, kBlock, D);
+            const bool has_next = key + kBlock < keys;
+            const T* next = has_next ? from(first + key + kBlock, key_head_begin)
+                                     : head + kBlock * strides.row_stride;
+            for (int64_t row = 0; row < rows; row += rows_per_head) {
+                if (rows_per_head >= kTileRows) prefetch_rows(next, strides.row_stride, kBlock, D);
                 body(key, std::min(kBlock, keys - key), head, row);
+                head += strides.head_stride;
+                next += strides.head_stride;
             }
         }
     }
 
     // Computes the scores of `keys` keys from row `first` of k, for all rows.
     template <int kLanes>
-    VILA_ALWAYS_INLINE void score(const HeadRows<T>& k, int64_t first, int64_t keys) const {
+    VILA_ALWAYS_INLINE void score(const KeyRows<T>& k, int64_t first, int64_t keys) const {
         const Tile& q = space.q;
         const Tile& scores = space.scores;
         for_each_block<kScoreRows>(
             k, first, keys, [&](int64_t key, int64_t count, const T* head, int64_t row) {
                 const int64_t end = row + rows_per_head;
                 for (; row + kTileRows <= end; row += kTileRows)
-                    score_keys<kLanes, kTileRows>(Tile{q.row(row), q.stride}, head, k.row_stride,
-                                                  count, D,
+                    score_keys<kLanes, kTileRows>(Tile{q.row(row), q.stride}, head,
+                                                  k.rows.row_stride, count, D,
                                                   Tile{scores.row(row) + key, scores.stride});
                 for (; row < end; ++row)
-                    score_keys<kLanes, 1>(Tile{q.row(row), q.stride}, head, k.row_stride, count, D,
-                                          Tile{scores.row(row) + key, scores.stride});
+                    score_keys<kLanes, 1>(Tile{q.row(row), q.stride}, head, k.rows.row_stride,
+                                          count, D, Tile{scores.row(row) + key, scores.stride});
             });
     }
 
     // out = factor * out + scores values, for all rows.
     template <int kLanes>
-    VILA_ALWAYS_INLINE void add(const HeadRows<T>& v, int64_t first, int64_t keys) const {
+    VILA_ALWAYS_INLINE void add(const KeyRows<T>& v, int64_t first, int64_t keys) const {
         for_each_block<kValueRows>(
             v, first, keys, [&](int64_t key, int64_t count, const T* head, int64_t row) {
                 const int64_t end = row + rows_per_head;
                 const auto add_rows = [&](auto count_rows) {
                     add_values<kLanes, count_rows>(
-                        Tile{space.scores.row(row) + key, space.scores.stride}, head, v.row_stride,
-                        count, D, key == 0 ? space.factor + row : nullptr,
+                        Tile{space.scores.row(row) + key, space.scores.stride}, head,
+                        v.rows.row_stride, count, D, key == 0 ? space.factor + row : nullptr,
                         Tile{space.out.row(row), space.out.stride});
                     row += count_rows;
                 };
@@ -190,8 +198,9 @@ VILA_ALWAYS_INLINE void decode_item(const AttentionForwardArgs& args, int64_t b,
                                     int64_t key_head_begin, int64_t key_head_end,
                                     const Workspace& space) {
     const int64_t H = args.q.size(1), D = args.q.size(2), group = H / args.k.size(1);
-    const Sequence sequence = sequence_at(args.cu_seqlens_q, args.cu_seqlens_k, b);
-    const HeadRows<T> q(args.q), k(args.k), v(args.v), out(args.out);
+    const Sequence sequence = sequence_at(args, b);
+    const HeadRows<T> q(args.q), out(args.out);
+    const KeyRows<T> k(args.k, args.pages), v(args.v, args.pages);
     const int64_t rows_per_head = sequence.queries() * group;
     const int64_t rows = (key_head_end - key_head_begin) * rows_per_head;
     const auto query = [=](int64_t r) { return r % rows_per_head / group; };
@@ -232,7 +241,7 @@ void attention_decode(const AttentionForwardArgs& args, const std::vector<int64_
     const int64_t K = args.k.size(1), D = args.q.size(2), group = args.q.size(1) / K;
     int64_t cost = 0, queries = 0;
     for (const int64_t b : sequences) {
-        const Sequence sequence = sequence_at(args.cu_seqlens_q, args.cu_seqlens_k, b);
+        const Sequence sequence = sequence_at(args, b);
         cost += 2 * sequence.queries() * sequence.keys() * group * K * D;
         queries = std::max(queries, sequence.queries());
     }

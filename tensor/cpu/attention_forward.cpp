@@ -47,8 +47,9 @@ template <typename T, int kLanes>
 VILA_ALWAYS_INLINE void forward_item(const AttentionForwardArgs& args, const AttentionItem& item,
                                      const Workspace& space) {
     const int64_t H = args.q.size(1), D = args.q.size(2), group = H / args.k.size(1);
-    const Sequence sequence = sequence_at(args.cu_seqlens_q, args.cu_seqlens_k, item.sequence);
-    const HeadRows<T> q(args.q), k(args.k), v(args.v), out(args.out);
+    const Sequence sequence = sequence_at(args, item.sequence);
+    const HeadRows<T> q(args.q), out(args.out);
+    const KeyRows<T> k(args.k, args.pages), v(args.v, args.pages);
     const bool causal = args.causal;
     const int64_t first_query = item.query_begin, first_head = item.key_head * group;
     const int64_t rows = (item.query_end - item.query_begin) * group;
@@ -110,7 +111,7 @@ std::vector<AttentionItem> cut(const AttentionForwardArgs& args,
     const int64_t K = args.k.size(1), group = args.q.size(1) / K, D = args.q.size(2);
     std::vector<AttentionItem> items;
     for (const int64_t b : sequences) {
-        const Sequence sequence = sequence_at(args.cu_seqlens_q, args.cu_seqlens_k, b);
+        const Sequence sequence = sequence_at(args, b);
         const int64_t most = std::max<int64_t>(1, kQueryRows / group);
         const int64_t tiles = ceil_div(sequence.queries(), most);
         for (int64_t tile = 0; tile < tiles; ++tile) {
@@ -136,7 +137,7 @@ void attention_forward_tiled(const AttentionForwardArgs& args,
     const std::vector<AttentionItem> items = cut(args, sequences);
     int64_t rows = 0, keys = 0, cost = 0;
     for (const AttentionItem& item : items) {
-        const Sequence sequence = sequence_at(args.cu_seqlens_q, args.cu_seqlens_k, item.sequence);
+        const Sequence sequence = sequence_at(args, item.sequence);
         rows = std::max(rows, (item.query_end - item.query_begin) * group);
         keys = std::max(keys, std::min(kKeyRows, sequence.keys()));
         cost += item.cost;

@@ -307,6 +307,48 @@ TEST(OpAttention, DecodeFollowsPrefill) {
     }
 }
 
+// The keys of kMixed in pages that lie in no order, with a page that two sequences share, have the
+// bits of keys in one piece. What the pages hold besides is not read.
+TEST(OpAttention, PagesGiveTheBitsOfOnePiece) {
+    GuardedDevice device(2);
+    const int64_t W = 6, spare = 3;
+    const double nan = std::numeric_limits<double>::quiet_NaN();
+    for (const DType dtype : {DType::F64, DType::F32, DType::BF16}) {
+        Case whole = make_case(device, kMixed, 4, 2, 40, dtype);
+        // Sequences 2 and 5 begin with the same page.
+        const int64_t begin[] = {0, 17, 80, 144, 274, 277, 534};
+        for (const Tensor& x : {whole.k, whole.v})
+            x.slice(0, begin[5], begin[5] + kPageRows).copy_from(x.slice(0, begin[2], begin[3]));
+        run_forward(whole, true);
+
+        Case paged = whole;
+        std::vector<double> table(kMixed.keys.size() * W, 0.0);
+        int64_t next = 13 + spare;  // pages are taken from the last to the first
+        for (Tensor* x : {&paged.k, &paged.v})
+            *x = Tensor::full(device, {next * kPageRows, 2, 40}, dtype, nan);
+        for (size_t b = 0; b < kMixed.keys.size(); ++b)
+            for (int64_t first = 0; first < kMixed.keys[b]; first += kPageRows) {
+                const bool shared = b == 5 && first == 0;
+                const int64_t page = shared ? std::llround(table[2 * W]) : --next;
+                const int64_t rows = std::min(kPageRows, kMixed.keys[b] - first);
+                table[b * W + first / kPageRows] = double(page);
+                const auto fill = [&](const Tensor& from, const Tensor& to) {
+                    to.slice(0, page * kPageRows, page * kPageRows + rows)
+                        .copy_from(from.slice(0, begin[b] + first, begin[b] + first + rows));
+                };
+                fill(whole.k, paged.k);
+                fill(whole.v, paged.v);
+            }
+        EXPECT_EQ(next, spare);
+        const Tensor pages =
+            make_tensor(device, {{int64_t(kMixed.keys.size()), W}, table}, DType::I32);
+        paged.out = autograd::paged_attention(paged.q, paged.k, paged.v, paged.cu_seqlens_q,
+                                              paged.cu_seqlens_k, pages, Attention::scale(40));
+        EXPECT_EQ(paged.out.to_vector<double>(), whole.out.to_vector<double>()) << dtype;
+    }
+    EXPECT_FALSE(device.damaged());
+}
+
 // Slices of one fused projection (R, (H + 2K) D) give the same result as separate tensors.
 TEST(OpAttention, ReadsSlicesOfAFusedProjection) {
     GuardedDevice device;

@@ -149,12 +149,14 @@ TEST_F(CudaLaunchGraph, ATokenTakesOneGraphLaunchAndCopiesOneId) {
 TEST_F(CudaLaunchGraph, ADecodeStepThrowsWhenTheCacheIsFull) {
     CudaDevice device(0);
     const auto model = load(DType::F32, device);
-    KvCache cache(model->config().llm, device, DType::F32, 2);
-    DecodeGraph step(*model, cache);
+    const KvCache cache(model->config().llm, device, DType::F32, 1);
+    CachedSequence sequence = sequence_on_first_pages(1);
+    sequence.length = kPageRows - 2;
+    DecodeGraph step(*model, cache, sequence);
     step.run(1);
     step.run(2);
     EXPECT_EQ(
-        expect_error("the key-value cache holds 2 positions, 3 are needed", [&] { step.run(3); }),
+        expect_error("the key-value cache holds 64 positions, 65 are needed", [&] { step.run(3); }),
         "");
 }
 

@@ -77,20 +77,23 @@ TEST_F(LlamaTest, PackedSequencesAreIndependent) {
 std::vector<double> decoded_logits(const VilaModel& model, const std::vector<int32_t>& ids,
                                    const std::vector<int64_t>& parts, DType dtype) {
     const Llama& llm = model.llm();
-    KvCache cache(llm.config(), model.device(), dtype, static_cast<int64_t>(ids.size()));
+    CachedSequence sequence = sequence_on_first_pages(static_cast<int64_t>(ids.size()));
+    const KvCache cache(llm.config(), model.device(), dtype,
+                        static_cast<int64_t>(sequence.pages.size()));
+    const CachedSequence* const sequences[] = {&sequence};
     std::vector<double> result;
     auto next = ids.begin();
     for (const int64_t rows : parts) {
         const std::vector<int32_t> part(next, next + rows);
         next += rows;
         const Tensor tokens = Tensor::from_values(model.device(), {rows}, part);
-        const std::vector<KvCache*> caches = {&cache};
-        const Tensor hidden =
-            llm.decode(llm.embed(tokens).value(), std::vector<int64_t>{rows}, caches);
+        const CachedRows cached = cached_rows(model.device(), std::vector<int64_t>{rows}, sequences,
+                                              llm.config().max_position_embeddings);
+        const Tensor hidden = llm.decode(llm.embed(tokens).value(), cached, cache);
+        sequence.length += rows;
         const auto logits = llm.logits(autograd::Variable(hidden)).value().to_vector<double>();
         result.insert(result.end(), logits.begin(), logits.end());
     }
-    EXPECT_EQ(cache.length(), static_cast<int64_t>(ids.size()));
     return result;
 }
 

@@ -230,19 +230,28 @@ std::vector<GpuMeasurement> GpuBench::decode() const {
     models::VilaModel model(config, device_, dtype_);
     model.initialize(1);
     const autograd::NoGrad no_grad(device_);
-    models::KvCache cache(config.llm, device_, dtype_, sizes_.context + sizes_.tokens);
-    const Tensor prompt =
-        random_tensor(device_, {sizes_.context, config.llm.hidden_size}, dtype_, 5);
-    std::vector<models::KvCache*> caches = {&cache};
-    model.llm().decode(prompt, std::vector<int64_t>{sizes_.context}, caches);
+    models::CachedSequence sequence =
+        models::sequence_on_first_pages(sizes_.context + sizes_.tokens);
+    const models::KvCache cache(config.llm, device_, dtype_,
+                                static_cast<int64_t>(sequence.pages.size()));
+    // Reads new rows of the sequence (R, C).
+    const auto read = [&](const Tensor& embeddings) {
+        const std::vector<int64_t> rows = {embeddings.size(0)};
+        const models::CachedSequence* const sequences[] = {&sequence};
+        const models::CachedRows cached =
+            models::cached_rows(device_, rows, sequences, config.llm.max_position_embeddings);
+        sequence.length += rows[0];
+        return model.llm().decode(embeddings, cached, cache);
+    };
+    read(random_tensor(device_, {sizes_.context, config.llm.hidden_size}, dtype_, 5));
     // Decodes greedily after the context, with `next` giving the token that follows `id`.
     const auto follow = [&](const std::function<int32_t(int32_t)>& next) {
-        cache.truncate(sizes_.context);
+        sequence.length = sizes_.context;
         std::vector<int32_t> ids = {1};
         for (int64_t i = 0; i < sizes_.tokens; ++i) ids.push_back(next(ids.back()));
         return ids;
     };
-    models::DecodeGraph step(model, cache);
+    models::DecodeGraph step(model, cache, sequence);
     const auto recorded = [&](int32_t id) {
         step.run(id);
         return step.argmax().to_vector<int32_t>()[0];
@@ -250,17 +259,17 @@ std::vector<GpuMeasurement> GpuBench::decode() const {
     const Tensor best = Tensor::empty(device_, {1}, DType::I32);
     const auto one_by_one = [&](int32_t id) {
         const Tensor ids = Tensor::from_values<int32_t>(device_, {1}, {id});
-        const Tensor hidden =
-            model.llm().decode(model.llm().embed(ids).value(), std::vector<int64_t>{1}, caches);
+        const Tensor hidden = read(model.llm().embed(ids).value());
         call(device_, "argmax", &Kernels::argmax,
              {.x = model.llm().logits(autograd::Variable(hidden)).value(), .index = best});
         return best.to_vector<int32_t>()[0];
     };
     VILA_CHECK(follow(recorded) == follow(one_by_one),
                "[bench decode] recorded launches give different tokens");
-    const int64_t read = model.llm_table().count() - config.llm.vocab_size * config.llm.hidden_size;
+    const int64_t weights =
+        model.llm_table().count() - config.llm.vocab_size * config.llm.hidden_size;
     const auto bytes =
-        static_cast<double>(read * dtype_size(dtype_) +
+        static_cast<double>(weights * dtype_size(dtype_) +
                             cache_bytes(config.llm, sizes_.context + sizes_.tokens / 2, dtype_));
     const auto tokens = static_cast<double>(sizes_.tokens);
     std::vector<GpuMeasurement> rows = {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <deque>
 #include <numeric>
 
 #include "data/text/trim.h"
@@ -60,8 +61,15 @@ std::vector<std::string> generate_answers(const LoadedModel& loaded,
                 loaded.chat_prompt(conversation.messages, conversation.images, options.no_image));
             loaded.check_fits(prompts.back(), 1);  // the longest answer need not fit
         }
-        for (const Prompt& prompt : prompts) sequences.push_back(prompt.view());
-        for (const auto& ids : models::generate_many(loaded.model(), sequences, generation))
+        std::deque<AnswerStream>
+            streams;  // each ends its answer at the token that completes a stop
+        for (const Prompt& prompt : prompts) {
+            sequences.push_back(prompt.view());
+            streams.emplace_back(loaded.tokenizer(), stops, [](const std::string&) {});
+        }
+        for (const auto& ids :
+             models::generate_many(loaded.model(), sequences, generation,
+                                   [&](size_t i, int32_t id) { return streams[i].push(id); }))
             answers.emplace_back(data::trimmed(before_stops(loaded.text_of(ids), stops), " \n"));
     }
     return answers;

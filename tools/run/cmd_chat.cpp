@@ -26,8 +26,9 @@ void show_image(Conversation& conversation, const std::string& path) {
 }
 
 // Asks, streams the answer to stdout, and adds both to the history.
-void take_turn(const LoadedModel& loaded, const SamplingOptions& sampling, uint64_t seed,
-               Conversation& conversation, const std::string& line) {
+void take_turn(const LoadedModel& loaded, models::DecodeBatch& batch,
+               const SamplingOptions& sampling, uint64_t seed, Conversation& conversation,
+               const std::string& line) {
     std::vector<data::Message> messages = conversation.messages;
     messages.push_back({data::Role::User, conversation.pending + line});
     const Prompt prompt = loaded.chat_prompt(messages, conversation.images);
@@ -42,7 +43,7 @@ void take_turn(const LoadedModel& loaded, const SamplingOptions& sampling, uint6
     models::GenerateOptions options = sampling.to_options(seed);
     options.stop_ids = loaded.stop_ids();
     options.on_token = [&](int32_t id) { return answer.push(id); };
-    models::generate(loaded.model(), prompt.view(), options);
+    models::generate(batch, prompt.view(), options);
     answer.finish();
     std::fputc('\n', stdout);
     const std::string& text = answer.text();
@@ -53,8 +54,9 @@ void take_turn(const LoadedModel& loaded, const SamplingOptions& sampling, uint6
 }
 
 // Runs a command of the conversation, or sends a message.
-void handle_line(const LoadedModel& loaded, const SamplingOptions& sampling, uint64_t seed,
-                 Conversation& conversation, const std::string& line) {
+void handle_line(const LoadedModel& loaded, models::DecodeBatch& batch,
+                 const SamplingOptions& sampling, uint64_t seed, Conversation& conversation,
+                 const std::string& line) {
     if (line == "/reset") {
         conversation = {};
     } else if (line.starts_with("/image ")) {
@@ -62,7 +64,7 @@ void handle_line(const LoadedModel& loaded, const SamplingOptions& sampling, uin
     } else if (line.starts_with("/")) {
         throw UsageError("unknown command: expected /image FILE, /reset or /exit");
     } else {
-        take_turn(loaded, sampling, seed, conversation, line);
+        take_turn(loaded, batch, sampling, seed, conversation, line);
     }
 }
 
@@ -88,6 +90,10 @@ int cmd_chat(Args& args) {
 
     LoadedModel loaded(model_path, common);
     chat.apply(model_path, loaded);
+    // Keeps the keys and values of earlier turns, which every prompt begins with.
+    models::DecodeBatch batch(
+        loaded.model(),
+        {.pages = models::KvCache::pages_for(loaded.model().config().llm.max_position_embeddings)});
     Conversation conversation;
     for (const std::string& path : images) show_image(conversation, path);
     std::string line;
@@ -95,7 +101,7 @@ int cmd_chat(Args& args) {
         if (line.empty()) continue;
         if (line == "/exit") break;
         try {
-            handle_line(loaded, sampling, common.seed.value_or(0), conversation, line);
+            handle_line(loaded, batch, sampling, common.seed.value_or(0), conversation, line);
         } catch (const Error& error) {
             // An error (an unreadable image, a prompt that is too long) drops this message only.
             std::fprintf(stderr, "%s\n", error.what());

@@ -2,6 +2,7 @@
 // several at a time.
 
 #include <cstdio>
+#include <deque>
 #include <optional>
 
 #include "tensor/json.h"
@@ -33,21 +34,28 @@ std::vector<std::string> stops_of(const LoadedModel& loaded, const SamplingOptio
     return stops;
 }
 
-// The answer to a request, up to its first stop string.
-Json answer_json(const LoadedModel& loaded, const SamplingOptions& sampling, const Request& request,
-                 const std::vector<int32_t>& ids) {
-    AnswerStream answer(loaded.tokenizer(), stops_of(loaded, sampling, request.raw),
-                        [](const std::string&) {});
-    std::vector<int32_t> used;
-    for (const int32_t id : ids) {
-        used.push_back(id);
-        if (!answer.push(id)) break;
+// Answers the requests together and prints one JSON line for each, in order.
+void answer_together(const LoadedModel& loaded, const SamplingOptions& sampling,
+                     const models::GenerateOptions& options, const std::vector<Request>& requests) {
+    std::deque<AnswerStream> answers;
+    std::vector<models::Sequence> sequences;
+    for (const Request& request : requests) {
+        answers.emplace_back(loaded.tokenizer(), stops_of(loaded, sampling, request.raw),
+                             [](const std::string&) {});
+        sequences.push_back(request.prompt.view());
     }
-    answer.finish();
-    return {{"id", request.id},
-            {"text", answer.text()},
-            {"ids", used},
-            {"prompt_positions", loaded.num_positions(request.prompt)}};
+    const auto ids =
+        models::generate_many(loaded.model(), sequences, options,
+                              [&](size_t i, int32_t id) { return answers[i].push(id); });
+    for (size_t i = 0; i < requests.size(); ++i) {
+        answers[i].finish();
+        const Json answer = {{"id", requests[i].id},
+                             {"text", answers[i].text()},
+                             {"ids", ids[i]},
+                             {"prompt_positions", loaded.num_positions(requests[i].prompt)}};
+        std::printf("%s\n", answer.dump().c_str());
+    }
+    std::fflush(stdout);
 }
 
 // Answers the requests of a file in order, `batch` at a time, and prints one JSON line for each.
@@ -57,13 +65,7 @@ void answer_requests(const LoadedModel& loaded, const SamplingOptions& sampling,
     options.stop_ids = loaded.stop_ids();
     std::vector<Request> waiting;
     const auto answer_waiting = [&] {
-        std::vector<models::Sequence> sequences;
-        for (const Request& request : waiting) sequences.push_back(request.prompt.view());
-        const auto answers = models::generate_many(loaded.model(), sequences, options);
-        for (size_t i = 0; i < waiting.size(); ++i)
-            std::printf("%s\n",
-                        answer_json(loaded, sampling, waiting[i], answers[i]).dump().c_str());
-        std::fflush(stdout);
+        answer_together(loaded, sampling, options, waiting);
         waiting.clear();
     };
     for_each_json_line(input, [&](const Json& request, const std::string& where) {

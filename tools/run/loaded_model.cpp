@@ -6,6 +6,7 @@
 
 #include "data/text/trim.h"
 #include "models/model_directory.h"
+#include "tools/base/hash64.h"
 #include "tools/base/image_source.h"
 #include "tools/base/model_template.h"
 #include "tools/base/units.h"
@@ -95,8 +96,13 @@ data::ImageProcessor open_image_processor(const std::filesystem::path& model_dir
 
 models::Sequence Prompt::view() const {
     models::Sequence sequence{ids, labels, {}};
-    for (const auto& image : images)
-        sequence.images.push_back({image->shape, image->values, image->tokens});
+    for (const auto& image : images) {
+        const auto bytes = static_cast<int64_t>(image->values.size() * sizeof(float));
+        sequence.images.push_back({.shape = image->shape,
+                                   .values = image->values,
+                                   .tokens = image->tokens,
+                                   .key = hash64(image->values.data(), bytes)});
+    }
     return sequence;
 }
 

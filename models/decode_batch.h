@@ -1,0 +1,118 @@
+#pragma once
+
+// DecodeBatch: continues many sequences together. A step reads the next token of every sequence and
+// chunks of the prompts that have arrived, in one forward pass. Sequences may be added at any time.
+// Each has its own options and ends on its own.
+//
+// On a CPU the tokens of a sequence are, bit for bit, those that it gets alone: the bits of a row
+// do not depend on the other rows, and a prompt is always cut into the same chunks. On a GPU with
+// cuBLASLt they may depend on the number of rows (cuda/README.md).
+
+#include <exception>
+#include <functional>
+#include <list>
+#include <memory>
+#include <vector>
+
+#include "models/page_pool.h"
+#include "models/sampler.h"
+#include "models/vila.h"
+
+namespace vila::models {
+
+// How one sequence is continued.
+struct DecodeOptions {
+    int64_t max_tokens = 128;            // the largest number of new tokens
+    std::vector<int32_t> stop_ids = {};  // each ends the sequence and is not part of the result
+    SamplerOptions sampling = {};
+};
+
+struct DecodeBatchOptions {
+    int64_t pages = 0;  // of the KV cache (kv_cache.h); DecodeBatch::pages_for() counts them
+    // A prompt is read in chunks of this many rows; activations take memory for one chunk only.
+    int64_t prefill_chunk = 512;
+    // The most rows of prompts in a step, so that prompts do not hold up sequences that are being
+    // answered. One chunk is read in any case.
+    int64_t prefill_rows = 512;
+    int64_t max_sequences =
+        0;  // the most that are continued at a time, the rest waits; 0: no limit
+    // Prompts that begin alike use the same pages: text by its ids, images by HostImage::key.
+    bool share_prefixes = true;
+};
+
+enum class Ending {
+    StopId,  // the model chose a stop id
+    Length,  // max_tokens, or the model has no position left
+    Caller,  // on_token returned false
+    Error,   // see Answer::error
+};
+
+struct Answer {
+    int64_t id = 0;
+    std::vector<int32_t> tokens;
+    Ending ending = Ending::Length;
+    // What reading the images of this sequence, sampling or on_token threw.
+    std::exception_ptr error;
+};
+
+struct DecodeBatchStats {
+    PagePoolStats pages;
+    int64_t waiting = 0;   // sequences for which there are no pages yet
+    int64_t reading = 0;   // whose prompts are being read
+    int64_t decoding = 0;  // that are being answered
+};
+
+class DecodeBatch {
+  public:
+    // Called with every new token of a sequence, during step(). It ends its sequence by returning
+    // false. It may call add() and cancel().
+    using OnToken = std::function<bool(int64_t id, int32_t token)>;
+
+    // The model must outlive this object.
+    DecodeBatch(const VilaModel& model, const DecodeBatchOptions& options);
+    ~DecodeBatch();
+    DecodeBatch(const DecodeBatch&) = delete;
+    DecodeBatch& operator=(const DecodeBatch&) = delete;
+
+    // The number of pages that a prompt and its answer take if they share none.
+    static int64_t pages_for(const VilaModel& model, const Sequence& prompt,
+                             const DecodeOptions& options);
+
+    // Adds a sequence and returns its id. Copies the prompt; its labels are ignored. The sequence
+    // waits until it can have all its pages, after those that were added earlier. Throws if it can
+    // never have them, if the prompt is longer than the model's positions or does not fit its
+    // images, and if max_tokens is not positive.
+    int64_t add(const Sequence& prompt, const DecodeOptions& options, OnToken on_token = {});
+    // Ends a sequence. No step returns its answer. Returns false if there is no such sequence.
+    bool cancel(int64_t id);
+    // Continues all sequences by a token and reads prompts. Returns the sequences that ended.
+    std::vector<Answer> step();
+    // Whether there are no sequences.
+    bool idle() const { return states_.empty(); }
+    DecodeBatchStats stats() const;
+
+  private:
+    struct State;
+    struct Rows;
+
+    void admit();
+    void embed_prompt(State& state) const;
+    int64_t chunk_end(const State& state, int64_t row) const;
+    std::vector<int32_t> usable_prefix(const State& state, std::vector<int32_t> pages) const;
+    Rows next_rows();
+    void forward(const Rows& rows);
+    void forward_one(State& state);
+    void add_tokens(const std::vector<State*>& states, const Tensor& logits, const Tensor& argmax);
+    void add_token(State& state, const Tensor& logits, int32_t argmax);
+    void end(State& state, Ending ending, std::exception_ptr error = {});
+
+    const VilaModel& model_;
+    DecodeBatchOptions options_;
+    KvCache cache_;
+    PagePool pool_;
+    std::list<std::unique_ptr<State>> states_;  // in the order of their ids
+    int64_t next_id_ = 0;
+    bool stepping_ = false;
+};
+
+}  // namespace vila::models
