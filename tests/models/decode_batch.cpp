@@ -252,6 +252,35 @@ TEST_F(DecodeBatchTest, EarlierPromptsAreUsedAgain) {
     }
 }
 
+// Tokens rarely show the order of summation, so this looks at the pages: a whole page is not shared
+// if that would leave a chunk of the prompt with one or two rows.
+TEST_F(DecodeBatchTest, NoChunkIsLeftWithFewRows) {
+    const Prompt longest = random_prompt(4, 200, 0);
+    struct Case {
+        int64_t chunk, length, shared;
+    };
+    for (const auto& [chunk, length, shared] : {Case{512, 64, 0},
+                                                {512, 65, 0},
+                                                {512, 66, 0},
+                                                {512, 67, 1},
+                                                {512, 128, 1},
+                                                {512, 130, 1},
+                                                {512, 131, 2},
+                                                {64, 65, 1},
+                                                {65, 67, 0},
+                                                {66, 131, 2},
+                                                {66, 130, 0},
+                                                {2, 66, 1}}) {
+        DecodeBatch batch(model(), {.pages = 16, .prefill_chunk = chunk});
+        Prompt prompt = longest;
+        prompt.ids.resize(static_cast<size_t>(length));
+        batch.add(longest.get(), {.max_tokens = 200});
+        batch.add(prompt.get(), {.max_tokens = 200});
+        while (batch.stats().decoding < 2) batch.step();
+        EXPECT_EQ(batch.stats().pages.shared, shared) << length << " rows in chunks of " << chunk;
+    }
+}
+
 TEST_F(DecodeBatchTest, ImagesAreSharedByTheirKeys) {
     Prompt prompt = random_prompt(6, 140, 0);
     prompt.ids[30] = kImageToken;
