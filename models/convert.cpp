@@ -14,6 +14,8 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr const char* kWeightsFile = "model.safetensors";
+// transformers 5 nests the former in a field of the latter.
+constexpr const char* kProcessor = "processor_config.json";
 constexpr const char* kPreprocessor = "preprocessor_config.json";
 constexpr const char* kPositions = "vision_model.embeddings.position_embedding.weight";
 
@@ -164,13 +166,20 @@ void Conversion::write_llm_files(const fs::path& folder) const {
 }
 
 void Conversion::write_preprocessor(const fs::path& folder) const {
-    const fs::path from = source_.files_of(Part::VisionTower) / kPreprocessor;
-    if (!fs::exists(from)) return;
-    if (!options_.image_size) {
-        fs::copy_file(from, out_ / folder / kPreprocessor);
-        return;
+    const fs::path directory = source_.files_of(Part::VisionTower);
+    const fs::path from = directory / kPreprocessor;
+    Json json;
+    if (fs::exists(directory / kProcessor))
+        json = read_json_file((directory / kProcessor).string()).value("image_processor", Json());
+    if (json.is_null()) {
+        if (!fs::exists(from)) return;
+        if (!options_.image_size) {
+            fs::copy_file(from, out_ / folder / kPreprocessor);
+            return;
+        }
+        json = read_json_file(from.string());
     }
-    Json json = read_json_file(from.string());
+    if (!options_.image_size) return write_json(folder / kPreprocessor, json);
     const int64_t side = *options_.image_size;
     for (const char* field : {"size", "crop_size"}) {
         if (!json.contains(field)) continue;

@@ -57,10 +57,14 @@ struct ImageProcessorConfig {
                                           const std::array<double, 3>& deviation, bool siglip);
 };
 
-// Reads a preprocessor_config.json. Throws, naming file and field, if a field is missing, has the
-// wrong type, or asks for something that is not implemented.
-ImageProcessorConfig read_image_processor_config(const std::filesystem::path& path);
-// Parses the text of such a file; error messages use `name`.
+// Reads the image processor of a model's directory: the field image_processor of
+// processor_config.json, where transformers 5 writes it, or else preprocessor_config.json. Throws,
+// naming file and field, if there is neither, or if a field is missing, has the wrong type, or asks
+// for something that is not implemented.
+ImageProcessorConfig read_image_processor_config(const std::filesystem::path& directory);
+// Returns whether a directory holds one of the two.
+bool has_image_processor_config(const std::filesystem::path& directory);
+// Parses the text of a preprocessor_config.json; error messages use `name`.
 ImageProcessorConfig parse_image_processor_config(const std::string& json, const std::string& name);
 // Writes a preprocessor_config.json that transformers' AutoImageProcessor opens.
 void write_image_processor_config(const std::filesystem::path& path,

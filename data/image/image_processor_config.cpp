@@ -1,5 +1,5 @@
-// Reads preprocessor_config.json as fifteen versions of transformers have written it, and writes it
-// as the current version reads it.
+// Reads preprocessor_config.json as fifteen versions of transformers have written it, on its own or
+// inside processor_config.json, and writes it as the current version reads it.
 
 #include "data/image/image_processor.h"
 #include "tensor/check.h"
@@ -13,6 +13,9 @@ namespace {
 constexpr char kClip[] = "CLIPImageProcessor";
 constexpr char kSiglip[] = "SiglipImageProcessor";
 constexpr int64_t kMaxConfigBytes = int64_t{1} << 20;
+constexpr char kOwnFile[] = "preprocessor_config.json";
+constexpr char kSharedFile[] = "processor_config.json";
+constexpr char kSharedField[] = "image_processor";
 
 // Fields of one file, with errors that name it. A field that is absent or null keeps its default.
 class Fields {
@@ -69,18 +72,18 @@ class Fields {
     const std::string& name_;
 };
 
-// Class names come with and without "Fast"; old ones are feature extractors.
+// Class names come with and without "Fast" or "Pil"; old ones are feature extractors.
 std::string read_type(const Fields& fields) {
     const char* field =
         fields.has("image_processor_type") ? "image_processor_type" : "feature_extractor_type";
     if (!fields.has(field)) return kClip;
     if (!fields.at(field).is_string()) fields.fail(field, "a class name");
-    const std::string type = fields.at(field).get<std::string>();
-    for (const char* clip : {"CLIPImageProcessor", "CLIPImageProcessorFast", "CLIPFeatureExtractor",
-                             "LlavaImageProcessor", "LlavaImageProcessorFast"})
+    std::string type = fields.at(field).get<std::string>();
+    for (const std::string_view backend : {"Fast", "Pil"})
+        if (type.ends_with(backend)) type.erase(type.size() - backend.size());
+    for (const char* clip : {kClip, "CLIPFeatureExtractor", "LlavaImageProcessor"})
         if (type == clip) return kClip;
-    for (const char* siglip : {"SiglipImageProcessor", "SiglipImageProcessorFast"})
-        if (type == siglip) return kSiglip;
+    if (type == kSiglip) return kSiglip;
     fields.fail(field, "CLIPImageProcessor or SiglipImageProcessor");
 }
 
@@ -116,26 +119,7 @@ void read_crop_size(const Fields& fields, ImageProcessorConfig& config) {
     }
 }
 
-}  // namespace
-
-ImageProcessorConfig ImageProcessorConfig::for_tower(int64_t size,
-                                                     const std::array<double, 3>& mean,
-                                                     const std::array<double, 3>& deviation,
-                                                     bool siglip) {
-    ImageProcessorConfig config;
-    config.type = siglip ? kSiglip : kClip;
-    config.shortest_edge = siglip ? 0 : size;
-    config.resize_width = config.resize_height = siglip ? size : 0;
-    config.do_center_crop = !siglip;
-    config.crop_size = size;
-    config.mean = mean;
-    config.deviation = deviation;
-    return config;
-}
-
-ImageProcessorConfig parse_image_processor_config(const std::string& text,
-                                                  const std::string& name) {
-    const Json json = parse_json(text, name, RepeatedKeys::Refuse);
+ImageProcessorConfig config_of(const Json& json, const std::string& name) {
     VILA_CHECK(json.is_object(), name, ": not a JSON object");
     const Fields fields(json, name);
     const std::string type = read_type(fields);
@@ -164,7 +148,49 @@ ImageProcessorConfig parse_image_processor_config(const std::string& text,
     return config;
 }
 
-ImageProcessorConfig read_image_processor_config(const std::filesystem::path& path) {
+// Returns the field of processor_config.json, or null.
+Json shared_config(const std::filesystem::path& directory) {
+    const std::filesystem::path path = directory / kSharedFile;
+    if (!std::filesystem::exists(path)) return {};
+    const Json json = parse_json(read_file(path, kMaxConfigBytes), path.string());
+    VILA_CHECK(json.is_object(), path.string(), ": not a JSON object");
+    return json.value(kSharedField, Json());
+}
+
+}  // namespace
+
+ImageProcessorConfig ImageProcessorConfig::for_tower(int64_t size,
+                                                     const std::array<double, 3>& mean,
+                                                     const std::array<double, 3>& deviation,
+                                                     bool siglip) {
+    ImageProcessorConfig config;
+    config.type = siglip ? kSiglip : kClip;
+    config.shortest_edge = siglip ? 0 : size;
+    config.resize_width = config.resize_height = siglip ? size : 0;
+    config.do_center_crop = !siglip;
+    config.crop_size = size;
+    config.mean = mean;
+    config.deviation = deviation;
+    return config;
+}
+
+ImageProcessorConfig parse_image_processor_config(const std::string& text,
+                                                  const std::string& name) {
+    return config_of(parse_json(text, name, RepeatedKeys::Refuse), name);
+}
+
+bool has_image_processor_config(const std::filesystem::path& directory) {
+    return std::filesystem::exists(directory / kOwnFile) || !shared_config(directory).is_null();
+}
+
+ImageProcessorConfig read_image_processor_config(const std::filesystem::path& directory) {
+    const Json shared = shared_config(directory);
+    if (!shared.is_null())
+        return config_of(shared, str((directory / kSharedFile).string(), ": ", kSharedField));
+    const std::filesystem::path path = directory / kOwnFile;
+    VILA_CHECK(std::filesystem::exists(path), directory.string(), ": holds neither ", kOwnFile,
+               " nor a ", kSharedFile, " with the field ", kSharedField,
+               ": copy one of them from the vision tower's repository");
     return parse_image_processor_config(read_file(path, kMaxConfigBytes), path.string());
 }
 

@@ -8,6 +8,7 @@
 #include "tensor/check.h"
 #include "tensor/cpu/cpu_device.h"
 #include "tests/support/image_goldens.h"
+#include "tests/support/text_helpers.h"
 
 namespace vila::data {
 namespace {
@@ -114,21 +115,54 @@ TEST(DataImageProcessor, FillsAPlaceInABatch) {
 }
 
 TEST(DataImageProcessor, WritesConfigForTransformers) {
-    const auto path = std::filesystem::temp_directory_path() / "vila_preprocessor_config.json";
+    const ScratchFolder scratch;
+    const auto path = scratch.path() / "preprocessor_config.json";
     for (const bool siglip : {false, true}) {
         const auto config =
             ImageProcessorConfig::for_tower(48, {0.1, 0.25, 1.0 / 3}, {0.2, 0.3, 2.0 / 3}, siglip);
         write_image_processor_config(path, config);
         EXPECT_EQ(read_bytes(path), read_bytes(image_goldens() / (siglip ? "written_siglip.json"
                                                                          : "written_clip.json")));
-        const ImageProcessorConfig read = read_image_processor_config(path);
+        const ImageProcessorConfig read = read_image_processor_config(scratch.path());
         EXPECT_EQ(read.type, config.type);
         EXPECT_EQ(read.mean, config.mean);
         EXPECT_EQ(read.deviation, config.deviation);
         EXPECT_EQ(read.shortest_edge, config.shortest_edge);
         EXPECT_EQ(ImageProcessor(read, ImageMode::Crop).size(), 48);
     }
-    std::filesystem::remove(path);
+}
+
+// transformers 5 writes the image processor into processor_config.json, and reads that one first.
+TEST(DataImageProcessor, ReadsTheSharedFileOfTransformers5) {
+    const ScratchFolder scratch;
+    const auto write = [&](const char* name, const char* text) {
+        write_file_atomic(scratch.path() / name, text);
+    };
+    const auto refusal = [&] {
+        return message_of([&] { read_image_processor_config(scratch.path()); });
+    };
+    EXPECT_FALSE(has_image_processor_config(scratch.path()));
+    EXPECT_NE(refusal().find("holds neither preprocessor_config.json nor a processor_config.json "
+                             "with the field image_processor"),
+              std::string::npos);
+    write("processor_config.json", R"({"processor_class": "LlavaProcessor", "patch_size": 16})");
+    EXPECT_FALSE(has_image_processor_config(scratch.path()));
+    write("preprocessor_config.json", R"({"size": {"shortest_edge": 30}, "crop_size": 30})");
+    EXPECT_EQ(read_image_processor_config(scratch.path()).shortest_edge, 30);
+    for (const std::string type : {"SiglipImageProcessor", "SiglipImageProcessorPil"}) {
+        write("processor_config.json",
+              str(R"({"image_processor": {"image_processor_type": ")", type,
+                  R"(", "size": {"height": 20, "width": 20}, "resample": 2}})")
+                  .c_str());
+        EXPECT_TRUE(has_image_processor_config(scratch.path()));
+        const ImageProcessorConfig config = read_image_processor_config(scratch.path());
+        EXPECT_EQ(config.type, "SiglipImageProcessor");
+        EXPECT_EQ(config.resize_width, 20);
+        EXPECT_EQ(config.filter, Filter::Bilinear);
+    }
+    write("processor_config.json", R"({"image_processor": {"size": {"longest_edge": 20}}})");
+    EXPECT_NE(refusal().find("processor_config.json: image_processor: field size: expected"),
+              std::string::npos);
 }
 
 TEST(DataImageProcessor, RefusesUnsupportedConfigs) {

@@ -165,6 +165,13 @@ TEST_F(ConvertTest, CopiesCompanionFiles) {
     EXPECT_EQ(read_file(llava / "vision_tower/preprocessor_config.json"), "{\"size\": 15}");
     const fs::path hf = convert(llava, "hf", {.layout = "llava-hf", .image_token = 1});
     EXPECT_EQ(read_file(hf / "preprocessor_config.json"), "{\"size\": 15}");
+
+    // As transformers 5 writes it.
+    fs::remove(source / "preprocessor_config.json");
+    write_file_atomic(source / "processor_config.json", R"({"image_processor": {"size": 15}})");
+    const fs::path again = convert(source, "again", {});
+    EXPECT_EQ(read_json_file(again / "vision_tower/preprocessor_config.json"),
+              Json::parse(R"({"size": 15})"));
 }
 
 TEST_F(ConvertTest, RefusesModelsThatALayoutCannotHold) {

@@ -89,8 +89,7 @@ void check_memory(const std::filesystem::path& directory, DType dtype, int64_t n
 data::ImageProcessor open_image_processor(const std::filesystem::path& model_directory,
                                           const std::string& image_mode) {
     return data::ImageProcessor(
-        data::read_image_processor_config(models::vision_directory(model_directory) /
-                                          "preprocessor_config.json"),
+        data::read_image_processor_config(models::vision_directory(model_directory)),
         data::image_mode_from_name(image_mode));
 }
 

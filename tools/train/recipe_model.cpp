@@ -200,12 +200,11 @@ data::ImageProcessor make_image_processor(const Recipe& recipe, const VisionConf
     const ModelRecipe& model = recipe.model;
     const fs::path tower =
         models::vision_directory(model.vision_tower.empty() ? model.init : model.vision_tower);
-    const fs::path file = tower / "preprocessor_config.json";
     data::ImageProcessorConfig config = family_preprocessing(vision);
     if (!model.preprocessor_config.empty())
         config = new_preprocessing(model.preprocessor_config, vision);
-    else if (model.vision_config.empty() && fs::exists(file))
-        config = data::read_image_processor_config(file);
+    else if (model.vision_config.empty() && data::has_image_processor_config(tower))
+        config = data::read_image_processor_config(tower);
     data::ImageProcessor processor(config, data::image_mode_from_name(image_mode));
     VILA_CHECK_EQ(processor.size(), vision.image_size,
                   "image preprocessing does not produce the image size of the vision tower");
