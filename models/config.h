@@ -81,6 +81,8 @@ struct LlamaConfig {
     std::optional<int32_t> bos_token_id, pad_token_id;
     std::vector<int32_t> eos_token_ids;
     LlamaInit init;
+    // What the user should know about the files, one line each; not written.
+    std::vector<std::string> remarks;
 
     // `where` names the source in errors: a file or a table of a recipe.
     static LlamaConfig from_json(const Json& json, const std::string& where);
@@ -126,7 +128,7 @@ struct VisionConfig {
 struct ProjectorConfig {
     // The published projectors, and the transformer of an ablation in the VILA paper.
     // models/projector_config.cpp lists the layers of each.
-    enum class Kind { Linear, Mlp2xGelu, Transformer, MlpDownsample };
+    enum class Kind { Linear, Mlp2xGelu, Mlp3xGelu, Transformer, MlpDownsample };
     // The layers that a projector may consist of, for rows of width D (Cv, and C after the first
     // Linear).
     enum class Layer {

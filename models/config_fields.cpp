@@ -1,23 +1,50 @@
 #include "models/config_fields.h"
 
 #include <algorithm>
+#include <cctype>
+#include <limits>
 
 #include "tensor/check.h"
 
 namespace vila::models {
 
-std::string architecture_of(const JsonFields& fields,
-                            const std::vector<std::pair<std::string, std::string>>& known) {
-    std::string list;
+bool same_architecture(std::string_view a, std::string_view b) {
+    return std::ranges::equal(
+        a, b, [](unsigned char x, unsigned char y) { return std::tolower(x) == std::tolower(y); });
+}
+
+std::vector<int32_t> read_token_ids(const JsonFields& fields, const std::string& name) {
+    constexpr auto kLargestId = std::numeric_limits<int32_t>::max();
+    std::vector<int32_t> ids;
+    if (!fields.has(name)) return ids;
+    const Json& value = fields.raw(name);
+    const Json list = value.is_array() ? value : Json::array({value});
+    for (const Json& id : list) {
+        const bool is_id = id.is_number_integer() && id >= -1 && id <= kLargestId;
+        if (!is_id) fields.fail(name, "a token id or a list of them");
+        ids.push_back(id.get<int32_t>());
+    }
+    return ids;
+}
+
+const Architectures& language_models() {
+    static const Architectures kKnown = {{"llama", "LlamaForCausalLM"},
+                                         {"qwen2", "Qwen2ForCausalLM"}};
+    return kKnown;
+}
+
+std::string architecture_of(const JsonFields& fields, const Architectures& known,
+                            const std::string& expected) {
+    std::string list = expected;
     for (const auto& [type, architecture] : known)
-        list += str(list.empty() ? "" : ", ", architecture);
-    if (fields.has("architectures")) {
+        if (expected.empty()) list += str(list.empty() ? "" : ", ", architecture);
+    if (fields.has("architectures") && fields.raw("architectures") != Json::array()) {
         const Json& names = fields.raw("architectures");
-        if (!names.is_array() || names.empty() || !names[0].is_string())
+        if (!names.is_array() || !names[0].is_string())
             fields.fail("architectures", "a list with a name");
         const std::string name = names[0].get<std::string>();
         for (const auto& [type, architecture] : known)
-            if (architecture == name) return name;
+            if (same_architecture(architecture, name)) return architecture;
         throw Error(
             str(fields.where(), ": architecture ", name, " is not implemented; expected ", list));
     }

@@ -3,6 +3,7 @@
 // Helpers for reading and writing the four configurations of models/config.h.
 
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -12,11 +13,21 @@
 
 namespace vila::models {
 
+// Whether two names of an architecture are the same: early files spell Llama as LLaMA.
+bool same_architecture(std::string_view a, std::string_view b);
+// Pairs (model_type, architecture).
+using Architectures = std::vector<std::pair<std::string, std::string>>;
+// The language models that are implemented.
+const Architectures& language_models();
+
 // Returns the architecture that a configuration names: the first entry of `architectures`, or if it
-// has none, the architecture that belongs to its `model_type`. `known` lists the supported pairs
-// (model_type, architecture). Throws for any other, and lists the known ones.
-std::string architecture_of(const JsonFields& fields,
-                            const std::vector<std::pair<std::string, std::string>>& known);
+// is absent or empty, the architecture that belongs to its `model_type`. Throws for one that is not
+// in `known`; the message lists `expected`, by default the known ones.
+std::string architecture_of(const JsonFields& fields, const Architectures& known,
+                            const std::string& expected = "");
+
+// Reads a token id or a list of them; none if the field is absent.
+std::vector<int32_t> read_token_ids(const JsonFields& fields, const std::string& name);
 
 // Reads an initialization rule: a number (standard deviation), "fan_in_normal" or "fan_in_uniform".
 // Returns `fallback` if the field is absent.

@@ -13,10 +13,9 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr const char* kWeightsFile = "model.safetensors";
+constexpr const char* kPreprocessor = "preprocessor_config.json";
 // transformers 5 nests the former in a field of the latter.
 constexpr const char* kProcessor = "processor_config.json";
-constexpr const char* kPreprocessor = "preprocessor_config.json";
 constexpr const char* kPositions = "vision_model.embeddings.position_embedding.weight";
 
 // One conversion: the source, and the directory that it writes.
@@ -43,8 +42,7 @@ class Conversion {
   private:
     bool has_vision() const { return config_.vision.has_value(); }
     void open(Part part, const nn::ParameterTable& table) {
-        weights_[part] = std::make_unique<PartWeights>(source_.weights(part), part);
-        check_part(*weights_[part], part, table);
+        weights_[part] = open_part(source_, part, table);
         for (const std::string& name : weights_[part]->names())
             if (!is_unused(part, name, table) || name.starts_with("vision_model.head."))
                 written_[part].push_back(name);
@@ -136,6 +134,9 @@ Json Conversion::llm_json() const {
     Json json = plain_llm_json(source_.part_config(Part::Llm).json);
     json["architectures"] = {architecture};
     json["model_type"] = config_.llm.to_json(DType::F32).at("model_type");
+    // The files may hold another lm_head than the configuration says.
+    if (json.contains("tie_word_embeddings"))
+        json["tie_word_embeddings"] = config_.llm.tie_word_embeddings;
     set_dtype(json, Part::Llm);
     return json;
 }
@@ -229,9 +230,10 @@ void Conversion::to_llava() const {
     VILA_CHECK(config_.vision->kind == VisionConfig::Kind::Clip,
                "layout llava cannot hold a SigLIP vision tower: only CLIP");
     const auto kind = config_.projector.kind;
-    VILA_CHECK(kind == ProjectorConfig::Kind::Linear || kind == ProjectorConfig::Kind::Mlp2xGelu,
+    VILA_CHECK(kind == ProjectorConfig::Kind::Linear || kind == ProjectorConfig::Kind::Mlp2xGelu ||
+                   kind == ProjectorConfig::Kind::Mlp3xGelu,
                "layout llava cannot hold the projector ", ProjectorConfig::kind_name(kind),
-               ": only linear and mlp2x_gelu");
+               ": only linear, mlp2x_gelu and mlp3x_gelu");
     VILA_CHECK(config_.image_mode != "resize",
                "layout llava cannot hold the image mode resize: only pad and crop");
     Json json = llm_json();

@@ -1,5 +1,10 @@
 #include "models/layout.h"
 
+#include <algorithm>
+
+#include "models/config_fields.h"
+#include "models/foreign_directory.h"
+#include "models/part_weights.h"
 #include "tensor/check.h"
 #include "tensor/json_fields.h"
 
@@ -13,9 +18,9 @@ namespace {
 bool has_architecture(const Json& config, const char* name) {
     const auto found = config.find("architectures");
     if (found == config.end() || !found->is_array()) return false;
-    for (const Json& one : *found)
-        if (one == name) return true;
-    return false;
+    return std::ranges::any_of(*found, [&](const Json& one) {
+        return one.is_string() && same_architecture(one.get<std::string>(), name);
+    });
 }
 
 // Both transformers and LLaVA have used the model type "llava". Only transformers nests
@@ -34,6 +39,16 @@ bool is_projector_alone(const fs::path& directory) {
            fs::exists(directory / "mm_projector.safetensors");
 }
 
+// Generation also ends at the ids that stand only in generation_config.json.
+void add_generation_ends(const fs::path& directory, LlamaConfig& config) {
+    const fs::path file = directory / "generation_config.json";
+    if (!fs::exists(file)) return;
+    const Json json = read_json_file(file.string());
+    for (const int32_t id : read_token_ids(JsonFields(json, file.string()), "eos_token_id"))
+        if (std::ranges::find(config.eos_token_ids, id) == config.eos_token_ids.end())
+            config.eos_token_ids.push_back(id);
+}
+
 }  // namespace
 
 const char* part_name(Part part) {
@@ -49,10 +64,12 @@ const char* part_name(Part part) {
 }
 
 std::unique_ptr<Layout> open_layout(const fs::path& directory, const LayoutOptions& options) {
+    refuse_foreign_directory(directory);
     const bool is_joined = fs::exists(directory / "llm" / kConfigFile);
     if (fs::exists(directory / kConfigFile) && (!is_joined || is_projector_alone(directory))) {
         SourcedJson config = read_config_file(directory);
         VILA_CHECK(config.json.is_object(), config.where, ": expected a JSON object");
+        refuse_quantized(config.json, config.where);
         if (is_llava_hf(config.json)) return open_llava_hf_layout(directory, std::move(config));
         if (is_llava(config.json)) return open_llava_layout(directory, std::move(config), options);
     }
@@ -60,8 +77,17 @@ std::unique_ptr<Layout> open_layout(const fs::path& directory, const LayoutOptio
 }
 
 LlamaConfig llm_config(const Layout& layout) {
-    const SourcedJson config = layout.part_config(Part::Llm);
-    return LlamaConfig::from_json(config.json, config.where);
+    const SourcedJson source = layout.part_config(Part::Llm);
+    LlamaConfig config = LlamaConfig::from_json(source.json, source.where);
+    add_generation_ends(layout.files_of(Part::Llm), config);
+    if (config.tie_word_embeddings && has_other_head(layout)) {
+        config.tie_word_embeddings = false;
+        config.remarks.push_back(
+            str(source.where,
+                ": tie_word_embeddings is true, but the files hold an lm_head of "
+                "other values than the embeddings: the lm_head is used"));
+    }
+    return config;
 }
 
 VisionConfig vision_config(const Layout& layout) {

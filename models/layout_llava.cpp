@@ -6,6 +6,8 @@
 // LLaVA's first stage writes only mm_projector.bin: a projector over a base model, which
 // config.json names in the same way.
 
+#include "models/config_fields.h"
+#include "models/foreign_directory.h"
 #include "models/layout.h"
 #include "models/weight_files.h"
 #include "tensor/check.h"
@@ -142,9 +144,7 @@ class LlavaLayout : public Layout {
     Json llm_json() const {
         const JsonFields fields(config_.json, where());
         if (fields.has("architectures"))
-            VILA_CHECK(fields.raw("architectures") == Json::array({kArchitecture}), where(),
-                       ": architectures ", fields.raw("architectures").dump(),
-                       " are not implemented; expected ", kArchitecture);
+            architecture_of(fields, {{"llava_llama", kArchitecture}}, kOpens);
         Json json = plain_llm_json(config_.json);
         json["architectures"] = {"LlamaForCausalLM"};
         json["model_type"] = "llama";

@@ -1,5 +1,6 @@
 // The vila layout: one directory per part, or a part alone.
 
+#include "models/foreign_directory.h"
 #include "models/layout.h"
 #include "tensor/check.h"
 
@@ -51,8 +52,10 @@ class VilaLayout : public Layout {
     }
 
     SourcedJson part_config(Part part) const override {
-        return read_config_file(has(part) && is_joined_ ? directory_ / folder_of(part)
-                                                        : files_of(part));
+        SourcedJson config = read_config_file(has(part) && is_joined_ ? directory_ / folder_of(part)
+                                                                      : files_of(part));
+        if (part == Part::Llm && !is_joined_) refuse_unknown_model(config);
+        return config;
     }
 
     SourcedJson join_config() const override {

@@ -1,11 +1,11 @@
 // LlamaConfig and RopeConfig: reading, checking and writing, and the rotary frequencies.
 
 #include <cmath>
-#include <limits>
 #include <numbers>
 
 #include "models/config.h"
 #include "models/config_fields.h"
+#include "models/foreign_directory.h"
 #include "tensor/check.h"
 
 namespace vila::models {
@@ -15,7 +15,8 @@ namespace {
 constexpr const char* kLlama = "LlamaForCausalLM";
 constexpr const char* kQwen2 = "Qwen2ForCausalLM";
 
-RopeConfig read_rope(const JsonFields& fields) {
+// `positions` is max_position_embeddings.
+RopeConfig read_rope(const JsonFields& fields, int64_t positions) {
     RopeConfig rope;
     rope.theta = fields.number("rope_theta", rope.theta);
     // Newer files have `rope_parameters`, with theta inside; older ones have `rope_scaling`.
@@ -36,8 +37,9 @@ RopeConfig read_rope(const JsonFields& fields) {
     rope.kind = RopeConfig::Kind::Llama3;
     rope.low_freq_factor = scaling.number("low_freq_factor", rope.low_freq_factor);
     rope.high_freq_factor = scaling.number("high_freq_factor", rope.high_freq_factor);
-    rope.original_max_positions =
-        scaling.integer("original_max_position_embeddings", rope.original_max_positions);
+    // As transformers does: the field beside the rule stands above the one in it.
+    constexpr const char* kOriginal = "original_max_position_embeddings";
+    rope.original_max_positions = fields.integer(kOriginal, scaling.integer(kOriginal, positions));
     VILA_CHECK(0.0 < rope.low_freq_factor && rope.low_freq_factor < rope.high_freq_factor,
                scaling.where(), ": expected 0 < low_freq_factor < high_freq_factor");
     return rope;
@@ -52,20 +54,6 @@ Json rope_scaling_json(const RopeConfig& rope) {
             {"low_freq_factor", rope.low_freq_factor},
             {"high_freq_factor", rope.high_freq_factor},
             {"original_max_position_embeddings", rope.original_max_positions}};
-}
-
-std::vector<int32_t> read_token_ids(const JsonFields& fields, const std::string& name) {
-    constexpr auto kLargestId = std::numeric_limits<int32_t>::max();
-    std::vector<int32_t> ids;
-    if (!fields.has(name)) return ids;
-    const Json& value = fields.raw(name);
-    const Json list = value.is_array() ? value : Json::array({value});
-    for (const Json& id : list) {
-        const bool is_id = id.is_number_integer() && id >= -1 && id <= kLargestId;
-        if (!is_id) fields.fail(name, "a token id or a list of them");
-        ids.push_back(id.get<int32_t>());
-    }
-    return ids;
 }
 
 std::optional<int32_t> read_token_id(const JsonFields& fields, const std::string& name) {
@@ -126,16 +114,28 @@ Json llama_init_json(const LlamaInit& init) {
 }
 
 // Throws for features that the files can ask for and this program does not implement.
-void refuse_unsupported(const JsonFields& fields) {
+void refuse_unsupported(const Json& json, const JsonFields& fields) {
     const std::string activation = fields.text("hidden_act", "silu");
     VILA_CHECK(activation == "silu", fields.where(), ": field hidden_act: ", activation,
                " is not implemented; expected silu");
-    VILA_CHECK(!fields.boolean("use_sliding_window", false), fields.where(),
-               ": sliding window attention is not implemented");
-    if (!fields.has("layer_types")) return;
-    for (const Json& kind : fields.raw("layer_types"))
-        VILA_CHECK(kind == "full_attention", fields.where(), ": field layer_types: ", kind.dump(),
-                   " is not implemented");
+    refuse_quantized(json, fields.where());
+    if (fields.has("layer_types")) {
+        for (const Json& kind : fields.raw("layer_types"))
+            VILA_CHECK(kind == "full_attention", fields.where(),
+                       ": field layer_types: ", kind.dump(),
+                       " is not implemented; expected full_attention");
+        return;
+    }
+    // Layers from max_window_layers on have a window, unless its length is null.
+    const bool has_window = fields.has("sliding_window") || !json.contains("sliding_window");
+    if (has_window && fields.boolean("use_sliding_window", false)) {
+        const int64_t layers = fields.integer("num_hidden_layers");
+        const int64_t full = fields.integer("max_window_layers", 28, 0);
+        VILA_CHECK(full >= layers, fields.where(),
+                   ": fields use_sliding_window and "
+                   "max_window_layers: layers from ",
+                   full, " of ", layers, " have a sliding window, which is not implemented");
+    }
 }
 
 void check_sizes(const LlamaConfig& config, const std::string& where) {
@@ -195,8 +195,8 @@ std::vector<double> RopeConfig::frequencies(int64_t head_dim) const {
 LlamaConfig LlamaConfig::from_json(const Json& json, const std::string& where) {
     const JsonFields fields(json, where);
     LlamaConfig config;
-    config.architecture = architecture_of(fields, {{"llama", kLlama}, {"qwen2", kQwen2}});
-    refuse_unsupported(fields);
+    config.architecture = architecture_of(fields, language_models());
+    refuse_unsupported(json, fields);
     config.vocab_size = fields.integer("vocab_size");
     config.hidden_size = fields.integer("hidden_size");
     config.intermediate_size = fields.integer("intermediate_size");
@@ -206,7 +206,7 @@ LlamaConfig LlamaConfig::from_json(const Json& json, const std::string& where) {
     config.head_dim = fields.integer("head_dim", config.hidden_size / config.num_attention_heads);
     config.max_position_embeddings = fields.integer("max_position_embeddings", 2048);
     config.rms_norm_eps = fields.number("rms_norm_eps", config.rms_norm_eps);
-    config.rope = read_rope(fields);
+    config.rope = read_rope(fields, config.max_position_embeddings);
     const bool attention_bias = fields.boolean("attention_bias", false);
     config.qkv_bias = config.architecture == kQwen2 || attention_bias;
     config.output_bias = config.architecture == kLlama && attention_bias;

@@ -32,6 +32,9 @@ class PartWeights {
     // The directory or file that was opened, for messages.
     const std::filesystem::path& path() const { return files_->path(); }
 
+    // Takes lm_head.weight as model.embed_tokens.weight, which the files lack.
+    void use_head_as_embedding();
+
   private:
     bool add(const WeightSource& source, Part part);
 
@@ -50,12 +53,17 @@ enum class WeightMemory {
 // the configuration, the head of a tied model, the text half of CLIP, SigLIP's pooling head.
 bool is_unused(Part part, const std::string& name, const nn::ParameterTable& table);
 
-// Throws, naming file and tensor, when a tensor has no parameter in the table, a parameter has no
-// tensor, a shape differs, or a dtype is not floating.
-void check_part(const PartWeights& weights, Part part, const nn::ParameterTable& table);
+// Whether the files hold an lm_head and its values are not those of the embedding table.
+bool has_other_head(const Layout& layout);
+
+// Opens the weights of a part for the parameters of the table. Throws, naming file and tensor, when
+// a tensor has no parameter in the table, a parameter has no tensor, a shape differs, or a dtype is
+// not floating.
+std::unique_ptr<PartWeights> open_part(const Layout& layout, Part part,
+                                       const nn::ParameterTable& table);
 
 // Loads the values of every parameter of the table, converted to `dtype`. No parameter is trainable
-// afterwards. Throws as check_part does.
+// afterwards. Throws as open_part does.
 void load_part(const Layout& layout, Part part, nn::ParameterTable& table, Device& device,
                DType dtype, WeightMemory memory);
 

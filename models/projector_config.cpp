@@ -16,6 +16,8 @@ using Layer = ProjectorConfig::Layer;
 
 constexpr Layer kLinear[] = {Layer::Linear};
 constexpr Layer kMlp2xGelu[] = {Layer::Linear, Layer::Gelu, Layer::Linear};
+constexpr Layer kMlp3xGelu[] = {Layer::Linear, Layer::Gelu, Layer::Linear, Layer::Gelu,
+                                Layer::Linear};
 constexpr Layer kTransformer[] = {Layer::Linear, Layer::Block, Layer::LayerNorm, Layer::Linear};
 constexpr Layer kMlpDownsample[] = {Layer::Merge, Layer::LayerNorm, Layer::Linear, Layer::Gelu,
                                     Layer::Linear};
@@ -28,6 +30,7 @@ struct KindRow {
 constexpr KindRow kKinds[] = {
     {Kind::Linear, "linear", kLinear},
     {Kind::Mlp2xGelu, "mlp2x_gelu", kMlp2xGelu},
+    {Kind::Mlp3xGelu, "mlp3x_gelu", kMlp3xGelu},
     {Kind::Transformer, "transformer", kTransformer},
     {Kind::MlpDownsample, "mlp_downsample", kMlpDownsample},
 };

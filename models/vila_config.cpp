@@ -56,6 +56,9 @@ void VilaConfig::read_join(const Json& json, const std::string& where) {
                " is not implemented; expected pad, resize or square");
     VILA_CHECK(!fields.boolean("s2", false) && !fields.boolean("dynamic_s2", false), where,
                ": multi-scale vision towers (s2) are not implemented");
+    VILA_CHECK(!fields.boolean("mm_use_im_start_end", false), where,
+               ": field mm_use_im_start_end: this model was trained with <im_start> and <im_end> "
+               "around each image, which is not implemented");
     const int64_t resolution = fields.integer("vision_resolution", -1, -1);
     VILA_CHECK(resolution == -1 || !vision || resolution == vision->image_size, where,
                ": vision_resolution ", resolution,

@@ -95,11 +95,12 @@ VisionConfig VisionConfig::from_json(const Json& json, const std::string& where)
     const std::string architecture =
         architecture_of(fields, {
                                     {"clip_vision_model", "CLIPVisionModel"},
+                                    {"clip_vision_model", "CLIPVisionModelWithProjection"},
                                     {"siglip_vision_model", "SiglipVisionModel"},
                                     {"clip", "CLIPModel"},
                                     {"siglip", "SiglipModel"},
                                 });
-    const bool clip = architecture == "CLIPVisionModel" || architecture == "CLIPModel";
+    const bool clip = architecture.starts_with("CLIP");
     const Kind kind = clip ? Kind::Clip : Kind::Siglip;
     if (!fields.has("vision_config")) return read_tower(fields, kind, kNone);
     return read_tower(fields.object("vision_config"), kind, clip ? kClipBase : kSiglipBase);

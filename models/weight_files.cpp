@@ -18,7 +18,7 @@ struct Candidate {
     bool is_index;
 };
 constexpr Candidate kCandidates[] = {
-    {"model.safetensors", false},
+    {kWeightsFile, false},
     {"model.safetensors.index.json", true},
     {"pytorch_model.bin", false},
     {"pytorch_model.bin.index.json", true},
@@ -103,7 +103,7 @@ void save_weights(const fs::path& directory, const nn::ParameterTable& table, DT
     NamedTensors tensors;
     for (const nn::Parameter& parameter : table)
         tensors.emplace_back(parameter.name, parameter.variable.value().to(dtype));
-    write_safetensors(directory / kCandidates[0].name, tensors);
+    write_safetensors(directory / kWeightsFile, tensors);
 }
 
 }  // namespace vila::models

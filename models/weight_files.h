@@ -15,6 +15,9 @@
 
 namespace vila::models {
 
+// The file that save_weights() writes.
+constexpr const char* kWeightsFile = "model.safetensors";
+
 class WeightFiles {
   public:
     // Opens the weights of a directory, or one file. Throws when the directory holds no weights, or

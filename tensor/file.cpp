@@ -10,6 +10,7 @@
 #include <cstring>
 
 #include "tensor/check.h"
+#include "tensor/lfs_pointer.h"
 
 namespace vila {
 
@@ -76,6 +77,7 @@ std::string read_file(const fs::path& path, int64_t max_bytes) {
                " bytes: expected at most ", max_bytes);
     std::string bytes(static_cast<size_t>(file.size()), '\0');
     file.read_at(0, bytes.data(), file.size());
+    refuse_lfs_pointer(bytes, path);
     return bytes;
 }
 

@@ -94,6 +94,38 @@ TEST(LlamaConfigTest, ReadsBothSpellingsOfRopeScaling) {
     EXPECT_EQ(LlamaConfig::from_json(linear, "c.json").rope.kind, RopeConfig::Kind::Linear);
 }
 
+TEST(LlamaConfigTest, Llama3RopeFallsBackToTheLongestSequence) {
+    Json json = llama_json();
+    json["rope_scaling"] = {{"rope_type", "llama3"}, {"factor", 8.0}};
+    const auto original = [&] {
+        return LlamaConfig::from_json(json, "c.json").rope.original_max_positions;
+    };
+    EXPECT_EQ(original(), 4096) << "max_position_embeddings";
+    json["rope_scaling"]["original_max_position_embeddings"] = 1024;
+    EXPECT_EQ(original(), 1024);
+    json["original_max_position_embeddings"] = 512;
+    EXPECT_EQ(original(), 512) << "transformers prefers the field beside the rule";
+}
+
+TEST(LlamaConfigTest, OpensWindowsThatCoverNoLayer) {
+    for (const Json& change : {Json{{"layer_types", {"full_attention", "full_attention"}}},
+                               Json{{"max_window_layers", 2}}, Json{{"sliding_window", nullptr}},
+                               Json{{"sliding_window", 4096}}}) {
+        Json with = change;
+        with["use_sliding_window"] = true;
+        with["architectures"] = {"Qwen2ForCausalLM"};
+        EXPECT_EQ(llama_refusal(with), "") << change;
+    }
+}
+
+TEST(LlamaConfigTest, ReadsOldNamesOfArchitectures) {
+    EXPECT_EQ(llama_refusal({{"architectures", {"LLaMAForCausalLM"}}}), "");
+    EXPECT_EQ(llama_refusal({{"architectures", Json::array()}}), "");
+    Json json = llama_json();
+    json["architectures"] = {"LLaMAForCausalLM"};
+    EXPECT_EQ(LlamaConfig::from_json(json, "c.json").architecture, "LlamaForCausalLM");
+}
+
 TEST(LlamaConfigTest, RoundTripKeepsEveryField) {
     Json json = llama_json();
     json["rope_theta"] = 1000.0;
@@ -142,8 +174,18 @@ TEST(LlamaConfigTest, ErrorsAreOneLine) {
     EXPECT_EQ(llama_refusal({{"rope_scaling", {{"type", "yarn"}, {"factor", 4.0}}}}),
               "c.json: rope_scaling: rope type yarn is not implemented; expected default, linear "
               "or llama3");
-    EXPECT_EQ(llama_refusal({{"use_sliding_window", true}}),
-              "c.json: sliding window attention is not implemented");
+    EXPECT_EQ(llama_refusal({{"use_sliding_window", true}, {"max_window_layers", 1}}),
+              "c.json: fields use_sliding_window and max_window_layers: layers from 1 of 2 have a "
+              "sliding window, which is not implemented");
+    EXPECT_EQ(llama_refusal({{"layer_types", {"full_attention", "sliding_attention"}}}),
+              "c.json: field layer_types: \"sliding_attention\" is not implemented; expected "
+              "full_attention");
+    EXPECT_EQ(llama_refusal({{"quantization_config", {{"quant_method", "awq"}, {"bits", 4}}}}),
+              "c.json: field quantization_config: the weights are quantized (awq): only weights in "
+              "f32, bf16 and f16 are read; use the original model that was quantized");
+    EXPECT_NE(
+        llama_refusal({{"quantization_config", {{"load_in_4bit", true}}}}).find("(bitsandbytes)"),
+        std::string::npos);
     EXPECT_EQ(llama_refusal({{"initializer", {{"linear", "small"}}}}),
               "c.json: initializer: field linear: expected a standard deviation, "
               "\"fan_in_normal\" or \"fan_in_uniform\", got \"small\"");
@@ -177,9 +219,11 @@ TEST(VisionConfigTest, ReadsTowersAndFullModels) {
 
 TEST(VisionConfigTest, ErrorsAreOneLine) {
     EXPECT_EQ(vision_refusal(Json::object()), "");
+    EXPECT_EQ(vision_refusal({{"architectures", {"CLIPVisionModelWithProjection"}}}), "");
     EXPECT_EQ(vision_refusal({{"architectures", {"InternVisionModel"}}}),
               "c.json: architecture InternVisionModel is not implemented; expected "
-              "CLIPVisionModel, SiglipVisionModel, CLIPModel, SiglipModel");
+              "CLIPVisionModel, CLIPVisionModelWithProjection, SiglipVisionModel, CLIPModel, "
+              "SiglipModel");
     EXPECT_EQ(vision_refusal({{"image_size", nullptr}}), "c.json: field image_size is missing");
     EXPECT_EQ(vision_refusal({{"num_hidden_layers", 1001}}),
               "c.json: num_hidden_layers 1001: expected at most 1000");
@@ -216,7 +260,7 @@ TEST(ProjectorConfigTest, ReadsKindsAndOrders) {
     } catch (const Error& error) {
         EXPECT_STREQ(error.what(),
                      "p.json: projector type mlp9x is not implemented; expected linear, "
-                     "mlp2x_gelu, transformer or mlp_downsample");
+                     "mlp2x_gelu, mlp3x_gelu, transformer or mlp_downsample");
     }
     EXPECT_THROW(read(R"({"mm_projector_type": "linear", "token_order": "spiral"})"), Error);
 }

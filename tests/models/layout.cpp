@@ -6,6 +6,7 @@
 #include <functional>
 #include <nlohmann/json.hpp>
 
+#include "models/foreign_directory.h"
 #include "models/generate.h"
 #include "tensor/file.h"
 #include "tensor/json_fields.h"
@@ -333,7 +334,8 @@ TEST_F(LayoutTest, ErrorsNameTheConfigurationField) {
               "LlamaForCausalLM, Qwen2ForCausalLM");
     EXPECT_EQ(refused({{"vision_config", {{"model_type", "pixtral"}}}}),
               ": vision_config: model_type pixtral is not implemented; expected "
-              "CLIPVisionModel, SiglipVisionModel, CLIPModel, SiglipModel");
+              "CLIPVisionModel, CLIPVisionModelWithProjection, SiglipVisionModel, CLIPModel, "
+              "SiglipModel");
     // Fields that a file omits have the defaults of transformers.
     EXPECT_EQ(refused({{"vision_config", nullptr}, {"text_config", nullptr}}), "");
     const VilaConfig defaults = read_model_config(path);
@@ -349,8 +351,9 @@ TEST_F(LayoutTest, ErrorsNameTheConfigurationField) {
     edit_config(llava / "config.json",
                 [](Json& json) { json["architectures"] = {"LlavaMptForCausalLM"}; });
     EXPECT_EQ(refusal(llava), (llava / "config.json").string() +
-                                  ": architectures [\"LlavaMptForCausalLM\"] are not implemented; "
-                                  "expected LlavaLlamaForCausalLM");
+                                  ": architecture LlavaMptForCausalLM is not implemented; "
+                                  "expected " +
+                                  kOpens);
     const fs::path vila = copy("vila15");
     edit_config(vila / "config.json", [](Json& json) { json["vision_resolution"] = 29; });
     EXPECT_EQ(refusal(vila),

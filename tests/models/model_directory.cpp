@@ -263,7 +263,9 @@ TEST_F(ModelDirectoryTest, IgnoresUnusedTensors) {
     const Tensor one = Tensor::zeros(*device, {1}, DType::I64);
     edit("llm", [&](NamedTensors& tensors) {
         tensors.emplace_back("model.layers.0.self_attn.rotary_emb.inv_freq", one);
-        tensors.emplace_back("lm_head.weight", one);  // tied
+        for (size_t i = 0; i < tensors.size(); ++i)
+            if (tensors[i].first == "model.embed_tokens.weight")
+                tensors.emplace_back("lm_head.weight", Tensor(tensors[i].second));  // tied
     });
     edit("vision_tower", [&](NamedTensors& tensors) {
         // The names of a full CLIP file, with the older prefix.
@@ -291,7 +293,7 @@ TEST_F(ModelDirectoryTest, ErrorsNameMissingFiles) {
     fs::remove(path / "config.json");
     EXPECT_EQ(refusal(), path.string() + ": not a model directory: it holds no config.json");
     path = directory.path() / "nothing";
-    EXPECT_EQ(refusal(), path.string() + ": not a model directory: it holds no config.json");
+    EXPECT_EQ(refusal(), path.string() + ": not a model directory: it does not exist");
 }
 
 TEST_F(ModelDirectoryTest, ReportsLostParts) {
@@ -305,6 +307,65 @@ TEST_F(ModelDirectoryTest, ReportsLostParts) {
 
 TEST_F(ModelDirectoryTest, InvalidJsonIsOneLine) {
     write_file_atomic(path / "llm/config.json", "{\n\"a\": ]");
+// The golden's configuration ties the lm_head to the embeddings.
+TEST_F(ModelDirectoryTest, KeepsAHeadOfItsOwn) {
+    EXPECT_TRUE(read_model_config(path).llm.remarks.empty());
+    const auto tied = load_model(path, *device, DType::F32);
+    const Shape shape = tied->llm_table().at("model.embed_tokens.weight").shape;
+    edit("llm", [&](NamedTensors& tensors) {
+        tensors.emplace_back("lm_head.weight", Tensor::zeros(*device, shape, DType::F32));
+    });
+    const auto model = load_model(path, *device, DType::F32);
+    EXPECT_FALSE(model->config().llm.tie_word_embeddings);
+    ASSERT_EQ(model->config().llm.remarks.size(), 1U);
+    EXPECT_NE(model->config().llm.remarks[0].find(
+                  "llm/config.json: tie_word_embeddings is true, but the files hold an lm_head of "
+                  "other values than the embeddings: the lm_head is used"),
+              std::string::npos);
+    for (const float logit : model->logits(batch(*model, {0})).to_vector<float>())
+        ASSERT_EQ(logit, 0.0F);
+}
+
+TEST_F(ModelDirectoryTest, ReadsATiedModelThatStoresOnlyItsHead) {
+    const auto tied = load_model(path, *device, DType::F32);
+    const Batch all = batch(*tied, {0, 1, 2});
+    edit("llm", [](NamedTensors& tensors) {
+        for (auto& [name, tensor] : tensors)
+            if (name == "model.embed_tokens.weight") name = "lm_head.weight";
+    });
+    const auto model = load_model(path, *device, DType::F32);
+    EXPECT_EQ(model->logits(all).to_vector<float>(), tied->logits(all).to_vector<float>());
+    // Without the tie, the embeddings are missing.
+    edit_config("llm/config.json", {{"tie_word_embeddings", false}});
+    EXPECT_NE(refusal().find("weight model.embed_tokens.weight"), std::string::npos) << refusal();
+}
+
+TEST_F(ModelDirectoryTest, EndsAtTheIdsOfTheGenerationConfig) {
+    const std::vector<int32_t> before = read_model_config(path).llm.eos_token_ids;
+    const fs::path file = path / "llm/generation_config.json";
+    write_file_atomic(file, R"({"eos_token_id": 9, "temperature": 0.6})");
+    std::vector<int32_t> expected = before;
+    expected.push_back(9);
+    EXPECT_EQ(read_model_config(path).llm.eos_token_ids, expected);
+    write_file_atomic(file, R"({"eos_token_id": [9, 11, 9]})");
+    expected.push_back(11);
+    EXPECT_EQ(read_model_config(path).llm.eos_token_ids, expected);
+    write_file_atomic(file, R"({"eos_token_id": null})");
+    EXPECT_EQ(read_model_config(path).llm.eos_token_ids, before);
+    write_file_atomic(file, R"({"eos_token_id": "</s>"})");
+    EXPECT_EQ(refusal(), file.string() +
+                             ": field eos_token_id: expected a token id or a list of "
+                             "them, got \"</s>\"");
+}
+
+TEST_F(ModelDirectoryTest, RefusesMarksAroundImages) {
+    edit_config("config.json", {{"mm_use_im_start_end", false}});
+    EXPECT_EQ(refusal(), "");
+    edit_config("config.json", {{"mm_use_im_start_end", true}});
+    EXPECT_NE(refusal().find("config.json: field mm_use_im_start_end"), std::string::npos)
+        << refusal();
+}
+
     EXPECT_NE(refusal().find((path / "llm/config.json").string() +
                              ": not valid JSON: expected a value, at line 2, column 6"),
               std::string::npos)

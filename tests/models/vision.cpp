@@ -1,5 +1,7 @@
 // Compares vision towers with transformers and projectors with PyTorch.
 
+#include <cmath>
+
 #include "autograd/ops.h"
 #include "models/weight_files.h"
 #include "tests/support/model_goldens.h"
@@ -70,6 +72,40 @@ TEST_F(ModelTest, ProjectorsMatchPyTorch) {
                   kFloatTolerance)
             << one.expected;
     }
+}
+
+// LLaVA's mlp3x_gelu, by its definition in double precision.
+TEST_F(ModelTest, ThreeLayerProjectorIsItsDefinition) {
+    ProjectorConfig config;
+    config.kind = ProjectorConfig::kind_from_name("mlp3x_gelu");
+    config.mm_hidden_size = 3;
+    config.hidden_size = 4;
+    nn::ParameterTable table;
+    const Projector projector(config, table);
+    const auto value = [](int64_t i) { return 0.4F * std::sin(static_cast<float>(7 * i + 1)); };
+    const auto values = [&](const Shape& shape) {
+        std::vector<float> list;
+        for (int64_t i = 0; i < shape.numel(); ++i) list.push_back(value(i + shape.numel()));
+        return list;
+    };
+    std::vector<double> row = {0.5, -1.5, 2.0};
+    const Tensor input = Tensor::from_values(*device, {1, 3}, std::vector<float>{0.5, -1.5, 2.0});
+    for (const char* layer : {"layers.0.", "layers.2.", "layers.4."}) {
+        const nn::Parameter& weight = table.at(std::string(layer) + "weight");
+        const std::vector<float> w = values(weight.shape), b = values({config.hidden_size});
+        table.assign(weight.name, Tensor::from_values(*device, weight.shape, w), DType::F32, false);
+        table.assign(std::string(layer) + "bias",
+                     Tensor::from_values(*device, {config.hidden_size}, b), DType::F32, false);
+        if (layer != std::string("layers.0."))
+            for (double& x : row) x = 0.5 * x * (1.0 + std::erf(x / std::sqrt(2.0)));
+        std::vector<double> next(b.begin(), b.end());
+        for (size_t i = 0; i < next.size(); ++i)
+            for (size_t j = 0; j < row.size(); ++j) next[i] += w[i * row.size() + j] * row[j];
+        row = next;
+    }
+    const auto output = projector(autograd::Variable(input), 1).value().to_vector<float>();
+    ASSERT_EQ(output.size(), row.size());
+    for (size_t i = 0; i < row.size(); ++i) EXPECT_NEAR(output[i], row[i], 1e-5);
 }
 
 TEST(ProjectorConfigTest, TokenCounts) {

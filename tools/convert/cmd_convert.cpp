@@ -59,6 +59,8 @@ int cmd_convert(Args& args) {
     const auto layout = models::open_layout(source, parts);
     if (options.layout == "llava-hf" && !options.image_token)
         options.image_token = image_token_of(*layout);
+    for (const std::string& remark : models::llm_config(*layout).remarks)
+        std::fprintf(stderr, "%s\n", remark.c_str());
     const auto device = CommonOptions().make_device();
     models::convert_model(*layout, destination, *device, options);
     std::fprintf(stderr, "%s: %s model in layout %s\n", destination.string().c_str(),

@@ -111,6 +111,8 @@ LoadedModel::LoadedModel(const std::filesystem::path& directory, const CommonOpt
       read_ahead_(read_ahead(*model_)),
       tokenizer_(data::load_tokenizer(models::llm_directory(directory))),
       chat_template_(model_template(directory, model_->config())) {
+    for (const std::string& remark : model_->config().llm.remarks)
+        std::fprintf(stderr, "%s\n", remark.c_str());
     if (model_->has_vision())
         image_processor_ = open_image_processor(directory, model_->config().image_mode);
 }
