@@ -1,6 +1,8 @@
 #include "models/model_directory.h"
 
+#include "tensor/cpu/cpu_device.h"
 #include "tensor/file.h"
+#include "tensor/safetensors.h"
 
 namespace vila::models {
 
@@ -21,6 +23,19 @@ void write_part(const fs::path& directory, const Json& config, const nn::Paramet
                 DType dtype) {
     write_text(directory / kConfigFile, config.dump(2) + "\n");
     save_weights(directory, table, dtype);
+}
+
+void copy_part(const fs::path& directory, const Json& config, const nn::ParameterTable& table,
+               const PartWeights& from) {
+    const auto cpu = make_cpu_device(1);
+    std::vector<PendingTensor> tensors;
+    for (const nn::Parameter& parameter : table) {
+        const PartWeights::Stored& stored = *from.find(parameter.name);
+        tensors.push_back({parameter.name, stored.dtype(), parameter.shape,
+                           [&stored, &cpu] { return stored.file->view(stored.name, *cpu); }});
+    }
+    write_text(directory / kConfigFile, config.dump(2) + "\n");
+    write_safetensors(directory / kWeightsFile, std::move(tensors));
 }
 
 }  // namespace
@@ -95,16 +110,22 @@ void load_projector_weights(const fs::path& directory, nn::ParameterTable& table
 }
 
 void save_model(const VilaModel& model, const fs::path& directory, DType dtype,
-                const std::vector<ExtraFile>& extra_files) {
+                const std::vector<ExtraFile>& extra_files, const PartFiles& unchanged) {
     AtomicDirectory output(directory);
     const VilaConfig& config = model.config();
     write_text(output.path() / kConfigFile, config.join_json(dtype).dump(2) + "\n");
-    write_part(output.path() / kLlm, config.llm.to_json(dtype), model.llm_table(), dtype);
+    const auto write = [&](Part part, const char* folder, const auto& part_config,
+                           const nn::ParameterTable& table) {
+        const auto from = unchanged.find(part);
+        if (from == unchanged.end())
+            return write_part(output.path() / folder, part_config.to_json(dtype), table, dtype);
+        const DType stored = from->second->find(table.begin()->name)->dtype();
+        copy_part(output.path() / folder, part_config.to_json(stored), table, *from->second);
+    };
+    write(Part::Llm, kLlm, config.llm, model.llm_table());
     if (model.has_vision()) {
-        write_part(output.path() / kVisionTower, config.vision->to_json(dtype),
-                   model.vision_table(), dtype);
-        write_part(output.path() / kProjector, config.projector.to_json(dtype),
-                   model.projector_table(), dtype);
+        write(Part::VisionTower, kVisionTower, *config.vision, model.vision_table());
+        write(Part::Projector, kProjector, config.projector, model.projector_table());
     }
     for (const ExtraFile& file : extra_files) write_text(output.path() / file.name, file.bytes);
     output.commit();

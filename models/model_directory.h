@@ -55,9 +55,10 @@ std::filesystem::path vision_directory(const std::filesystem::path& directory);
 
 // Writes the model to DIR with weights in `dtype`, replacing an older DIR. Writes a directory
 // beside DIR first and then renames it, so that DIR is complete at any time. A language model alone
-// gets no directories for the other two parts.
+// gets no directories for the other two parts. The parts in `unchanged` are copied from there, in
+// the dtypes of those files.
 void save_model(const VilaModel& model, const std::filesystem::path& directory, DType dtype,
-                const std::vector<ExtraFile>& extra_files = {});
+                const std::vector<ExtraFile>& extra_files = {}, const PartFiles& unchanged = {});
 // Writes a vision tower alone in the same way: DIR/config.json and DIR/vision_tower.
 void save_vision_tower(const VisionConfig& config, const nn::ParameterTable& table,
                        const std::filesystem::path& directory, DType dtype,

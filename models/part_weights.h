@@ -43,6 +43,9 @@ class PartWeights {
     std::vector<std::string> names_;
 };
 
+// The open weights of some parts of a model.
+using PartFiles = std::map<Part, std::unique_ptr<PartWeights>>;
+
 // The memory of loaded weights.
 enum class WeightMemory {
     Own,     // a copy, which may be trained

@@ -74,6 +74,31 @@ TEST_F(ModelDirectoryTest, SavedModelsLoadUnchanged) {
               "BF16");
 }
 
+// A frozen tower in f32 stays f32, bit for bit, beside parts that were trained in bf16.
+TEST_F(ModelDirectoryTest, CopiesUnchangedParts) {
+    const auto model = load_model(path, *device, DType::BF16);
+    PartFiles unchanged;
+    unchanged[Part::VisionTower] =
+        open_part(*open_layout(path), Part::VisionTower, model->vision_table());
+    const fs::path saved = directory.path() / "saved";
+    save_model(*model, saved, DType::BF16, {}, unchanged);
+    const SafetensorsFile before(path / "vision_tower/model.safetensors");
+    const SafetensorsFile after(saved / "vision_tower/model.safetensors");
+    for (const nn::Parameter& parameter : model->vision_table()) {
+        const std::string name = parameter.name.substr(std::string("vision_model.").size());
+        const std::string old = before.contains(parameter.name) ? parameter.name : name;
+        EXPECT_EQ(after.info(parameter.name).dtype, "F32");
+        EXPECT_EQ(after.load(parameter.name, *device).to_vector<float>(),
+                  before.load(old, *device).to_vector<float>())
+            << parameter.name;
+    }
+    EXPECT_EQ(read_json_file(saved / "vision_tower/config.json").at("torch_dtype"), "float32");
+    EXPECT_EQ(read_json_file(saved / "llm/config.json").at("torch_dtype"), "bfloat16");
+    EXPECT_EQ(SafetensorsFile(saved / "llm/model.safetensors").info("model.norm.weight").dtype,
+              "BF16");
+    load_model(saved, *device, DType::F32);
+}
+
 TEST_F(ModelDirectoryTest, PartsLoadAlone) {
     const auto llm = load_model(path / "llm", *device, DType::F32);
     EXPECT_FALSE(llm->has_vision());
@@ -282,31 +307,6 @@ TEST_F(ModelDirectoryTest, IgnoresUnusedTensors) {
         << refusal();
 }
 
-TEST_F(ModelDirectoryTest, ErrorsNameMissingFiles) {
-    fs::remove(path / "mm_projector/model.safetensors");
-    EXPECT_EQ(refusal(), (path / "mm_projector").string() +
-                             ": holds no weights; expected one of model.safetensors, "
-                             "model.safetensors.index.json, pytorch_model.bin, "
-                             "pytorch_model.bin.index.json");
-    edit_config("llm/config.json", {{"hidden_size", 24}, {"head_dim", 4}});
-    EXPECT_NE(refusal().find("by the configuration"), std::string::npos) << refusal();
-    fs::remove(path / "config.json");
-    EXPECT_EQ(refusal(), path.string() + ": not a model directory: it holds no config.json");
-    path = directory.path() / "nothing";
-    EXPECT_EQ(refusal(), path.string() + ": not a model directory: it does not exist");
-}
-
-TEST_F(ModelDirectoryTest, ReportsLostParts) {
-    const auto model = load_model(path, *device, DType::F32);
-    path = directory.path() / "saved";
-    save_model(*model, path, DType::F32);
-    fs::remove_all(path / "vision_tower");
-    EXPECT_EQ(refusal(), (path / "vision_tower").string() +
-                             ": not a model directory: it holds no config.json");
-}
-
-TEST_F(ModelDirectoryTest, InvalidJsonIsOneLine) {
-    write_file_atomic(path / "llm/config.json", "{\n\"a\": ]");
 // The golden's configuration ties the lm_head to the embeddings.
 TEST_F(ModelDirectoryTest, KeepsAHeadOfItsOwn) {
     EXPECT_TRUE(read_model_config(path).llm.remarks.empty());
@@ -366,6 +366,31 @@ TEST_F(ModelDirectoryTest, RefusesMarksAroundImages) {
         << refusal();
 }
 
+TEST_F(ModelDirectoryTest, ErrorsNameMissingFiles) {
+    fs::remove(path / "mm_projector/model.safetensors");
+    EXPECT_EQ(refusal(), (path / "mm_projector").string() +
+                             ": holds no weights; expected one of model.safetensors, "
+                             "model.safetensors.index.json, pytorch_model.bin, "
+                             "pytorch_model.bin.index.json");
+    edit_config("llm/config.json", {{"hidden_size", 24}, {"head_dim", 4}});
+    EXPECT_NE(refusal().find("by the configuration"), std::string::npos) << refusal();
+    fs::remove(path / "config.json");
+    EXPECT_EQ(refusal(), path.string() + ": not a model directory: it holds no config.json");
+    path = directory.path() / "nothing";
+    EXPECT_EQ(refusal(), path.string() + ": not a model directory: it does not exist");
+}
+
+TEST_F(ModelDirectoryTest, ReportsLostParts) {
+    const auto model = load_model(path, *device, DType::F32);
+    path = directory.path() / "saved";
+    save_model(*model, path, DType::F32);
+    fs::remove_all(path / "vision_tower");
+    EXPECT_EQ(refusal(), (path / "vision_tower").string() +
+                             ": not a model directory: it holds no config.json");
+}
+
+TEST_F(ModelDirectoryTest, InvalidJsonIsOneLine) {
+    write_file_atomic(path / "llm/config.json", "{\n\"a\": ]");
     EXPECT_NE(refusal().find((path / "llm/config.json").string() +
                              ": not valid JSON: expected a value, at line 2, column 6"),
               std::string::npos)

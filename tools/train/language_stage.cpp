@@ -21,7 +21,9 @@ LanguageStage::LanguageStage(const Recipe& recipe, const fs::path& run,
       tokenizer_directory_(tokenizer_directory),
       tokenizer_(data::load_tokenizer(tokenizer_directory)),
       chat_(recipe_template(recipe, tokenizer_directory)),
-      model_(make_recipe_model(recipe, *tokenizer_, chat_, device)) {
+      model_(make_recipe_model(recipe, *tokenizer_, chat_, device)),
+      unchanged_(open_unchanged_parts(recipe, *model_)) {
+    for (const std::string& remark : model_->config().llm.remarks) warn(remark);
     flops_.emplace(*model_, trainable_parts(recipe));
     if (!model_->has_vision()) return;
     const data::ImageProcessor processor =
@@ -158,7 +160,7 @@ void LanguageStage::save(const fs::path& directory) {
     }
     if (images_)
         extra.push_back(preprocessor_file(images_->processor().config(), "vision_tower/", run_));
-    models::save_model(*model_, directory, model_->dtype(), extra);
+    models::save_model(*model_, directory, model_->dtype(), extra, unchanged_);
 }
 
 uint64_t LanguageStage::frozen_hash() {

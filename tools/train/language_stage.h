@@ -52,6 +52,7 @@ class LanguageStage final : public Stage {
     std::unique_ptr<data::Tokenizer> tokenizer_;
     data::ChatTemplate chat_;
     std::unique_ptr<models::VilaModel> model_;
+    models::PartFiles unchanged_;           // what save() copies
     std::optional<TrainingImages> images_;  // none without a vision tower
     std::optional<FlopCounter> flops_;
 };

@@ -111,26 +111,42 @@ VilaConfig joined_config(const Recipe& recipe, const data::Tokenizer* tokenizer)
     return config;
 }
 
+// The directories of the parts that the recipe loads; a part without one is new.
+std::map<models::Part, std::string> part_directories(const ModelRecipe& recipe, bool has_vision) {
+    using models::Part;
+    std::map<Part, std::string> directories;
+    if (recipe.llm_config.empty())
+        directories[Part::Llm] = recipe.llm.empty() ? recipe.init : recipe.llm;
+    if (!has_vision) return directories;
+    if (recipe.vision_config.empty())
+        directories[Part::VisionTower] =
+            recipe.vision_tower.empty() ? recipe.init : recipe.vision_tower;
+    if (recipe.projector.empty())
+        directories[Part::Projector] = recipe.init;
+    else if (is_directory_name(recipe.projector))
+        directories[Part::Projector] = recipe.projector;
+    return directories;
+}
+
 // Loads each part from the most specific directory of the recipe, or initializes it.
 void load_or_initialize(const ModelRecipe& recipe, uint64_t seed, models::VilaModel& model) {
+    using models::Part;
+    const auto directories = part_directories(recipe, model.has_vision());
     Device& device = model.device();
     const DType dtype = model.dtype();
-    if (!recipe.llm_config.empty())
+    if (directories.contains(Part::Llm))
+        models::load_llm_weights(directories.at(Part::Llm), model.llm_table(), device, dtype);
+    else
         model.initialize_llm(seed);
-    else
-        models::load_llm_weights(recipe.llm.empty() ? recipe.init : recipe.llm, model.llm_table(),
-                                 device, dtype);
     if (!model.has_vision()) return;
-    if (!recipe.vision_config.empty())
-        model.initialize_vision_tower(seed);
+    if (directories.contains(Part::VisionTower))
+        models::load_vision_weights(directories.at(Part::VisionTower), model.vision_table(), device,
+                                    dtype);
     else
-        models::load_vision_weights(recipe.vision_tower.empty() ? recipe.init : recipe.vision_tower,
-                                    model.vision_table(), device, dtype);
-    const std::string& projector = recipe.projector;
-    if (projector.empty())
-        models::load_projector_weights(recipe.init, model.projector_table(), device, dtype);
-    else if (is_directory_name(projector))
-        models::load_projector_weights(projector, model.projector_table(), device, dtype);
+        model.initialize_vision_tower(seed);
+    if (directories.contains(Part::Projector))
+        models::load_projector_weights(directories.at(Part::Projector), model.projector_table(),
+                                       device, dtype);
     else
         model.initialize_projector(seed);
 }
@@ -234,6 +250,23 @@ std::unique_ptr<models::VilaModel> make_recipe_model(const Recipe& recipe,
         !model->trainable_parameters().empty(),
         "nothing to train: set trainable.llm, trainable.projector or trainable.vision_tower");
     return model;
+}
+
+models::PartFiles open_unchanged_parts(const Recipe& recipe, const models::VilaModel& model) {
+    using models::Part;
+    const models::Trainable trained = trainable_parts(recipe);
+    models::PartFiles files;
+    for (const auto& [part, directory] : part_directories(recipe.model, model.has_vision())) {
+        const bool is_trained = part == Part::Llm           ? trained.llm
+                                : part == Part::VisionTower ? trained.vision_tower
+                                                            : trained.projector;
+        const nn::ParameterTable& table = part == Part::Llm           ? model.llm_table()
+                                          : part == Part::VisionTower ? model.vision_table()
+                                                                      : model.projector_table();
+        if (!is_trained)
+            files[part] = models::open_part(*models::open_layout(directory), part, table);
+    }
+    return files;
 }
 
 std::vector<models::ExtraFile> tokenizer_files(const fs::path& directory,
