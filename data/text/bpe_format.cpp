@@ -47,38 +47,42 @@ bool reads_nfc(const Json& normalizer, const std::string& where) {
     return composes;
 }
 
-SplitRule rule_of_pattern(const Json& split, const std::string& where) {
+SplitStep step_of_pattern(const Json& split, const std::string& where) {
     const Json& pattern = split.at("pattern");
     const std::string regex = pattern.value("Regex", std::string());
+    const bool isolates =
+        split.value("behavior", "") == "Isolated" && !split.value("invert", false);
     for (const SplitRule rule : {SplitRule::Llama3, SplitRule::Qwen2, SplitRule::Gpt2})
-        if (regex == split_pattern(rule) && split.value("behavior", "") == "Isolated" &&
-            !split.value("invert", false))
-            return rule;
+        if (isolates && regex == split_pattern(rule)) return {rule, std::nullopt};
+    if (auto pattern = SplitPattern::parse(regex); isolates && pattern)
+        return {SplitRule::Gpt2, std::move(pattern)};
     throw Error(str(where, ": tokenizer.json splits words with ", split.dump(),
-                    ": expected the pattern of Llama 3, Qwen2 or GPT-2"));
+                    ": expected the pattern of Llama 3, Qwen2 or GPT-2, or a few classes of "
+                    "characters"));
 }
 
-std::vector<SplitRule> read_splits(const Json& pre_tokenizer, const std::string& where) {
+std::vector<SplitStep> read_splits(const Json& pre_tokenizer, const std::string& where) {
     const std::vector<Json> parts = parts_of(pre_tokenizer, "pretokenizers");
     const auto refuse = [&] {
         throw Error(str(where, ": tokenizer.json has pre_tokenizer ", pre_tokenizer.dump(),
                         ": expected any of Digits and Split, then ByteLevel"));
     };
     if (parts.empty() || type_of(parts.back()) != "ByteLevel") refuse();
-    std::vector<SplitRule> splits;
+    std::vector<SplitStep> splits;
     for (size_t i = 0; i + 1 < parts.size(); ++i) {
         if (type_of(parts[i]) == "Digits")
-            splits.push_back(parts[i].value("individual_digits", false) ? SplitRule::EachDigit
-                                                                        : SplitRule::Digits);
+            splits.push_back({parts[i].value("individual_digits", false) ? SplitRule::EachDigit
+                                                                         : SplitRule::Digits,
+                              std::nullopt});
         else if (type_of(parts[i]) == "Split")
-            splits.push_back(rule_of_pattern(parts[i], where));
+            splits.push_back(step_of_pattern(parts[i], where));
         else
             refuse();
     }
     const Json& byte_level = parts.back();
     VILA_CHECK(!byte_level.value("add_prefix_space", true), where,
                ": tokenizer.json puts a space before each text (add_prefix_space): not supported");
-    if (byte_level.value("use_regex", true)) splits.push_back(SplitRule::Gpt2);
+    if (byte_level.value("use_regex", true)) splits.push_back({SplitRule::Gpt2, std::nullopt});
     VILA_CHECK(!splits.empty(), where,
                ": tokenizer.json does not split words: expected a Split, or use_regex");
     return splits;
@@ -132,17 +136,19 @@ Json byte_level(bool use_regex) {
             {"use_regex", use_regex}};
 }
 
-Json split_for(SplitRule rule) {
+Json split_for(const SplitStep& step) {
+    const SplitRule rule = step.rule;
     if (rule == SplitRule::Digits || rule == SplitRule::EachDigit)
         return {{"type", "Digits"}, {"individual_digits", rule == SplitRule::EachDigit}};
     return {{"type", "Split"},
-            {"pattern", {{"Regex", split_pattern(rule)}}},
+            {"pattern",
+             {{"Regex", step.pattern ? step.pattern->regex() : std::string(split_pattern(rule))}}},
             {"behavior", "Isolated"},
             {"invert", false}};
 }
 
-Json pre_tokenizer_for(const std::vector<SplitRule>& splits) {
-    const bool ends_in_gpt2 = splits.back() == SplitRule::Gpt2;
+Json pre_tokenizer_for(const std::vector<SplitStep>& splits) {
+    const bool ends_in_gpt2 = splits.back().rule == SplitRule::Gpt2 && !splits.back().pattern;
     Json parts = Json::array();
     for (size_t i = 0; i + ends_in_gpt2 < splits.size(); ++i) parts.push_back(split_for(splits[i]));
     if (parts.empty()) return byte_level(true);

@@ -4,22 +4,35 @@
 // format of Hugging Face tokenizers and transformers.
 
 #include <cstdint>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
 #include "data/text/added_tokens.h"
 #include "data/text/pretokenizer.h"
+#include "data/text/split_pattern.h"
 #include "data/text/tokenizer.h"
 
 namespace vila::data {
+
+// One step of splitting text into words: by a rule, or by a pattern if there is one.
+struct SplitStep {
+    SplitRule rule = SplitRule::Gpt2;
+    std::optional<SplitPattern> pattern;
+
+    int64_t next_word(std::string_view text) const {
+        return pattern ? pattern->next_word(text) : data::next_word(rule, text);
+    }
+};
 
 // The content of the files, with tokens spelled as in the files: bytes as printable characters.
 struct BpeDefinition {
     std::vector<std::string> vocabulary;  // index is the id; empty where there is no token
     std::vector<std::pair<std::string, std::string>> merges;  // lowest rank first
     std::vector<AddedToken> added;  // their ids may lie beyond the vocabulary
-    std::vector<SplitRule> splits;  // each splits the words of the one before it
+    std::vector<SplitStep> splits;  // each splits the words of the one before it
     // The token of bytes that the vocabulary lacks; empty: they are dropped.
     std::string unknown;
     bool fuses_unknown = false;  // a run of such bytes in a word becomes one `unknown`

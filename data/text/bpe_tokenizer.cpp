@@ -111,7 +111,7 @@ void BpeTokenizer::encode_text(std::string_view text, size_t split,
                                std::vector<int32_t>& ids) const {
     std::vector<int32_t> symbols;
     while (!text.empty()) {
-        const int64_t length = next_word(splits_[split], text);
+        const int64_t length = splits_[split].next_word(text);
         const std::string_view word = text.substr(0, length);
         if (split + 1 < splits_.size())
             encode_text(word, split + 1, ids);

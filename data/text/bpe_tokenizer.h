@@ -47,7 +47,7 @@ class BpeTokenizer final : public VocabularyTokenizer {
     void append_bytes(std::string_view bytes, std::vector<int32_t>& symbols) const;
 
     std::string where_;
-    std::vector<SplitRule> splits_;
+    std::vector<SplitStep> splits_;
     bool composes_ = false;  // normalizes to NFC
     std::vector<Token> tokens_;
     std::vector<int32_t> byte_symbols_;  // (256) id of each single byte; -1: it has none

@@ -167,7 +167,7 @@ void check(const BpeTraining& training) {
 // Returns the special tokens, then the 256 bytes in the order of their symbols.
 BpeDefinition initial_definition(const BpeTraining& training) {
     BpeDefinition definition;
-    definition.splits = {training.split};
+    definition.splits = {{training.split, std::nullopt}};
     definition.composes = training.split == SplitRule::Qwen2;
     definition.bos = training.bos;
     definition.eos = training.eos;

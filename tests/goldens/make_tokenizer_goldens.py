@@ -77,6 +77,11 @@ def random_texts(count):
 
 DIGITS = [{"type": "Digits", "individual_digits": True},
           {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}]
+# The steps of DeepSeek, with shorter lists of letters.
+DEEPSEEK = [{"type": "Split", "pattern": {"Regex": regex}, "behavior": "Isolated", "invert": False} for regex in (
+    r"[\r\n]", "\\s?[A-Za-z\u00b5\u00c0-\u00d6\u00d8-\u00f6\u0391-\u03c9\u0430-\u044f]+",
+    "\\s?[!-/:-~\uff01-\uff0f\uff1a-\uff5e\u2018-\u201f\u3000-\u3002]+", r"\s+$",
+    "[\u4e00-\u9fa5\u0800-\u4e00\uac00-\ud7ff]+", r"\p{N}{1,3}")] + [{**DIGITS[1], "use_regex": False}]
 # Changes to tokenizer_gpt2/tokenizer.json: spellings of bytes to erase, fields of the model to set, and
 # the members of the pre_tokenizer. "\u0101" spells the byte 1, "\u00ff" 255, "\u00f0" 240, "\u0109" the tab.
 LACKING = {
@@ -86,6 +91,7 @@ LACKING = {
                   model={"unk_token": "</s>", "fuse_unk": True}, splits=None),
     "ignores": dict(erase="!b", model={"ignore_merges": True}, splits=None),
     "digits": dict(erase="\u0104\u0106", model={}, splits=DIGITS),
+    "deepseek": dict(erase="\u0104", model={}, splits=DEEPSEEK),
     "digit_runs": dict(erase="", model={}, splits=[{**DIGITS[0], "individual_digits": False}, DIGITS[1]]),
 }
 LACKING_TEXTS = [
@@ -93,6 +99,8 @@ LACKING_TEXTS = [
     "\U0001f600!", "\U0001f600", "bbb bob abba", "The big ball is blue!\n", " !b", "b!b !b! b", "\u00ff \u00f0",
     "1 12 123 1234", "a1b22c333", "  12  34  ", "x 1", "x  1", "\u0661\u0662 \u00bd\u00b2x", "v2.0-rc1 3.14",
     "it's 5'9, I'm 42'll", "\n1\n\n22 \n", "a<s>1!</s> b",
+    "  x   y  ", "   \n  \r\n \t", "caf\u00e9 \u041c\u043e\u0441 \u03b1\u03b2, \uff01\u3002 \u4f60\u597d\uff0c\ud55c\uad6d",
+    "12345 1234567", "if (a&&b){c+=1;}  ", "\u0e2a\u0e27 \u0301x", " \t!? ...  ",
 ]
 
 
