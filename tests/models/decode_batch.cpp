@@ -308,6 +308,25 @@ TEST_F(DecodeBatchTest, ImagesAreSharedByTheirKeys) {
     EXPECT_EQ(pages_after(unknown, unknown), 6);
 }
 
+// A conversation: the second prompt begins with the first one.
+TEST_F(DecodeBatchTest, GenerateUsesTheKeysOfEarlierTurns) {
+    GenerateOptions options;
+    options.max_tokens = 9;
+    DecodeBatch batch(model(), {.pages = 12});
+    Prompt turn = random_prompt(14, 150, 1);
+    const std::vector<int32_t> answer = generate(batch, turn.get(), options);
+    EXPECT_EQ(answer, generate(model(), turn.get(), options));
+    turn.ids.insert(turn.ids.end(), answer.begin(), answer.end());
+    turn.ids.insert(turn.ids.end(), {5, 6, 7});
+    EXPECT_EQ(generate(batch, turn.get(), options), generate(model(), turn.get(), options));
+
+    options.on_token = [](int32_t) -> bool { throw std::runtime_error("the terminal closed"); };
+    EXPECT_THROW(generate(batch, turn.get(), options), std::runtime_error);
+    EXPECT_TRUE(batch.idle()) << "the next turn can be asked";
+    batch.add(turn.get(), options);
+    EXPECT_THROW(generate(batch, turn.get(), options), Error) << "the batch holds a sequence";
+}
+
 TEST_F(DecodeBatchTest, AnErrorEndsOneSequence) {
     const Prompt prompt = random_prompt(8, 20, 0), with_image = random_prompt(9, 20, 2);
     Prompt damaged = with_image;
