@@ -24,7 +24,7 @@ for header in $(git ls-files '*.h' '*.cuh' ':!*/pch/*'); do
     grep -q '^#pragma once' "$header" || complain "$header lacks #pragma once"
 done
 # Every folder has a README, and so has every subfolder of data/ and tools/.
-rooms=$(git ls-files 'data/*/*' 'tools/*/*' | cut -d/ -f1-2 | sort -u | grep -vE '^tools/(recipes|pch)$')
+rooms=$(git ls-files 'data/*/*' 'tools/*/*' | cut -d/ -f1-2 | sort -u | grep -vE '^(data|tools)/(recipes|pch)$')
 for folder in tensor autograd cuda nn dist models data tools tests $rooms; do
     [ -f "$folder/README.md" ] || complain "$folder/ has no README.md"
 done

@@ -76,7 +76,7 @@ run_with_tsan() {  # ranks or loader
     case $1 in
         # The runtime of ThreadSanitizer does not know the threads of OpenMP.
         ranks) VILA_TEST_CASES=4 logged "tsan ranks" build-tsan/tests/test_dist --gtest_filter='-*OpenMp*' ;;
-        loader) logged "tsan loader" build-tsan/tests/test_data --gtest_filter='*Loader*' ;;
+        loader) logged "tsan loader" build-tsan/tests/test_loader ;;
     esac
 }
 

@@ -45,8 +45,8 @@ run_build() {  # name
         binary) build build all ;;
         asan) build_with_sanitizer build-asan "test_programs fuzz_programs" \
             -Db_sanitize=address,undefined -Dfuzz=true ;;
-        tsan) build_with_sanitizer build-tsan "tests/test_data tests/test_dist" -Db_sanitize=thread ;;
-        aarch64) build build-aarch64 "tests/test_tensor tests/test_models tests/test_dist" \
+        tsan) build_with_sanitizer build-tsan "tests/test_loader tests/test_dist" -Db_sanitize=thread ;;
+        aarch64) build build-aarch64 "tests/test_tensor tests/test_models dist/libvila_dist.a" \
             -Db_pch=false --cross-file tests/aarch64.ini ;;
     esac
 }

@@ -1,0 +1,12 @@
+// The headers that most files of this folder include, parsed once. Each file still includes what it
+// uses: the build for aarch64 has no precompiled headers.
+
+#include <algorithm>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <nlohmann/json.hpp>
