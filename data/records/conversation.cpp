@@ -4,7 +4,7 @@
 #include <string_view>
 
 #include "data/records/json_record.h"
-#include "data/text/trim.h"
+#include "data/text/unicode.h"
 #include "tensor/check.h"
 #include "tensor/json.h"
 
@@ -22,13 +22,32 @@ Role role_of_turn(const std::string& name) {
     return *role;
 }
 
+// Returns `text` without white space at either end, as Python's str.strip() does.
+std::string_view stripped(std::string_view text) {
+    // Separators of files, groups, records and units are white space to Python alone.
+    const auto is_space = [](uint32_t code) {
+        return (code >= 0x1c && code <= 0x1f) || char_class(code) == CharClass::Space;
+    };
+    size_t begin = text.size(), end = 0;  // of what is not white space
+    for (size_t i = 0; i < text.size();) {
+        const Utf8Char next = first_char(text.substr(i));
+        const size_t after = i + static_cast<size_t>(next.bytes);
+        if (!is_space(next.code)) {
+            begin = std::min(begin, i);
+            end = after;
+        }
+        i = after;
+    }
+    return begin < end ? text.substr(begin, end - begin) : std::string_view();
+}
+
 // "a <image>\n b" -> "a <image>\nb"; see place_images().
 std::string tidy_placeholders(std::string_view text) {
     std::string tidy;
     while (true) {
         const size_t at = text.find(kImagePlaceholder);
-        tidy += trimmed(text.substr(0, at));
-        if (at == std::string_view::npos) return tidy;
+        tidy += stripped(text.substr(0, at));
+        if (at == std::string_view::npos) return std::string(stripped(tidy));
         if (!tidy.empty() && tidy.back() != '\n') tidy += ' ';
         tidy += kImagePlaceholder;
         tidy += '\n';
@@ -67,12 +86,10 @@ void place_images(std::vector<Message>& messages, int64_t images) {
         for (Message& message : messages) message.text = without_placeholders(message.text);
         return;
     }
-    if (std::any_of(messages.begin(), messages.end(), has_placeholder)) {
-        for (Message& message : messages)
-            if (has_placeholder(message)) message.text = tidy_placeholders(message.text);
-        return;
-    }
-    prepend_placeholders(images, messages);
+    if (std::none_of(messages.begin(), messages.end(), has_placeholder))
+        prepend_placeholders(images, messages);
+    for (Message& message : messages)
+        if (has_placeholder(message)) message.text = tidy_placeholders(message.text);
 }
 
 }  // namespace vila::data

@@ -17,9 +17,9 @@ namespace vila::data {
 std::vector<Message> read_turns(const Json& turns);
 
 // Places `images` images as VILA 1.5 does. Existing placeholders keep their places: the text around
-// each is trimmed, one space separates it from text before it, and a line end follows it. A
-// conversation without placeholders gets all of them at the beginning of the first question. If
-// `images` is 0, "<image>" in the text is only text and becomes "<IMAGE>".
+// each is stripped, one space separates it from text before it, and a line end follows it unless it
+// ends the text. A conversation without placeholders gets all of them at the beginning of the first
+// question. If `images` is 0, "<image>" in the text is only text and becomes "<IMAGE>".
 void place_images(std::vector<Message>& messages, int64_t images);
 
 // Returns `text` with "<image>" replaced by "<IMAGE>", which is not a placeholder.

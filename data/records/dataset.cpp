@@ -14,6 +14,13 @@ namespace vila::data {
 
 namespace {
 
+// Returns whether a file is there and not empty.
+bool is_present(const std::filesystem::path& path) {
+    std::error_code error;
+    const auto bytes = std::filesystem::file_size(path, error);
+    return !error && bytes > 0;
+}
+
 // The only list of formats. Recipes, options, help texts and error messages all use it.
 constexpr DatasetFormat kFormats[] = {
     {"llava", "conversations about images (VILA, LLaVA, ShareGPT4V): json array or jsonl",
@@ -28,6 +35,32 @@ constexpr DatasetFormat kFormats[] = {
 };
 
 }  // namespace
+
+std::vector<std::string> missing_image_names() {
+    return {"error", "drop-image", "drop-document"};
+}
+
+MissingImage missing_image_named(const std::string& name) {
+    const std::vector<std::string> names = missing_image_names();
+    const auto found = std::find(names.begin(), names.end(), name);
+    VILA_CHECK(found != names.end(), "missing_image is \"", name, "\": expected ",
+               name_list(names));
+    return static_cast<MissingImage>(found - names.begin());
+}
+
+void LeftOut::add(const std::string& example) {
+    constexpr size_t kExamples = 5;
+    ++count;
+    if (examples.size() < kExamples) examples.push_back(example);
+}
+
+std::string describe(const LeftOut& left_out) {
+    std::string text = str(left_out.count, " ", left_out.what);
+    for (size_t i = 0; i < left_out.examples.size(); ++i)
+        text += str(i == 0 ? ": " : "; ", left_out.examples[i]);
+    const bool all = left_out.count == static_cast<int64_t>(left_out.examples.size());
+    return all ? text : text + "; ...";
+}
 
 std::span<const DatasetFormat> dataset_formats() {
     return kFormats;
@@ -53,6 +86,9 @@ std::string describe_dataset_formats() {
 }
 
 std::unique_ptr<Dataset> open_dataset(const DatasetSource& source) {
+    VILA_CHECK(source.missing_image != MissingImage::DropImage || source.format == "mmc4",
+               "missing_image is \"drop-image\" for ", source.path.string(),
+               ": only a document of format mmc4 can lose an image; use \"drop-document\"");
     for (const DatasetFormat& format : kFormats)
         if (source.format == format.name) return format.open(source);
     throw Error(str("unknown data format \"", source.format, "\" for ", source.path.string(),
@@ -60,11 +96,41 @@ std::unique_ptr<Dataset> open_dataset(const DatasetSource& source) {
 }
 
 JsonDataset::JsonDataset(const DatasetSource& source)
-    : records_(source.path, RecordLayout::Json, {".json", ".jsonl"}), images_(source.images) {}
+    : records_(source.path, RecordLayout::Json, {".json", ".jsonl"}),
+      images_(source.images),
+      missing_image_(source.missing_image) {}
+
+void JsonDataset::leave_out_missing() {
+    if (missing_image_ == MissingImage::Error) return;
+    const bool drops_images = missing_image_ == MissingImage::DropImage;
+    left_out_.what = drops_images ? "images that are missing" : "records with a missing image";
+    for (int64_t i = 0; i < records_.size(); ++i) {
+        std::vector<std::string> missing;
+        try {
+            for (std::string& name : image_names(parse_json(records_.text(i), "")))
+                if (!is_present(image_named(name).path)) missing.push_back(std::move(name));
+        } catch (const std::exception&) {
+            missing.clear();  // get() reports the record
+        }
+        if (missing.empty() || drops_images) kept_.push_back(i);
+        if (!drops_images) missing.resize(std::min<size_t>(missing.size(), 1));
+        for (const std::string& name : missing) {
+            left_out_.add(str(records_.where(i), ": ", name));
+            if (drops_images) missing_.insert(name);
+        }
+    }
+    VILA_CHECK(!kept_.empty(), records_.where(0), " and every other record name a missing image (",
+               left_out_.examples.front(), "): is images = ", images_.string(), " right?");
+}
+
+std::vector<LeftOut> JsonDataset::left_out() const {
+    if (left_out_.count == 0) return {};
+    return {left_out_};
+}
 
 Sample JsonDataset::get(int64_t index, const TemplateContext& context) const {
     const auto make_one = [&] {
-        const Json record = parse_json(records_.text(index), "");
+        const Json record = parse_json(records_.text(record_of(index)), "");
         Sample sample = make(record, context);
         sample.id = record_id(record);
         sample.index = index;

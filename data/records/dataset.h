@@ -22,6 +22,17 @@ struct TemplateContext {
     const ChatTemplate& chat;
 };
 
+// Parts of a source that are left out when it is opened, because they are no usable record.
+struct LeftOut {
+    std::string what;  // "samples without an image or a caption"
+    int64_t count = 0;
+    std::vector<std::string> examples;  // the first few, with their file: "a.tar: 7.txt"
+
+    void add(const std::string& example);
+};
+// Returns "12 samples without an image or a caption: a.tar: 7.txt; a.tar: 9.txt; ...".
+std::string describe(const LeftOut& left_out);
+
 class Dataset {
   public:
     virtual ~Dataset() = default;
@@ -32,7 +43,21 @@ class Dataset {
     virtual Sample get(int64_t index, const TemplateContext& context) const = 0;
     // Returns the file and place of a record for messages: "train.json[12]", "pairs.jsonl:7".
     virtual std::string where(int64_t index) const = 0;
+    // Returns what opening the source left out, one entry for each reason; not the records that
+    // get() throws for.
+    virtual std::vector<LeftOut> left_out() const { return {}; }
 };
+
+// What becomes of a record that names an image file which is missing or empty.
+enum class MissingImage {
+    Error,         // get() returns it; loading the image fails
+    DropImage,     // it loses the image; of formats, only mmc4 can
+    DropDocument,  // it is left out when the source is opened
+};
+// Returns "error", "drop-image" and "drop-document".
+std::vector<std::string> missing_image_names();
+// Returns the choice of that name. Throws for any other name.
+MissingImage missing_image_named(const std::string& name);
 
 // One [[data.sources]] table.
 struct DatasetSource {
@@ -40,6 +65,7 @@ struct DatasetSource {
     std::filesystem::path path;    // a file, or a directory whose files are read in name order
     std::filesystem::path images;  // root of relative image paths
     int64_t max_images = 6;        // mmc4: images kept of a document, the first ones
+    MissingImage missing_image = MissingImage::Error;
 };
 
 // A published format: its name in recipes and options, a short description, and its reader.

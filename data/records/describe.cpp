@@ -114,6 +114,7 @@ DatasetStatistics collect_statistics(const Dataset& dataset, const TemplateConte
             statistics.errors.push_back(error.what());
         }
     }
+    statistics.left_out = dataset.left_out();
     statistics.samples = static_cast<int64_t>(lengths.size());
     statistics.images = summarize(std::move(images));
     statistics.text_tokens = summarize(std::move(text_tokens));
@@ -141,6 +142,8 @@ std::string describe_statistics(const DatasetStatistics& statistics) {
     row("targets", statistics.targets);
     row("positions", statistics.length);
     out << '\n';
+    for (const LeftOut& reason : statistics.left_out)
+        out << "left out: " << describe(reason) << '\n';
     if (statistics.errors.empty()) return out.str();
     out << statistics.errors.size() << " records could not be used:\n";
     for (size_t i = 0; i < std::min(statistics.errors.size(), kListedErrors); ++i)

@@ -33,6 +33,7 @@ struct DatasetStatistics {
     Summary targets;                  // targets per sample
     Summary length;                   // spliced positions per sample
     std::vector<std::string> errors;  // messages of the records that could not be used
+    std::vector<LeftOut> left_out;    // of the dataset
 };
 
 // Reads `limit` records, evenly spread over the dataset (all of them if limit <= 0). Opens no image

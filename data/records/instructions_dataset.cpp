@@ -43,7 +43,7 @@ class InstructionsDataset final : public JsonDataset {
 }  // namespace
 
 std::unique_ptr<Dataset> open_instructions(const DatasetSource& source) {
-    return std::make_unique<InstructionsDataset>(source);
+    return open_json<InstructionsDataset>(source);
 }
 
 }  // namespace vila::data

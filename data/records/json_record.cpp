@@ -19,13 +19,17 @@ std::string as_text(const Json& value) {
     return value.is_string() ? value.get<std::string>() : value.dump();
 }
 
+bool has_value(const Json& field) {
+    return !field.is_null() && (!field.is_number_float() || std::isfinite(field.get<double>()));
+}
+
 }  // namespace
 
 const Json* find_field(const Json& record, std::initializer_list<const char*> names) {
     VILA_CHECK(record.is_object(), "the record: expected an object, got ", shown(record));
     for (const char* name : names) {
         const auto found = record.find(name);
-        if (found != record.end() && !found->is_null()) return &*found;
+        if (found != record.end() && has_value(*found)) return &*found;
     }
     return nullptr;
 }
@@ -38,9 +42,8 @@ const Json& field(const Json& record, std::initializer_list<const char*> names) 
 
 std::string text_field(const Json& record, std::initializer_list<const char*> names) {
     const Json& value = field(record, names);
-    const bool is_finite = value.is_number() && std::isfinite(value.get<double>());
-    VILA_CHECK(value.is_string() || is_finite, "the field ", list(names), ": expected text, got ",
-               shown(value));
+    VILA_CHECK(value.is_string() || value.is_number(), "the field ", list(names),
+               ": expected text, got ", shown(value));
     return as_text(value);
 }
 

@@ -72,20 +72,41 @@ class Mmc4Dataset final : public JsonDataset {
         return make_sample(document.segments, std::move(document.images), context);
     }
 
+    std::vector<std::string> image_names(const Json& record) const override {
+        std::vector<std::string> names;
+        for (const Json& info : image_infos(record)) {
+            if (missing_image() != MissingImage::DropImage && is_full(names)) break;
+            names.push_back(name_of(info));
+        }
+        return names;
+    }
+
   private:
+    template <typename List>
+    bool is_full(const List& images) const {
+        return static_cast<int64_t>(images.size()) == max_images_;
+    }
+    static std::string name_of(const Json& info) { return text_field(info, {"image_name"}); }
+
+    static const Json& image_infos(const Json& record) {
+        static const Json none = Json::array();
+        const Json* infos = find_field(record, {"image_info"});
+        if (infos == nullptr) return none;
+        VILA_CHECK(infos->is_array(), "the field \"image_info\": expected an array, got ",
+                   shown(*infos));
+        return *infos;
+    }
+
     // Returns the images that are kept, in the order of their sentences.
     std::vector<Placed> read_images(const Json& record, int64_t sentences) const {
         std::vector<Placed> placed;
-        const Json* infos = find_field(record, {"image_info"});
-        if (infos == nullptr) return placed;
-        VILA_CHECK(infos->is_array(), "the field \"image_info\": expected an array, got ",
-                   shown(*infos));
-        for (const Json& info : *infos) {
-            if (static_cast<int64_t>(placed.size()) == max_images_) break;
+        for (const Json& info : image_infos(record)) {
+            if (is_full(placed)) break;
             const Json& index = field(info, {"matched_text_index"});
             VILA_CHECK(index.is_number_integer() && index >= 0 && index < sentences,
                        "an image is matched to sentence ", index.dump(), " of ", sentences);
-            placed.push_back({index, image_named(text_field(info, {"image_name"}))});
+            const std::string name = name_of(info);
+            if (!is_missing(name)) placed.push_back({index, image_named(name)});
         }
         std::stable_sort(placed.begin(), placed.end(),
                          [](const Placed& a, const Placed& b) { return a.sentence < b.sentence; });
@@ -98,7 +119,7 @@ class Mmc4Dataset final : public JsonDataset {
 }  // namespace
 
 std::unique_ptr<Dataset> open_mmc4(const DatasetSource& source) {
-    return std::make_unique<Mmc4Dataset>(source);
+    return open_json<Mmc4Dataset>(source);
 }
 
 }  // namespace vila::data

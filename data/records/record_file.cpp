@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "data/records/gzip.h"
+#include "data/records/text_file.h"
 #include "tensor/check.h"
 
 namespace vila::data {
@@ -69,13 +70,14 @@ class RecordFile::Scanner {
 };
 
 RecordFile::RecordFile(const std::filesystem::path& path, RecordLayout layout) : path_(path) {
-    if (path.extension() == ".gz") {
+    file_ = std::make_unique<RandomAccessFile>(path);
+    bytes_ = file_->size();
+    if (is_gzip(start())) {
         unpacked_ = read_gzip(path);
+        file_.reset();
         bytes_ = static_cast<int64_t>(unpacked_.size());
-    } else {
-        file_ = std::make_unique<RandomAccessFile>(path);
-        bytes_ = file_->size();
     }
+    check_is_text(start(), path.string());
     Scanner scanner(*this);
     char mark[3] = {};
     if (bytes_ >= 3) read_at(0, mark, 3);
@@ -99,6 +101,12 @@ void RecordFile::read_at(int64_t offset, char* destination, int64_t bytes) const
         file_->read_at(offset, destination, bytes);
     else
         std::memcpy(destination, unpacked_.data() + offset, static_cast<size_t>(bytes));
+}
+
+std::string RecordFile::start() const {
+    std::string start(std::min(static_cast<size_t>(bytes_), kStartBytes), '\0');
+    read_at(0, start.data(), static_cast<int64_t>(start.size()));
+    return start;
 }
 
 void RecordFile::add(int64_t begin, int64_t end) {
@@ -207,9 +215,14 @@ std::vector<std::filesystem::path> files_at(const std::filesystem::path& path,
                extensions.end();
     };
     std::vector<std::filesystem::path> files;
-    for (const auto& entry : std::filesystem::directory_iterator(path))
-        if (entry.is_regular_file() && counts(entry.path().filename()))
-            files.push_back(entry.path());
+    for (const auto& entry : std::filesystem::directory_iterator(path)) {
+        const std::filesystem::path name = entry.path().filename();
+        // Hidden files are not data: macOS writes a "._x" beside each file x.
+        if (!entry.is_regular_file() || name.string().starts_with('.')) continue;
+        VILA_CHECK(name.extension() != ".zip" || !counts(name.stem()), entry.path().string(),
+                   " is a zip archive: unpack it (unzip FILE), or move it elsewhere");
+        if (counts(name)) files.push_back(entry.path());
+    }
     std::sort(files.begin(), files.end());
     std::string wanted;
     for (const std::string& extension : extensions) wanted += " *" + extension;

@@ -1,8 +1,8 @@
 #pragma once
 
 // RecordFile: random access to the records of one text file. Opening scans the file once and keeps
-// only the offsets of its records; text() reads one record. Files that end in .gz are unpacked into
-// memory as a whole.
+// only the offsets of its records; text() reads one record. Files compressed by gzip are unpacked
+// into memory as a whole.
 
 #include <cstdint>
 #include <filesystem>
@@ -25,8 +25,8 @@ enum class RecordLayout {
 
 class RecordFile {
   public:
-    // Throws if the file cannot be read, or if a JSON array in it is cut short. Does not parse the
-    // records.
+    // Throws if the file cannot be read, if it is no text (an archive, UTF-16), or if a JSON array
+    // in it is cut short. Does not parse the records.
     RecordFile(const std::filesystem::path& path, RecordLayout layout);
 
     int64_t size() const { return static_cast<int64_t>(begins_.size()); }
@@ -40,6 +40,7 @@ class RecordFile {
   private:
     class Scanner;
     void read_at(int64_t offset, char* destination, int64_t bytes) const;
+    std::string start() const;  // the first bytes
     void index_lines(Scanner& scanner);
     void index_paragraphs(Scanner& scanner);
     void index_array(Scanner& scanner);
@@ -59,8 +60,8 @@ class RecordFile {
 class RecordFiles {
   public:
     // Reads the files of a directory that end in one of `extensions` (".json"), or in that and
-    // ".gz". Throws as RecordFile does, and if the path does not exist, the directory has no such
-    // file, or no file has a record.
+    // ".gz", other than hidden ones. Throws as RecordFile does, and if the path does not exist, the
+    // directory has no such file or a zip archive of one, or no file has a record.
     RecordFiles(const std::filesystem::path& path, RecordLayout layout,
                 const std::vector<std::string>& extensions);
 
@@ -77,7 +78,7 @@ class RecordFiles {
 };
 
 // Returns the files of a path in the order of their names: the path itself, or the files of a
-// directory with one of the extensions.
+// directory with one of the extensions, other than hidden ones.
 std::vector<std::filesystem::path> files_at(const std::filesystem::path& path,
                                             const std::vector<std::string>& extensions);
 

@@ -77,46 +77,101 @@ void read_pax(std::string_view text, Extension& extension) {
     }
 }
 
+// What a member is, by the type in its header.
+enum class MemberKind { File, Link, Extension, Other };
+
+MemberKind kind_of(char type, const std::string& name) {
+    switch (type) {
+        case '\0':  // in old files, also directories, whose names end in a slash
+            return name.ends_with('/') ? MemberKind::Other : MemberKind::File;
+        case '0':
+        case '7':  // contiguous
+            return MemberKind::File;
+        case '1':
+        case '2':
+        case 'S':
+            return MemberKind::Link;
+        case 'L':  // GNU: the next name
+        case 'K':  // GNU: the next link target
+        case 'x':  // pax: fields of the next member
+        case 'g':  // pax: fields of all members that follow, such as a comment
+            return MemberKind::Extension;
+        default:
+            return MemberKind::Other;
+    }
+}
+
+// Reads the headers of a tar file one after the other.
+class TarReader {
+  public:
+    explicit TarReader(const std::filesystem::path& path) : path_(path), file_(path) {}
+
+    TarIndex read() {
+        TarIndex index;
+        while (read_header()) read_member(index);
+        VILA_CHECK(extension_.name.empty() && extension_.bytes < 0, path_.string(),
+                   " is cut short: it ends after an extended header, at offset ", file_.size());
+        return index;
+    }
+
+  private:
+    // Returns false at the end of the archive.
+    bool read_header() {
+        if (offset_ >= file_.size()) return false;
+        const int64_t bytes = std::min(kBlock, file_.size() - offset_);
+        header_ = {};
+        file_.read_at(offset_, header_.data(), bytes);
+        if (std::all_of(header_.begin(), header_.end(), [](char c) { return c == '\0'; }))
+            return false;
+        VILA_CHECK(bytes == kBlock, path_.string(), " is cut short: it ends within the header at ",
+                   "offset ", offset_);
+        VILA_CHECK(checksum_holds(header_), path_.string(),
+                   " is damaged, or not a tar file: the header at offset ", offset_,
+                   " has a wrong checksum");
+        return true;
+    }
+
+    void read_member(TarIndex& index) {
+        const std::string name = extension_.name.empty() ? header_name(header_) : extension_.name;
+        const MemberKind kind = kind_of(header_[156], name);
+        int64_t bytes = header_number(header_, 124, 12);
+        if (kind != MemberKind::Extension && extension_.bytes >= 0) bytes = extension_.bytes;
+        // Links, devices and folders have no data, whatever their header says.
+        if (header_[156] >= '1' && header_[156] <= '6') bytes = 0;
+        offset_ += kBlock;
+        VILA_CHECK(bytes >= 0 && bytes <= file_.size() - offset_, path_.string(),
+                   " is cut short: the member at offset ", offset_ - kBlock, " has ", bytes,
+                   " bytes, of which the file holds ", file_.size() - offset_);
+        if (kind == MemberKind::Extension) {
+            read_extension(bytes);
+        } else {
+            if (kind == MemberKind::File) index.files.push_back({name, offset_, bytes});
+            if (kind == MemberKind::Link) index.links.push_back(name);
+            extension_ = {};
+        }
+        offset_ += (bytes + kBlock - 1) / kBlock * kBlock;
+    }
+
+    void read_extension(int64_t bytes) {
+        VILA_CHECK(bytes <= kMaxExtension, path_.string(), " has an extended header of ", bytes,
+                   " bytes at offset ", offset_ - kBlock);
+        std::string text(static_cast<size_t>(bytes), '\0');
+        file_.read_at(offset_, text.data(), bytes);
+        if (header_[156] == 'x') read_pax(text, extension_);
+        if (header_[156] == 'L') extension_.name = text.substr(0, text.find('\0'));
+    }
+
+    const std::filesystem::path path_;
+    const RandomAccessFile file_;
+    int64_t offset_ = 0;
+    Header header_{};
+    Extension extension_;
+};
+
 }  // namespace
 
-std::vector<TarMember> read_tar_index(const std::filesystem::path& path) {
-    const RandomAccessFile file(path);
-    std::vector<TarMember> members;
-    Extension extension;
-    int64_t offset = 0;
-    while (offset + kBlock <= file.size()) {
-        Header header;
-        file.read_at(offset, header.data(), kBlock);
-        if (std::all_of(header.begin(), header.end(), [](char c) { return c == '\0'; })) break;
-        VILA_CHECK(checksum_holds(header), path.string(),
-                   " is damaged, or not a tar file: the header at offset ", offset,
-                   " has a wrong checksum");
-        const char type = header[156];
-        int64_t bytes = header_number(header, 124, 12);
-        const bool is_extension = type == 'L' || type == 'x';
-        if (!is_extension && extension.bytes >= 0) bytes = extension.bytes;
-        offset += kBlock;
-        VILA_CHECK(bytes >= 0 && bytes <= file.size() - offset, path.string(),
-                   " is cut short: the member at offset ", offset - kBlock, " has ", bytes,
-                   " bytes, of which the file holds ", file.size() - offset);
-        if (is_extension) {
-            VILA_CHECK(bytes <= kMaxExtension, path.string(), " has an extended header of ", bytes,
-                       " bytes at offset ", offset - kBlock);
-            std::string text(static_cast<size_t>(bytes), '\0');
-            file.read_at(offset, text.data(), bytes);
-            if (type == 'x')
-                read_pax(text, extension);
-            else
-                extension.name = text.substr(0, text.find('\0'));
-        } else {
-            if (type == '0' || type == '\0')
-                members.push_back(
-                    {extension.name.empty() ? header_name(header) : extension.name, offset, bytes});
-            extension = {};
-        }
-        offset += (bytes + kBlock - 1) / kBlock * kBlock;
-    }
-    return members;
+TarIndex read_tar_index(const std::filesystem::path& path) {
+    return TarReader(path).read();
 }
 
 }  // namespace vila::data

@@ -15,9 +15,14 @@ struct TarMember {
     int64_t bytes = 0;   // its size
 };
 
-// Returns the regular files of an uncompressed tar file in stored order. Understands ustar, GNU
-// long names, and pax paths and sizes. Throws if the file is cut short or the checksum of a header
-// is wrong.
-std::vector<TarMember> read_tar_index(const std::filesystem::path& path);
+struct TarIndex {
+    std::vector<TarMember> files;    // the regular files in stored order
+    std::vector<std::string> links;  // names of links and sparse files, whose bytes are elsewhere
+};
+
+// Reads the index of an uncompressed tar file. Understands ustar, GNU long names, and pax paths and
+// sizes. Throws if the file is cut short, also within a header, or if the checksum of a header is
+// wrong. A file whose end-of-archive blocks are missing is whole.
+TarIndex read_tar_index(const std::filesystem::path& path);
 
 }  // namespace vila::data

@@ -4,6 +4,7 @@
 
 #include "data/records/dataset_formats.h"
 #include "data/records/json_record.h"
+#include "data/records/text_file.h"
 #include "tensor/json.h"
 
 namespace vila::data {
@@ -37,7 +38,8 @@ class PlainTextDataset final : public Dataset {
     Sample get(int64_t index, const TemplateContext& context) const override {
         return at_record([&] { return where(index); },
                          [&] {
-                             Sample sample = make_text_sample(records_.text(index), context);
+                             Sample sample =
+                                 make_text_sample(read_text(records_.text(index)), context);
                              sample.index = index;
                              return sample;
                          });
@@ -56,7 +58,7 @@ bool holds_json(const std::filesystem::path& path) {
 }  // namespace
 
 std::unique_ptr<Dataset> open_text(const DatasetSource& source) {
-    if (holds_json(source.path)) return std::make_unique<JsonTextDataset>(source);
+    if (holds_json(source.path)) return open_json<JsonTextDataset>(source);
     return std::make_unique<PlainTextDataset>(source);
 }
 

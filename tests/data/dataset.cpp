@@ -79,15 +79,37 @@ TEST(Dataset, PlacesImages) {
     EXPECT_EQ(placed("What?", 1), "<image>\nWhat?");
     EXPECT_EQ(placed("What?", 2), "<image>\n<image>\nWhat?");
     EXPECT_EQ(placed("<image>\nWhat?", 1), "<image>\nWhat?");
-    EXPECT_EQ(placed("What?\n<image>", 1), "What? <image>\n");
+    EXPECT_EQ(placed("What?\n<image>", 1), "What? <image>") << "stripped after the image is placed";
+    EXPECT_EQ(placed("<image>", 1), "<image>");
+    EXPECT_EQ(placed("", 1), "<image>");
+    EXPECT_EQ(placed("What?\n", 1), "<image>\nWhat?");
+    EXPECT_EQ(placed("\u00a0What?\u00a0<image>\u2003\x1c", 1), "What? <image>")
+        << "Python's white space";
+    EXPECT_EQ(placed("\u200bWhat?<image>", 1), "\u200bWhat? <image>") << "not white space";
     EXPECT_EQ(placed("See  <image>  and\n<image>!", 2), "See <image>\nand <image>\n!");
-    EXPECT_EQ(placed("<image><image>", 2), "<image>\n<image>\n");
+    EXPECT_EQ(placed("<image><image>", 2), "<image>\n<image>");
     EXPECT_EQ(placed("a <image> tag", 0), "a <IMAGE> tag");
     std::vector<Message> later = {
         {Role::User, "Hi"}, {Role::Assistant, "Yes"}, {Role::User, "<image>And?"}};
     place_images(later, 1);
     EXPECT_EQ(later[0].text, "Hi");
     EXPECT_EQ(later[2].text, "<image>\nAnd?");
+}
+
+TEST(Dataset, NullAndNaNAreNoValue) {
+    const Reader reader(
+        "llava", "a.jsonl",
+        R"({"id": NaN, "image": null, "score": NaN, "conversations": [{"from": "human", "value": "Q"}, {"from": "gpt", "value": "A"}]}
+{"id": null, "image": NaN, "x": [Infinity, -Infinity], "video": null, "conversations": [{"from": "human", "value": "Q"}, {"from": "gpt", "value": "A"}]}
+{"image": "1.jpg", "conversations": [{"from": "human", "value": NaN}, {"from": "gpt", "value": "A"}]})");
+    for (const int64_t i : {0, 1}) {
+        EXPECT_EQ(reader.text(i), "<s>question : Q answer :[ A .</s>]");
+        EXPECT_EQ(reader.get(i).id, "");
+    }
+    EXPECT_EQ(reader.error(2), "a.jsonl:3: the field \"value\" or \"content\" is missing");
+    const Reader docs("mmc4", "b.jsonl",
+                      R"({"text_list": ["a"], "image_info": NaN, "similarity_matrix": [[NaN]]})");
+    EXPECT_EQ(docs.text(0), "<s>[a</s>]");
 }
 
 TEST(Dataset, LlavaLeavesOutTurnsWithoutPartner) {
@@ -182,8 +204,134 @@ TEST(Dataset, PairsInATarFile) {
     EXPECT_EQ(reader.get(3).id, "caf\u00e9");
 }
 
+// A member of a tar file: its header and its data, padded to blocks of 512 bytes.
+std::string tar_member(const std::string& name, const std::string& data, char type = '0') {
+    std::string header(512, '\0');
+    const auto put = [&](size_t at, const std::string& text) {
+        header.replace(at, text.size(), text);
+    };
+    const auto octal = [](size_t value, int digits) {
+        char text[16];
+        std::snprintf(text, sizeof(text), "%0*zo", digits, value);
+        return std::string(text);
+    };
+    put(0, name);
+    put(124, octal(data.size(), 11));
+    put(148, "        ");
+    header[156] = type;
+    put(257, "ustar");
+    size_t sum = 0;
+    for (const unsigned char c : header) sum += c;
+    put(148, octal(sum, 6));
+    header[154] = '\0';
+    return header + data + std::string((512 - data.size() % 512) % 512, '\0');
+}
+
+class TarPairs : public testing::Test {
+  protected:
+    // Returns the captions of the pairs in a tar file, and what was left out.
+    std::string read(const std::string& content) {
+        const auto path = scratch_.write("a.tar", content);
+        const auto dataset = open_dataset({"pairs", path, "", 6});
+        std::string text;
+        for (int64_t i = 0; i < dataset->size(); ++i) {
+            const Sample sample = dataset->get(i, {*tokenizer_, chat_});
+            text += sample.id + " " + shown(sample, *tokenizer_) + "\n";
+        }
+        for (const LeftOut& reason : dataset->left_out()) {
+            std::string line = describe(reason);
+            for (size_t at = 0; (at = line.find(path.string())) != std::string::npos;)
+                line.replace(at, path.string().size(), "TAR");
+            text += line + "\n";
+        }
+        return text;
+    }
+
+    ScratchFolder scratch_;
+    std::unique_ptr<Tokenizer> tokenizer_ = byte_tokenizer();
+    ChatTemplate chat_ = ChatTemplate::named("vicuna_v1");
+};
+
+// As the webdataset package pairs them, which skips names without a dot and names that begin with
+// one.
+TEST_F(TarPairs, MembersThatAreNoSamplePartNothing) {
+    const std::string both = "0 <s>(image)[one</s>]\n1 <s>(image)[two</s>]\n";
+    const auto noise = [](const std::string& name) { return tar_member(name, "noise"); };
+    const auto with = [&](const std::string& a, const std::string& b) {
+        return read(tar_member("0.jpg", "x") + noise(a) + tar_member("0.txt", "one") + noise(b) +
+                    tar_member("1.txt", "two") + noise(a) + tar_member("1.jpg", "x"));
+    };
+    for (const char* name : {"README", "._0.jpg", ".DS_Store", "d/._1.jpg", "__MACOSX/0.png",
+                             "PaxHeaders.7/0.jpg", "./PaxHeaders/0.txt", "__index__/0.jpg"})
+        EXPECT_EQ(with(name, "LICENSE"), both + "3 members that are no part of a sample: TAR: " +
+                                             name + "; TAR: LICENSE" + "; TAR: " + name + "\n");
+    EXPECT_EQ(
+        read(tar_member("d.x/", "", '5') + tar_member("d.x/0.jpg", "x") +
+             tar_member("comment", "18 comment=a b cd\n", 'g') + tar_member("d.x/0.txt", "one")),
+        "d.x/0 <s>(image)[one</s>]\n");
+}
+
+TEST_F(TarPairs, CountsWhatIsLeftOut) {
+    EXPECT_EQ(
+        read(tar_member("img.001.jpg", "x") + tar_member("img.001.txt", "one") +
+             tar_member("img.002.jpg", "x") + tar_member("7.jpg", "x") + tar_member("7.cls", "3") +
+             tar_member("8.jpg", "x") + tar_member("8.txt", "eight") +
+             tar_member("9.jpg", "", '1') + tar_member("9.txt", "nine")),
+        "8 <s>(image)[eight</s>]\n3 samples without an image or a caption (the name of a "
+        "member up to its first dot tells its sample): TAR: img.001.jpg; TAR: 7.jpg; TAR: "
+        "9.txt\n1 members that are no part of a sample: TAR: 9.jpg\n");
+    EXPECT_EQ(
+        read(tar_member("0.jpg", "x") + tar_member("0.txt", "old") + tar_member("0.txt", "new")),
+        "0 <s>(image)[new</s>]\n1 members that a later one of the same name replaces: TAR: "
+        "0.txt\n");
+    EXPECT_EQ(message_of([&] { read(tar_member("a.b.jpg", "x")); }),
+              (scratch_.path() / "a.tar").string() +
+                  " has no image with a caption: expected members like 0.jpg and 0.txt; found 1 "
+                  "samples without an image or a caption (the name of a member up to its first dot "
+                  "tells its sample): " +
+                  (scratch_.path() / "a.tar").string() + ": a.b.jpg");
+}
+
+TEST_F(TarPairs, CaptionsAreTextWithoutLineEnds) {
+    const auto caption = [&](const std::string& text) {
+        return read(tar_member("0.jpg", "x") + tar_member("0.txt", text));
+    };
+    EXPECT_EQ(caption("a dog\r\n"), "0 <s>(image)[a dog</s>]\n");
+    EXPECT_EQ(caption("\xEF\xBB\xBF"
+                      "a dog\n\n"),
+              "0 <s>(image)[a dog</s>]\n");
+    EXPECT_EQ(caption("a\rdog\r"), "0 <s>(image)[a\ndog</s>]\n");
+    const std::string where = (scratch_.path() / "a.tar").string() + ", 0.jpg: ";
+    EXPECT_TRUE(message_of([&] {
+                    caption("caf\xE9");
+                }).starts_with(where + "byte 3 of the text is not UTF-8"));
+    EXPECT_TRUE(message_of([&] {
+                    caption(
+                        std::string("\xFF\xFE"
+                                    "a\0",
+                                    4));
+                }).starts_with(where + "the text is UTF-16"));
+}
+
+TEST_F(TarPairs, AFileMayEndOnlyBetweenMembers) {
+    const std::string whole = tar_member("0.jpg", "x") + tar_member("0.txt", "one");
+    const std::string pair = "0 <s>(image)[one</s>]\n";
+    EXPECT_EQ(read(whole), pair) << "without end-of-archive blocks";
+    EXPECT_EQ(read(whole + std::string(100, '\0')), pair);
+    const std::string more = tar_member("1.jpg", "x");
+    for (const size_t cut : {1, 100, 511})
+        EXPECT_NE(message_of([&] {
+                      read(whole + more.substr(0, cut));
+                  }).find("is cut short: it ends within the header at offset 2048"),
+                  std::string::npos);
+    EXPECT_NE(message_of([&] {
+                  read(whole + tar_member("long", "a/b/1.jpg", 'L'));
+              }).find("is cut short: it ends after an extended header, at offset 3072"),
+              std::string::npos);
+}
+
 TEST(Tar, ReadsNamesOfEveryKind) {
-    const auto members = read_tar_index(VILA_SOURCE_DIR "/tests/goldens/pairs.tar");
+    const auto members = read_tar_index(VILA_SOURCE_DIR "/tests/goldens/pairs.tar").files;
     ASSERT_EQ(members.size(), 13u);
     EXPECT_EQ(members[0].name, "shard/0001.jpg");
     EXPECT_EQ(members[7].name,
@@ -260,6 +408,88 @@ TEST(Dataset, Mmc4KeepsTheFirstImages) {
     EXPECT_EQ(Reader("mmc4", "a.jsonl", line, "qa", 1).text(0),
               "<s>[a b c d e f g h](image)[i</s>]");
     EXPECT_EQ(Reader("mmc4", "a.jsonl", line, "qa", 0).text(0), "<s>[a b c d e f g h i</s>]");
+}
+
+class MissingImages : public testing::Test {
+  protected:
+    MissingImages() {
+        for (const char* name : {"0.jpg", "2.jpg", "3.jpg"}) scratch_.write(name, "an image");
+        scratch_.write("empty.jpg", "");
+        scratch_.write(
+            "docs.jsonl",
+            R"({"text_list": ["a", "b"], "image_info": [{"image_name": "0.jpg", "matched_text_index": 0}]}
+{"text_list": ["c", "d"], "image_info": [{"image_name": "1.jpg", "matched_text_index": 0}, {"image_name": "2.jpg", "matched_text_index": 1}, {"image_name": "3.jpg", "matched_text_index": 1}]}
+{"text_list": ["e"], "image_info": [{"image_name": "empty.jpg", "matched_text_index": 0}]}
+{"text_list": "no list"}
+)");
+    }
+    std::unique_ptr<Dataset> open(const std::string& format, MissingImage missing,
+                                  int64_t max_images = 6) {
+        return open_dataset(
+            {format, scratch_.path() / "docs.jsonl", scratch_.path(), max_images, missing});
+    }
+    std::string text(const Dataset& dataset, int64_t index) {
+        return shown(dataset.get(index, {*tokenizer_, chat_}), *tokenizer_);
+    }
+    std::string place(const std::string& name) { return (scratch_.path() / name).string(); }
+
+    ScratchFolder scratch_;
+    std::unique_ptr<Tokenizer> tokenizer_ = byte_tokenizer();
+    ChatTemplate chat_ = ChatTemplate::named("qa");
+};
+
+TEST_F(MissingImages, AreErrorsUnlessAskedOtherwise) {
+    const auto dataset = open("mmc4", MissingImage::Error);
+    EXPECT_EQ(dataset->size(), 4);
+    EXPECT_EQ(text(*dataset, 1), "<s>(image)[c](image)(image)[d</s>]");
+    EXPECT_TRUE(dataset->left_out().empty());
+}
+
+TEST_F(MissingImages, AreDroppedBeforeTheFirstAreKept) {
+    const auto dataset = open("mmc4", MissingImage::DropImage, 1);
+    EXPECT_EQ(dataset->size(), 4);
+    EXPECT_EQ(text(*dataset, 0), "<s>(image)[a b</s>]");
+    EXPECT_EQ(text(*dataset, 1), "<s>[c](image)[d</s>]");
+    EXPECT_EQ(text(*dataset, 2), "<s>[e</s>]") << "an empty file holds no image";
+    ASSERT_EQ(dataset->left_out().size(), 1u);
+    EXPECT_EQ(describe(dataset->left_out()[0]),
+              "2 images that are missing: " + place("docs.jsonl:2: 1.jpg; ") +
+                  place("docs.jsonl:3: empty.jpg"));
+}
+
+TEST_F(MissingImages, DropTheirDocument) {
+    const auto dataset = open("mmc4", MissingImage::DropDocument);
+    EXPECT_EQ(dataset->size(), 2) << "a record that is no document stays and is an error";
+    EXPECT_EQ(text(*dataset, 0), "<s>(image)[a b</s>]");
+    EXPECT_EQ(dataset->where(1), place("docs.jsonl:4"));
+    EXPECT_EQ(dataset->get(0, {*tokenizer_, chat_}).index, 0);
+    ASSERT_EQ(dataset->left_out().size(), 1u);
+    EXPECT_EQ(describe(dataset->left_out()[0]),
+              "2 records with a missing image: " + place("docs.jsonl:2: 1.jpg; ") +
+                  place("docs.jsonl:3: empty.jpg"));
+    // Only images that are used count.
+    scratch_.write(
+        "docs.jsonl",
+        R"({"text_list": ["a"], "image_info": [{"image_name": "0.jpg", "matched_text_index": 0}, {"image_name": "1.jpg", "matched_text_index": 0}]})");
+    EXPECT_EQ(open("mmc4", MissingImage::DropDocument, 1)->size(), 1);
+    EXPECT_TRUE(
+        message_of([&] {
+            open("mmc4", MissingImage::DropDocument);
+        }).starts_with(place("docs.jsonl:1") + " and every other record name a missing image"));
+}
+
+TEST_F(MissingImages, OfPairsAndConversations) {
+    scratch_.write("docs.jsonl", R"({"image": "1.jpg", "caption": "gone"}
+{"image": "2.jpg", "caption": "here"})");
+    const auto pairs = open("pairs", MissingImage::DropDocument);
+    ASSERT_EQ(pairs->size(), 1);
+    EXPECT_EQ(text(*pairs, 0), "<s>(image)[here</s>]");
+    scratch_.write("docs.jsonl", R"({"image": ["2.jpg", "1.jpg"], "conversations": []}
+{"conversations": [{"from": "human", "value": "Q"}, {"from": "gpt", "value": "A"}]})");
+    EXPECT_EQ(open("llava", MissingImage::DropDocument)->size(), 1);
+    EXPECT_EQ(message_of([&] { open("llava", MissingImage::DropImage); }),
+              "missing_image is \"drop-image\" for " + place("docs.jsonl") +
+                  ": only a document of format mmc4 can lose an image; use \"drop-document\"");
 }
 
 TEST(Dataset, Instructions) {

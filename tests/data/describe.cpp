@@ -18,11 +18,11 @@ TEST(Describe, ASample) {
     Sample sample = dataset->get(0, {*tokenizer, chat});
     count_image_tokens(sample, [](const ImageRef&) { return 9; });
     EXPECT_EQ(describe_sample(sample, *tokenizer),
-              "sample x7 (source 0, record 0): 41 positions, 9 targets, 1 images\n"
+              "sample x7 (source 0, record 0): 40 positions, 9 targets, 1 images\n"
               "     0 - 10    text    \"<s> USER: Hi \"  0 222 54 52 38 51 27 222 41 74 222\n"
               "    11 - 19    image   /images/1.png\n"
-              "    20 - 31    text    \"\\n ASSISTANT:\"  200 222 34 52 52 42 52 53 34 47 53 27\n"
-              "    32 - 40    target  \" a \\\"dog\\\"</s>\"  222 66 222 3 69 80 72 3 1\n");
+              "    20 - 30    text    \" ASSISTANT:\"  222 34 52 52 42 52 53 34 47 53 27\n"
+              "    31 - 39    target  \" a \\\"dog\\\"</s>\"  222 66 222 3 69 80 72 3 1\n");
     Sample archived = sample;
     archived.images[0] = {"a.tar", 512, 99};
     EXPECT_NE(describe_sample(archived, *tokenizer).find("a.tar, 99 bytes at 512\n"),
