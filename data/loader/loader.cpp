@@ -3,7 +3,9 @@
 #include <condition_variable>
 #include <deque>
 #include <exception>
+#include <map>
 #include <mutex>
+#include <set>
 #include <thread>
 #include <utility>
 
@@ -15,9 +17,6 @@ namespace vila::data {
 
 namespace {
 
-// The share of bad samples is computed over at least this many samples; otherwise the first bad one
-// would stop a run.
-constexpr int64_t kLeastSeen = 100;
 constexpr size_t kListedSamples = 5;
 
 struct Ready {
@@ -115,30 +114,43 @@ class Loader::Implementation {
         }
     }
 
-    void count(const StepBatch& batch) {
+    // Counts the records of a step, and removes the bad ones that were met before.
+    void count(StepBatch& batch) {
         for (const MicroBatch& micro_batch : batch.micro_batches)
-            seen_ += static_cast<int64_t>(micro_batch.samples.size());
+            for (const LoadedSample& loaded : micro_batch.samples) ++seen_[loaded.sample.source];
+        std::erase_if(batch.bad_samples, [&](const BadSample& sample) {
+            return !bad_.emplace(sample.source, sample.index).second;
+        });
         for (const BadSample& sample : batch.bad_samples) {
-            ++bad_;
             if (first_bad_.size() < kListedSamples) first_bad_.push_back(sample);
             if (options_.on_bad_sample) options_.on_bad_sample(sample);
         }
+        const int64_t seen = records_seen();
         const double allowed =
-            options_.max_bad_share * static_cast<double>(std::max(seen_, kLeastSeen));
-        if (static_cast<double>(bad_) <= allowed) return;
+            options_.max_bad_share * static_cast<double>(std::max(seen, kLeastRecordsOfShare));
+        if (static_cast<double>(bad_.size()) <= allowed) return;
         std::string list;
         for (const BadSample& sample : first_bad_)
             list += str(list.empty() ? "" : "; ", sample.where, ": ", sample.reason);
-        throw Error(str(bad_, " records could not be used while ", seen_,
-                        " samples were read, more than the ", options_.max_bad_share * 100,
-                        " % allowed; the first: ", list));
+        throw Error(str(bad_.size(), " records could not be used while ", seen,
+                        " were read, more than the ", options_.max_bad_share * 100,
+                        " % allowed (max_bad_share); the first: ", list));
+    }
+
+    // Returns how many records were met, each counted once: an epoch visits each of them.
+    int64_t records_seen() const {
+        int64_t records = 0;
+        for (const auto& [source, samples] : seen_)
+            records += std::min(samples, builder_.records_of(source));
+        return records;
     }
 
     StepBuilder builder_;
     LoaderOptions options_;
     TaskPool pool_;
     int64_t next_step_;
-    int64_t seen_ = 0, bad_ = 0;
+    std::map<int32_t, int64_t> seen_;            // samples of each source so far
+    std::set<std::pair<int32_t, int64_t>> bad_;  // source and index of the bad records so far
     std::vector<BadSample> first_bad_;
 
     std::mutex mutex_;  // guards the members below

@@ -32,9 +32,15 @@ struct LoadedImage {
 // be used.
 using ImageLoader = std::function<LoadedImage(const ImageRef&, uint64_t draw)>;
 
+// The share of bad records is one of at least this many records; otherwise the first bad one would
+// stop a run.
+constexpr int64_t kLeastRecordsOfShare = 100;
+
 // A record that could not be used.
 struct BadSample {
     int64_t step = 0;
+    int32_t source = 0;
+    int64_t index = 0;   // of the record in its source
     std::string where;   // file and record
     std::string reason;  // one line
 };
@@ -57,8 +63,8 @@ struct LoaderOptions {
     std::function<double(int64_t positions, int64_t image_positions)> cost;
     int threads = 1;              // threads that prepare steps; 0: prepare in next()
     int64_t prefetch = 2;         // the most steps prepared ahead
-    double max_bad_share = 0.01;  // a larger share of bad samples stops the run
-    // Called for every bad sample, in step order, on the thread that calls next().
+    double max_bad_share = 0.01;  // a larger share of bad records stops the run
+    // Called once for every bad record, in step order, on the thread that calls next().
     std::function<void(const BadSample&)> on_bad_sample;
 };
 
@@ -76,15 +82,16 @@ struct MicroBatch {
 struct StepBatch {
     int64_t step = 0;
     std::vector<MicroBatch> micro_batches;
-    int64_t tokens = 0;     // spliced positions of this rank
-    int64_t targets = 0;    // positions with loss of this rank
-    int64_t truncated = 0;  // samples of this rank that were cut to max_length
-    std::vector<BadSample> bad_samples;
+    int64_t tokens = 0;                  // spliced positions of this rank
+    int64_t targets = 0;                 // positions with loss of this rank
+    int64_t truncated = 0;               // samples of this rank that were cut to max_length
+    std::vector<BadSample> bad_samples;  // records not met in an earlier step
 };
 
-// Bad samples (a record that does not parse, an image that does not open, a sample without targets
-// after cutting) are counted, reported and replaced by the next record of the same source. The run
-// stops if they exceed max_bad_share of the samples seen, or of 100 samples early in a run.
+// Bad records (one that does not parse, whose image does not open, or that has no targets after
+// cutting) are replaced by the next record of the same source. Each is reported and counted once,
+// however often it is met. The run stops if they exceed max_bad_share of the records seen, each
+// counted once too, or of 100 records if fewer were seen.
 class Loader {
   public:
     // datasets and weights: one each per source; a weight is a share of samples. Referenced objects

@@ -1,6 +1,7 @@
 #include "data/loader/step_builder.h"
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include "data/loader/packer.h"
@@ -11,8 +12,18 @@ namespace vila::data {
 
 namespace {
 
-// The run stops after this many unusable records in a row.
-constexpr int64_t kMaxAttempts = 20;
+// Returns after how many unusable records in a row the run stops: so many that, at the share of bad
+// records that is allowed, it happens by chance in one of 10^12 places.
+int64_t max_attempts(double bad_share) {
+    constexpr double kLeast = 20, kMost = 1000, kChance = 1e-12;
+    if (bad_share <= 0.0) return static_cast<int64_t>(kLeast);
+    if (bad_share >= 1.0) return static_cast<int64_t>(kMost);
+    const double attempts = std::log(kChance) / std::log(bad_share);
+    return static_cast<int64_t>(std::clamp(attempts, kLeast, kMost));
+}
+
+// The most records that are tried in place of one.
+constexpr int64_t kMaxReplacements = 100000;
 
 std::vector<int64_t> sizes_of(const std::vector<const Dataset*>& datasets) {
     std::vector<int64_t> sizes;
@@ -64,11 +75,16 @@ int64_t StepBuilder::steps_per_epoch() const {
     return std::max(mixture_.samples_per_epoch() / options_.global_batch, int64_t{1});
 }
 
-void StepBuilder::note(Place& place, const std::string& where, const std::string& reason) const {
-    place.bad.push_back({place.position / options_.global_batch, where, reason});
+void StepBuilder::note(Place& place, const SampleAddress& address,
+                       const std::string& reason) const {
+    const std::string where = datasets_[address.source]->where(address.index);
+    place.bad.push_back({place.position / options_.global_batch, address.source, address.index,
+                         where, without_prefix(reason, where)});
     ++place.attempt;
-    VILA_CHECK(place.attempt < kMaxAttempts, kMaxAttempts,
-               " records in a row could not be used, the last of them ", where, ": ", reason);
+    const int64_t most = max_attempts(options_.max_bad_share);
+    VILA_CHECK(static_cast<int64_t>(place.bad.size()) < most, most,
+               " records in a row could not be used, the last of them ", where, ": ",
+               place.bad.back().reason);
 }
 
 void StepBuilder::draw(Place& place, int64_t limit) const {
@@ -81,17 +97,23 @@ void StepBuilder::draw(Place& place, int64_t limit) const {
             Sample sample = dataset.get(address.index, context_);
             count_image_tokens(sample, options_.image_tokens);
             const int64_t length = spliced_length(sample);
-            place.truncated = truncate_sample(sample, limit);
+            place.truncated = truncate_sample(sample, options_.max_length);
             VILA_CHECK(count_targets(sample) > 0, "no target is left of its ", length,
-                       " positions within max_length ", limit);
+                       " positions within max_length ", options_.max_length);
+            if (truncate_sample(sample, limit)) place.truncated = true;
             sample.source = address.source;
             sample.index = address.index;
             place.loaded = {std::move(sample), {}};
-            return;
         } catch (const Error& error) {
-            const std::string where = dataset.where(address.index);
-            note(place, where, without_prefix(error.what(), where));
+            note(place, address, error.what());
+            continue;
         }
+        if (count_targets(place.loaded.sample) > 0) return;
+        // A good record, but the record whose place it takes was shorter than its question.
+        ++place.attempt;
+        VILA_CHECK(place.attempt < kMaxReplacements, "no record near ",
+                   dataset.where(address.index), " has a target within ", limit,
+                   " positions, the length of the record that it replaces: set data.pack = false");
     }
 }
 
@@ -111,7 +133,7 @@ void StepBuilder::load(Place& place) const {
             }
             return;
         } catch (const std::exception& error) {
-            note(place, datasets_[sample.source]->where(sample.index), error.what());
+            note(place, {sample.source, sample.index}, error.what());
         }
         draw(place, limit);
     }

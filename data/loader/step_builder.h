@@ -22,6 +22,9 @@ class StepBuilder {
     // Prepares one step on the threads of `pool`. Throws when a record cannot be replaced.
     StepBatch build(int64_t step, TaskPool& pool) const;
     int64_t steps_per_epoch() const;
+    int64_t records_of(int32_t source) const {
+        return datasets_[static_cast<size_t>(source)]->size();
+    }
 
   private:
     // A slot of the global batch while the batch is filled.
@@ -34,11 +37,13 @@ class StepBuilder {
         std::exception_ptr error;
     };
     void check() const;
-    // Finds the first usable record from `place.attempt` on, cut to `limit` positions.
+    // Finds the first usable record from `place.attempt` on that has targets within `limit`
+    // positions, and cuts it to them.
     void draw(Place& place, int64_t limit) const;
     // Loads the images of the drawn record; on failure draws the next record.
     void load(Place& place) const;
-    void note(Place& place, const std::string& where, const std::string& reason) const;
+    // Adds a bad record and turns to the next one. Throws if too many in a row were bad.
+    void note(Place& place, const SampleAddress& address, const std::string& reason) const;
     // Divides the global batch and returns the places of this rank's micro-batches.
     std::vector<std::vector<int64_t>> share(const std::vector<Place>& places) const;
     // Returns whether micro-batches are balanced by cost; a single rank keeps the order.

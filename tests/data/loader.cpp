@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <map>
 #include <mutex>
 #include <set>
@@ -29,6 +30,10 @@ class FakeDataset final : public Dataset {
             sample.labels.push_back(kIgnoreLabel);
             sample.images.push_back({name_ + "/" + std::to_string(index)});
         }
+        if (late.contains(index)) {
+            sample.ids.resize(sample.ids.size() + 10, 2);
+            sample.labels.resize(sample.ids.size(), kIgnoreLabel);
+        }
         for (int64_t i = 0; i <= index % longest_; ++i) {
             sample.ids.push_back(static_cast<int32_t>(index));
             sample.labels.push_back(untaught.contains(index) ? kIgnoreLabel : sample.ids.back());
@@ -39,6 +44,7 @@ class FakeDataset final : public Dataset {
 
     std::set<int64_t> broken;    // records that throw
     std::set<int64_t> untaught;  // records without targets
+    std::set<int64_t> late;      // records with ten more tokens before their targets
 
   private:
     std::string name_;
@@ -322,13 +328,60 @@ TEST_F(LoaderTest, StopsAfterTooManyBadSamples) {
     LoaderOptions strict = options();
     strict.threads = 3;
     const std::string message = message_of([&] { steps(strict, 30); });
-    EXPECT_TRUE(message.find("records could not be used while 12 samples were read, more than the "
-                             "1 % allowed; the first: b:") != std::string::npos)
+    EXPECT_TRUE(message.find("records could not be used while 12 were read, more than the 1 % "
+                             "allowed (max_bad_share); the first: b:") != std::string::npos)
         << message;
     EXPECT_NE(message.find(": broken; b:"), std::string::npos);
     // One bad record among the first hundred does not stop the run.
     second_.broken = {3};
     EXPECT_EQ(message_of([&] { steps(strict, 11); }), "no error");
+}
+
+// One bad record of 130 is allowed, and stays one in every epoch.
+TEST_F(LoaderTest, CountsABadRecordOnce) {
+    second_.broken = {3};
+    bad_images_ = {"a/6"};
+    LoaderOptions strict = options();
+    strict.max_bad_share = 0.02;
+    std::vector<std::string> told;
+    strict.on_bad_sample = [&](const BadSample& sample) { told.push_back(sample.where); };
+    const auto made = loader(strict);
+    size_t listed = 0;
+    for (int64_t step = 0; step < 200; ++step) listed += made->next().bad_samples.size();
+    std::sort(told.begin(), told.end());
+    EXPECT_EQ(told, (std::vector<std::string>{"a:6", "b:3"}));
+    EXPECT_EQ(listed, 2u);
+    // A third one is too many: 3 of 130 records are 2.3 %.
+    first_.broken = {9};
+    const std::string message = message_of([&] { steps(strict, 200); });
+    EXPECT_TRUE(message.starts_with("3 records could not be used while ")) << message;
+}
+
+// More bad records may follow each other if more are allowed: here 30 of every 40.
+TEST_F(LoaderTest, AllowsLongRunsOfBadRecords) {
+    for (int64_t i = 0; i < 90; ++i)
+        if (i % 4 != 0) second_.broken.insert(i);
+    LoaderOptions tolerant = options();
+    tolerant.max_bad_share = 0.9;
+    EXPECT_EQ(message_of([&] { steps(tolerant, 60); }), "no error");
+}
+
+// A good record whose targets begin behind the end of the bad one that it replaces is not bad.
+TEST_F(LoaderTest, RecordsThatDoNotFitAreNotBad) {
+    for (int64_t i = 0; i < 90; i += 18) bad_images_.insert("b/" + std::to_string(i));
+    for (int64_t i = 1; i < 90; i += 2) second_.late.insert(i);
+    LoaderOptions packed = options();
+    packed.pack = true;
+    packed.max_length = 30;
+    packed.max_bad_share = 0.2;
+    const auto made = loader(packed);
+    size_t bad = 0;
+    for (int64_t step = 0; step < 40; ++step)
+        for (const BadSample& sample : made->next().bad_samples) {
+            ++bad;
+            EXPECT_NE(sample.reason.find("no such image"), std::string::npos) << sample.reason;
+        }
+    EXPECT_EQ(bad, 5u);
 }
 
 TEST_F(LoaderTest, StopsIfEverySampleIsBad) {
@@ -340,7 +393,7 @@ TEST_F(LoaderTest, StopsIfEverySampleIsBad) {
     for (int repeat = 0; repeat < 2; ++repeat)
         EXPECT_TRUE(message_of([&] {
                         made->next();
-                    }).starts_with("20 records in a row could not be used, the last of them b:"));
+                    }).starts_with("1000 records in a row could not be used, the last of them b:"));
 }
 
 TEST_F(LoaderTest, RefusesInvalidOptions) {
