@@ -123,10 +123,17 @@ void put_row(Bytes row, const Header& header, const Palette& palette, int64_t y,
 
 }  // namespace
 
+StoredSize size_of_bmp(Bytes start, const std::string& name) {
+    ByteReader reader(start, name);
+    const Header header = read_header(reader, name);
+    return {header.width, header.height, header.bits};
+}
+
 Decoded decode_bmp(Bytes bytes, const std::string& name) {
     ByteReader reader(bytes, name);
     Header header = read_header(reader, name);
-    check_image_size(header.width, header.height, static_cast<int64_t>(bytes.size()), name);
+    check_image_size({header.width, header.height, header.bits}, static_cast<int64_t>(bytes.size()),
+                     name);
     const Palette palette = read_palette(reader, header, name);
     // Some writers give the end of the header as the offset of the pixels, although the palette
     // lies between.
@@ -137,7 +144,7 @@ Decoded decode_bmp(Bytes bytes, const std::string& name) {
     for (int64_t row = 0; row < header.height; ++row)
         put_row(reader.take(header.row_bytes()), header, palette,
                 header.top_down ? row : header.height - 1 - row, image);
-    return {std::move(image), 1};
+    return {std::move(image), {}};
 }
 
 }  // namespace vila::data

@@ -1,9 +1,14 @@
-// Reads the orientation, the one EXIF field that changes how an image looks (tag 0x0112 in the
-// first directory of a TIFF structure), and turns an image by it.
+// Reads the orientation, the one field of the metadata that changes how an image looks, and turns
+// an image by it. In EXIF it is tag 0x0112 in the first directory of a TIFF structure; in XMP, the
+// attribute or element tiff:Orientation of an XML text.
 //
 // A TIFF structure starts with "II" or "MM" for the byte order, the number 42 and the offset of the
 // first directory. A directory is a count and that many entries of 12 bytes: tag, type, count,
-// value. Orientation has type 3 (16 bits).
+// value. Orientation has type 3 (16 bits). Some programs write it as 32 bits; as 8 bits it does not
+// count in Pillow.
+
+#include <algorithm>
+#include <string_view>
 
 #include "data/image/image_formats.h"
 
@@ -27,22 +32,40 @@ struct TiffReader {
 
 }  // namespace
 
-int exif_orientation(Bytes tiff) {
+std::optional<int> exif_orientation(Bytes tiff) {
     constexpr uint32_t kOrientationTag = 0x0112;
-    constexpr uint32_t kShort = 3;
-    if (tiff.size() < 8 || tiff[0] != tiff[1] || (tiff[0] != 'I' && tiff[0] != 'M')) return 1;
+    constexpr uint32_t kShort = 3, kLong = 4;
+    if (tiff.size() < 8 || tiff[0] != tiff[1] || (tiff[0] != 'I' && tiff[0] != 'M')) return {};
     const TiffReader reader{tiff, tiff[0] == 'M'};
-    if (reader.read(2, 2) != 42) return 1;
+    if (reader.read(2, 2) != 42) return {};
     const size_t directory = reader.read(4, 4);
     const size_t entries = reader.read(directory, 2);
     for (size_t i = 0; i < entries; ++i) {
         const size_t entry = directory + 2 + i * 12;
         if (reader.read(entry, 2) != kOrientationTag) continue;
-        const uint32_t value = reader.read(entry + 8, 2);
-        const bool valid = reader.read(entry + 2, 2) == kShort && value >= 1 && value <= 8;
-        return valid ? static_cast<int>(value) : 1;
+        const uint32_t type = reader.read(entry + 2, 2);
+        if (type != kShort && type != kLong) return 1;
+        const uint32_t value = reader.read(entry + 8, type == kShort ? 2 : 4);
+        return static_cast<int>(std::min<uint32_t>(value, 9));
     }
-    return 1;
+    return {};
+}
+
+std::optional<int> xmp_orientation(Bytes xmp) {
+    const std::string_view text(reinterpret_cast<const char*>(xmp.data()), xmp.size());
+    constexpr std::string_view kName = "tiff:Orientation";
+    for (size_t at = text.find(kName); at != std::string_view::npos; at = text.find(kName, at)) {
+        at += kName.size();
+        std::string_view rest = text.substr(at);
+        if (rest.starts_with("=\""))
+            rest.remove_prefix(2);
+        else if (rest.starts_with('>'))
+            rest.remove_prefix(1);
+        else
+            continue;
+        if (!rest.empty() && rest[0] >= '0' && rest[0] <= '9') return rest[0] - '0';
+    }
+    return {};
 }
 
 // The eight orientations are the symmetries of a rectangle. To find the stored pixel of the shown

@@ -152,7 +152,7 @@ Image read_image(ByteReader& reader, Frame frame, int64_t file_bytes, const std:
     frame.height = reader.u16_le();
     frame.screen_width = std::max(frame.screen_width, frame.x + frame.width);
     frame.screen_height = std::max(frame.screen_height, frame.y + frame.height);
-    check_image_size(frame.screen_width, frame.screen_height, file_bytes, name);
+    check_image_size({frame.screen_width, frame.screen_height, kGifBits}, file_bytes, name);
     const uint8_t flags = reader.u8();
     frame.interlaced = (flags & kInterlaceFlag) != 0;
     if ((flags & kPaletteFlag) != 0) frame.palette = read_palette(reader, flags);
@@ -167,6 +167,15 @@ Image read_image(ByteReader& reader, Frame frame, int64_t file_bytes, const std:
 }
 
 }  // namespace
+
+StoredSize size_of_gif(Bytes start, const std::string& name) {
+    ByteReader reader(start, name);
+    reader.seek(6);  // after the signature
+    const int64_t width = reader.u16_le();
+    const int64_t height = reader.u16_le();
+    // A screen without pixels grows to hold the image.
+    return {std::max<int64_t>(width, 1), std::max<int64_t>(height, 1), kGifBits};
+}
 
 Decoded decode_gif(Bytes bytes, const std::string& name) {
     constexpr int64_t kSignatureBytes = 6;
@@ -189,7 +198,7 @@ Decoded decode_gif(Bytes bytes, const std::string& name) {
             if (label == kGraphicControl && content.size() >= 4 && (content[0] & kTransparentFlag))
                 frame.outside = content[3];
         } else if (block == kImageBlock) {
-            return {read_image(reader, frame, static_cast<int64_t>(bytes.size()), name), 1};
+            return {read_image(reader, frame, static_cast<int64_t>(bytes.size()), name), {}};
         }
     }
 }

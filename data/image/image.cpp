@@ -18,18 +18,20 @@ size_t Image::checked_bytes(int64_t width, int64_t height) {
     return static_cast<size_t>(checked_mul(checked_mul(width, height), 3));
 }
 
-void check_image_size(int64_t width, int64_t height, int64_t file_bytes, const std::string& name) {
+void check_image_size(const StoredSize& size, int64_t file_bytes, const std::string& name) {
+    const int64_t width = size.width, height = size.height;
     VILA_CHECK(width > 0 && height > 0, name, ": the image is ", width, " x ", height,
                " pixels: both sides must be at least 1");
     VILA_CHECK(width <= kMaxImageSide && height <= kMaxImageSide, name, ": the image is ", width,
                " x ", height, " pixels: a side may have at most ", kMaxImageSide,
                "; shrink it first");
-    VILA_CHECK(width * height <= kMaxImagePixels, name, ": the image is ", width, " x ", height,
+    const int64_t pixels = width * height;
+    VILA_CHECK(pixels <= kMaxImagePixels, name, ": the image is ", width, " x ", height,
                " pixels: at most ", kMaxImagePixels, " in all are read; shrink it first");
-    const int64_t allowed = std::max(kFreeExpansionBytes, file_bytes * kMaxExpansion);
-    VILA_CHECK(width * height * 3 <= allowed, name, ": ", file_bytes, " bytes claim to hold ",
-               width, " x ", height, " pixels: more than ", kMaxExpansion,
-               " times their size is not believed");
+    VILA_CHECK(
+        pixels * 3 <= kFreeExpansionBytes || pixels * size.bits / 8 <= file_bytes * kMaxExpansion,
+        name, ": ", file_bytes, " bytes claim to hold ", width, " x ", height,
+        " pixels: more than ", kMaxExpansion, " times their size is not believed");
 }
 
 namespace {
@@ -56,27 +58,44 @@ std::string describe_start(Bytes bytes) {
     return text ? shown + "\"" : shown;
 }
 
-Decoded decode_stored(Bytes bytes, const std::string& name) {
-    if (starts_with(bytes, "\xff\xd8\xff", 3)) return decode_jpeg(bytes, name);
-    if (starts_with(bytes, "\x89PNG\r\n\x1a\n", 8)) return decode_png(bytes, name);
+struct Format {
+    Decoded (*decode)(Bytes bytes, const std::string& name);
+    StoredSize (*size)(Bytes start, const std::string& name);
+};
+
+// Returns the format of a file by its first bytes. Throws if it is none that can be read.
+Format format_of(Bytes bytes, const std::string& name) {
+    VILA_CHECK(!bytes.empty(), name, ": the image file is empty");
+    if (starts_with(bytes, "\xff\xd8\xff", 3)) return {decode_jpeg, size_of_jpeg};
+    if (starts_with(bytes, "\x89PNG\r\n\x1a\n", 8)) return {decode_png, size_of_png};
     if (starts_with(bytes, "GIF87a", 6) || starts_with(bytes, "GIF89a", 6))
-        return decode_gif(bytes, name);
+        return {decode_gif, size_of_gif};
     if (starts_with(bytes, "RIFF", 4) && starts_with(bytes, "WEBP", 4, 8))
-        return decode_webp(bytes, name);
-    if (starts_with(bytes, "BM", 2)) return decode_bmp(bytes, name);
+        return {decode_webp, size_of_webp};
+    if (starts_with(bytes, "BM", 2)) return {decode_bmp, size_of_bmp};
     throw Error(str(name, ": not an image that can be read (JPEG, PNG, GIF, BMP",
                     has_webp() ? ", WebP" : "", "): found ", describe_start(bytes)));
 }
 
+void check_file_bytes(int64_t bytes, const std::string& name) {
+    VILA_CHECK(bytes <= kMaxImageFileBytes, name, ": the image file has ", bytes,
+               " bytes: at most ", kMaxImageFileBytes, " are read");
+}
+
 }  // namespace
 
+ImageSize read_image_size(std::span<const uint8_t> start, int64_t file_bytes,
+                          const std::string& name) {
+    check_file_bytes(file_bytes, name);
+    const StoredSize size = format_of(start, name).size(start, name);
+    check_image_size(size, file_bytes, name);
+    return {size.width, size.height};
+}
+
 Image decode_image(std::span<const uint8_t> bytes, const std::string& name) {
-    VILA_CHECK(!bytes.empty(), name, ": the image file is empty");
-    VILA_CHECK(static_cast<int64_t>(bytes.size()) <= kMaxImageFileBytes, name,
-               ": the image file has ", bytes.size(), " bytes: at most ", kMaxImageFileBytes,
-               " are read");
-    Decoded decoded = decode_stored(bytes, name);
-    return apply_orientation(std::move(decoded.image), decoded.orientation);
+    check_file_bytes(static_cast<int64_t>(bytes.size()), name);
+    Decoded decoded = format_of(bytes, name).decode(bytes, name);
+    return apply_orientation(std::move(decoded.image), decoded.orientation.value());
 }
 
 Image load_image(const std::filesystem::path& path) {

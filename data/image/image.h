@@ -5,7 +5,8 @@
 //
 // The pixels equal those of Pillow's Image.open(...).convert("RGB"), because vision towers were
 // trained on them: alpha is dropped, gray is repeated, 16-bit gray saturates at 255. Unlike that
-// call, decoding applies the EXIF orientation.
+// call, decoding turns the image upright as Pillow's exif_transpose() does: by the orientation in
+// its EXIF data or, if they have none, in its XMP data.
 //
 // Decoders do not trust their input: each returns a whole image or throws one line that names the
 // file. resize.h resamples images, image_processor.h normalizes them, image_write.h writes them.
@@ -46,14 +47,27 @@ constexpr int64_t kMaxImagePixels = int64_t{64} << 20;
 // A valid JPEG of a few kilobytes can make a decoder pass over the image any number of times.
 constexpr int64_t kMaxJpegScans = 500;
 constexpr int64_t kMaxJpegScanPixels = int64_t{2} << 30;  // scans times pixels
-// An image of more than kFreeExpansionBytes RGB bytes may be at most this many times larger than
-// its file: deflate and Huffman coding reach that factor only on blank images.
+// The pixels of an image of more than kFreeExpansionBytes RGB bytes, in the bits per pixel of the
+// file, may be at most this many times larger than the file: deflate and Huffman coding reach that
+// factor only on blank images.
 constexpr int64_t kMaxExpansion = 1100;
 constexpr int64_t kFreeExpansionBytes = int64_t{64} << 20;
 
 // Decodes the bytes of an image file; error messages use `name`. Throws Error if they are not an
 // image, are cut short or damaged, or exceed a limit above.
 Image decode_image(std::span<const uint8_t> bytes, const std::string& name);
+
+// The size of an image in pixels, as stored: the orientation is not applied. Of a GIF, that of its
+// screen.
+struct ImageSize {
+    int64_t width = 0, height = 0;
+};
+
+// Reads the size of an image without decoding its pixels, from the beginning of its file, which has
+// `file_bytes` in all. Throws Error if it is not an image, exceeds a limit above, or if `start` is
+// too short to tell.
+ImageSize read_image_size(std::span<const uint8_t> start, int64_t file_bytes,
+                          const std::string& name);
 
 // Reads and decodes a file.
 Image load_image(const std::filesystem::path& path);

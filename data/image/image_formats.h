@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 
@@ -14,10 +15,28 @@ namespace vila::data {
 
 using Bytes = std::span<const uint8_t>;
 
-// An image as stored, and its EXIF orientation, 1 to 8.
+// The orientations that the metadata of an image give, if they do.
+struct Orientation {
+    std::optional<int> exif, xmp;
+
+    // Returns the one that counts, 1 to 8.
+    int value() const {
+        const int stated = exif ? *exif : xmp.value_or(1);
+        return stated >= 1 && stated <= 8 ? stated : 1;
+    }
+};
+
+// An image as stored, and its orientation.
 struct Decoded {
     Image image;
-    int orientation = 1;
+    Orientation orientation;
+};
+
+// The size of an image as stored. `bits` is the least number of bits that the format spends on a
+// pixel before it compresses blank areas further.
+struct StoredSize {
+    int64_t width = 0, height = 0;
+    int64_t bits = 0;
 };
 
 Decoded decode_jpeg(Bytes bytes, const std::string& name);
@@ -26,12 +45,26 @@ Decoded decode_gif(Bytes bytes, const std::string& name);
 Decoded decode_bmp(Bytes bytes, const std::string& name);
 Decoded decode_webp(Bytes bytes, const std::string& name);
 
-// Throws unless an image of this size, stored in `file_bytes`, is within the limits of image.h.
-void check_image_size(int64_t width, int64_t height, int64_t file_bytes, const std::string& name);
+// Read the size of an image from the beginning of its file; read_image_size() checks it.
+StoredSize size_of_jpeg(Bytes start, const std::string& name);
+StoredSize size_of_png(Bytes start, const std::string& name);
+StoredSize size_of_gif(Bytes start, const std::string& name);
+StoredSize size_of_bmp(Bytes start, const std::string& name);
+StoredSize size_of_webp(Bytes start, const std::string& name);
 
-// Reads the orientation from the TIFF structure of an EXIF block. Returns 1 if it is absent or
-// damaged: damaged metadata does not make the image unusable.
-int exif_orientation(Bytes tiff);
+// The bits a pixel of formats that do not tell: 8 of a JPEG, whose blank blocks of 64 pixels take
+// one bit or more; 3 of a GIF, whose longest code stands for 4,095 pixels; 0 of WebP, which may
+// take no bits for blank pixels.
+constexpr int64_t kJpegBits = 8, kGifBits = 3, kWebpBits = 0;
+
+// Throws unless an image of this size, stored in `file_bytes`, is within the limits of image.h.
+void check_image_size(const StoredSize& size, int64_t file_bytes, const std::string& name);
+
+// Reads the orientation from the TIFF structure of an EXIF block. Returns nothing if it is absent
+// or damaged: damaged metadata does not make the image unusable.
+std::optional<int> exif_orientation(Bytes tiff);
+// Reads the orientation from an XMP packet.
+std::optional<int> xmp_orientation(Bytes xmp);
 // Turns an image stored with `orientation` upright.
 Image apply_orientation(Image image, int orientation);
 

@@ -21,7 +21,7 @@ void append(void* bytes, void* data, int count) {
 
 std::vector<uint8_t> encode_png(const Image& image) {
     // Refuses to write an image that decode_image would refuse to read.
-    check_image_size(image.width, image.height, kMaxImageFileBytes, "image to be written");
+    check_image_size({image.width, image.height, 24}, kMaxImageFileBytes, "image to be written");
     std::vector<uint8_t> bytes;
     const int done = stbi_write_png_to_func(append, &bytes, static_cast<int>(image.width),
                                             static_cast<int>(image.height), 3, image.rgb.data(),
@@ -33,7 +33,7 @@ std::vector<uint8_t> encode_png(const Image& image) {
 
 std::vector<uint8_t> encode_jpeg(const Image& image, int quality) {
     VILA_CHECK(1 <= quality && quality <= 100, "JPEG quality ", quality, ": expected 1 to 100");
-    check_image_size(image.width, image.height, kMaxImageFileBytes, "image to be written");
+    check_image_size({image.width, image.height, 24}, kMaxImageFileBytes, "image to be written");
     std::vector<uint8_t> bytes;
     const int done =
         stbi_write_jpg_to_func(append, &bytes, static_cast<int>(image.width),

@@ -25,7 +25,7 @@ namespace {
 struct Markers {
     int64_t width = 0, height = 0;
     int64_t scans = 0;
-    int orientation = 1;
+    Orientation orientation;
     bool complete = false;  // ends with an end-of-image marker
 };
 
@@ -56,6 +56,11 @@ uint8_t next_marker(Bytes bytes, size_t& position) {
 Markers read_markers(Bytes bytes) {
     constexpr uint8_t kStart = 0xd8, kEnd = 0xd9, kScan = 0xda, kApp1 = 0xe1;
     constexpr char kExif[] = "Exif\0";  // a second zero ends the literal
+    constexpr char kXmp[] = "http://ns.adobe.com/xap/1.0/";
+    const auto holds = [](Bytes segment, const auto& prefix) {
+        return segment.size() > sizeof(prefix) &&
+               std::memcmp(segment.data(), prefix, sizeof(prefix)) == 0;
+    };
     Markers markers;
     bool exif_seen = false;
     size_t position = 2;
@@ -75,11 +80,12 @@ Markers read_markers(Bytes bytes) {
             markers.height = segment[1] << 8 | segment[2];
             markers.width = segment[3] << 8 | segment[4];
         }
-        if (marker == kApp1 && !exif_seen && segment.size() > sizeof(kExif) &&
-            std::memcmp(segment.data(), kExif, sizeof(kExif)) == 0) {
-            markers.orientation = exif_orientation(segment.subspan(sizeof(kExif)));
+        if (marker == kApp1 && !exif_seen && holds(segment, kExif)) {
+            markers.orientation.exif = exif_orientation(segment.subspan(sizeof(kExif)));
             exif_seen = true;
         }
+        if (marker == kApp1 && markers.scans == 0 && holds(segment, kXmp))
+            markers.orientation.xmp = xmp_orientation(segment.subspan(sizeof(kXmp)));
     }
     return markers;
 }
@@ -171,7 +177,7 @@ Image decode_pixels(Bytes bytes, const std::string& name) {
     check(read_header(*decoder, bytes));
     const int64_t width = decoder->info.image_width, height = decoder->info.image_height;
     const int64_t channels = decoder->info.num_components;
-    check_image_size(width, height, static_cast<int64_t>(bytes.size()), name);
+    check_image_size({width, height, kJpegBits}, static_cast<int64_t>(bytes.size()), name);
     if (channels == 3) {
         Image image(width, height);
         check(read_rows(*decoder, image.rgb.data(), static_cast<size_t>(width * 3)));
@@ -210,12 +216,32 @@ const char* jpeg_decoder_name() {
 #endif
 }
 
+StoredSize size_of_jpeg(Bytes start, const std::string& name) {
+    constexpr uint8_t kScan = 0xda;
+    size_t position = 2;
+    for (uint8_t marker = next_marker(start, position); marker != 0 && marker != kScan;
+         marker = next_marker(start, position)) {
+        ByteReader reader(start, name);
+        reader.seek(static_cast<int64_t>(position));
+        const int64_t length = reader.u16_be();
+        if (!is_frame_header(marker)) {
+            position += static_cast<size_t>(length);
+            continue;
+        }
+        reader.u8();  // bits per sample
+        const int64_t height = reader.u16_be();
+        return {reader.u16_be(), height, kJpegBits};
+    }
+    throw Error(name + ": the JPEG file is damaged: it holds no image");
+}
+
 Decoded decode_jpeg(Bytes bytes, const std::string& name) {
     const Markers markers = read_markers(bytes);
     VILA_CHECK(markers.complete, name, ": the JPEG file is cut short: it has no end marker");
     VILA_CHECK(markers.width > 0 && markers.scans > 0, name,
                ": the JPEG file is damaged: it holds no image");
-    check_image_size(markers.width, markers.height, static_cast<int64_t>(bytes.size()), name);
+    check_image_size({markers.width, markers.height, kJpegBits}, static_cast<int64_t>(bytes.size()),
+                     name);
     VILA_CHECK(markers.scans <= kMaxJpegScans &&
                    markers.scans * markers.width * markers.height <= kMaxJpegScanPixels,
                name, ": the JPEG file draws its ", markers.width, " x ", markers.height,

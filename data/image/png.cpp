@@ -12,6 +12,7 @@
 #include <stb_image.h>
 
 #include "data/image/image_formats.h"
+#include "data/image/png_text.h"
 
 namespace vila::data {
 
@@ -62,16 +63,16 @@ struct Header {
                 return 1;
         }
     }
+    StoredSize stored_size() const { return {width, height, channels() * depth}; }
     // Returns the bytes of a row of `columns` pixels, without its filter number.
     int64_t row_bytes(int64_t columns) const { return (columns * channels() * depth + 7) / 8; }
 };
 
-Header read_header(Bytes content, int64_t file_bytes, const std::string& name) {
+Header read_header(Bytes content, const std::string& name) {
     ByteReader reader(content, name);
     Header header;
     header.width = reader.u32_be();
     header.height = reader.u32_be();
-    check_image_size(header.width, header.height, file_bytes, name);
     header.depth = reader.u8();
     header.color = reader.u8();
     const uint8_t compression = reader.u8(), filter = reader.u8(), interlace = reader.u8();
@@ -219,7 +220,8 @@ struct Contents {
     Header header;
     Palette palette{};
     std::vector<uint8_t> stream;
-    int orientation = 1;
+    PngTexts texts;
+    std::optional<int> exif;  // the orientation in an eXIf chunk
 };
 
 Contents read_chunks(Bytes bytes, const std::string& name) {
@@ -234,15 +236,20 @@ Contents read_chunks(Bytes bytes, const std::string& name) {
         const Bytes content = reader.take(length);
         if (type == tag("IEND")) break;
         const uint32_t checksum = reader.u32_be();
-        if (type == tag("eXIf")) png.orientation = exif_orientation(content);
+        if (type == tag("eXIf")) png.exif = exif_orientation(content);
+        if (type == tag("tEXt")) read_png_text(PngText::Plain, content, png.texts);
+        if (type == tag("zTXt")) read_png_text(PngText::Packed, content, png.texts);
+        if (type == tag("iTXt")) read_png_text(PngText::International, content, png.texts);
         if (type != tag("IHDR") && type != tag("PLTE") && type != tag("IDAT")) continue;
         VILA_CHECK_EQ(checksum,
                       crc32(bytes.subspan(static_cast<size_t>(start), 4 + content.size())), name,
                       ": the PNG file is damaged: checksum of the chunk at byte ", start - 4);
         VILA_CHECK((type == tag("IHDR")) == (png.header.width == 0), name,
                    ": the PNG file is damaged: its header must come first, and once");
-        if (type == tag("IHDR"))
-            png.header = read_header(content, static_cast<int64_t>(bytes.size()), name);
+        if (type == tag("IHDR")) {
+            png.header = read_header(content, name);
+            check_image_size(png.header.stored_size(), static_cast<int64_t>(bytes.size()), name);
+        }
         if (type == tag("PLTE"))
             std::memcpy(png.palette.data(), content.data(),
                         std::min(content.size(), sizeof(Palette)));
@@ -255,10 +262,19 @@ Contents read_chunks(Bytes bytes, const std::string& name) {
 
 }  // namespace
 
+StoredSize size_of_png(Bytes start, const std::string& name) {
+    ByteReader reader(start, name);
+    reader.seek(kSignatureBytes + 4);  // after the length of the chunk
+    VILA_CHECK(reader.u32_be() == tag("IHDR"), name,
+               ": the PNG file is damaged: its header must come first, and once");
+    const int64_t length = 13;
+    return read_header(reader.take(length), name).stored_size();
+}
+
 Decoded decode_png(Bytes bytes, const std::string& name) {
     const Contents png = read_chunks(bytes, name);
     return {decode_rows(inflate(png.stream, png.header, name), png.header, png.palette, name),
-            png.orientation};
+            {.exif = png.exif ? png.exif : png.texts.exif, .xmp = png.texts.xmp}};
 }
 
 }  // namespace vila::data

@@ -16,10 +16,11 @@ namespace vila::data {
 namespace {
 
 // Finds the orientation. The file is RIFF: after twelve bytes come chunks, each a name, a length
-// and that many bytes, padded to an even number. The chunk EXIF holds the orientation, with or
-// without the prefix that JPEG uses.
-int find_orientation(Bytes bytes) {
+// and that many bytes, padded to an even number. The chunk EXIF holds EXIF data, with or without
+// the prefix that JPEG uses, and the chunk "XMP " an XMP packet.
+Orientation find_orientation(Bytes bytes) {
     constexpr char kPrefix[] = "Exif\0";
+    Orientation orientation;
     size_t position = 12;
     while (bytes.size() >= position + 8) {
         const uint8_t* head = bytes.data() + position;
@@ -28,15 +29,17 @@ int find_orientation(Bytes bytes) {
                               static_cast<uint32_t>(head[7]) << 24;
         position += 8;
         if (length > bytes.size() - position) break;
+        Bytes content = bytes.subspan(position, length);
+        if (std::memcmp(head, "XMP ", 4) == 0) orientation.xmp = xmp_orientation(content);
         if (std::memcmp(head, "EXIF", 4) == 0) {
-            Bytes exif = bytes.subspan(position, length);
-            if (length > sizeof(kPrefix) && std::memcmp(exif.data(), kPrefix, sizeof(kPrefix)) == 0)
-                exif = exif.subspan(sizeof(kPrefix));
-            return exif_orientation(exif);
+            if (length > sizeof(kPrefix) &&
+                std::memcmp(content.data(), kPrefix, sizeof(kPrefix)) == 0)
+                content = content.subspan(sizeof(kPrefix));
+            orientation.exif = exif_orientation(content);
         }
         position += length + length % 2;
     }
-    return 1;
+    return orientation;
 }
 
 }  // namespace
@@ -45,13 +48,21 @@ bool has_webp() {
     return true;
 }
 
+StoredSize size_of_webp(Bytes start, const std::string& name) {
+    WebPBitstreamFeatures features;
+    VILA_CHECK(WebPGetFeatures(start.data(), start.size(), &features) == VP8_STATUS_OK, name,
+               ": the WebP file is cut short or damaged");
+    return {features.width, features.height, kWebpBits};
+}
+
 Decoded decode_webp(Bytes bytes, const std::string& name) {
     WebPBitstreamFeatures features;
     VILA_CHECK(WebPGetFeatures(bytes.data(), bytes.size(), &features) == VP8_STATUS_OK, name,
                ": the WebP file is cut short or damaged");
     VILA_CHECK(!features.has_animation, name,
                ": animated WebP is not supported; save one frame of it as PNG");
-    check_image_size(features.width, features.height, static_cast<int64_t>(bytes.size()), name);
+    check_image_size({features.width, features.height, kWebpBits},
+                     static_cast<int64_t>(bytes.size()), name);
     Image image(features.width, features.height);
     const uint8_t* done = WebPDecodeRGBInto(bytes.data(), bytes.size(), image.rgb.data(),
                                             image.rgb.size(), static_cast<int>(image.width * 3));
@@ -69,6 +80,11 @@ Decoded decode_webp(Bytes, const std::string& name) {
     throw Error(name +
                 ": this build does not read WebP; install libwebp-dev and build again, or save the "
                 "image as PNG");
+}
+
+StoredSize size_of_webp(Bytes start, const std::string& name) {
+    decode_webp(start, name);  // throws
+    return {};
 }
 
 #endif

@@ -78,6 +78,72 @@ TEST(DataImage, PixelsEqualPillow) {
     }
 }
 
+// Headers that claim huge images, without any data after them.
+std::vector<uint8_t> gif_of(int width, int height) {
+    std::vector<uint8_t> gif = bytes_of("GIF89a");
+    const auto size = [&] {
+        for (const int side : {width, height})
+            for (const int shift : {0, 8}) gif.push_back(static_cast<uint8_t>(side >> shift));
+    };
+    size();
+    gif.insert(gif.end(), {0, 0, 0, ',', 0, 0, 0, 0});
+    size();
+    gif.insert(gif.end(), {0, 8, 1, 0, 0, ';'});
+    return gif;
+}
+
+// Scanned pages: 104 MB of RGB from files of 1 to 136 kilobytes.
+TEST(DataImage, ReadsLargeBlankPages) {
+    const std::filesystem::path folder = image_goldens().parent_path() / "pages";
+    int files = 0;
+    for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+        SCOPED_TRACE(entry.path().filename());
+        if (entry.path().extension() == ".webp" && !has_webp()) continue;
+        ++files;
+        const Image page = load_image(entry.path());
+        ASSERT_EQ(page.width, 4960);
+        ASSERT_EQ(page.height, 7016);
+        int64_t wrong = 0;
+        for (int64_t y = 0; y < page.height; y += 4)
+            for (int64_t x = 0; x < page.width; ++x) {
+                const bool black = x >= 96 && x < 296 && y >= 200 && y < 264;
+                wrong += *page.at(x, y) == (black ? 0 : 255) ? 0 : 1;
+            }
+        EXPECT_EQ(wrong, 0);
+    }
+    EXPECT_GE(files, 3);
+}
+
+TEST(DataImage, ReadsTheSizeFromTheBeginning) {
+    for (const auto& path : golden_files()) {
+        SCOPED_TRACE(path.filename());
+        if (path.filename() == "gif_small_screen.gif") continue;  // grows to hold its image
+        const std::vector<uint8_t> bytes = read_bytes(path);
+        const std::span<const uint8_t> start(bytes.data(), std::min<size_t>(bytes.size(), 1200));
+        const ImageSize size =
+            read_image_size(start, static_cast<int64_t>(bytes.size()), path.string());
+        const Image image = decode_image(bytes, path.string());
+        EXPECT_EQ(std::minmax(size.width, size.height), std::minmax(image.width, image.height));
+    }
+    const auto message = [](std::vector<uint8_t> bytes) {
+        try {
+            read_image_size(bytes, static_cast<int64_t>(bytes.size()), "a/file");
+        } catch (const Error& error) {
+            return std::string(error.what());
+        }
+        return std::string("no error");
+    };
+    expect_part(message(bytes_of("<html>")), "a/file: not an image that can be read");
+    expect_part(message({}), "a/file: the image file is empty");
+    expect_part(message(gif_of(16385, 1)), "a side may have at most 16384");
+    for (const char* file : {"jpeg_420.jpg", "png_pillow.png", "webp_lossy.webp"}) {
+        std::vector<uint8_t> bytes = read_bytes(image_goldens() / file);
+        if (std::string(file).ends_with("webp") && !has_webp()) continue;
+        bytes.resize(20);
+        expect_part(message(bytes), "a/file: ");
+    }
+}
+
 // A file that is truncated anywhere is refused, unless only bytes after its last pixel are missing.
 TEST(DataImage, RefusesTruncatedFiles) {
     for (const auto& path : golden_files()) {
@@ -125,20 +191,6 @@ TEST(DataImage, NamesFilesThatCannotBeOpened) {
             expect_part(error.what(), path.string());
         }
     }
-}
-
-// Headers that claim huge images, without any data after them.
-std::vector<uint8_t> gif_of(int width, int height) {
-    std::vector<uint8_t> gif = bytes_of("GIF89a");
-    const auto size = [&] {
-        for (const int side : {width, height})
-            for (const int shift : {0, 8}) gif.push_back(static_cast<uint8_t>(side >> shift));
-    };
-    size();
-    gif.insert(gif.end(), {0, 0, 0, ',', 0, 0, 0, 0});
-    size();
-    gif.insert(gif.end(), {0, 8, 1, 0, 0, ';'});
-    return gif;
 }
 
 TEST(DataImage, EnforcesLimits) {

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Makes tests/goldens/images/: small image files, the pixels Pillow decodes from them (NAME.ppm), and
-digests of resized and normalized pictures (resize.txt, processor.json).
+digests of resized and normalized pictures (resize.txt, processor.json); and tests/goldens/pages/.
 
 Needs Pillow >= 13 with libjpeg-turbo, numpy and transformers. Run from anywhere; it overwrites.
 """
@@ -17,6 +17,7 @@ from PIL import Image, ImageOps
 from transformers import AutoImageProcessor
 
 OUT = Path(__file__).parent / "images"
+PAGES = Path(__file__).parent / "pages"
 
 
 def fnv(data):
@@ -246,6 +247,71 @@ def make_webps():
     store("webp_exif_8.webp", save(picture, "WEBP", quality=50, exif=exif(8, "<")))
 
 
+# --- orientation -----------------------------------------------------------------------------------
+
+
+def xmp(orientation, is_element=False):
+    stated = (f"><tiff:Orientation>{orientation}</tiff:Orientation></rdf:Description>" if is_element
+              else f' tiff:Orientation="{orientation}"/>')
+    return ('<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF><rdf:Description xmlns:tiff="http://ns.adobe.com/tiff/1.0/"'
+            + stated + "</rdf:RDF></x:xmpmeta>").encode()
+
+
+def tiff(tag, kind, value):
+    """Returns a TIFF structure with one entry; kind 1 is 8, 3 is 16 and 4 is 32 bits."""
+    return b"II" + struct.pack("<HIHHHII", 42, 8, 1, tag, kind, 1, value) + b"\0" * 4
+
+
+def make_orientations():
+    """Orientations outside the usual EXIF field; EXIF, where it states one, stands above XMP."""
+    picture = Image.fromarray(scene(13, 7, 9))
+    for name, options in {
+        "xmp_6": {"xmp": xmp(6)},
+        "xmp_element_5": {"xmp": xmp(5, True)},
+        "xmp_0": {"xmp": xmp(0)},
+        "exif_3_xmp_6": {"exif": b"Exif\0\0" + tiff(0x0112, 3, 3), "xmp": xmp(6)},
+        "exif_0_xmp_6": {"exif": b"Exif\0\0" + tiff(0x0112, 3, 0), "xmp": xmp(6)},
+        "other_exif_xmp_8": {"exif": b"Exif\0\0" + tiff(0x0128, 3, 2), "xmp": xmp(8)},
+        "long_exif_6": {"exif": b"Exif\0\0" + tiff(0x0112, 4, 6)},
+        "byte_exif_8": {"exif": b"Exif\0\0" + tiff(0x0112, 1, 8)},
+    }.items():
+        store(f"orientation_{name}.jpg", save(picture, "JPEG", quality=60, **options))
+    packet = b"XML:com.adobe.xmp\0"
+    profile = b"Exif\0\0" + exif(8, "<")
+    lines = "\n".join(profile.hex()[i:i + 72] for i in range(0, 2 * len(profile), 72))
+    raw = f"\nexif\n{len(profile):8}\n{lines}\n".encode()
+    for name, kind, content in [
+        ("xmp_3", b"iTXt", packet + b"\0\0\0\0" + xmp(3)),
+        ("xmp_packed_6", b"iTXt", packet + b"\1\0en\0\0" + zlib.compress(xmp(6))),
+        ("profile_packed_8", b"zTXt", b"Raw profile type exif\0\0" + zlib.compress(raw)),
+        ("profile_8", b"tEXt", b"Raw profile type exif\0" + raw),
+    ]:
+        store(f"orientation_{name}.png", png(5, 3, 8, 2, 9, extra=chunk(kind, content)))
+    store("orientation_xmp_7.webp", save(picture, "WEBP", quality=50, xmp=xmp(7)))
+    store("orientation_exif_3_xmp_7.webp", save(picture, "WEBP", quality=50, exif=exif(3, "<"), xmp=xmp(7)))
+
+
+# --- scanned pages -------------------------------------------------------------------------------
+
+
+def make_pages():
+    """Pages of 4960 x 7016 pixels, white but for a black rectangle: far larger than their files."""
+    PAGES.mkdir(exist_ok=True)
+    pixels = np.full((7016, 4960), 255, np.uint8)
+    pixels[200:264, 96:296] = 0
+    page = Image.fromarray(pixels)
+    for name, image, options in [
+        ("1_bit.png", page.convert("1"), {"optimize": True}),
+        ("1_bit.gif", page.convert("1"), {}),
+        ("lossless.webp", page.convert("RGB"), {"lossless": True}),
+        ("progressive.jpg", page, {"progressive": True, "quality": 95}),
+    ]:
+        data = save(image, name.split(".")[1].replace("jpg", "jpeg"), **options)
+        shown = np.array(Image.open(io.BytesIO(data)).convert("RGB"))
+        assert (shown == pixels[:, :, None]).all(), name
+        (PAGES / name).write_bytes(data)
+
+
 # --- resampling ---------------------------------------------------------------------------------
 
 RESIZES = [(61, 47, 28, 28), (61, 47, 97, 131), (1, 1, 5, 3), (61, 47, 1, 1), (2, 1, 7, 16),
@@ -366,6 +432,8 @@ if __name__ == "__main__":
     make_gifs()
     make_bmps()
     make_webps()
+    make_orientations()
+    make_pages()
     make_resizes()
     make_processors()
     print("Pillow", PIL.__version__, sum(p.stat().st_size for p in OUT.iterdir()), "bytes")

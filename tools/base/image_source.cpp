@@ -22,6 +22,24 @@ data::Image read_image(const data::ImageRef& image) {
     return data::decode_image(encoded, image_name(image));
 }
 
+data::ImageSize read_image_size(const data::ImageRef& image) {
+    constexpr int64_t kStartBytes = 64 << 10;
+    const RandomAccessFile file(image.path);
+    const int64_t bytes = image.bytes < 0 ? file.size() - image.offset : image.bytes;
+    const auto size_from = [&](int64_t count) {
+        std::vector<uint8_t> start(static_cast<size_t>(std::max<int64_t>(count, 0)));
+        file.read_at(image.offset, start.data(), count);
+        return data::read_image_size(start, bytes, image_name(image));
+    };
+    if (bytes <= kStartBytes) return size_from(bytes);
+    try {
+        return size_from(kStartBytes);
+    } catch (const Error&) {
+        // A JPEG may begin with a color profile and a thumbnail.
+        return size_from(std::min(bytes, data::kMaxImageFileBytes));
+    }
+}
+
 data::ImageTokens image_token_counter(const models::ImageLayout& layout) {
     return [layout](const data::ImageRef& image) {
         if (!layout.depends_on_size()) return layout.image_tokens(0, 0);
