@@ -156,7 +156,8 @@ std::string foreign_tensor_hint(const std::string& name) {
         {".input_scale", "weights quantized to 8 bits"},
     };
     for (const Kind& kind : kKinds)
-        if (name.find(kind.part) != std::string::npos) return str("; it belongs to ", kind.belongs);
+        if (name.find(kind.part) != std::string::npos)
+            return str("; this tensor belongs to ", kind.belongs);
     return "";
 }
 

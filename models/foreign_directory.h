@@ -23,7 +23,8 @@ void refuse_foreign_directory(const std::filesystem::path& path);
 void refuse_unknown_model(const SourcedJson& config);
 // Throws if the configuration says that the weights are quantized, naming the method.
 void refuse_quantized(const Json& config, const std::string& where);
-// Returns what a tensor with such a name belongs to, as "; it belongs to ..."; empty if unknown.
+// Returns what a tensor with such a name belongs to, as "; this tensor belongs to ..."; empty if
+// that is unknown.
 std::string foreign_tensor_hint(const std::string& name);
 
 }  // namespace vila::models

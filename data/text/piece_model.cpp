@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <array>
+#include <cctype>
+#include <string_view>
 #include <unordered_map>
 
 #include "data/text/piece_format.h"
@@ -22,6 +24,20 @@ using Symbols = std::unordered_map<std::string_view, int32_t>;
 constexpr size_t kMaxPieceBytes = 1024;
 
 constexpr const char* kAlgorithms[] = {"?", "unigram", "BPE", "word", "char"};
+
+// Meta distributes the vocabulary of Llama 3 under the same name: each line holds a token in base64
+// and its rank.
+bool is_tiktoken(std::string_view bytes) {
+    const std::string_view line = bytes.substr(0, std::min(bytes.find('\n'), size_t{256}));
+    const size_t space = line.find(' ');
+    if (space == 0 || space == std::string_view::npos || space + 1 == line.size()) return false;
+    const auto is_base64 = [](unsigned char c) {
+        return std::isalnum(c) != 0 || c == '+' || c == '/' || c == '=';
+    };
+    const auto is_digit = [](unsigned char c) { return std::isdigit(c) != 0; };
+    return std::ranges::all_of(line.substr(0, space), is_base64) &&
+           std::ranges::all_of(line.substr(space + 1), is_digit);
+}
 
 void check_supported(const SentencePieceModel& model, const std::string& where) {
     VILA_CHECK(model.algorithm == SentencePieceModel::Algorithm::Bpe, where, ": a ",
@@ -262,6 +278,10 @@ Json with_defaults(Json config, const SentencePieceModel& model) {
 
 PieceDefinition read_piece_model(const TokenizerFiles& files, const std::string& where) {
     const std::string file = where + "/tokenizer.model";
+    VILA_CHECK(
+        !is_tiktoken(files.at("tokenizer.model")), file,
+        ": a tiktoken vocabulary, as Meta distributes Llama 3, not one of SentencePiece: put "
+        "the tokenizer.json of the model's Hugging Face form beside it");
     const SentencePieceModel model = read_sentencepiece_model(files.at("tokenizer.model"), file);
     check_supported(model, file);
     PieceDefinition definition;

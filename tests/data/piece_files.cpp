@@ -238,6 +238,14 @@ TEST(TokenizerFiles, RefusesSettingsThatWouldChangeIds) {
     expect_refusals("metaspace", of_metaspace);
 }
 
+TEST(TokenizerFiles, NamesTiktokenVocabularies) {
+    EXPECT_EQ(load_message("tokenizer.model", "IQ== 0\nIg== 1\nIw== 2\n"),
+              "DIR/tokenizer.model: a tiktoken vocabulary, as Meta distributes Llama 3, not one of "
+              "SentencePiece: put the tokenizer.json of the model's Hugging Face form beside it");
+    EXPECT_NE(load_message("tokenizer.model", "IQ== zero\n").find("DIR/tokenizer.model"),
+              std::string::npos);
+}
+
 TEST(TokenizerFiles, ErrorsNameTheFileBesideTheModel) {
     const auto message = [](const char* file, const char* content) {
         return message_of([&] {

@@ -96,7 +96,7 @@ TEST_F(ForeignDirectoryTest, NamesQuantizedWeights) {
     write("quantize_config.json");
     expect_refusal(": holds quantize_config.json: the weights are quantized (GPTQ)");
     EXPECT_EQ(foreign_tensor_hint("model.layers.0.mlp.up_proj.qweight"),
-              "; it belongs to weights quantized by AWQ or GPTQ");
+              "; this tensor belongs to weights quantized by AWQ or GPTQ");
     EXPECT_EQ(foreign_tensor_hint("model.norm.weight"), "");
 }
 
