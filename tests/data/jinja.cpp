@@ -55,8 +55,8 @@ TEST(Jinja, NamesTheLineOfAnError) {
               "T line 2: the filter nosuch is not implemented");
     EXPECT_EQ(error_of("{% if true %}"), "T line 1: expected {% endif %}, got the end of the tag");
     EXPECT_EQ(error_of("{% include 'x' %}"),
-              "T line 1: expected a tag that is implemented: if, for, set, macro, break, continue, "
-              "generation, raw, got 'include'");
+              "T line 1: expected a tag that is implemented: if, for, set, macro, with, filter, "
+              "break, continue, generation, raw, got 'include'");
     EXPECT_EQ(error_of("{{ 'a"), "T line 1: a string does not end");
     EXPECT_EQ(error_of("{{ (1 }}"), "T line 1: unexpected '}'");
     EXPECT_EQ(error_of("{{ 1 2 }}"), "T line 1: expected }}, got '2'");
@@ -141,8 +141,15 @@ TEST(Jinja, RefusesWhatIsNotImplemented) {
               "T line 1: int: a base other than 10 is not implemented");
     EXPECT_EQ(error_of("{{ numbers | length(1) }}"),
               "T line 1: the filter length takes at most 0 arguments");
-    EXPECT_EQ(error_of("{% for x in numbers %}{% macro m() %}{{ x }}{% endmacro %}{% endfor %}"),
-              "T line 1: a macro inside a loop or another block is not implemented, got 'm'");
+    EXPECT_EQ(error_of("{% set ns = namespace() %}{% for x in numbers %}{% macro m() %}{{ x }}"
+                       "{% endmacro %}{% set ns.m = m %}{% endfor %}{{ ns.m() }}"),
+              "T line 1: a macro is called outside the block in which it is defined");
+    EXPECT_EQ(error_of("{% set ns = namespace() %}{% for x in numbers %}{% macro m() %}{{ x }}"
+                       "{% endmacro %}{% set ns.m = m %}{% endfor %}{% for x in numbers %}"
+                       "{{ ns.m() }}{% endfor %}"),
+              "T line 1: a macro is called outside the block in which it is defined");
+    EXPECT_EQ(error_of("{{ range(2) }}"),
+              "T line 1: a range cannot be printed: make it a list with | list");
     EXPECT_EQ(error_of("{{ namespace() }}"), "T line 1: a namespace cannot be printed");
     EXPECT_EQ(error_of("{{ dict([1]) }}"), "T line 1: dict() takes a dict and keyword arguments");
 }

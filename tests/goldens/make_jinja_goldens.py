@@ -100,7 +100,37 @@ TEMPLATES = {
     "equal dicts": "{{ {'a': 1, 'b': [2]} == {'b': [2.0], 'a': true} }}{{ {'a': 1} == {'a': 2} }}{{ {1: 2} == {'1': 2} }}",
     "characters": "{{ 'é日本'[-1] }}{{ 'é日本'[1:] }}{{ 'é日本'[:-1] }}{{ 'é日本'[::-1] }}{{ 'é日本' | first }}{{ 'é日本' | last }}"
                   "{{ 'é日本' | length }}{{ ['\x01\x7f'] }}",
+    "macros inside blocks": "{% for m in messages %}{% macro r(x) %}<{{ x }}{{ m.role }}>{% endmacro %}{{ r('a') }}{% endfor %}"
+                            "{% if n %}{% macro q() %}q{% endmacro %}{% endif %}{{ q() }}"
+                            "{% macro a(x) %}{% macro b(y) %}{{ y }}{{ x }}{{ n }}{% endmacro %}{{ b(1) }}{% endmacro %}{{ a(2) }}"
+                            "{% for n in numbers %}{% macro inner() %}{{ n }}{% set k = 1 %}{% endmacro %}{% for n in names %}"
+                            "{{ inner() }}{% endfor %}{% endfor %}{{ k is defined }}",
+    "with": "{% with x = n, y = x %}{{ x }}{{ y is defined }}{% set z = 3 %}{% endwith %}{{ x is defined }}{{ z is defined }}"
+            "{% with %}a{% endwith %}",
+    "filter blocks": "{% filter upper %}a{{ n }}{% set q = 1 %}{% endfilter %}{{ q is defined }}"
+                     "{% filter trim | replace('b', 'c') %} b {% endfilter %}",
+    "tuples": "{{ (1, 'a') }}{{ (1,) }}{{ () }}{{ 1, 2 }}{% set t = ('a', 'b', 'c') %}{{ t[1:] }}{{ t | list }}{{ t | tojson }}{{ t + (1,) }}"
+              "{{ (1,) * 2 }}{{ (1, 2) == [1, 2] }}{{ (1, 2) == (1, 2) }}{{ (1, 2) < (1, 3) }}{{ deep.items() | list | first }}"
+              "{{ {'a': 1} | dictsort }}{% for a, (b, c) in [(1, (2, 3))] %}{{ a }}{{ b }}{{ c }}{% endfor %}",
+    "views of dicts": "{{ deep.keys() }}{{ {'a': 1}.values() }}{{ {'a': [1]}.items() }}{{ deep.keys() | list }}{{ range(3) | list }}",
+    "depth of loops": "{% for x in numbers %}{{ loop.depth }}{{ loop.depth0 }}{% for y in numbers %}{{ loop.depth }}{% endfor %}{% endfor %}",
+    "letters": "{{ 'é ß ﬁ ΑΣ ж' | upper }}{{ 'É İ ΑΣ Ж' | lower }}{{ 'éa ßa ǆa-éa' | title }}{{ 'éa ßa ǆa-éa'.title() }}{{ 'ßA É' | capitalize }}"
+               "{{ 'ÉA' is upper }}{{ 'éA' is lower }}{{ ['é', 'É', 'e'] | sort }}",
+    "search": "{{ 'abcé-b'.find('b', 2) }}{{ 'abcé-b'.rfind('b') }}{{ 'abcb'.rfind('b', 0, 3) }}{{ 'aé-b'.index('-') }}{{ 'abab'.rindex('a') }}"
+              "{{ 'abc'.find('c', 9) }}{{ 'abc'.find('b', -2) }}{{ 'abc'.find('b', -9, -1) }}{{ 'abc'.find('', 3) }}{{ 'abc'.find('', 4) }}{{ 'abc'.rfind('') }}"
+              "{{ 'a-b-c'.partition('-') }}{{ 'a-b-c'.rpartition('-') }}{{ 'a'.partition('-') }}{{ 'a'.rpartition('-') }}"
+              "{{ 'aab'.removeprefix('a') }}{{ 'abb'.removesuffix('b') }}{{ 'x'.removeprefix('y') }}{{ 'x'.removesuffix('') }}",
+    "padding": "{{ 'é'.ljust(3) }}|{{ 'a'.rjust(3, 'é') }}|{{ 'a'.center(4) }}|{{ 'ab'.center(5, '*') }}|{{ 'ab'.center(-5) }}|{{ 'ab'.center(4) }}|",
+    "sums": "{{ numbers | sum }}{{ [{'a': 1}, {'a': 2.5}] | sum(attribute='a') }}{{ [] | sum }}{{ [1] | sum(start=4) }}{{ [[1], [2]] | sum(start=[]) }}"
+            "{{ {'a': 1}.copy() }}",
+    "octal escapes": "{{ '\\101\\0\\7777' }}",
     # Refused by both.
+    "index of nothing": "{{ 'abc'.index('d') }}",
+    "empty separator": "{{ 'abc'.partition('') }}",
+    "sum of a tuple and a list": "{{ (1,) + [2] }}",
+    "sum of a list and a range": "{{ [1] + range(2) }}",
+    "order of a tuple and a list": "{{ (1,) < [2] }}",
+    "a range as JSON": "{{ range(2) | tojson }}",
     "int of nothing": "{{ missing | int }}",
     "power of zero": "{{ 0 ** -1 }}",
     "unknown keyword of a macro": "{% macro m(a) %}{% endmacro %}{{ m(b=1) }}",

@@ -26,7 +26,13 @@ Value repeated(Runtime& runtime, const Value& value, int64_t count) {
             list.insert(list.end(), value.list()->begin(), value.list()->end());
         }
     }
-    return value.is_string() ? Value(text) : Value(list);
+    return value.is_string() ? Value(text) : Value(list, value.list_kind());
+}
+
+// Returns whether the value is a list or tuple: other lists have no arithmetic.
+bool is_sequence(const Value& value) {
+    return value.list() != nullptr &&
+           (value.list_kind() == ListKind::List || value.list_kind() == ListKind::Tuple);
 }
 
 Value integer_arithmetic(const std::string& operation, int64_t a, int64_t b) {
@@ -64,16 +70,14 @@ Value arithmetic(Runtime& runtime, const std::string& operation, const Value& a,
         runtime.take(static_cast<int64_t>(a.text()->size() + b.text()->size()));
         return *a.text() + *b.text();
     }
-    if (operation == "+" && a.list() != nullptr && b.list() != nullptr) {
+    if (operation == "+" && is_sequence(a) && is_sequence(b) && a.list_kind() == b.list_kind()) {
         runtime.take(
             static_cast<int64_t>((a.list()->size() + b.list()->size()) * Value::kNodeBytes));
         List list = *a.list();
         list.insert(list.end(), b.list()->begin(), b.list()->end());
-        return list;
+        return {std::move(list), a.list_kind()};
     }
-    const auto repeats = [](const Value& value) {
-        return value.is_string() || value.list() != nullptr;
-    };
+    const auto repeats = [](const Value& value) { return value.is_string() || is_sequence(value); };
     if (operation == "*" && repeats(a) && b.is_integer())
         return repeated(runtime, a, b.as_integer(""));
     if (operation == "*" && repeats(b) && a.is_integer())

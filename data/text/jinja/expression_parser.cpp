@@ -98,19 +98,20 @@ void parse_elements(TokenReader& reader, std::string_view close, const Element& 
 ExpressionPointer parse_list(TokenReader& reader, std::string_view close) {
     std::vector<ExpressionPointer> elements;
     parse_elements(reader, close, [&] { elements.push_back(parse_expression(reader)); });
-    return make<ListDisplay>(std::move(elements));
+    return make<ListDisplay>(std::move(elements), ListKind::List);
 }
 
-// Parses what follows "(": one expression in parentheses, or a tuple, which becomes a list.
+// Parses what follows "(": one expression in parentheses, or a tuple.
 ExpressionPointer parse_parenthesized(TokenReader& reader) {
-    if (reader.accept_operator(")")) return make<ListDisplay>();
+    if (reader.accept_operator(")"))
+        return make<ListDisplay>(std::vector<ExpressionPointer>(), ListKind::Tuple);
     ExpressionPointer first = parse_expression(reader);
     if (reader.accept_operator(")")) return first;
     reader.expect_operator(",");
     std::vector<ExpressionPointer> elements;
     elements.push_back(std::move(first));
     parse_elements(reader, ")", [&] { elements.push_back(parse_expression(reader)); });
-    return make<ListDisplay>(std::move(elements));
+    return make<ListDisplay>(std::move(elements), ListKind::Tuple);
 }
 
 ExpressionPointer parse_dict(TokenReader& reader) {
@@ -262,7 +263,7 @@ ExpressionPointer parse_expressions(TokenReader& reader) {
     elements.push_back(std::move(first));
     while (reader.accept_operator(",") && !reader.is(Kind::BlockEnd) && !reader.is(Kind::PrintEnd))
         elements.push_back(parse_expression(reader));
-    return make<ListDisplay>(std::move(elements));
+    return make<ListDisplay>(std::move(elements), ListKind::Tuple);
 }
 
 ArgumentExpressions parse_arguments(TokenReader& reader) {

@@ -17,7 +17,7 @@ Value ListDisplay::evaluate(Runtime& runtime) const {
     runtime.take(static_cast<int64_t>(elements.size()) * Value::kNodeBytes);
     List list;
     for (const auto& element : elements) list.push_back(element->evaluate(runtime));
-    return list;
+    return {std::move(list), kind};
 }
 
 Value DictDisplay::evaluate(Runtime& runtime) const {

@@ -54,6 +54,7 @@ struct Name {
 
 struct ListDisplay {  // [a, b] and (a, b)
     std::vector<ExpressionPointer> elements;
+    ListKind kind;
     Value evaluate(Runtime& runtime) const;
 };
 

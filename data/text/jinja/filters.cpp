@@ -213,6 +213,7 @@ constexpr NamedFilter kFilters[] = {
     {"min", 2, [](R& r, V& v, A& a) { return extreme(r, v, a, false); }},
     {"max", 2, [](R& r, V& v, A& a) { return extreme(r, v, a, true); }},
     {"join", 2, joined},
+    {"sum", 2, sum},
     {"map", kAny, mapped},
     {"select", kAny, [](R& r, V& v, A& a) { return selected(r, v, a, false, true); }},
     {"reject", kAny, [](R& r, V& v, A& a) { return selected(r, v, a, false, false); }},

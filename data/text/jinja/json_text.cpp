@@ -54,6 +54,8 @@ class JsonWriter {
 
     void write(const Value& value, int64_t level) {
         if (const List* list = value.list()) {
+            VILA_CHECK(value.list_kind() == ListKind::List || value.list_kind() == ListKind::Tuple,
+                       "tojson: cannot write ", value.type_name());
             brackets('[', ']', list->size(), level,
                      [&](size_t i) { write((*list)[i], level + 1); });
         } else if (value.dict() != nullptr) {

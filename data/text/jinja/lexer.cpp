@@ -266,6 +266,16 @@ class Lexer {
                 fail("a string has a bad escape");
             append_char(text, code);
             at_ += 2 + digits;
+        } else if (kind >= '0' && kind <= '7') {
+            uint32_t code = 0;
+            ++at_;
+            for (int i = 0;
+                 i < 3 && at_ < source_.size() && source_[at_] >= '0' && source_[at_] <= '7';
+                 ++i, ++at_)
+                code = code * 8 + static_cast<uint32_t>(source_[at_] - '0');
+            append_char(text, code);
+        } else if (kind == 'N') {
+            fail("a character by its name, \\N{...}, is not implemented");
         } else if (kind == '\n') {
             move_to(at_ + 2);
         } else if (kind != '\0' && letter != std::string_view::npos) {

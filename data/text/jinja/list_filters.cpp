@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "data/text/jinja/arithmetic.h"
 #include "data/text/jinja/builtins.h"
 #include "data/text/jinja/text_methods.h"
 #include "tensor/check.h"
@@ -153,6 +154,19 @@ Value extreme(Runtime& runtime, const Value& value, const Arguments& arguments, 
         sorted_by(runtime, runtime.elements(value), arguments.find(1, "attribute"),
                   arguments.find(0, "case_sensitive"), &reverse);
     return ordered.is_true() ? ordered.list()->front() : Undefined{"an element of an empty list"};
+}
+
+Value sum(Runtime& runtime, const Value& value, const Arguments& arguments) {
+    const Value* member = arguments.find(0, "attribute");
+    const Value* start = arguments.find(1, "start");
+    Value total = start == nullptr ? Value(int64_t{0}) : *start;
+    for (const Value& element : runtime.elements(value)) {
+        runtime.step();
+        const bool whole = member == nullptr || member->is_none();
+        total = arithmetic(runtime, "+", total,
+                           whole ? element : member_at(runtime, element, member->to_string()));
+    }
+    return total;
 }
 
 Value element_at(Runtime& runtime, const Value& value, int64_t index) {

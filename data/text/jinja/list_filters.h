@@ -16,6 +16,7 @@ Value sorted(Runtime& runtime, const Value& value, const Arguments& arguments);
 Value sorted_dict(Runtime& runtime, const Value& value, const Arguments& arguments);
 Value unique(Runtime& runtime, const Value& value, const Arguments& arguments);
 Value extreme(Runtime& runtime, const Value& value, const Arguments& arguments, bool largest);
+Value sum(Runtime& runtime, const Value& value, const Arguments& arguments);
 // first and last.
 Value element_at(Runtime& runtime, const Value& value, int64_t index);
 Value reversed(Runtime& runtime, const Value& value);

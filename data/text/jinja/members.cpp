@@ -123,7 +123,7 @@ Value slice(Runtime& runtime, const Value& object, const Value& start, const Val
             list.push_back(element);
         if (__builtin_add_overflow(i, range.stride, &i)) break;
     }
-    return object.is_string() ? Value(text) : Value(list);
+    return object.is_string() ? Value(text) : Value(std::move(list), object.list_kind());
 }
 
 namespace {
@@ -142,7 +142,7 @@ Value range(Runtime& runtime, const Arguments& a) {
         list.emplace_back(i);
         if (__builtin_add_overflow(i, step, &i)) break;
     }
-    return list;
+    return {std::move(list), ListKind::Range};
 }
 
 Value raise_exception(const Arguments& a) {

@@ -13,22 +13,22 @@ using DictMethod = Value (*)(Runtime&, const Dict&, const Arguments&);
 Value items(Runtime& runtime, const Dict& dict, const Arguments&) {
     runtime.take(static_cast<int64_t>(dict.size()) * 4 * Value::kNodeBytes);
     List pairs;
-    for (const auto& [key, value] : dict) pairs.emplace_back(List{key, value});
-    return pairs;
+    for (const auto& [key, value] : dict) pairs.emplace_back(List{key, value}, ListKind::Tuple);
+    return {std::move(pairs), ListKind::Items};
 }
 
 Value keys(Runtime& runtime, const Dict& dict, const Arguments&) {
     runtime.take(static_cast<int64_t>(dict.size()) * Value::kNodeBytes);
     List keys;
     for (const auto& [key, value] : dict) keys.push_back(key);
-    return keys;
+    return {std::move(keys), ListKind::Keys};
 }
 
 Value values(Runtime& runtime, const Dict& dict, const Arguments&) {
     runtime.take(static_cast<int64_t>(dict.size()) * Value::kNodeBytes);
     List values;
     for (const auto& [key, value] : dict) values.push_back(value);
-    return values;
+    return {std::move(values), ListKind::Values};
 }
 
 Value get(Runtime& runtime, const Dict& dict, const Arguments& arguments) {
@@ -40,11 +40,17 @@ Value get(Runtime& runtime, const Dict& dict, const Arguments& arguments) {
     return found != nullptr ? *found : otherwise != nullptr ? *otherwise : Value();
 }
 
+Value copied(Runtime& runtime, const Dict& dict, const Arguments&) {
+    runtime.take(static_cast<int64_t>(dict.size()) * 2 * Value::kNodeBytes);
+    return dict;
+}
+
 DictMethod dict_method(std::string_view name) {
     return name == "items"    ? items
            : name == "keys"   ? keys
            : name == "values" ? values
            : name == "get"    ? get
+           : name == "copy"   ? copied
                               : DictMethod{nullptr};
 }
 

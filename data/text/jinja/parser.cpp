@@ -63,6 +63,8 @@ class Parser {
         if (reader_.accept_name("for")) return for_statement();
         if (reader_.accept_name("set")) return set_statement();
         if (reader_.accept_name("macro")) return macro_statement();
+        if (reader_.accept_name("with")) return with_statement();
+        if (reader_.accept_name("filter")) return filter_statement();
         if (reader_.is_name("break") || reader_.is_name("continue")) return jump_statement();
         if (reader_.accept_name("generation")) {
             end_tag();
@@ -72,8 +74,9 @@ class Parser {
             return node;
         }
         reader_.fail(
-            "expected a tag that is implemented: if, for, set, macro, break, continue, generation, "
-            "raw");
+            "expected a tag that is implemented: if, for, set, macro, with, filter, break, "
+            "continue, "
+            "generation, raw");
     }
 
     std::unique_ptr<Statement> if_statement() {
@@ -120,22 +123,49 @@ class Parser {
             end_tag();
             return node;
         }
-        while (reader_.accept_operator("|")) {
-            std::string name = reader_.expect_name("the name of a filter");
-            ArgumentExpressions arguments;
-            if (reader_.accept_operator("(")) arguments = parse_arguments(reader_);
-            node->filters.emplace_back(std::move(name), std::move(arguments));
-        }
+        if (reader_.accept_operator("|")) node->filters = filters();
         end_tag();
         node->body = without_loop({"endset"});
         end_tag();
         return node;
     }
 
+    // Parses "name(arguments) | name ...".
+    std::vector<std::pair<std::string, ArgumentExpressions>> filters() {
+        std::vector<std::pair<std::string, ArgumentExpressions>> filters;
+        do {
+            std::string name = reader_.expect_name("the name of a filter");
+            ArgumentExpressions arguments;
+            if (reader_.accept_operator("(")) arguments = parse_arguments(reader_);
+            filters.emplace_back(std::move(name), std::move(arguments));
+        } while (reader_.accept_operator("|"));
+        return filters;
+    }
+
+    std::unique_ptr<Statement> with_statement() {
+        auto node = std::make_unique<With>();
+        while (!reader_.is(Kind::BlockEnd)) {
+            if (!node->variables.empty()) reader_.expect_operator(",");
+            Target variable = target(false);
+            reader_.expect_operator("=");
+            node->variables.emplace_back(std::move(variable), parse_expression(reader_));
+        }
+        end_tag();
+        node->body = body({"endwith"});
+        end_tag();
+        return node;
+    }
+
+    std::unique_ptr<Statement> filter_statement() {
+        auto node = std::make_unique<FilterBlock>();
+        node->filters = filters();
+        end_tag();
+        node->body = without_loop({"endfilter"});
+        end_tag();
+        return node;
+    }
+
     std::unique_ptr<Statement> macro_statement() {
-        // In Jinja such a macro would see the variables around it.
-        if (loops_ > 0 || bodies_ > 0)
-            reader_.fail("a macro inside a loop or another block is not implemented");
         auto node = std::make_unique<Macro>();
         node->name = reader_.expect_name("the name of the macro");
         reader_.expect_operator("(");
@@ -156,9 +186,7 @@ class Parser {
     // Parses a body with a scope of its own, in which break and continue have no loop.
     Block without_loop(std::initializer_list<std::string_view> ends) {
         const int outer = std::exchange(loops_, 0);
-        ++bodies_;
         Block block = body(ends);
-        --bodies_;
         loops_ = outer;
         return block;
     }
@@ -199,7 +227,6 @@ class Parser {
     TokenReader reader_;
     std::string end_;  // the name of the tag that ended the last body
     int loops_ = 0;    // loops around the statement that is parsed, inside its innermost body
-    int bodies_ = 0;   // of macros, block sets and generation tags around the statement
 };
 
 }  // namespace

@@ -7,7 +7,7 @@
 namespace vila::data::jinja {
 
 void Runtime::step(int64_t bytes) {
-    constexpr int64_t kBytesOfStep = 4096;
+    constexpr int64_t kBytesOfStep = 1024;
     read_bytes_ += bytes;
     VILA_CHECK(++steps_ + read_bytes_ / kBytesOfStep <= limits_.steps,
                "the template takes more than ", limits_.steps, " steps");
@@ -57,29 +57,31 @@ Runtime::Level::Level(Runtime& runtime) : runtime_(runtime) {
     ++runtime_.levels_;
 }
 
-Runtime::MacroScope::MacroScope(Runtime& runtime)
-    : runtime_(runtime), outer_(runtime.visible_from_), scope_(runtime) {
+Runtime::Scope::Scope(Runtime& runtime, size_t parent) : runtime_(runtime) {
+    runtime_.scopes_.push_back({{}, parent, ++runtime_.scopes_made_});
+}
+
+Runtime::MacroScope::MacroScope(Runtime& runtime, const Place& definition)
+    : runtime_(runtime), scope_(runtime, definition.index) {
+    const size_t outer = runtime_.scopes_.size() - 1;  // the scopes without the macro's own
+    VILA_CHECK(
+        definition.index < outer && runtime_.scopes_[definition.index].number == definition.number,
+        "a macro is called outside the block in which it is defined");
     VILA_CHECK(runtime_.macros_ < runtime_.limits_.macros, "macros call each other more than ",
                runtime_.limits_.macros, " levels deep");
     ++runtime_.macros_;
-    runtime_.visible_from_ = runtime_.scopes_.size() - 1;
-}
-
-Runtime::MacroScope::~MacroScope() {
-    --runtime_.macros_;
-    runtime_.visible_from_ = outer_;
 }
 
 Value Runtime::lookup(const std::string& name) const {
-    for (size_t i = scopes_.size(); i-- > visible_from_;)
-        if (const auto found = scopes_[i].find(name); found != scopes_[i].end())
-            return found->second;
-    const auto found = scopes_[0].find(name);
-    return found != scopes_[0].end() ? found->second : Value(Undefined{name});
+    for (size_t i = scopes_.size() - 1;; i = scopes_[i].parent) {
+        const auto& values = scopes_[i].values;
+        if (const auto found = values.find(name); found != values.end()) return found->second;
+        if (i == 0) return Undefined{name};
+    }
 }
 
 void Runtime::set(const std::string& name, Value value) {
-    scopes_.back().insert_or_assign(name, std::move(value));
+    scopes_.back().values.insert_or_assign(name, std::move(value));
 }
 
 void Runtime::print(std::string_view text) {

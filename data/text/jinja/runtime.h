@@ -23,8 +23,10 @@ struct Limits {
 class Runtime {
   public:
     explicit Runtime(const Limits& limits) : scopes_(1), limits_(limits) {}
+    Runtime(const Runtime&) = delete;
+    Runtime& operator=(const Runtime&) = delete;
 
-    // Counts one step, and one more for every 4 KiB of the `bytes` that the step reads.
+    // Counts one step, and one more for every KiB of the `bytes` that the step reads.
     void step(int64_t bytes = 0);
     // Counts memory. Call it before the memory is allocated.
     void take(int64_t bytes);
@@ -36,7 +38,7 @@ class Runtime {
     // string; nothing for an undefined value. Throws Error for other types.
     List elements(const Value& value);
 
-    // Returns the variable of the innermost scope that has it; Undefined if none has.
+    // Returns the variable of the innermost visible scope that has it; Undefined if none has.
     Value lookup(const std::string& name) const;
     // Sets a variable of the innermost scope.
     void set(const std::string& name, Value value);
@@ -58,29 +60,40 @@ class Runtime {
         Runtime& runtime_;
     };
 
-    // A scope of variables, for the body of a loop.
+    // The place of a scope: its index, and a number that no other scope of the rendering has.
+    struct Place {
+        size_t index;
+        int64_t number;
+    };
+    // Returns the innermost scope.
+    Place place() const { return {scopes_.size() - 1, scopes_.back().number}; }
+
+    // A scope of variables, for the body of a loop. It sees the scope around it.
     class Scope {
       public:
-        explicit Scope(Runtime& runtime) : runtime_(runtime) { runtime_.scopes_.emplace_back(); }
+        explicit Scope(Runtime& runtime) : Scope(runtime, runtime.scopes_.size() - 1) {}
         ~Scope() { runtime_.scopes_.pop_back(); }
         Scope(const Scope&) = delete;
         Scope& operator=(const Scope&) = delete;
 
       private:
+        friend class Runtime;
+        Scope(Runtime& runtime, size_t parent);
+
         Runtime& runtime_;
     };
 
-    // The scope of a macro: it sees the variables of the template, but not those of its caller.
+    // The scope of a macro: it sees the scope in which the macro was defined, not that of its
+    // caller. Throws Error if that scope has ended.
     class MacroScope {
       public:
-        explicit MacroScope(Runtime& runtime);
-        ~MacroScope();
+        MacroScope(Runtime& runtime, const Place& definition);
+        ~MacroScope() { --runtime_.macros_; }
         MacroScope(const MacroScope&) = delete;
         MacroScope& operator=(const MacroScope&) = delete;
 
       private:
         Runtime& runtime_;
-        const size_t outer_;  // the caller's visible_from_
         const Scope scope_;
     };
 
@@ -98,9 +111,13 @@ class Runtime {
     }
 
   private:
-    std::vector<std::map<std::string, Value>> scopes_;  // the first holds the template's variables
-    // The macro that runs does not see the scopes before this one, except the first.
-    size_t visible_from_ = 0;
+    struct Variables {
+        std::map<std::string, Value> values;
+        size_t parent = 0;  // the index of the scope that is visible too; its own for the first
+        int64_t number = 0;
+    };
+    std::vector<Variables> scopes_;  // the first holds the template's variables
+    int64_t scopes_made_ = 0;
     std::string output_;
     Limits limits_;
     int64_t steps_ = 0, read_bytes_ = 0, bytes_ = 0;

@@ -23,6 +23,8 @@ Value loop_state(const List& list, size_t i) {
                 {"first", Value(i == 0)},
                 {"last", Value(index == size - 1)},
                 {"length", Value(size)},
+                {"depth0", Value(int64_t{0})},
+                {"depth", Value(int64_t{1})},
                 {"previtem", neighbor(i - 1)},
                 {"nextitem", neighbor(i + 1)},
                 {"cycle", Callable{"cycle", [i](const Arguments& a) {
@@ -30,6 +32,18 @@ Value loop_state(const List& list, size_t i) {
                                                   "loop.cycle() takes values");
                                        return a.positional[i % a.positional.size()];
                                    }}}};
+}
+
+// Returns the text that `body` prints, after the filters.
+Value filtered_text(Runtime& runtime, const Block& body,
+                    const std::vector<std::pair<std::string, ArgumentExpressions>>& filters) {
+    Value text = runtime.captured([&] {
+        const Runtime::Scope scope(runtime);
+        run_block(body, runtime);
+    });
+    for (const auto& [name, arguments] : filters)
+        text = apply_filter(runtime, name, text, arguments.evaluate(runtime));
+    return text;
 }
 
 }  // namespace
@@ -112,28 +126,21 @@ Flow For::run(Runtime& runtime) const {
 }
 
 Flow Set::run(Runtime& runtime) const {
-    if (value != nullptr) {
-        target.assign(runtime, value->evaluate(runtime));
-        return Flow::Normal;
-    }
-    Value text = runtime.captured([&] {
-        const Runtime::Scope scope(runtime);
-        run_block(body, runtime);
-    });
-    for (const auto& [name, arguments] : filters)
-        text = apply_filter(runtime, name, text, arguments.evaluate(runtime));
-    target.assign(runtime, text);
+    target.assign(runtime, value != nullptr ? value->evaluate(runtime)
+                                            : filtered_text(runtime, body, filters));
     return Flow::Normal;
 }
 
 Flow Macro::run(Runtime& runtime) const {
-    runtime.set(name, Callable{name, [this, &runtime](const Arguments& arguments) {
-                                   return call(runtime, arguments);
+    runtime.set(name, Callable{name, [this, &runtime,
+                                      definition = runtime.place()](const Arguments& arguments) {
+                                   return call(runtime, definition, arguments);
                                }});
     return Flow::Normal;
 }
 
-Value Macro::call(Runtime& runtime, const Arguments& arguments) const {
+Value Macro::call(Runtime& runtime, const Runtime::Place& definition,
+                  const Arguments& arguments) const {
     const size_t given = arguments.positional.size();
     VILA_CHECK(given <= parameters.size(), "the macro ", name, " takes ", parameters.size(),
                " arguments, got ", given);
@@ -145,7 +152,7 @@ Value Macro::call(Runtime& runtime, const Arguments& arguments) const {
             "the macro ", name, " has no parameter ", keyword, ", or it is given twice");
     }
     const int line_of_call = runtime.line;
-    const Runtime::MacroScope scope(runtime);
+    const Runtime::MacroScope scope(runtime, definition);
     for (size_t i = 0; i < parameters.size(); ++i) {
         const auto& [parameter, otherwise] = parameters[i];
         const Value* argument = arguments.find(i, parameter);
@@ -157,6 +164,19 @@ Value Macro::call(Runtime& runtime, const Arguments& arguments) const {
     std::string text = runtime.captured([&] { run_block(body, runtime); });
     runtime.line = line_of_call;
     return text;
+}
+
+Flow With::run(Runtime& runtime) const {
+    List values;
+    for (const auto& variable : variables) values.push_back(variable.second->evaluate(runtime));
+    const Runtime::Scope scope(runtime);
+    for (size_t i = 0; i < values.size(); ++i) variables[i].first.assign(runtime, values[i]);
+    return run_block(body, runtime);
+}
+
+Flow FilterBlock::run(Runtime& runtime) const {
+    runtime.print(runtime.text_of(filtered_text(runtime, body, filters)));
+    return Flow::Normal;
 }
 
 Flow Group::run(Runtime& runtime) const {

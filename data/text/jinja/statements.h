@@ -81,13 +81,28 @@ struct Macro : Statement {
     Flow run(Runtime& runtime) const override;
 
   private:
-    Value call(Runtime& runtime, const Arguments& arguments) const;
+    Value call(Runtime& runtime, const Runtime::Place& definition,
+               const Arguments& arguments) const;
 };
 
 // {% break %} and {% continue %}
 struct Jump : Statement {
     Flow flow = Flow::Break;
     Flow run(Runtime&) const override { return flow; }
+};
+
+// {% with target = value, ... %} body {% endwith %}: variables of the body.
+struct With : Statement {
+    std::vector<std::pair<Target, ExpressionPointer>> variables;
+    Block body;
+    Flow run(Runtime& runtime) const override;
+};
+
+// {% filter name(arguments) | ... %} body {% endfilter %}: prints the body after the filters.
+struct FilterBlock : Statement {
+    Block body;
+    std::vector<std::pair<std::string, ArgumentExpressions>> filters;
+    Flow run(Runtime& runtime) const override;
 };
 
 // {% generation %} body {% endgeneration %}: marks an answer for training. Prints the body.

@@ -4,6 +4,7 @@
 #include <charconv>
 
 #include "data/text/jinja/builtins.h"
+#include "data/text/jinja/text_search.h"
 #include "data/text/letter_case.h"
 #include "tensor/check.h"
 #include "tensor/json_scanner.h"
@@ -114,17 +115,6 @@ Value split_lines(Runtime& runtime, std::string_view text, const Arguments& argu
     return lines;
 }
 
-bool has_affix(const std::string& text, const Arguments& arguments, bool at_start) {
-    const Value* affix = arguments.find(0, "");
-    VILA_CHECK(affix != nullptr, "startswith() and endswith() take a str");
-    const auto fits = [&](const Value& one) {
-        const std::string& part = one.as_text("startswith() and endswith()");
-        return at_start ? text.starts_with(part) : text.ends_with(part);
-    };
-    if (affix->list() == nullptr) return fits(*affix);
-    return std::any_of(affix->list()->begin(), affix->list()->end(), fits);
-}
-
 Value joined(Runtime& runtime, const std::string& separator, const Arguments& arguments) {
     VILA_CHECK(arguments.positional.size() == 1, "join() takes one list");
     std::string out;
@@ -169,29 +159,6 @@ Value replaced(Runtime& runtime, std::string_view text, const Arguments& argumen
     }
     runtime.append(out, text);
     return out;
-}
-
-const std::string& only_text(const Arguments& arguments, std::string_view name) {
-    VILA_CHECK(arguments.positional.size() == 1, name, " takes one str");
-    return arguments.positional[0].as_text(name);
-}
-
-Value find_text(Runtime& runtime, std::string_view text, const Arguments& arguments) {
-    const std::string& part = only_text(arguments, "find()");
-    runtime.step(search_cost(text, part));
-    const size_t at = text.find(part);
-    return at == std::string_view::npos ? int64_t{-1} : count_characters(text.substr(0, at));
-}
-
-Value count_text(Runtime& runtime, std::string_view text, const Arguments& arguments) {
-    const std::string& part = only_text(arguments, "count()");
-    if (part.empty()) return count_characters(text) + 1;
-    runtime.step(search_cost(text, part));
-    int64_t count = 0;
-    for (size_t at = text.find(part); at != std::string_view::npos;
-         at = text.find(part, at + part.size()))
-        ++count;
-    return count;
 }
 
 // Returns the argument for the field {}, {0} or {name} of a format.
@@ -253,13 +220,23 @@ constexpr TextMethod kMethods[] = {
     {"splitlines", 1, [](R& r, S& s, A& a) { return split_lines(r, s, a); }},
     {"startswith", 1, [](R&, S& s, A& a) { return Value(has_affix(s, a, true)); }},
     {"endswith", 1, [](R&, S& s, A& a) { return Value(has_affix(s, a, false)); }},
+    {"removeprefix", 1, [](R& r, S& s, A& a) { return without_affix(r, s, a, true); }},
+    {"removesuffix", 1, [](R& r, S& s, A& a) { return without_affix(r, s, a, false); }},
     {"upper", 0, [](R& r, S& s, A&) { return in_case(r, s, upper_case); }},
     {"lower", 0, [](R& r, S& s, A&) { return in_case(r, s, lower_case); }},
     {"capitalize", 0, [](R& r, S& s, A&) { return in_case(r, s, capitalized); }},
     {"title", 0, [](R& r, S& s, A&) { return in_case(r, s, title_case); }},
     {"replace", 3, [](R& r, S& s, A& a) { return replaced(r, s, a); }},
-    {"find", 1, [](R& r, S& s, A& a) { return find_text(r, s, a); }},
+    {"find", 3, [](R& r, S& s, A& a) { return find_text(r, s, a, false); }},
+    {"rfind", 3, [](R& r, S& s, A& a) { return find_text(r, s, a, true); }},
+    {"index", 3, [](R& r, S& s, A& a) { return index_of_text(r, s, a, false); }},
+    {"rindex", 3, [](R& r, S& s, A& a) { return index_of_text(r, s, a, true); }},
     {"count", 1, [](R& r, S& s, A& a) { return count_text(r, s, a); }},
+    {"partition", 1, [](R& r, S& s, A& a) { return partitioned(r, s, a, false); }},
+    {"rpartition", 1, [](R& r, S& s, A& a) { return partitioned(r, s, a, true); }},
+    {"ljust", 2, [](R& r, S& s, A& a) { return padded(r, s, a, Side::Left); }},
+    {"rjust", 2, [](R& r, S& s, A& a) { return padded(r, s, a, Side::Right); }},
+    {"center", 2, [](R& r, S& s, A& a) { return padded(r, s, a, Side::Both); }},
     {"join", 1, joined},
     {"format", 255, [](R& r, S& s, A& a) { return formatted(r, s, a); }},
     {"isdigit", 0,

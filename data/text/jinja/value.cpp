@@ -19,6 +19,24 @@ std::string joined(const List& list) {
     return text;
 }
 
+std::string list_text(const List& list, ListKind kind) {
+    switch (kind) {
+        case ListKind::List:
+            return "[" + joined(list) + "]";
+        case ListKind::Tuple:
+            return "(" + joined(list) + (list.size() == 1 ? ",)" : ")");
+        case ListKind::Items:
+            return "dict_items([" + joined(list) + "])";
+        case ListKind::Keys:
+            return "dict_keys([" + joined(list) + "])";
+        case ListKind::Values:
+            return "dict_values([" + joined(list) + "])";
+        case ListKind::Range:
+            throw Error("a range cannot be printed: make it a list with | list");
+    }
+    return "";
+}
+
 // Returns `text` in quotes, single ones if possible, with control characters escaped.
 std::string python_quoted(std::string_view text) {
     const bool doubles =
@@ -92,7 +110,7 @@ Value::Value(std::string text)
     : storage_(std::make_shared<const std::string>(std::move(text))),
       bytes_(kNodeBytes + static_cast<int64_t>(this->text()->size())) {}
 
-Value::Value(List list) : depth_(1) {
+Value::Value(List list, ListKind kind) : depth_(1), list_kind_(kind) {
     for (const Value& element : list) include(element);
     storage_ = std::make_shared<const List>(std::move(list));
 }
@@ -162,6 +180,9 @@ const Callable* Value::callable() const {
 std::string Value::type_name() const {
     static constexpr const char* kNames[] = {"undefined", "None", "bool", "int",       "float",
                                              "str",       "list", "dict", "namespace", "function"};
+    static constexpr const char* kLists[] = {"list",      "tuple",       "dict_items",
+                                             "dict_keys", "dict_values", "range"};
+    if (list() != nullptr) return kLists[static_cast<size_t>(list_kind_)];
     return kNames[storage_.index()];
 }
 
@@ -219,7 +240,7 @@ std::string Value::repr() const {
     if (is_integer()) return std::to_string(std::get<int64_t>(storage_));
     if (is_float()) return double_text(std::get<double>(storage_));
     if (const std::string* own = text()) return python_quoted(*own);
-    if (const List* own = list()) return "[" + joined(*own) + "]";
+    if (const List* own = list()) return list_text(*own, list_kind_);
     const auto* callable_value = callable();
     if (callable_value != nullptr) return "<function " + callable_value->name + ">";
     VILA_CHECK(space() == nullptr, "a namespace cannot be printed");
@@ -236,7 +257,7 @@ bool Value::operator==(const Value& other) const {
     }
     if (storage_.index() != other.storage_.index()) return false;
     if (const std::string* own = text()) return *own == *other.text();
-    if (const List* own = list()) return *own == *other.list();
+    if (const List* own = list()) return list_kind_ == other.list_kind_ && *own == *other.list();
     if (const Dict* own = dict())
         return own->size() == other.dict()->size() && has_equal_members(*own, *other.dict());
     if (space() != nullptr) return space() == other.space();
@@ -251,7 +272,7 @@ bool Value::less(const Value& other) const {
     }
     // Bytes of UTF-8 are in the order of the characters.
     if (is_string() && other.is_string()) return *text() < *other.text();
-    if (list() != nullptr && other.list() != nullptr) {
+    if (list() != nullptr && other.list() != nullptr && list_kind_ == other.list_kind_) {
         const List &a = *list(), &b = *other.list();
         for (size_t i = 0; i < a.size() && i < b.size(); ++i)
             if (!(a[i] == b[i])) return a[i].less(b[i]);

@@ -49,6 +49,9 @@ struct Callable {
     std::function<Value(const Arguments&)> call;
 };
 
+// The type of a list in Python, which decides how it prints and which lists it equals.
+enum class ListKind { List, Tuple, Items, Keys, Values, Range };
+
 class Value {
   public:
     static constexpr int64_t kNodeBytes = 64;  // of a value without its text or elements
@@ -68,7 +71,8 @@ class Value {
     Value(const char* text) : Value(std::string(text)) {}
     // Each throws Error if lists and dicts are nested more than kMaxDepth levels deep, or if the
     // value has more than kMaxBytes.
-    Value(List list);
+    Value(List list) : Value(std::move(list), ListKind::List) {}
+    Value(List list, ListKind kind);
     Value(Dict dict);
     Value(std::shared_ptr<Namespace> space) : storage_(std::move(space)), holds_space_(true) {}
     Value(Callable callable) : storage_(std::make_shared<const Callable>(std::move(callable))) {}
@@ -91,6 +95,7 @@ class Value {
     // Each returns the contents of a value of this kind, else null.
     const std::string* text() const;
     const List* list() const;
+    ListKind list_kind() const { return list_kind_; }
     const Dict* dict() const;
     Namespace* space() const;
     const Callable* callable() const;
@@ -131,6 +136,7 @@ class Value {
     int depth_ = 0;  // levels of lists and dicts
     int64_t bytes_ = kNodeBytes;
     bool holds_space_ = false;
+    ListKind list_kind_ = ListKind::List;
 };
 
 // Returns the value under `key`, or null.

@@ -1,0 +1,33 @@
+#pragma once
+
+// The methods of str that search in a text, cut it at what they find, or pad it. Places and widths
+// count characters.
+
+#include <string>
+#include <string_view>
+
+#include "data/text/jinja/runtime.h"
+
+namespace vila::data::jinja {
+
+// startswith() and endswith().
+bool has_affix(const std::string& text, const Arguments& arguments, bool at_start);
+// removeprefix() and removesuffix().
+Value without_affix(Runtime& runtime, std::string_view text, const Arguments& arguments,
+                    bool at_start);
+// find() and rfind(): -1 if there is nothing.
+Value find_text(Runtime& runtime, std::string_view text, const Arguments& arguments,
+                bool from_right);
+// index() and rindex(): Error if there is nothing.
+Value index_of_text(Runtime& runtime, std::string_view text, const Arguments& arguments,
+                    bool from_right);
+Value count_text(Runtime& runtime, std::string_view text, const Arguments& arguments);
+// partition() and rpartition().
+Value partitioned(Runtime& runtime, std::string_view text, const Arguments& arguments,
+                  bool from_right);
+
+enum class Side { Left, Right, Both };
+// ljust(), rjust() and center(): keeps the text at this side of the width.
+Value padded(Runtime& runtime, std::string_view text, const Arguments& arguments, Side side);
+
+}  // namespace vila::data::jinja
