@@ -57,21 +57,23 @@ Json json_message(Role role, Json content) {
     return {{"role", role_name(role)}, {"content", std::move(content)}};
 }
 
-// Returns what `longer` has and `shorter` lacks, if `longer` is `shorter` with one text put in;
-// else "". "<a><b>" and "<b>" differ in "<a>" and in "a><": takes the text that begins a token.
-std::string inserted_text(std::string_view longer, std::string_view shorter) {
-    if (longer.size() <= shorter.size()) return "";
-    const size_t size = longer.size() - shorter.size();
-    auto begin = static_cast<size_t>(
-        std::mismatch(shorter.begin(), shorter.end(), longer.begin()).first - shorter.begin());
-    if (!longer.ends_with(shorter.substr(begin))) return "";
-    const auto begins_token = [&](size_t at) { return longer[at] == '<' || longer[at] == '['; };
+// Returns the part of `changed` that differs from `original`. "<a><b>" differs from "<b>" in "<a>"
+// and in "a><": takes the text that begins a token.
+std::string changed_text(std::string_view changed, std::string_view original) {
+    const size_t common = std::min(changed.size(), original.size());
+    size_t begin = 0, end = 0;  // equal bytes in front, and at the end
+    while (begin < common && changed[begin] == original[begin]) ++begin;
+    while (end < common - begin &&
+           changed[changed.size() - 1 - end] == original[original.size() - 1 - end])
+        ++end;
+    const size_t size = changed.size() - begin - end;
+    const auto begins_token = [&](size_t at) { return changed[at] == '<' || changed[at] == '['; };
     size_t shifted = begin;
-    while (shifted > 0 && !begins_token(shifted) &&
-           longer[shifted - 1] == longer[shifted + size - 1])
+    while (size > 0 && shifted > 0 && !begins_token(shifted) &&
+           changed[shifted - 1] == changed[shifted + size - 1])
         --shifted;
-    if (begins_token(shifted)) begin = shifted;
-    return std::string(longer.substr(begin, size));
+    if (size > 0 && begins_token(shifted)) begin = shifted;
+    return std::string(changed.substr(begin, size));
 }
 
 // Returns the text that `render` returns; "" if it throws Error, with the words of it in `refusal`.
@@ -146,7 +148,7 @@ JinjaChat::JinjaChat(std::string_view source, const std::string& where, Json spe
         ": the chat template does not print what the user says; use another with --template");
     // A template that reads both prints the same for both, unless it prints the list as a list.
     if (!reads_text || parts == text)
-        image_marker_ = inserted_text(asked(Json::array({image, part})), parts);
+        image_marker_ = changed_text(asked(Json::array({image, part})), parts);
     if (!reads_text)
         content_ = Content::Parts;
     else if (!image_marker_.empty())

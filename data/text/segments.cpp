@@ -12,6 +12,9 @@ class SegmentEncoder {
     explicit SegmentEncoder(const Tokenizer& tokenizer) : tokenizer_(tokenizer) {}
 
     void text(std::string_view text, bool is_target, bool has_markup) {
+        // A published template writes an image as a token among the others.
+        if (has_markup && after_image_) place_ = TextPlace::AfterToken;
+        after_image_ = false;
         const EncodeOptions options{.parse_added_tokens = has_markup, .place = place_};
         const std::vector<int32_t> ids = tokenizer_.encode(text, options);
         for (const int32_t id : ids) put(id, is_target);
@@ -42,6 +45,7 @@ class SegmentEncoder {
     void image() {
         put(kImageToken, false);
         place_ = TextPlace::Start;
+        after_image_ = true;
     }
     TokenizedText take() {
         if (!out_.labels.empty()) out_.labels[0] = kIgnoreLabel;
@@ -56,6 +60,7 @@ class SegmentEncoder {
 
     const Tokenizer& tokenizer_;
     TextPlace place_ = TextPlace::Start;
+    bool after_image_ = false;
     TokenizedText out_;
 };
 

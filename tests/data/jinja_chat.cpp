@@ -139,6 +139,17 @@ TEST(JinjaChat, FindsMarkersBesideSimilarText) {
     EXPECT_EQ(marker(""), "");
 }
 
+TEST(JinjaChat, FindsMarkersThatReplaceText) {
+    const auto chat = chat_of(
+        "{% for m in messages %}human:{% if m.content is string %} {{ m.content }}{% else %}"
+        "{% for p in m.content %}{% if p.type == 'image' %}<image></image>{% else %}"
+        "{% if loop.first %} {% endif %}{{ p.text }}{% endif %}{% endfor %}{% endif %}{% endfor "
+        "%}");
+    EXPECT_EQ(chat->image_marker(), "<image></image>");
+    EXPECT_EQ(shown(chat->render({{{Role::User, "<image>\nWhat?"}}}, true)),
+              "human:(image)</image>What?");
+}
+
 // A template without a place for images keeps them in the text.
 TEST(JinjaChat, KeepsImagesInTextWhereTheTemplateDropsImageParts) {
     const auto chat = chat_of(

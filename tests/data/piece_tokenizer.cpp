@@ -11,6 +11,7 @@
 #include <string>
 
 #include "data/image/base64.h"
+#include "data/text/segments.h"
 #include "data/text/tokenizer.h"
 #include "tests/support/text_helpers.h"
 
@@ -222,6 +223,20 @@ TEST(PieceTokenizer, FirstSpaceDependsOnThePlaceOfText) {
     }
     EXPECT_TRUE(begins_with_space(*legacy, TextPlace::AfterToken));
     EXPECT_FALSE(begins_with_space(*newer, TextPlace::AfterToken));
+}
+
+// An image is a token among the others in a published template, and begins a sequence elsewhere.
+TEST(PieceTokenizer, FirstSpaceAfterAnImageDependsOnTheKindOfText) {
+    const auto legacy = load_tokenizer(folder("llama2"));
+    const auto newer = llama2_with([](json& config) { config["legacy"] = false; });
+    const auto begins_with_space = [](const Tokenizer& tokenizer, Segment::Kind kind) {
+        const std::vector<Segment> segments = {{Segment::Kind::Image, ""}, {kind, "x"}};
+        return tokenizer.token_bytes(encode_segments(segments, tokenizer).ids[1])[0] == ' ';
+    };
+    EXPECT_TRUE(begins_with_space(*newer, Segment::Kind::Text));
+    EXPECT_TRUE(begins_with_space(*legacy, Segment::Kind::Text));
+    EXPECT_FALSE(begins_with_space(*newer, Segment::Kind::Markup));
+    EXPECT_TRUE(begins_with_space(*legacy, Segment::Kind::Markup));
 }
 
 TEST(PieceTokenizer, MillionEqualCharactersRoundTrip) {
