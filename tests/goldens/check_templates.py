@@ -76,7 +76,8 @@ def as_parts(messages, every=True):
 
 def special_tokens(template):
     spelled = set(re.findall(r"<[|\uff5c][^<>\s{}'\"]{1,40}[|\uff5c]>|\[/?[A-Z_]{3,}\]|<(?:start|end)_of_turn>|"
-                             r"<(?:start_of_image|image_soft_token|image|IMG_CONTEXT|REKA_IMG_TOKEN)>", template))
+                             r"<(?:im_patch|start_of_image|image_soft_token|image|IMG_CONTEXT|REKA_IMG_TOKEN)>|"
+                             r"\]<\]\w+\[>\[", template))
     return sorted(spelled | {"<image>"})
 
 
