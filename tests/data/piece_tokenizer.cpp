@@ -149,8 +149,9 @@ TEST(PieceTokenizer, CharactersWithoutBytesAreDroppedOrUnknown) {
                                     "b\a"),
                   one.ids);
         // Where a character is dropped, its neighbors merge.
-        if (one.unknown.is_null())
+        if (one.unknown.is_null()) {
             EXPECT_EQ(tokenizer->encode("t\ah\ae"), tokenizer->encode("the"));
+        }
     }
 }
 
