@@ -80,6 +80,11 @@ TEST(Jinja, StopsTemplatesThatWouldNotEnd) {
               "T line 1: the template prints more than 16777216 bytes");
     EXPECT_EQ(error_of("{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}"),
               "T line 1: macros call each other more than 50 levels deep");
+    EXPECT_EQ(error_of("{% macro a() %}{% macro b() %}{{ a() }}{% endmacro %}{{ b() }}"
+                       "{% endmacro %}{{ a() }}"),
+              "T line 1: macros call each other more than 50 levels deep");
+    EXPECT_EQ(error_of("{{ 'a'.center(9223372036854775807) }}"),
+              "T line 1: the template makes too much text");
     EXPECT_EQ(error_of("{% set ns = namespace(x=1) %}{% for i in range(9999) %}{% set ns.x = "
                        "[ns.x] %}{% endfor %}"),
               "T line 1: lists are nested more than 100 levels deep");
@@ -99,7 +104,9 @@ TEST(Jinja, CountsMemoryBeforeItIsAllocated) {
           "{{ ('a' * 99999).join('b' * 9999) }}", "{{ ('a,' * 9999999).split(',') }}",
           "{{ ('\n' * 999999) | indent(1000, blank=true) }}", "{{ ('&' * 33554432) | e }}",
           "{{ ('{0}' * 9999).format('a' * 99999) }}", "{{ ([[1]] * 299999) | tojson(indent=100) }}",
-          "{% macro m() %}{{ 'a' * 9999999 }}{{ m() }}{% endmacro %}{{ m() }}"})
+          "{% macro m() %}{{ 'a' * 9999999 }}{{ m() }}{% endmacro %}{{ m() }}",
+          "{{ 'a'.ljust(999999999) }}", "{{ ('\u00e9' * 20000000).upper() }}",
+          "{{ ([[1] * 999] * 9999) | sum(start=[]) }}"})
         EXPECT_EQ(error_of(source), "T line 1: the template makes more than 67108864 bytes of text")
             << source;
     // A list with 2^91 elements, of which each level is in memory once.
@@ -178,7 +185,8 @@ TEST(Jinja, RefusesDeepNesting) {
               "T an expression is nested more than 200 levels deep");
     EXPECT_EQ(error_of("{{ x" + repeated("|e", kDeep) + " }}"),
               "T an expression is nested more than 200 levels deep");
-    EXPECT_NE(error_of(repeated("{% if 1 %}", kDeep)), "no error");
+    for (const char* tag : {"{% if 1 %}", "{% with %}", "{% filter upper %}", "{% macro m() %}"})
+        EXPECT_NE(error_of(repeated(tag, kDeep)), "no error") << tag;
     EXPECT_EQ(
         error_of("{% macro m() %}{{ m()" + repeated(" + '1'", 190) + " }}{% endmacro %}{{ m() }}"),
         "T line 1: the template is nested more than 2000 levels deep");
