@@ -4,7 +4,7 @@ the template spells added, and 40 conversations, a third of them with images. Th
 and compared with the rendered text. Needs transformers, tokenizers, sentencepiece, jinja2, numpy and
 safetensors; the tests do not. Exits with 1 if anything differs.
 
-    check_templates.py VILA SOURCE... [--conversations 40] [--seed 1]
+    check_templates.py VILA SOURCE... [--conversations 40] [--seed 1] [--pieces prepend|metaspace]
 
 A SOURCE is a folder with .jinja files (models/templates in the sources of llama.cpp), or a C++ file with
 templates as strings (its tests/test-chat-template.cpp).
@@ -113,8 +113,8 @@ def piece_model():
     return train_model(TEXTS * 20, 400, **LLAMA)
 
 
-def piece_tokenizer(tokens):
-    tokenizer = tokenizer_json(piece_model(), "prepend")
+def piece_tokenizer(tokens, generation):
+    tokenizer = tokenizer_json(piece_model(), generation)
     tokenizer.add_special_tokens([AddedToken(t, normalized=False) for t in tokens])
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>", unk_token="<unk>")
 
@@ -175,7 +175,7 @@ def check_template(binary, template, kind, conversations):
     """Returns (what transformers gives, what vila gives) for each conversation: the text and the ids, or None where
     it is refused."""
     tokens = special_tokens(template)
-    tokenizer = byte_tokenizer(tokens) if kind == "bytes" else piece_tokenizer(tokens)
+    tokenizer = byte_tokenizer(tokens) if kind == "bytes" else piece_tokenizer(tokens, kind)
     tokenizer.chat_template = template
     token = image_token(tokenizer, tokens) or "<image>"
     reads_parts = image_token(tokenizer, tokens) is not None
@@ -214,6 +214,8 @@ def main():
     parser.add_argument("sources", nargs="+", type=Path)
     parser.add_argument("--conversations", type=int, default=40)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--pieces", choices=["prepend", "metaspace"], default="prepend",
+                        help="the older or the newer form of tokenizer.json for SentencePiece")
     options = parser.parse_args()
     rng = random.Random(options.seed)
     conversations = [conversation(rng) for _ in range(options.conversations)]
@@ -221,11 +223,12 @@ def main():
     totals = collections.Counter()
     with_images = set()
     for name, template in templates:
-        for kind in ("bytes", "pieces"):
+        for kind in ("bytes", options.pieces):
             pairs, reads_parts = check_template(options.binary, template, kind, conversations)
             if reads_parts:
                 with_images.add(name)
             wrong = [pair for pair in pairs if pair[0] != pair[1]]
+            kind = "bytes" if kind == "bytes" else "pieces"
             totals[kind, "equal"] += sum(want == got and want[0] is not None for want, got in pairs)
             totals[kind, "refused"] += sum(want == got and want[0] is None for want, got in pairs)
             totals["differ"] += len(wrong)
