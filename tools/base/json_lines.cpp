@@ -2,6 +2,8 @@
 
 #include <fstream>
 
+#include "data/records/json_record.h"
+#include "data/records/text_file.h"
 #include "tensor/check.h"
 
 namespace vila::tools {
@@ -14,6 +16,12 @@ void for_each_json_line(
                ": cannot be opened; expected a file of JSON lines");
     std::string line;
     for (int64_t number = 1; std::getline(file, line); ++number) {
+        if (number == 1) {
+            const std::string start = line.substr(0, data::kStartBytes);
+            VILA_CHECK(!data::is_gzip(start), path.string(),
+                       " is compressed by gzip: unpack it with gunzip");
+            data::check_is_text(start, path.string());
+        }
         if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
         const std::string where = str(path.string(), " line ", number);
         const Json object = parse_json(line, where);
@@ -27,12 +35,17 @@ void for_each_json_line(
 }
 
 std::vector<std::string> string_or_list(const Json& object, const char* key) {
-    if (!object.contains(key)) return {};
-    const Json& value = object[key];
-    if (value.is_array()) return value.get<std::vector<std::string>>();
-    if (value.is_string()) return {value.get<std::string>()};
+    const Json* value = data::find_field(object, {key});
+    if (value == nullptr) return {};
     // Some datasets have numbers as answers.
-    return {value.dump()};
+    const auto text_of = [&](const Json& item) {
+        VILA_CHECK(!item.is_null(), "field ", key, ": expected texts, got null in the list");
+        return item.is_string() ? item.get<std::string>() : item.dump();
+    };
+    if (!value->is_array()) return {text_of(*value)};
+    std::vector<std::string> texts;
+    for (const Json& item : *value) texts.push_back(text_of(item));
+    return texts;
 }
 
 }  // namespace vila::tools

@@ -2,6 +2,7 @@
 
 #include <map>
 
+#include "data/records/json_record.h"
 #include "tensor/check.h"
 #include "tensor/json.h"
 #include "tools/base/json_lines.h"
@@ -16,7 +17,8 @@ EvalTurn turn_from_json(const Json& object, const fs::path& images, const std::s
     EvalTurn turn;
     for (const std::string& image : string_or_list(object, "image"))
         turn.images.push_back((images / image).string());
-    turn.text = object.value("text", text);
+    const Json* own_text = data::find_field(object, {"text"});
+    turn.text = own_text == nullptr ? text : own_text->get<std::string>();
     const auto answers = string_or_list(object, "answer");
     turn.answer = answers.empty() ? "" : answers.front();
     return turn;
@@ -25,15 +27,19 @@ EvalTurn turn_from_json(const Json& object, const fs::path& images, const std::s
 EvalItem item_from_json(const Json& object, const std::string& where, const fs::path& images,
                         const EvalItemOptions& options) {
     EvalItem item;
-    VILA_CHECK(object.contains("text") && object.contains("answer"), where,
-               ": a question needs \"text\" and \"answer\"");
-    const Json& id = object.value("question_id", Json(where));
-    item.question_id = id.is_string() ? id.get<std::string>() : id.dump();
+    for (const char* key : {"text", "answer"})
+        VILA_CHECK(data::find_field(object, {key}) != nullptr, where,
+                   ": a question needs \"text\" and \"answer\"");
+    const Json* id = data::find_field(object, {"question_id"});
+    item.question_id = id == nullptr     ? where
+                       : id->is_string() ? id->get<std::string>()
+                                         : id->dump();
     item.question = turn_from_json(object, images, "");
     item.answers = string_or_list(object, "answer");
     VILA_CHECK(!item.answers.empty(), where, ": \"answer\" is an empty list");
     item.choices = string_or_list(object, "choices");
-    const Json shots = object.value("shots", Json::array());
+    const Json* given_shots = data::find_field(object, {"shots"});
+    const Json shots = given_shots == nullptr ? Json::array() : *given_shots;
     VILA_CHECK(static_cast<int64_t>(shots.size()) >= options.shots, where, ": has ", shots.size(),
                " demonstrations in \"shots\", but ", options.shots,
                " are requested; lower --shots");

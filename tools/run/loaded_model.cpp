@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "data/records/conversation.h"
 #include "data/text/trim.h"
 #include "models/model_directory.h"
 #include "tools/base/hash64.h"
@@ -154,9 +155,12 @@ void LoadedModel::complete(std::vector<data::Message>& messages, size_t images) 
     if (placeholders == 0 && images > 0) {
         const bool done = data::prepend_placeholders(static_cast<int64_t>(images), messages);
         VILA_CHECK(done, "images were given but no user message");
-        return;
+    } else {
+        check_image_count(placeholders, images);
     }
-    check_image_count(placeholders, images);
+    // Named templates are VILA's, whose training places images so. Others take the text as it is.
+    const bool is_named = !chat_template_.is_published() && !chat_template_.is_none();
+    if (is_named && images > 0) data::place_images(messages, static_cast<int64_t>(images));
 }
 
 void LoadedModel::check_template(const std::vector<data::Message>& messages, size_t images) const {

@@ -96,7 +96,8 @@ class LoadedModel {
     std::vector<Features> load_images(const std::vector<data::ImageRef>& images,
                                       bool no_image = false) const;
     // Puts the system message in front, and one placeholder per image in front of the first user
-    // message if no message holds one.
+    // message if no message holds one. Under a named template, tidies the text around placeholders
+    // as training does.
     void complete(std::vector<data::Message>& messages, size_t images) const;
     // Writes a line, once, if the template passes on the text as it is, or images alone. Throws if
     // there is no image either.

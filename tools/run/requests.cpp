@@ -1,16 +1,66 @@
 #include "tools/run/requests.h"
 
+#include "data/records/conversation.h"
+#include "data/records/json_record.h"
 #include "tools/base/json_lines.h"
 
 namespace vila::tools {
 
 namespace {
 
-data::Role role_from_name(const std::string& name, const std::string& where) {
+using data::find_field;
+
+data::Role role_from_name(const std::string& name) {
     const std::optional<data::Role> role = data::role_named(name);
-    VILA_CHECK(role.has_value(), where, ": role \"", name,
-               "\": expected system, user or assistant");
+    VILA_CHECK(role.has_value(), "role \"", name, "\": expected system, user or assistant");
     return *role;
+}
+
+// The name of an image in a part of a message; empty if the part gives none.
+std::string image_of_part(const Json& part) {
+    const Json* image = find_field(part, {"image_url", "image", "url", "path"});
+    if (image != nullptr && image->is_object()) image = find_field(*image, {"url"});
+    if (image == nullptr) return "";
+    VILA_CHECK(image->is_string(), "an image: expected the name of a file, got ", shown(*image));
+    std::string name = *image;
+    if (name.starts_with("file://")) name.erase(0, 7);
+    const bool is_data = name.starts_with("data:");
+    VILA_CHECK(!is_data && name.find("://") == std::string::npos, "the image ", name.substr(0, 40),
+               is_data ? "..." : "",
+               " is an address: expected the name of a file; download the image first");
+    return name;
+}
+
+// The text of a message whose content is a list of parts, with a placeholder for each image. The
+// names of the images that the parts give are appended to `named`.
+std::string text_of_parts(const Json& parts, std::vector<std::string>& named) {
+    std::string text;
+    for (const Json& part : parts) {
+        VILA_CHECK(part.is_object(), "a part of \"content\": expected an object, got ",
+                   shown(part));
+        const std::string type = data::text_field(part, {"type"});
+        if (type == "text" || type == "input_text") {
+            text += data::without_placeholders(data::text_field(part, {"text"}));
+            continue;
+        }
+        VILA_CHECK(type == "image_url" || type == "image" || type == "input_image",
+                   "a part of type \"", type, "\": expected text, image_url or image");
+        text += data::kImagePlaceholder;
+        if (const std::string name = image_of_part(part); !name.empty()) named.push_back(name);
+    }
+    return text;
+}
+
+std::vector<data::Message> read_messages(const Json& list, std::vector<std::string>& named) {
+    VILA_CHECK(list.is_array(), "\"messages\": expected a list, got ", shown(list));
+    std::vector<data::Message> messages;
+    for (const Json& message : list) {
+        const data::Role role = role_from_name(data::text_field(message, {"role"}));
+        const Json& content = data::field(message, {"content"});
+        messages.push_back({role, content.is_array() ? text_of_parts(content, named)
+                                                     : content.get<std::string>()});
+    }
+    return messages;
 }
 
 }  // namespace
@@ -22,23 +72,26 @@ std::string request_id(const Json& request) {
 
 Prompt request_prompt(const LoadedModel& loaded, const Json& request, const std::string& where,
                       const std::filesystem::path& folder) {
-    VILA_CHECK(request.contains("prompt") != request.contains("messages"), where,
+    const Json* text = find_field(request, {"prompt"});
+    const Json* list = find_field(request, {"messages"});
+    VILA_CHECK((text == nullptr) != (list == nullptr), where,
                ": expected either \"prompt\" or \"messages\"");
-    std::vector<std::string> images;
-    for (const std::string& image : string_or_list(request, "images"))
-        images.push_back((folder / image).string());
-    Prompt prompt;
-    if (request.contains("prompt")) {
-        prompt = loaded.raw_prompt(request["prompt"].get<std::string>(), images);
-    } else {
-        std::vector<data::Message> messages;
-        for (const Json& message : request["messages"])
-            messages.push_back({role_from_name(message.at("role").get<std::string>(), where),
-                                message.at("content").get<std::string>()});
-        prompt = loaded.chat_prompt(std::move(messages), images);
+    std::vector<std::string> images = string_or_list(request, "images");
+    std::vector<std::string> named;  // images that parts of messages name
+    std::vector<data::Message> messages;
+    try {
+        if (list != nullptr) messages = read_messages(*list, named);
+    } catch (const Error& error) {
+        throw Error(str(where, ": ", error.what()));
     }
-    if (request.contains("target"))
-        prompt = loaded.with_target(prompt, request["target"].get<std::string>());
+    VILA_CHECK(named.empty() || images.empty(), where,
+               ": images are named both in \"images\" and in \"messages\": name them in one place");
+    if (!named.empty()) images = named;
+    for (std::string& image : images) image = (folder / image).string();
+    Prompt prompt = text != nullptr ? loaded.raw_prompt(text->get<std::string>(), images)
+                                    : loaded.chat_prompt(std::move(messages), images);
+    if (const Json* target = find_field(request, {"target"}))
+        prompt = loaded.with_target(prompt, target->get<std::string>());
     return prompt;
 }
 
