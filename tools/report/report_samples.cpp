@@ -11,6 +11,7 @@
 #include "tools/run/loaded_model.h"
 #include "tools/train/recipe.h"
 #include "tools/train/recipe_model.h"
+#include "tools/train/training_data.h"
 
 namespace vila::tools {
 
@@ -79,10 +80,7 @@ AnswerCard answer(const LoadedModel& loaded, const data::Sample& sample) {
 
 SourceSamples answer_source(const LoadedModel& loaded, const Recipe& recipe,
                             const SourceRecipe& source, int64_t count) {
-    const auto dataset = data::open_dataset({.format = source.format,
-                                             .path = source.path,
-                                             .images = source.images,
-                                             .max_images = source.max_images});
+    const auto dataset = data::open_dataset(dataset_source(source));
     const data::ImageTokens image_tokens =
         image_token_counter(loaded.model().config().image_layout());
     SourceSamples samples{source.name, {}};

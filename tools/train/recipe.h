@@ -21,9 +21,10 @@ struct SourceRecipe {
     std::string name;    // in logs; the stem of `path` if not given
     std::string format;  // one of data::dataset_format_names()
     std::string path;
-    std::string images;      // folder; empty: the folder of `path`
-    double weight = 1.0;     // share of the samples, relative to the other sources
-    int64_t max_images = 6;  // of an mmc4 document
+    std::string images;                   // folder; empty: the folder of `path`
+    double weight = 1.0;                  // share of the samples, relative to the other sources
+    int64_t max_images = 6;               // of an mmc4 document
+    std::string missing_image = "error";  // one of data::missing_image_names()
 };
 
 struct ModelRecipe {
@@ -46,6 +47,7 @@ struct DataRecipe {
     std::vector<SourceRecipe> sources;
     int64_t max_length = 2048;  // text and image positions of one sample
     bool pack = true;
+    double max_bad_share = 0.01;  // a larger share of unusable records stops the run
     double random_crop = 1.0;  // smallest share of an image's side that a crop keeps; 1: no crops
     std::optional<std::string> image_mode, chat_template;
 };

@@ -77,6 +77,10 @@ void data_fields(FieldList& list, DataRecipe& data) {
     list.boolean(
         "data.pack", data.pack,
         "pack samples end to end into micro-batches of up to micro_batch * max_length positions");
+    list.number("data.max_bad_share", data.max_bad_share, {0.0, 1.0},
+                "stop if a larger share of the records read cannot be used, each counted once (of "
+                "at least 100 records)")
+        .may_change_on_resume = true;
     list.choice("data.image_mode", data.image_mode, data::image_mode_names(),
                 "how an image is made square (default: as in the model, otherwise pad)");
     list.number("data.random_crop", data.random_crop, {0.05, 1.0},
@@ -189,6 +193,10 @@ FieldList source_keys(SourceRecipe& source, const std::filesystem::path& base) {
                 "share of the samples, relative to the other sources");
     list.integer("max_images", source.max_images, {.min = 1},
                  "mmc4: use at most this many images of a document, the first ones");
+    list.choice("missing_image", source.missing_image, data::missing_image_names(),
+                "what becomes of a record with an image file that is missing or empty: error, it "
+                "cannot be used (data.max_bad_share); drop-image, it loses the image (mmc4 only); "
+                "drop-document, it is left out");
     list.text("name", source.name,
               "name in logs (default: the file name of path without its extension)");
     return list;

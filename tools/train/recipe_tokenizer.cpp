@@ -70,9 +70,13 @@ std::vector<std::string> sample_texts(const std::vector<std::unique_ptr<data::Da
         for (bool first = true; stride >= 1 && taken < budget; stride /= 2, first = false) {
             for (int64_t i = first ? 0 : stride; i < dataset->size() && taken < budget;
                  i += first ? stride : 2 * stride) {
-                const data::Sample sample = dataset->get(i, context);
-                append_texts(sample, *bytes, texts);
-                taken += static_cast<int64_t>(sample.ids.size());
+                try {
+                    const data::Sample sample = dataset->get(i, context);
+                    append_texts(sample, *bytes, texts);
+                    taken += static_cast<int64_t>(sample.ids.size());
+                } catch (const Error&) {
+                    // The loader reports records that cannot be used.
+                }
             }
         }
     }

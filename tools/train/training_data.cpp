@@ -17,13 +17,18 @@ int host_threads(const Device& device) {
 
 }  // namespace
 
+data::DatasetSource dataset_source(const SourceRecipe& source) {
+    return {.format = source.format,
+            .path = source.path,
+            .images = source.images,
+            .max_images = source.max_images,
+            .missing_image = data::missing_image_named(source.missing_image)};
+}
+
 Datasets open_sources(const Recipe& recipe) {
     Datasets datasets;
     for (const SourceRecipe& source : recipe.data.sources)
-        datasets.push_back(data::open_dataset({.format = source.format,
-                                               .path = source.path,
-                                               .images = source.images,
-                                               .max_images = source.max_images}));
+        datasets.push_back(data::open_dataset(dataset_source(source)));
     return datasets;
 }
 
@@ -52,6 +57,7 @@ void make_loader(const Recipe& recipe, const Datasets& datasets, Stage& stage,
     options.micro_batch = stage.needs_whole_batch() ? recipe.train.global_batch / ranks.ranks()
                                                     : recipe.train.micro_batch;
     options.pack = recipe.data.pack && !stage.needs_whole_batch();
+    options.max_bad_share = recipe.data.max_bad_share;
     options.seed = static_cast<uint64_t>(recipe.train.seed);
     options.start_step = start_step;
     options.cost = [&stage](int64_t positions, int64_t image_positions) {

@@ -16,6 +16,9 @@
 
 namespace vila::tools {
 
+// The dataset that a source of a recipe names.
+data::DatasetSource dataset_source(const SourceRecipe& source);
+
 using Datasets = std::vector<std::unique_ptr<data::Dataset>>;
 
 // Opens the dataset of each source. Throws if one cannot be read.

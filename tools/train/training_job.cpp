@@ -65,6 +65,9 @@ int TrainingJob::run(const StopSignals& stop, bool checks_disk_space) {
 
 void TrainingJob::open_data() {
     dist::agree(ranks_, [&] { datasets_ = open_sources(recipe_); });
+    for (size_t i = 0; i < datasets_.size(); ++i)
+        for (const data::LeftOut& reason : datasets_[i]->left_out())
+            warn_(str(recipe_.data.sources[i].name, ": left out ", data::describe(reason)));
 }
 
 void TrainingJob::open_tokenizer() {
