@@ -27,7 +27,7 @@ declare -A may_include=(
     [tools/report]="tools/report tools/train tools/run tools/commands.h tools/base models data dist cuda nn autograd tensor"
     [tools/bench]="tools/bench tools/run tools/commands.h tools/base models data dist cuda nn autograd tensor"
     [tools/demo]="tools/demo tools/report tools/eval tools/commands.h tools/base models data dist cuda nn autograd tensor"
-    [tools/convert]="tools/convert tools/run tools/commands.h tools/base models data dist cuda nn autograd tensor"
+    [tools/convert]="tools/convert tools/train tools/run tools/commands.h tools/base models data dist cuda nn autograd tensor"
     [tests]="tests tools models data dist cuda nn autograd tensor"
 )
 bad=0

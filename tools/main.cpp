@@ -32,7 +32,7 @@ std::vector<Command> commands() {
         {"tokenize", cmd_tokenize, "convert text to token ids and back"},
         {"preprocess", cmd_preprocess, "convert images to pixel values"},
         {"convert", cmd_convert, "convert a model to another layout or dtype"},
-        {"data", cmd_data, "make the miniature world, or summarize a dataset"},
+        {"data", cmd_data, "make the miniature world; summarize or check a dataset"},
         {"export", cmd_export, "write the model in a checkpoint as a model directory"},
         {"inspect", cmd_inspect,
          "describe a model, a checkpoint, a safetensors file or a dataset record"},

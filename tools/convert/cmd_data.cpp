@@ -1,4 +1,5 @@
-// vila data: `make-world` writes the miniature world, `stats` summarizes a dataset.
+// vila data: `make-world` writes the miniature world, `stats` summarizes a dataset, `check`
+// tells what training would drop.
 
 #include <cstdio>
 
@@ -10,6 +11,7 @@
 #include "tools/base/image_source.h"
 #include "tools/base/model_template.h"
 #include "tools/commands.h"
+#include "tools/convert/cmd_data_check.h"
 
 namespace vila::tools {
 
@@ -71,16 +73,21 @@ int cmd_data(Args& args) {
     const std::vector<std::string> rest(words.begin() + (words.empty() ? 0 : 1), words.end());
     if (action == "make-world") return make_world(rest);
     if (action == "stats") return print_stats(rest);
+    if (action == "check") return check_data(rest);
     if (action == "--help" || action == "-h") {
         std::puts(
             "usage: vila data make-world --out DIR [OPTIONS]\n"
-            "       vila data stats PATH --format FORMAT --model DIR [OPTIONS]\n\n"
+            "       vila data stats PATH --format FORMAT --model DIR [OPTIONS]\n"
+            "       vila data check RECIPE [KEY=VALUE]... [OPTIONS]\n"
+            "       vila data check PATH --format FORMAT [OPTIONS]\n\n"
             "  make-world   write the miniature world, in the formats of published datasets\n"
-            "  stats        count the samples, images, tokens and targets of a dataset\n\n"
-            "'vila data make-world --help' and 'vila data stats --help' list the options.");
+            "  stats        count the samples, images, tokens and targets of a dataset\n"
+            "  check        read all data that a recipe names, or one file; list what training "
+            "would drop\n\n"
+            "'vila data ACTION --help' lists the options of an action.");
         return words.empty() ? 2 : 0;
     }
-    throw UsageError(str("unknown action '", action, "': expected make-world or stats"));
+    throw UsageError(str("unknown action '", action, "': expected make-world, stats or check"));
 }
 
 }  // namespace vila::tools

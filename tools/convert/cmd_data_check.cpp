@@ -1,0 +1,147 @@
+// vila data check: what training would drop of the data that a recipe names, or of one file.
+
+#include "tools/convert/cmd_data_check.h"
+
+#include <cstdio>
+#include <optional>
+
+#include "data/text/bpe_trainer.h"
+#include "models/model_directory.h"
+#include "tensor/cpu/cpu_device.h"
+#include "tensor/name_list.h"
+#include "tools/base/args.h"
+#include "tools/base/image_source.h"
+#include "tools/base/model_template.h"
+#include "tools/convert/data_check.h"
+#include "tools/train/recipe.h"
+#include "tools/train/recipe_model.h"
+#include "tools/train/training_data.h"
+
+namespace vila::tools {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+// What `vila data check` reads, and how.
+struct Job {
+    std::vector<CheckedSource> sources;
+    std::unique_ptr<data::Tokenizer> tokenizer;
+    std::optional<data::ChatTemplate> chat;
+    double max_bad_share = 0.01;
+    DataCheckOptions options;
+};
+
+// A tokenizer of single bytes, for data whose tokenizer is not known yet.
+std::unique_ptr<data::Tokenizer> byte_tokenizer() {
+    std::fprintf(stderr,
+                 "there is no tokenizer yet: lengths are counted in bytes, and no record is cut\n");
+    return data::train_bpe(std::vector<std::string>{}, {.vocab_size = 258});
+}
+
+void read_recipe(const std::string& file, const std::vector<std::string>& overrides, Job& job) {
+    const Recipe recipe = load_recipe(file, overrides);
+    for (const SourceRecipe& source : recipe.data.sources)
+        job.sources.push_back({source.name, dataset_source(source)});
+    job.max_bad_share = recipe.data.max_bad_share;
+    const std::optional<fs::path> directory = tokenizer_directory(recipe.model);
+    job.chat = recipe_template(recipe, directory.value_or(""));
+    if (directory) {
+        job.tokenizer = data::load_tokenizer(*directory);
+        job.options.max_length = recipe.data.max_length;
+    }
+    if (stage_facts(*recipe.stage).loss == StageLoss::NextToken) {
+        const models::VilaConfig config = recipe_model_config(recipe);
+        if (config.vision) {
+            job.options.image_tokens = image_token_counter(config.image_layout());
+            make_image_processor(recipe, *config.vision, config.image_mode);  // or throws
+        }
+    } else {
+        recipe_vision_config(recipe.model);  // or throws
+    }
+}
+
+void read_model(const fs::path& path, Job& job) {
+    const models::VilaConfig config = models::read_model_config(path);
+    job.tokenizer = data::load_tokenizer(models::llm_directory(path));
+    job.chat = model_template(path, config);
+    if (config.vision) job.options.image_tokens = image_token_counter(config.image_layout());
+}
+
+}  // namespace
+
+int check_data(std::vector<std::string> arguments) {
+    Args args("data check",
+              "read all data that a recipe names, or one file; list what training would drop",
+              std::move(arguments));
+    Job job;
+    data::DatasetSource source;
+    std::string path, missing_image = "error";
+    std::vector<std::string> overrides;
+    fs::path model;
+    std::optional<int64_t> max_length;
+    std::optional<double> max_bad_share;
+    CommonOptions common;
+    bool as_json = false;
+    args.positional("PATH", path, "recipe file (TOML); with --format, file of a dataset");
+    args.optional_positional("KEY=VALUE", overrides, "recipe: set a key, as for `vila train`");
+    args.option("--format", source.format, "dataset: " + name_list(data::dataset_format_names()));
+    args.option("--images", source.images,
+                "dataset: folder of its images (default: the folder of PATH)");
+    args.option("--model", model,
+                "dataset: model directory whose tokenizer and chat template are used");
+    args.option("--missing-image", missing_image,
+                "dataset: what becomes of a record with a missing image: " +
+                    name_list(data::missing_image_names()));
+    args.option("--max-images", source.max_images, "dataset: mmc4 images kept of a document");
+    args.option("--max-length", max_length, "longest sample, in text and image positions")
+        ->check(CLI::PositiveNumber);
+    args.option("--max-bad-share", max_bad_share,
+                "largest share of records that may be bad (default: data.max_bad_share, or 0.01)")
+        ->check(CLI::Range(0.0, 1.0));
+    args.option("--limit", job.options.limit,
+                "check only this many records of a source, evenly spread over it; 0: all");
+    args.flag("--decode", job.options.decode,
+              "decode every image, instead of reading its header only");
+    args.flag("--json", as_json, "print one JSON object");
+    args.option("--threads", common.threads, "threads; 0: all cores that this process may use");
+    args.footer("Formats:\n" + data::describe_dataset_formats() +
+                "\nExit code 1 if a source cannot be opened or has no usable record, or if a run "
+                "would stop\nbecause more records are bad than data.max_bad_share allows.");
+    args.parse();
+
+    if (source.format.empty()) {
+        read_recipe(path, overrides, job);
+    } else {
+        if (!overrides.empty()) throw UsageError("KEY=VALUE needs a recipe: leave out --format");
+        source.path = path;
+        if (source.images.empty()) source.images = source.path.parent_path();
+        source.missing_image = data::missing_image_named(missing_image);
+        job.sources.push_back({source.path.filename().string(), source});
+        job.chat = data::ChatTemplate::named("vicuna_v1");
+        if (!model.empty()) read_model(model, job);
+    }
+    if (!job.tokenizer) {
+        job.tokenizer = byte_tokenizer();
+        job.options.max_length = int64_t{1} << 40;
+    }
+    if (max_length) job.options.max_length = *max_length;
+    if (max_bad_share) job.max_bad_share = *max_bad_share;
+    job.options.threads = static_cast<const CpuDevice&>(*common.make_device()).threads();
+
+    std::vector<SourceCheck> checks;
+    for (const CheckedSource& checked : job.sources)
+        checks.push_back(check_source(checked, {*job.tokenizer, *job.chat}, job.options));
+    if (as_json)
+        std::printf("%s\n", checks_json(checks, job.max_bad_share)
+                                .dump(-1, ' ', false, Json::error_handler_t::replace)
+                                .c_str());
+    else
+        std::fputs(describe_checks(checks).c_str(), stdout);
+    std::fflush(stdout);
+    const std::string stop = reason_to_stop(checks, job.max_bad_share);
+    VILA_CHECK(stop.empty(), stop);
+    return 0;
+}
+
+}  // namespace vila::tools
