@@ -168,6 +168,21 @@ echo '{"id": "b"' >>bad.jsonl
 fails "bad.jsonl line 2" score --model $model --input bad.jsonl --output bad.out
 check "a failed score leaves no file" [ ! -e bad.out ]
 
+parts='[{"type": "text", "text": "what colour is it?"}, {"type": "image_url", "image_url": {"url": "images/red.bmp"}}]'
+echo "{\"id\": \"a\", \"messages\": [{\"role\": \"user\", \"content\": $parts}], \"images\": null, \"target\": null}" >parts.jsonl
+expect 0 "" score --model $model --input parts.jsonl --output parts.out
+echo '{"id": "a", "messages": [{"role": "user", "content": "what colour is it? <image>"}], "images": ["images/red.bmp"]}' >placeholder.jsonl
+expect 0 "" score --model $model --input placeholder.jsonl --output placeholder.out
+check "parts of a message are read as text with placeholders" cmp -s parts.out placeholder.out
+echo '{"id": "a", "messages": [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "hi"}]}], "images": ["images/red.bmp"]}' >unnamed.jsonl
+expect 0 "" score --model $model --input unnamed.jsonl --output unnamed.out
+echo '{"id": "a", "messages": [{"role": "user", "content": [{"type": "audio"}]}]}' >audio.jsonl
+fails 'audio.jsonl line 1: a part of type "audio": expected text, image_url or image' score --model $model --input audio.jsonl --output none.out
+echo '{"id": "a", "messages": [{"role": "user", "content": [{"type": "image", "url": "https://a/b.jpg"}]}]}' >address.jsonl
+fails "https://a/b.jpg is an address" score --model $model --input address.jsonl --output none.out
+printf 'PK\003\004' >requests.zip
+fails "requests.zip is a zip archive: unpack it" score --model $model --input requests.zip --output none.out
+
 # --- eval ---
 shot='{"image": "blue.bmp", "text": "what colour is it?", "answer": "it is blue"}'
 echo '{"question_id": "q", "image": "red.bmp", "text": "what colour is it?", "answer": "it is red",' \
@@ -178,6 +193,8 @@ done
 expect 0 "accuracy" eval exact --model $model --data questions.jsonl --images images --blind
 echo '{"question_id": "q", "text": "It is red."}' >predictions.jsonl
 expect 0 "accuracy 1.0000 over 1 questions" eval exact --predictions predictions.jsonl --annotations questions.jsonl
+echo '{"question_id": null, "image": null, "text": "hi", "answer": "x", "choices": NaN, "shots": null}' >nulls.jsonl
+expect 0 "over 1 questions" eval exact --model $model --data nulls.jsonl
 fails "has 1 demonstrations" eval exact --model $model --data questions.jsonl --images images --shots 2
 fails "text.txt line 1" eval exact --model $model --data text.txt
 : >none.jsonl

@@ -43,6 +43,8 @@ int cmd_score(Args& args) {
         "           \"target\": \"optional continuation\"}\n"
         "      or  {\"id\": \"a\", \"messages\": [{\"role\": \"user\", \"content\": \"...\"}], "
         "\"images\": [...]}\n"
+        "          a content may be a list of parts: {\"type\": \"text\", \"text\": \"...\"},\n"
+        "          {\"type\": \"image_url\", \"image_url\": {\"url\": \"x.jpg\"}}\n"
         "Answer:   {\"id\", \"input_ids\" (an image is ",
         kImageToken,
         "), \"target_logprob\", "
