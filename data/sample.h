@@ -44,7 +44,7 @@ struct Sample {
 // and placeholders differ.
 void check_sample(const Sample& sample);
 
-// Fills in sample.image_tokens.
+// Fills in sample.image_tokens. Throws as `image_tokens` does, and if it returns less than 1.
 void count_image_tokens(Sample& sample, const ImageTokens& image_tokens);
 
 // Returns the number of positions of all images. The images must be counted, here and below.

@@ -57,15 +57,15 @@ constexpr int64_t kFreeExpansionBytes = int64_t{64} << 20;
 // image, are cut short or damaged, or exceed a limit above.
 Image decode_image(std::span<const uint8_t> bytes, const std::string& name);
 
-// The size of an image in pixels, as stored: the orientation is not applied. Of a GIF, that of its
-// screen.
+// The size of an image in pixels, as stored: the orientation is not applied. For a GIF it is the
+// size of the screen.
 struct ImageSize {
     int64_t width = 0, height = 0;
 };
 
-// Reads the size of an image without decoding its pixels, from the beginning of its file, which has
-// `file_bytes` in all. Throws Error if it is not an image, exceeds a limit above, or if `start` is
-// too short to tell.
+// Reads the size of an image without decoding its pixels. `start` holds the first bytes of the
+// file, which has `file_bytes` bytes in all. Throws Error if it is not an image, exceeds a limit
+// above, or if `start` ends before the size.
 ImageSize read_image_size(std::span<const uint8_t> start, int64_t file_bytes,
                           const std::string& name);
 

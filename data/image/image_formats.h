@@ -15,7 +15,7 @@ namespace vila::data {
 
 using Bytes = std::span<const uint8_t>;
 
-// The orientations that the metadata of an image give, if they do.
+// The orientations in the metadata of an image; empty where the metadata have none.
 struct Orientation {
     std::optional<int> exif, xmp;
 
@@ -52,9 +52,9 @@ StoredSize size_of_gif(Bytes start, const std::string& name);
 StoredSize size_of_bmp(Bytes start, const std::string& name);
 StoredSize size_of_webp(Bytes start, const std::string& name);
 
-// The bits a pixel of formats that do not tell: 8 of a JPEG, whose blank blocks of 64 pixels take
-// one bit or more; 3 of a GIF, whose longest code stands for 4,095 pixels; 0 of WebP, which may
-// take no bits for blank pixels.
+// StoredSize::bits for formats whose header does not give it: 8 for a JPEG, whose blank blocks of
+// 64 pixels take one bit or more; 3 for a GIF, whose longest code stands for 4,095 pixels; 0 for
+// WebP, which may take no bits for blank pixels.
 constexpr int64_t kJpegBits = 8, kGifBits = 3, kWebpBits = 0;
 
 // Throws unless an image of this size, stored in `file_bytes`, is within the limits of image.h.

@@ -20,7 +20,8 @@ struct PngTexts {
     std::optional<int> exif, xmp;
 };
 
-// Reads a text chunk. Ignores other texts, and damaged ones.
+// Reads the content of a text chunk into `texts`. Ignores texts that are not metadata, and damaged
+// ones.
 void read_png_text(PngText kind, Bytes content, PngTexts& texts);
 
 }  // namespace vila::data

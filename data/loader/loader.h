@@ -18,7 +18,7 @@
 namespace vila::data {
 
 // The model's input for an image: pixel values (3, H, W), or (tiles, 3, H, W) for an image that is
-// cut into tiles, or features (N, C) of a vision tower. It is plain host memory, because loader
+// cut into tiles, or features (N, Cv) of a vision tower. It is plain host memory, because loader
 // threads create it and a Device belongs to one thread.
 struct LoadedImage {
     Shape shape;
@@ -32,8 +32,8 @@ struct LoadedImage {
 // be used.
 using ImageLoader = std::function<LoadedImage(const ImageRef&, uint64_t draw)>;
 
-// The share of bad records is one of at least this many records; otherwise the first bad one would
-// stop a run.
+// The share of bad records is computed as if at least this many records had been read; otherwise
+// the first bad one would stop a run.
 constexpr int64_t kLeastRecordsOfShare = 100;
 
 // A record that could not be used.

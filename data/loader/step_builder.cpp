@@ -12,8 +12,9 @@ namespace vila::data {
 
 namespace {
 
-// Returns after how many unusable records in a row the run stops: so many that, at the share of bad
-// records that is allowed, it happens by chance in one of 10^12 places.
+// Returns the number of unusable records in a row at which the run stops. If `bad_share` of the
+// records are bad, so many in a row have a probability of 10^-12; the number is at least 20 and at
+// most 1000.
 int64_t max_attempts(double bad_share) {
     constexpr double kLeast = 20, kMost = 1000, kChance = 1e-12;
     if (bad_share <= 0.0) return static_cast<int64_t>(kLeast);
@@ -22,7 +23,7 @@ int64_t max_attempts(double bad_share) {
     return static_cast<int64_t>(std::clamp(attempts, kLeast, kMost));
 }
 
-// The most records that are tried in place of one.
+// The largest number of records that are tried as the replacement of one.
 constexpr int64_t kMaxReplacements = 100000;
 
 std::vector<int64_t> sizes_of(const std::vector<const Dataset*>& datasets) {
@@ -109,7 +110,8 @@ void StepBuilder::draw(Place& place, int64_t limit) const {
             continue;
         }
         if (count_targets(place.loaded.sample) > 0) return;
-        // A good record, but the record whose place it takes was shorter than its question.
+        // The record is good, but its question does not fit into the length of the record that it
+        // replaces.
         ++place.attempt;
         VILA_CHECK(place.attempt < kMaxReplacements, "no record near ",
                    dataset.where(address.index), " has a target within ", limit,

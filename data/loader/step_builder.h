@@ -38,11 +38,12 @@ class StepBuilder {
     };
     void check() const;
     // Finds the first usable record from `place.attempt` on that has targets within `limit`
-    // positions, and cuts it to them.
+    // positions, and cuts it to `limit` positions.
     void draw(Place& place, int64_t limit) const;
     // Loads the images of the drawn record; on failure draws the next record.
     void load(Place& place) const;
-    // Adds a bad record and turns to the next one. Throws if too many in a row were bad.
+    // Adds a record to the bad ones and moves `place` to the next record. Throws if too many in a
+    // row were bad.
     void note(Place& place, const SampleAddress& address, const std::string& reason) const;
     // Divides the global batch and returns the places of this rank's micro-batches.
     std::vector<std::vector<int64_t>> share(const std::vector<Place>& places) const;

@@ -22,7 +22,7 @@ struct TemplateContext {
     const ChatTemplate& chat;
 };
 
-// Parts of a source that are left out when it is opened, because they are no usable record.
+// Parts of a source that are left out when it is opened, because they are not usable records.
 struct LeftOut {
     std::string what;  // "samples without an image or a caption"
     int64_t count = 0;
@@ -43,15 +43,15 @@ class Dataset {
     virtual Sample get(int64_t index, const TemplateContext& context) const = 0;
     // Returns the file and place of a record for messages: "train.json[12]", "pairs.jsonl:7".
     virtual std::string where(int64_t index) const = 0;
-    // Returns what opening the source left out, one entry for each reason; not the records that
-    // get() throws for.
+    // Returns what was left out when the source was opened, one entry for each reason. Records for
+    // which get() throws are not among them.
     virtual std::vector<LeftOut> left_out() const { return {}; }
 };
 
 // What becomes of a record that names an image file which is missing or empty.
 enum class MissingImage {
     Error,         // get() returns it; loading the image fails
-    DropImage,     // it loses the image; of formats, only mmc4 can
+    DropImage,     // it loses the image; only for format mmc4
     DropDocument,  // it is left out when the source is opened
 };
 // Returns "error", "drop-image" and "drop-document".

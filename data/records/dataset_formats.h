@@ -21,8 +21,9 @@ namespace vila::data {
 class JsonDataset : public Dataset {
   public:
     explicit JsonDataset(const DatasetSource& source);
-    // Looks for the images of all records and leaves out what is missing, as the source has it.
-    // Reads every record, unless missing images are errors. Throws if no record is left.
+    // Looks for the images of all records, and leaves out records or images as
+    // DatasetSource::missing_image says; does nothing if that is Error. Throws if no record is
+    // left.
     void leave_out_missing();
 
     int64_t size() const final {
@@ -47,7 +48,7 @@ class JsonDataset : public Dataset {
     ImageRef image_named(const std::string& name) const;
 
   private:
-    // Returns the place in the files of record `index` of this dataset.
+    // Returns the index in records_ of record `index` of this dataset.
     int64_t record_of(int64_t index) const {
         return missing_image_ == MissingImage::Error ? index : kept_.at(static_cast<size_t>(index));
     }

@@ -60,8 +60,9 @@ class RecordFile {
 class RecordFiles {
   public:
     // Reads the files of a directory that end in one of `extensions` (".json"), or in that and
-    // ".gz", other than hidden ones. Throws as RecordFile does, and if the path does not exist, the
-    // directory has no such file or a zip archive of one, or no file has a record.
+    // ".gz", other than hidden ones. Throws as RecordFile does, and if the path does not exist, if
+    // the directory has no such file, if it has a zip archive of one (".json.zip"), or if no file
+    // has a record.
     RecordFiles(const std::filesystem::path& path, RecordLayout layout,
                 const std::vector<std::string>& extensions);
 

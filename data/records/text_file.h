@@ -1,7 +1,7 @@
 #pragma once
 
-// Text that others wrote: recognizes files that are no text, and reads text as Python's text mode
-// does.
+// Text from other programs: recognizes files that are not text, and reads text as Python's text
+// mode does.
 
 #include <cstddef>
 #include <string>
@@ -9,15 +9,15 @@
 
 namespace vila::data {
 
-// The bytes at the beginning of a file that the functions below look at.
+// The number of bytes at the beginning of a file that the functions below look at.
 inline constexpr size_t kStartBytes = 512;
 
 // Returns whether a file that begins with `start` is compressed by gzip.
 bool is_gzip(std::string_view start);
 
-// Throws if a file that begins with `start` is an archive, a table, UTF-16 or anything else that
-// is mistaken for a text file. The message says what the file is and how to convert it. `name`
-// names the file.
+// Throws if a file that begins with `start` is of a known kind that is not text: an archive, a
+// table, UTF-16, ... The message begins with `name`, and says what the file is and how to convert
+// it.
 void check_is_text(std::string_view start, const std::string& name);
 
 // Returns `bytes` as text: without a byte-order mark, and with "\n" for every line end ("\r\n" and

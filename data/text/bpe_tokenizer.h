@@ -40,7 +40,7 @@ class BpeTokenizer final : public VocabularyTokenizer {
     void fill_merges(const BpeDefinition& definition);
     void fill_words(bool ignore_merges);
     const Token& at(int32_t id) const;
-    // Splits by the rules from `split` on, and encodes the words.
+    // Splits by splits_[split] and the steps after it, and appends the ids of the words.
     void encode_text(std::string_view text, size_t split, std::vector<int32_t>& ids) const;
     void encode_word(std::string_view word, std::vector<int32_t>& symbols,
                      std::vector<int32_t>& ids) const;

@@ -54,9 +54,11 @@ class JinjaChat {
     // if it does not print every image, or, for targets, if it changes earlier turns when later
     // ones follow.
     std::vector<Segment> render(std::span<const Message> messages, bool generation_prompt) const;
-    // Each returns the text that the template prints: after the last answer of a conversation, and
-    // between an answer and the next question. Empty if the template refuses the conversation.
+    // Returns the text that the template prints after the last answer of a conversation; empty if
+    // it refuses the conversation.
     std::string end_of_answer() const;
+    // Returns the text that the template prints between an answer and the next question; empty if
+    // it refuses the conversation.
     std::string between_turns() const;
 
   private:
@@ -64,9 +66,9 @@ class JinjaChat {
     // and {"type": "text", "text": ...}.
     enum class Content { Text, Parts, PartsWithImages };
 
-    // Each returns the rendered text of a conversation: one whose content is given as the template
-    // reads it, and one of messages.
+    // Returns the rendered text of messages whose contents have the form that the template reads.
     std::string rendered(const Json& messages, bool generation_prompt) const;
+    // Gives the contents that form, and returns the rendered text.
     std::string text_of(std::span<const Message> messages, bool generation_prompt) const;
 
     std::string where_, source_;

@@ -13,7 +13,7 @@ enum class SplitRule {
     Gpt2,    // contractions, letters, numbers and the rest, each with one space before it
     Llama3,  // contractions in any case, numbers in groups of three, line ends on their own
     Qwen2,   // as Llama3, but each digit is a word
-    // Digits, as in \p{N}, apart from everything else, which another rule then splits.
+    // These rules separate digits (\p{N}) from all other text, which the next rule then splits.
     Digits,     // a run of digits is a word
     EachDigit,  // each digit is a word (SmolLM2, StarCoder)
 };

@@ -17,8 +17,8 @@ namespace vila::data {
 
 class SplitPattern {
   public:
-    // Returns nothing for an expression with anything else: alternatives, groups, other classes,
-    // repetitions without an end before the last class.
+    // Returns nothing for an expression with anything else: alternatives, groups, other classes, or
+    // an unbounded repetition before the last class.
     static std::optional<SplitPattern> parse(const std::string& regex);
 
     const std::string& regex() const { return regex_; }

@@ -24,7 +24,7 @@ struct TextRules {
     bool prefix_unless_space = false;  // text that begins with a space gets no second one
     // Metaspace: the prefix is added after the search for added tokens.
     bool after_added_tokens = false;
-    // With after_added_tokens: added tokens are compared with plain text, not the original.
+    // With after_added_tokens: U+2581 becomes a space before added tokens are searched.
     bool plain_added_tokens = false;
     bool composes = false;  // normalizes to NFC
 
@@ -34,7 +34,7 @@ struct TextRules {
     Charsmap charsmap;             // replacements
     PrefixTrie keeps;              // strings that are not replaced
 
-    // Returns the text in which added tokens are searched, with after_added_tokens.
+    // With after_added_tokens: returns the text in which added tokens are searched.
     std::string searched(std::string_view text) const;
     // Returns whether text at this place gets a space in front.
     bool prefixes(TextPlace place) const;
