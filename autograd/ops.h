@@ -66,9 +66,10 @@ Variable rope(const Variable& x, const Tensor& positions, const Tensor& cos, con
 Variable attention(const Variable& q, const Variable& k, const Variable& v,
                    const Tensor& cu_seqlens_q, const Tensor& cu_seqlens_k, bool causal,
                    double scale);
-// The causal attention of new rows over keys and values that lie in pages; without gradient.
-// q (R, H, D), k and v (pages * kPageRows, K, D), pages (B, W) i32; cu_seqlens_k (B + 1) counts the
-// keys of each sequence (see AttentionForwardArgs) -> (R, H, D).
+// Causal attention of new rows over keys and values that lie in pages; records no gradient.
+// q (R, H, D), k and v (pages * kPageRows, K, D) -> (R, H, D), of the dtype of q. `pages` (B, W)
+// i32 lists the pages of each sequence, at most W; cu_seqlens_q and cu_seqlens_k (B + 1) i32 as in
+// AttentionForwardArgs. Throws if a shape or dtype differs.
 Tensor paged_attention(const Tensor& q, const Tensor& k, const Tensor& v,
                        const Tensor& cu_seqlens_q, const Tensor& cu_seqlens_k, const Tensor& pages,
                        double scale);

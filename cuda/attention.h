@@ -36,8 +36,8 @@ struct HeadRows {
     }
 };
 
-// Keys or values, which may lie in pages (AttentionForwardArgs). Rows are then counted through the
-// table of pages.
+// Keys or values, which may lie in pages (AttentionForwardArgs). Row r is then row r % kPageRows of
+// page pages[r / kPageRows], where `pages` is the table (B, W) as one list.
 template <typename T>
 struct KeyRows : HeadRows<T> {
     const int32_t* pages;  // null: row r is row r of the tensor

@@ -181,8 +181,8 @@ struct VilaConfig {
     // Name of the template for models of this layout that neither name nor carry one.
     std::string fallback_template = "none";
 
-    // More than 1: an image is cut into as many tiles, at most (image_layout.h). No layout on disk
-    // has a field for it, and join_json() throws.
+    // The largest number of tiles that an image is cut into (image_layout.h). No layout on disk has
+    // a field for it, so join_json() throws if it is more than 1.
     int64_t max_tiles = 1;
 
     // The number of tokens of an image.

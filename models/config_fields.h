@@ -13,7 +13,7 @@
 
 namespace vila::models {
 
-// Whether two names of an architecture are the same: early files spell Llama as LLaMA.
+// Returns whether two names mean the same architecture: early files spell Llama as LLaMA.
 bool same_architecture(std::string_view a, std::string_view b);
 // Pairs (model_type, architecture).
 using Architectures = std::vector<std::pair<std::string, std::string>>;

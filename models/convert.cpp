@@ -134,7 +134,7 @@ Json Conversion::llm_json() const {
     Json json = plain_llm_json(source_.part_config(Part::Llm).json);
     json["architectures"] = {architecture};
     json["model_type"] = config_.llm.to_json(DType::F32).at("model_type");
-    // The files may hold another lm_head than the configuration says.
+    // The files may hold an lm_head although the configuration ties it to the embeddings.
     if (json.contains("tie_word_embeddings"))
         json["tie_word_embeddings"] = config_.llm.tie_word_embeddings;
     set_dtype(json, Part::Llm);

@@ -137,8 +137,8 @@ std::vector<Answer> DecodeBatch::step() {
     return answers;
 }
 
-// Gives pages to waiting sequences, in the order of their arrival. One that begins like a prompt
-// that is being read waits for those pages, and lets others pass.
+// Gives pages to waiting sequences, in the order of their arrival. A sequence whose prompt begins
+// like one that is being read keeps waiting, to share its pages; later sequences may overtake it.
 void DecodeBatch::admit() {
     int64_t running = 0;
     for (const auto& state : states_)
@@ -159,13 +159,14 @@ void DecodeBatch::admit() {
     }
 }
 
-// The end of the chunk of the prompt that holds `row`.
+// Returns the end of the chunk of the prompt that holds `row`.
 int64_t DecodeBatch::chunk_end(const State& state, int64_t row) const {
     return std::min((row / options_.prefill_chunk + 1) * options_.prefill_chunk, state.rows);
 }
 
-// At least the last row of a prompt is computed, for its logits. And attention has another order of
-// summation for few new rows: a chunk of many must not be left with few.
+// Returns the leading `pages` that the sequence may use. The last row of a prompt is always
+// computed, for its logits. Attention sums at most kDecodeQueries new rows in another order than
+// more rows, so a chunk with more rows must not be left with so few.
 std::vector<int32_t> DecodeBatch::usable_prefix(const State& state,
                                                 std::vector<int32_t> pages) const {
     for (; !pages.empty(); pages.pop_back()) {
@@ -211,7 +212,7 @@ DecodeBatch::Rows DecodeBatch::next_rows() {
     return rows;
 }
 
-// A token of one sequence, by recorded launches.
+// Decodes one token of one sequence by replaying recorded launches.
 void DecodeBatch::forward_one(State& state) {
     if (!state.graph) state.graph = std::make_unique<DecodeGraph>(model_, cache_, state.cached);
     state.graph->run(state.tokens.back());

@@ -51,15 +51,15 @@ struct Answer {
     int64_t id = 0;
     std::vector<int32_t> tokens;
     Ending ending = Ending::Length;
-    // What reading the images of this sequence, sampling or on_token threw.
+    // The exception that reading the images of this sequence, sampling or on_token threw.
     std::exception_ptr error;
 };
 
 struct DecodeBatchStats {
     PagePoolStats pages;
     int64_t waiting = 0;   // sequences for which there are no pages yet
-    int64_t reading = 0;   // whose prompts are being read
-    int64_t decoding = 0;  // that are being answered
+    int64_t reading = 0;   // sequences whose prompts are being read
+    int64_t decoding = 0;  // sequences that get a token in every step
 };
 
 class DecodeBatch {
@@ -79,13 +79,15 @@ class DecodeBatch {
                              const DecodeOptions& options);
 
     // Adds a sequence and returns its id. Copies the prompt; its labels are ignored. The sequence
-    // waits until it can have all its pages, after those that were added earlier. Throws if it can
-    // never have them, if the prompt is longer than the model's positions or does not fit its
-    // images, and if max_tokens is not positive.
+    // waits until enough pages are free, after those that were added earlier. Throws if it needs
+    // more pages than the cache has, if the prompt is empty or longer than the model's positions,
+    // if its placeholders are not as many as its images, and if max_tokens is not positive.
     int64_t add(const Sequence& prompt, const DecodeOptions& options, OnToken on_token = {});
-    // Ends a sequence. No step returns its answer. Returns false if there is no such sequence.
+    // Ends a sequence without an answer: step() does not return it. Returns false if there is no
+    // such sequence.
     bool cancel(int64_t id);
-    // Continues all sequences by a token and reads prompts. Returns the sequences that ended.
+    // Chooses the next token of every sequence whose prompt has been read, and reads chunks of the
+    // other prompts. Returns the answers of the sequences that ended.
     std::vector<Answer> step();
     // Whether there are no sequences.
     bool idle() const { return states_.empty(); }

@@ -1,7 +1,7 @@
 #pragma once
 
 // Generation: reads prompts of text and images, then produces one token at a time. For sequences
-// that arrive and end at different times see decode_batch.h, on which this stands.
+// that arrive and end at different times, see decode_batch.h, which these functions use.
 
 #include <functional>
 #include <vector>
@@ -21,15 +21,15 @@ struct GenerateOptions : DecodeOptions {
 // max_tokens tokens, when on_token returns false, or when the model has no position left.
 std::vector<int32_t> generate(const VilaModel& model, const Sequence& prompt,
                               const GenerateOptions& options);
-// The same in a batch that holds no other sequence. Where the prompt begins like earlier ones, it
-// is not computed again. The batch decides over prefill_chunk.
+// The same in a batch, which must hold no sequence. A beginning that the prompt shares with earlier
+// ones of the batch is not computed again. Ignores options.prefill_chunk: the batch has its own.
 std::vector<int32_t> generate(DecodeBatch& batch, const Sequence& prompt,
                               const GenerateOptions& options);
 
 // Continues many sequences at once; prompts that begin alike share memory. Calls `on_token`, if
-// given, in place of that of the options, with the index of the prompt and every new token; it ends
-// that sequence by returning false. On a CPU the tokens are those that generate() returns for each
-// prompt alone. If a sequence throws, the others are answered first.
+// given, with the index of the prompt and every new token; it ends that sequence by returning
+// false. Ignores options.on_token. On a CPU the tokens are those that generate() returns for each
+// prompt alone. An error of one sequence is thrown after the others are answered.
 std::vector<std::vector<int32_t>> generate_many(
     const VilaModel& model, const std::vector<Sequence>& prompts, const GenerateOptions& options,
     const std::function<bool(size_t index, int32_t id)>& on_token = {});

@@ -47,7 +47,7 @@ struct CachedSequence {
     void check_room(int64_t count, int64_t max_positions) const;
 };
 
-// A sequence that has pages 0, 1, ... for itself, enough for `positions` positions.
+// Returns an empty sequence that owns pages 0, 1, ..., enough for `positions` positions.
 CachedSequence sequence_on_first_pages(int64_t positions);
 
 // R new rows of B sequences, end to end, and where attention finds the keys and values of each.
@@ -55,11 +55,11 @@ struct CachedRows {
     Tensor positions;                   // (R) i32
     Tensor cache_rows;                  // (R) i32: where the cache takes their keys and values
     Tensor cu_seqlens_q, cu_seqlens_k;  // (B + 1) i32: of the new rows; of all positions
-    Tensor pages;                       // (B, W) i32
+    Tensor pages;                       // (B, W) i32: of each sequence, at most W
 };
 
-// rows[b] new rows for sequences[b]. Throws when a sequence has no room for them (check_room). The
-// caller then adds them to `length`.
+// Returns rows[b] new rows for each sequences[b]. Throws when a sequence has no room for them
+// (check_room). Once the cache has them, the caller adds rows[b] to the length of the sequence.
 CachedRows cached_rows(Device& device, std::span<const int64_t> rows,
                        std::span<const CachedSequence* const> sequences, int64_t max_positions);
 

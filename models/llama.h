@@ -40,7 +40,7 @@ class LlamaBlock {
     };
     Heads project(const autograd::Variable& normed, const Tensor& positions,
                   const RopeTable& rope) const;
-    // Scores of attention are scaled by 1 / sqrt(D).
+    // Returns 1 / sqrt(D), the factor of attention scores.
     double attention_scale() const;
     // x + o_proj(mixed) = y, then y + mlp(norm(y)). x (R, C), mixed (R, H * D) -> (R, C).
     autograd::Variable finish(const autograd::Variable& x, const autograd::Variable& mixed) const;
@@ -74,8 +74,8 @@ class Llama {
     const autograd::Variable& head_weight() const;
 
     // Embeddings (R, C) of new rows of sequences in `cache` -> their last hidden state after the
-    // final norm (R, C). Writes their keys and values to the cache. Does the same launches whatever
-    // the values in `rows`, which only the device need know.
+    // final norm (R, C). Writes their keys and values to the cache. The launches depend only on the
+    // shapes of `rows`, so its values may be known to the device alone.
     Tensor decode(const Tensor& embeddings, const CachedRows& rows, const KvCache& cache) const;
 
     // Called before and after every use of a block's weights, if set.

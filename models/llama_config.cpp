@@ -37,7 +37,7 @@ RopeConfig read_rope(const JsonFields& fields, int64_t positions) {
     rope.kind = RopeConfig::Kind::Llama3;
     rope.low_freq_factor = scaling.number("low_freq_factor", rope.low_freq_factor);
     rope.high_freq_factor = scaling.number("high_freq_factor", rope.high_freq_factor);
-    // As transformers does: the field beside the rule stands above the one in it.
+    // As in transformers, the field beside the rule overrides the one in it.
     constexpr const char* kOriginal = "original_max_position_embeddings";
     rope.original_max_positions = fields.integer(kOriginal, scaling.integer(kOriginal, positions));
     VILA_CHECK(0.0 < rope.low_freq_factor && rope.low_freq_factor < rope.high_freq_factor,

@@ -55,8 +55,8 @@ std::filesystem::path vision_directory(const std::filesystem::path& directory);
 
 // Writes the model to DIR with weights in `dtype`, replacing an older DIR. Writes a directory
 // beside DIR first and then renames it, so that DIR is complete at any time. A language model alone
-// gets no directories for the other two parts. The parts in `unchanged` are copied from there, in
-// the dtypes of those files.
+// gets no directories for the other two parts. The parts in `unchanged` are copied from those
+// files, in their dtypes.
 void save_model(const VilaModel& model, const std::filesystem::path& directory, DType dtype,
                 const std::vector<ExtraFile>& extra_files = {}, const PartFiles& unchanged = {});
 // Writes a vision tower alone in the same way: DIR/config.json and DIR/vision_tower.

@@ -9,8 +9,7 @@ namespace vila::models {
 
 namespace {
 
-// The rows of page `i`. Empty when the prompt does not fill it, or when one of them is equal to
-// nothing.
+// Returns the keys of the rows of page `i`; empty if the prompt does not fill it or a key is 0.
 std::vector<RowKey> rows_of_page(std::span<const RowKey> keys, size_t i) {
     const auto rows = static_cast<size_t>(kPageRows);
     if ((i + 1) * rows > keys.size()) return {};

@@ -1,12 +1,12 @@
 #pragma once
 
 // PagePool: which pages of a KvCache (kv_cache.h) are free, how many sequences use each, and which
-// hold a prompt's beginning that another prompt may use too. Only numbers of pages: the keys and
-// values themselves are in KvCache.
+// hold a prompt's beginning that another prompt may use too. It handles page numbers only: the keys
+// and values themselves are in KvCache.
 //
 // A page can be shared if prompt rows fill it. It is found by its rows and those of all pages
-// before it: two prompts share pages up to the first one in which they differ. A page that nobody
-// uses any more stays findable until its memory is needed.
+// before it: two prompts share pages up to the first one in which they differ. A page that no
+// sequence uses any more stays findable until it is needed for other rows.
 
 #include <cstdint>
 #include <list>
@@ -17,7 +17,8 @@
 
 namespace vila::models {
 
-// What a row of a prompt holds: equal keys mean equal embeddings. 0 is equal to nothing.
+// Identifies what a row of a prompt holds: equal keys mean equal embeddings. The exception is 0,
+// which stands for an unknown row and never matches.
 using RowKey = uint64_t;
 
 struct PagePoolStats {
@@ -39,12 +40,12 @@ class PagePool {
     // Finds the longest prefix of whole pages of a prompt with these rows.
     Prefix find(std::span<const RowKey> keys) const;
 
-    // Makes a sequence use `prefix`, and `count` more pages that nobody uses. Returns all of them,
-    // or nothing if too few are free. Its whole pages of `keys`, the rows of its prompt, become
-    // findable: set_filled() says when.
+    // Makes a sequence use the pages `prefix` and `count` more pages that are free. Returns all of
+    // them, or nothing if too few are free. `keys` are the rows of its prompt: the pages that they
+    // fill are pending in find() until set_filled().
     std::vector<int32_t> take(const std::vector<int32_t>& prefix, int64_t count,
                               std::span<const RowKey> keys);
-    // The keys and values of the first `rows` rows of the prompt are in its pages.
+    // Marks that the keys and values of the first `rows` rows of a prompt are in its `pages`.
     void set_filled(std::span<const int32_t> pages, int64_t rows);
     // Ends the use of pages by a sequence.
     void release(std::span<const int32_t> pages);

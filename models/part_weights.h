@@ -32,7 +32,7 @@ class PartWeights {
     // The directory or file that was opened, for messages.
     const std::filesystem::path& path() const { return files_->path(); }
 
-    // Takes lm_head.weight as model.embed_tokens.weight, which the files lack.
+    // Uses lm_head.weight in place of model.embed_tokens.weight, which the files lack.
     void use_head_as_embedding();
 
   private:
@@ -56,7 +56,7 @@ enum class WeightMemory {
 // the configuration, the head of a tied model, the text half of CLIP, SigLIP's pooling head.
 bool is_unused(Part part, const std::string& name, const nn::ParameterTable& table);
 
-// Whether the files hold an lm_head and its values are not those of the embedding table.
+// Returns whether the files hold an lm_head with other values than the embedding table.
 bool has_other_head(const Layout& layout);
 
 // Opens the weights of a part for the parameters of the table. Throws, naming file and tensor, when

@@ -7,8 +7,9 @@
 
 namespace vila::models {
 
-// One key for each row of the prompt, images expanded: of text by its id, of an image by
-// HostImage::key and the place in the image. Throws unless there is an image for each placeholder.
+// Returns one key for each row of the prompt, with images expanded. The key of a text row is made
+// from its id, that of an image row from HostImage::key and its place in the image. Throws unless
+// there is an image for each placeholder.
 std::vector<RowKey> row_keys(const Sequence& prompt);
 
 }  // namespace vila::models

@@ -200,8 +200,9 @@ struct RopeArgs {
 // rows of k and v after cu_seqlens_k[B], so they may be a cache with free rows; backward allows no
 // such rows.
 //
-// With `pages` (B, W) i32, forward reads k and v from pages of kPageRows rows: key j of sequence b
-// is row kPageRows * pages[b, j / kPageRows] + j % kPageRows. cu_seqlens_k then gives only the
+// With `pages` (B, W) i32, at most W pages for each sequence, forward reads k and v from pages of
+// kPageRows rows: key j of sequence b is row kPageRows * pages[b, j / kPageRows] + j % kPageRows of
+// k and v. cu_seqlens_k then gives only the
 // number of keys of each sequence, at most W * kPageRows, and sequences may share pages. The pages
 // of keys that exist must lie in k and v; others are not read. The result has the same bits as with
 // the keys in one piece.

@@ -32,7 +32,8 @@ inline Sequence sequence_at(const Tensor& cu_seqlens_q, const Tensor& cu_seqlens
     return {query[b], query[b + 1], key[b], key[b + 1]};
 }
 
-// With pages, keys are counted through the table of pages: sequence b begins at row b of the table.
+// With pages, the keys of sequence b begin at b * W * kPageRows, as if all pages of the table
+// (B, W) lay end to end. KeyRows finds the row of the tensor.
 inline Sequence sequence_at(const AttentionForwardArgs& args, int64_t b) {
     Sequence sequence = sequence_at(args.cu_seqlens_q, args.cu_seqlens_k, b);
     if (!args.pages.defined()) return sequence;
@@ -56,7 +57,8 @@ struct HeadRows {
     }
 };
 
-// The same for keys or values, which may lie in pages. Keys that share a page are row_stride apart.
+// Addresses of the rows of keys or values, which may lie in pages. Keys in one page are row_stride
+// apart.
 template <typename T>
 struct KeyRows {
     HeadRows<T> rows;
