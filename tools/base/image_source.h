@@ -14,8 +14,8 @@ namespace vila::tools {
 // Reads and decodes one image. Safe to call from many threads. Throws if it cannot be read.
 data::Image read_image(const data::ImageRef& image);
 
-// Reads the size of one image, from the beginning of its file alone where that tells it. Throws if
-// it cannot be read or is not an image.
+// Reads the size of one image in pixels. Reads only the beginning of the file if that suffices.
+// Throws if the file cannot be read or is not an image.
 data::ImageSize read_image_size(const data::ImageRef& image);
 
 // Returns the function that counts the tokens of an image. It opens the image only if the layout

@@ -16,13 +16,14 @@ namespace vila::tools {
 data::ChatTemplate model_template(const std::filesystem::path& directory,
                                   const models::VilaConfig& config);
 
-// Returns whether a named template has this name.
+// Returns whether there is a named template `name`.
 bool is_template_name(const std::string& name);
 // Returns the template `name`: a named one, or the Jinja source in a file of that name, with the
 // special tokens of the model in `directory`. Throws Error if there is neither.
 data::ChatTemplate find_template(const std::string& name, const std::filesystem::path& directory);
 // Returns the template whose Jinja source is in `file`, with the special tokens of the tokenizer in
-// `llm`; none if that is empty. It may write `image_token` for an image instead of <image>.
+// `llm`, or without any if `llm` is empty. For an image it may write the token with the id
+// `image_token` instead of <image>.
 data::ChatTemplate read_template(const std::string& file, const std::filesystem::path& llm,
                                  std::optional<int32_t> image_token);
 // Returns the id that config.json of a model directory gives for images, in image_token_index or

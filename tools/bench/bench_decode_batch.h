@@ -2,7 +2,7 @@
 
 // `vila bench decode-batch [--model DIR]`: answering 1, 2, 4, 8 and 16 prompts at a time on the
 // CPU. A step reads all weights of the language model once, whatever the number of sequences, and
-// the keys and values of each. Reading those bytes takes the least time that a step can take.
+// the keys and values of each. No step can be faster than reading those bytes.
 
 #include <cstdint>
 #include <string>
@@ -35,8 +35,8 @@ struct DecodeBatchMeasurement {
 };
 
 // For every batch size, medians over `repetitions` runs of generate_many(), alternating with a read
-// of the same weights. The time of the prompts is that of a run with one new token, and is taken
-// off.
+// of the same weights. The time of a run with one new token, which reads the prompts, is
+// subtracted.
 std::vector<DecodeBatchMeasurement> bench_decode_batch(CpuDevice& device,
                                                        const models::VilaModel& model,
                                                        const DecodeBatchSizes& sizes,

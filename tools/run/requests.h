@@ -4,7 +4,7 @@
 // line:
 //   {"id": "a", "prompt": "raw text with <image>", "images": ["x.jpg"], "target": "continuation"}
 //   {"id": "a", "messages": [{"role": "user", "content": "..."}], "images": [...]}
-// The content of a message may also be a list of parts, as OpenAI's API has it:
+// The content of a message may also be a list of parts, as in OpenAI's API:
 //   [{"type": "text", "text": "..."}, {"type": "image_url", "image_url": {"url": "x.jpg"}}]
 // or {"type": "image", "image": "x.jpg"}; {"type": "image"} alone stands for the next of "images".
 // Image paths are relative to the file of the requests. The target is optional; its tokens are

@@ -66,7 +66,7 @@ class FeatureCache {
         size_t operator()(const Key& key) const { return static_cast<size_t>(key.low); }
     };
     using Bytes = std::vector<unsigned char>;
-    // Of an entry in the file.
+    // Where an entry is in the file.
     struct Place {
         int64_t offset = 0;
         int64_t bytes = 0;  // of the values

@@ -153,7 +153,7 @@ void LanguageStage::add_losses(const data::MicroBatch& micro, const Tensor& row_
 void LanguageStage::save(const fs::path& directory) {
     std::vector<models::ExtraFile> extra = tokenizer_files(tokenizer_directory_, "llm/");
     if (recipe_.data.chat_template && chat_.is_published()) {
-        // This file stands above the other places of a template.
+        // This file overrides all other places of a template.
         const std::string name = "llm/chat_template.jinja";
         std::erase_if(extra, [&](const models::ExtraFile& file) { return file.name == name; });
         extra.push_back({name, chat_.source()});

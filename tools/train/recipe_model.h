@@ -24,8 +24,8 @@ namespace vila::tools {
 // model.init; none if a tokenizer is to be trained.
 std::optional<std::filesystem::path> tokenizer_directory(const ModelRecipe& recipe);
 
-// Returns data.template if it is given. The special tokens in a template of a file are those of the
-// tokenizer in `tokenizer`; none if it is empty.
+// Returns data.template if it is given. A template from a file gets the special tokens of the
+// tokenizer in the directory `tokenizer`, or none if that is empty.
 std::optional<data::ChatTemplate> given_template(const Recipe& recipe,
                                                  const std::filesystem::path& tokenizer);
 // Returns data.template, otherwise the template of model.init, otherwise that of the stage.
