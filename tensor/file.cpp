@@ -1,6 +1,7 @@
 #include "tensor/file.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -11,6 +12,8 @@
 
 #include "tensor/check.h"
 #include "tensor/lfs_pointer.h"
+#include "tensor/output_path.h"
+#include "tensor/temporary_name.h"
 
 namespace vila {
 
@@ -49,18 +52,30 @@ int64_t regular_file_size(int descriptor, const fs::path& path) {
     return static_cast<int64_t>(status.st_size);
 }
 
-// A name in the same directory, so that rename() stays on one file system. The process id keeps
-// two programs apart; the leftovers of a killed one are overwritten or recognizable by their name.
-fs::path temporary_sibling(const fs::path& path) {
-    fs::path clean = path.lexically_normal();
-    if (!clean.has_filename()) clean = clean.parent_path();
-    VILA_CHECK(clean.has_filename(), path.string(), ": not a name that can be written to");
-    return clean.parent_path() / str(clean.filename().string(), ".tmp-", ::getpid());
+// Gives a new file the owner, group and permissions of the one that it replaces, as far as this
+// process may. A program that changes hands does not keep its set-user-id bit.
+void take_over_owner(int descriptor, const struct stat& replaced) {
+    struct stat made = {};
+    if (::fstat(descriptor, &made) != 0) return;
+    mode_t mode = replaced.st_mode & 07777;
+    if ((made.st_uid != replaced.st_uid || made.st_gid != replaced.st_gid) &&
+        ::fchown(descriptor, replaced.st_uid, replaced.st_gid) != 0) {
+        mode &= ~static_cast<mode_t>(S_ISUID | S_ISGID);
+        // An owner may change the group to any of its own.
+        if (::fchown(descriptor, static_cast<uid_t>(-1), replaced.st_gid) != 0) mode &= ~S_IRWXG;
+    }
+    static_cast<void>(::fchmod(descriptor, mode));
 }
 
 fs::path directory_of(const fs::path& path) {
     const fs::path parent = path.parent_path();
     return parent.empty() ? fs::path(".") : parent;
+}
+
+// "model/" -> "model"
+fs::path without_trailing_slash(const fs::path& path) {
+    const fs::path clean = path.lexically_normal();
+    return clean.has_filename() ? clean : clean.parent_path();
 }
 
 void sync_path(const fs::path& path, int flags) {
@@ -70,6 +85,24 @@ void sync_path(const fs::path& path, int flags) {
 }
 
 }  // namespace
+
+bool write_all(int descriptor, const char* data, int64_t bytes) {
+    const char* next = data;
+    while (bytes > 0) {
+        const ssize_t written =
+            ::write(descriptor, next, static_cast<size_t>(std::min(bytes, kLargestTransfer)));
+        if (written < 0 && errno == EAGAIN) {
+            pollfd writable = {.fd = descriptor, .events = POLLOUT, .revents = 0};
+            ::poll(&writable, 1, -1);
+            continue;
+        }
+        if (written < 0 && errno == EINTR) continue;
+        if (written < 0) return false;
+        next += written;
+        bytes -= written;
+    }
+    return true;
+}
 
 std::string read_file(const fs::path& path, int64_t max_bytes) {
     const RandomAccessFile file(path);
@@ -95,62 +128,90 @@ void sync_directory(const fs::path& path) {
     sync_path(path, O_RDONLY | O_DIRECTORY);
 }
 
-AtomicFile::AtomicFile(const fs::path& path)
-    : final_path_(path),
-      temporary_path_(temporary_sibling(path)),
-      descriptor_(::open(temporary_path_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644)) {
-    if (descriptor_ < 0) fail(temporary_path_, "cannot create");
+AtomicFile::AtomicFile(const fs::path& path) : name_(path) {
+    OutputPath output = find_output_path(path);
+    final_path_ = std::move(output.file);
+    descriptor_ = output.stream;
+    if (descriptor_ >= 0) return;
+    // A file that replaces a private one is private from the start.
+    const mode_t mode = output.replaced ? S_IRUSR | S_IWUSR : 0666;
+    for (int attempt = 0; descriptor_ < 0; ++attempt) {
+        temporary_path_ = temporary_sibling(final_path_, attempt);
+        // Another file of this name is neither followed nor replaced.
+        descriptor_ =
+            ::open(temporary_path_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
+        if (descriptor_ < 0 && (errno != EEXIST || attempt == kMaxTemporaryNames))
+            fail(name_, "cannot create a file in this folder");
+    }
+    if (output.replaced) take_over_owner(descriptor_, *output.replaced);
 }
 
 AtomicFile::~AtomicFile() {
     if (descriptor_ < 0) return;
     ::close(descriptor_);
-    ::unlink(temporary_path_.c_str());
+    if (!is_stream()) ::unlink(temporary_path_.c_str());
 }
 
 void AtomicFile::write(const void* data, int64_t bytes) {
     VILA_ASSERT(descriptor_ >= 0);
-    const char* next = static_cast<const char*>(data);
-    while (bytes > 0) {
-        const ssize_t written =
-            ::write(descriptor_, next, static_cast<size_t>(std::min(bytes, kLargestTransfer)));
-        if (written < 0 && errno == EINTR) continue;
-        if (written < 0) fail(temporary_path_, "cannot write");
-        next += written;
-        bytes -= written;
-    }
+    if (!write_all(descriptor_, static_cast<const char*>(data), bytes)) fail(name_, "cannot write");
 }
 
 void AtomicFile::commit() {
     VILA_ASSERT(descriptor_ >= 0);
-    if (::fsync(descriptor_) != 0) fail(temporary_path_, "cannot flush to disk");
+    if (!is_stream() && ::fsync(descriptor_) != 0) fail(name_, "cannot flush to disk");
     const int closed = ::close(descriptor_);
     descriptor_ = -1;
+    if (is_stream()) {
+        if (closed != 0) fail(name_, "cannot finish writing");
+        return;
+    }
     if (closed != 0 || ::rename(temporary_path_.c_str(), final_path_.c_str()) != 0) {
         const int code = errno;
         ::unlink(temporary_path_.c_str());
         errno = code;
-        fail(final_path_, "cannot finish writing");
+        fail(name_, "cannot finish writing");
     }
     sync_directory(directory_of(final_path_));
 }
 
 AtomicDirectory::AtomicDirectory(const fs::path& path)
-    : final_path_(path.lexically_normal()), temporary_path_(temporary_sibling(path)) {
-    if (!final_path_.has_filename()) final_path_ = final_path_.parent_path();
+    : final_path_(follow_links(without_trailing_slash(path))) {
+    VILA_CHECK(final_path_.has_filename(), path.string(), ": not a name that can be written to");
     std::error_code error;
-    fs::remove_all(temporary_path_, error);
-    fs::create_directories(temporary_path_, error);
-    VILA_CHECK(!error, temporary_path_.string(), ": cannot create: ", error.message());
+    const fs::path parent = directory_of(final_path_);
+    fs::create_directories(parent, error);
+    VILA_CHECK(!error, parent.string(), ": cannot create: ", error.message());
+    for (int attempt = 0; attempt <= kMaxTemporaryNames; ++attempt) {
+        temporary_path_ = temporary_sibling(final_path_, attempt);
+        if (::mkdir(temporary_path_.c_str(), 0777) == 0) break;
+        if (errno != EEXIST || attempt == kMaxTemporaryNames)
+            fail(path, "cannot create a directory in this folder");
+    }
+    descriptor_ = ::open(temporary_path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 }
 
 AtomicDirectory::~AtomicDirectory() {
     std::error_code ignored;
     if (!committed_) fs::remove_all(temporary_path_, ignored);
+    if (descriptor_ >= 0) ::close(descriptor_);
 }
 
-void AtomicDirectory::commit() {
+void AtomicDirectory::commit(bool flush) {
     VILA_ASSERT(!committed_);
+    if (flush) sync_content();
+    const fs::path older = move_aside();
+    std::error_code error;
+    fs::rename(temporary_path_, final_path_, error);
+    std::error_code ignored;
+    if (error && !older.empty()) fs::rename(older, final_path_, ignored);
+    VILA_CHECK(!error, final_path_.string(), ": cannot finish writing: ", error.message());
+    committed_ = true;
+    sync_directory(directory_of(final_path_));
+    if (!older.empty()) fs::remove_all(older, error);
+}
+
+void AtomicDirectory::sync_content() const {
     for (const auto& entry : fs::recursive_directory_iterator(temporary_path_)) {
         if (entry.is_directory()) {
             sync_directory(entry.path());
@@ -159,18 +220,19 @@ void AtomicDirectory::commit() {
         }
     }
     sync_directory(temporary_path_);
-    const fs::path older = final_path_.string() + ".old";
+}
+
+// Renames the directory that is to be replaced. Returns its new name, which nothing had before;
+// empty if there was none.
+fs::path AtomicDirectory::move_aside() const {
+    if (!fs::exists(final_path_)) return {};
+    fs::path older = final_path_.string() + ".old";
+    for (int attempt = 1; fs::exists(fs::symlink_status(older)); ++attempt)
+        older = str(final_path_.string(), ".old-", attempt);
     std::error_code error;
-    if (fs::exists(final_path_)) {
-        fs::remove_all(older, error);
-        fs::rename(final_path_, older, error);
-        VILA_CHECK(!error, final_path_.string(), ": cannot move aside: ", error.message());
-    }
-    fs::rename(temporary_path_, final_path_, error);
-    VILA_CHECK(!error, final_path_.string(), ": cannot finish writing: ", error.message());
-    committed_ = true;
-    sync_directory(directory_of(final_path_));
-    fs::remove_all(older, error);
+    fs::rename(final_path_, older, error);
+    VILA_CHECK(!error, final_path_.string(), ": cannot move aside: ", error.message());
+    return older;
 }
 
 RandomAccessFile::RandomAccessFile(const fs::path& path)

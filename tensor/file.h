@@ -28,8 +28,13 @@ class FileError : public Error {
 // Returns the bytes of a whole file. Throws if it cannot be read or exceeds `max_bytes`.
 std::string read_file(const std::filesystem::path& path, int64_t max_bytes = int64_t{1} << 40);
 
-// Writes exactly these bytes to `path`, or leaves the old content.
+// Writes exactly these bytes to `path`, or leaves the old content. Follows links and writes into
+// devices and pipes as AtomicFile does.
 void write_file_atomic(const std::filesystem::path& path, std::string_view bytes);
+
+// Writes all bytes to a descriptor, also one in non-blocking mode. Returns false, with errno set,
+// if the system reports an error.
+bool write_all(int descriptor, const char* data, int64_t bytes);
 
 // Makes the content of this file or directory survive a power cut. For a new or renamed file, its
 // directory must be synced too.
@@ -37,9 +42,12 @@ void sync_file(const std::filesystem::path& path);
 void sync_directory(const std::filesystem::path& path);
 
 // A file that is being written: call write() as often as needed, then commit() gives it its name.
-// Without commit() the destructor removes the file.
+// Without commit() the destructor removes the file. A symbolic link stays, and the file that it
+// names is replaced; mode and owner of a replaced file stay. Devices, named pipes and /dev/stdout
+// are written directly.
 class AtomicFile {
   public:
+    // Throws FileError if `path` cannot be written: find_output_path() in output_path.h.
     explicit AtomicFile(const std::filesystem::path& path);
     ~AtomicFile();
     AtomicFile(const AtomicFile&) = delete;
@@ -48,17 +56,21 @@ class AtomicFile {
     void write(const void* data, int64_t bytes);
     // Flushes to the disk and renames over the final name; call once.
     void commit();
+    // Whether write() goes to a device or pipe, where nothing can be taken back.
+    bool is_stream() const { return temporary_path_.empty(); }
 
   private:
+    std::filesystem::path name_;  // as given, for messages
     std::filesystem::path final_path_;
-    std::filesystem::path temporary_path_;
+    std::filesystem::path temporary_path_;  // empty for a stream
     int descriptor_ = -1;
 };
 
 // A directory that is being written: put files into path(), then commit() syncs all of them and
-// renames the directory to its final name, replacing an older one. Without commit() the destructor
-// removes it. If the program dies between moving the older directory aside and the rename, the
-// older one is found under its name with ".old" appended.
+// renames the directory to its final name, replacing an older one; of a symbolic link, the
+// directory that it names. Without commit() the destructor removes it. If the program dies between
+// moving the older directory aside and the rename, the older one is found under its name with
+// ".old" appended, or ".old-1" and so on if that name was taken.
 class AtomicDirectory {
   public:
     explicit AtomicDirectory(const std::filesystem::path& path);
@@ -67,11 +79,16 @@ class AtomicDirectory {
     AtomicDirectory& operator=(const AtomicDirectory&) = delete;
 
     const std::filesystem::path& path() const { return temporary_path_; }
-    void commit();
+    // With `flush` false the files are not forced to the disk: after a power cut some may be empty.
+    void commit(bool flush = true);
 
   private:
+    void sync_content() const;
+    std::filesystem::path move_aside() const;
+
     std::filesystem::path final_path_;
     std::filesystem::path temporary_path_;
+    int descriptor_ = -1;  // open while the directory is made: see remove_own_temporaries()
     bool committed_ = false;
 };
 

@@ -16,7 +16,7 @@ const SceneImage& Pool::several(WorldRandom& random) const {
 }
 
 Pool make_pool(const std::string& name, int single, int multi, uint64_t seed,
-               const std::filesystem::path& images) {
+               const std::filesystem::path& images, const std::function<void()>& on_image) {
     std::filesystem::create_directories(images / name);
     WorldRandom random(seed, "images " + name);
     Pool pool;
@@ -27,6 +27,7 @@ Pool make_pool(const std::string& name, int single, int multi, uint64_t seed,
         const Scene scene = make_scene(index < single ? 1 : random.between(1, 4), random);
         write_picture(render_scene(scene, random), images / file);
         pool.images.push_back({file, scene});
+        on_image();
     }
     return pool;
 }

@@ -4,6 +4,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -30,9 +31,10 @@ struct Pool {
     const SceneImage& several(WorldRandom& random) const;
 };
 
-// Renders `single` and `multi` scenes into `images`/`name`/ and returns the pool.
+// Renders `single` and `multi` scenes into `images`/`name`/ and returns the pool. Calls `on_image`
+// after each.
 Pool make_pool(const std::string& name, int single, int multi, uint64_t seed,
-               const std::filesystem::path& images);
+               const std::filesystem::path& images, const std::function<void()>& on_image);
 
 // Writes a PNG file. Throws vila::Error if it cannot be written.
 void write_picture(const Image& picture, const std::filesystem::path& file);

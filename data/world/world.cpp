@@ -8,6 +8,7 @@
 #include "data/world/files.h"
 #include "data/world/text.h"
 #include "tensor/check.h"
+#include "tensor/file.h"
 
 namespace vila::data {
 
@@ -85,13 +86,14 @@ Json described(const WorldOptions& options, const Facts& facts, const Json& task
             {"facts", known}};
 }
 
-void write_everything(const WorldOptions& options, const fs::path& out) {
+void write_everything(const WorldOptions& options, const fs::path& out,
+                      const std::function<void()>& on_image) {
     const Facts facts(options.seed);
     const fs::path images = out / "images";
-    const Pool train =
-        make_pool("train", options.train_single, options.train_multi, options.seed, images);
+    const Pool train = make_pool("train", options.train_single, options.train_multi, options.seed,
+                                 images, on_image);
     const Pool test =
-        make_pool("test", options.test_single, options.test_multi, options.seed, images);
+        make_pool("test", options.test_single, options.test_multi, options.seed, images, on_image);
     write_warmup_text(options, out);
     write_text("lm.txt", options.documents, options, facts, out);
     write_text("lm-test.txt", std::max(1, options.documents / 100), options, facts, out);
@@ -129,13 +131,19 @@ WorldOptions WorldOptions::scaled(double factor) const {
     return scaled;
 }
 
-void make_world(const WorldOptions& options, const fs::path& out) {
+void make_world(const WorldOptions& options, const fs::path& out,
+                const std::function<void(int64_t done, int64_t total)>& on_image) {
     VILA_CHECK(!fs::exists(out), out.string(), ": exists already; remove it or name another place");
-    const fs::path partial = out.string() + ".partial";
-    fs::remove_all(partial);
-    fs::create_directories(partial);
-    write_everything(options, partial);
-    fs::rename(partial, out);
+    const int64_t total = int64_t{options.train_single} + options.train_multi +
+                          options.test_single + options.test_multi;
+    int64_t done = 0;
+    AtomicDirectory directory(out);
+    write_everything(options, directory.path(), [&] {
+        ++done;
+        if (on_image) on_image(done, total);
+    });
+    // Not flushed: thousands of small files, which the same seed gives again.
+    directory.commit(false);
 }
 
 }  // namespace vila::data
