@@ -81,9 +81,13 @@ class Conversion {
         fs::create_directories((out_ / name).parent_path());
         write_file_atomic(out_ / name, json.dump(2) + "\n");
     }
+    int64_t bytes_of_weights() const;
     void write_weights(const fs::path& name, std::vector<PendingTensor> tensors) const {
+        count_bytes(tensors);
         write_safetensors(out_ / name, std::move(tensors));
     }
+    // Makes each tensor report to options.on_written.
+    void count_bytes(std::vector<PendingTensor>& tensors) const;
     void write_llm_files(const fs::path& folder) const;
     void write_preprocessor(const fs::path& folder) const;
     void write_tower(const fs::path& folder) const;
@@ -96,6 +100,7 @@ class Conversion {
     Device& device_;
     std::map<Part, std::unique_ptr<PartWeights>> weights_;
     std::map<Part, std::vector<std::string>> written_;
+    mutable int64_t bytes_done_ = 0;
 };
 
 std::string same_name(const std::string& name) {
@@ -119,6 +124,29 @@ PendingTensor Conversion::pending(Part part, const std::string& name) const {
                 return resize_position_grid(stored.file->view(stored.name, device_), leading, side)
                     .to(dtype);
             }};
+}
+
+int64_t Conversion::bytes_of_weights() const {
+    int64_t bytes = 0;
+    for (const auto& [part, names] : written_)
+        for (const std::string& name : names) {
+            const PendingTensor tensor = pending(part, name);
+            bytes += tensor.shape.numel() * dtype_size(tensor.dtype);
+        }
+    return bytes;
+}
+
+void Conversion::count_bytes(std::vector<PendingTensor>& tensors) const {
+    if (!options_.on_written) return;
+    const int64_t total = bytes_of_weights();
+    for (PendingTensor& tensor : tensors)
+        tensor.make = [this, total, bytes = tensor.shape.numel() * dtype_size(tensor.dtype),
+                       make = std::move(tensor.make)] {
+            Tensor made = make();
+            bytes_done_ += bytes;
+            options_.on_written(bytes_done_, total);
+            return made;
+        };
 }
 
 void Conversion::add(std::vector<PendingTensor>& tensors, Part part,

@@ -4,6 +4,7 @@
 // dtype or are converted to a given one. Configurations keep the fields that readers of the new
 // layout know.
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -24,6 +25,8 @@ struct ConvertOptions {
     // Files to copy, if they exist, from the directory of the language model, such as the
     // tokenizer.
     std::vector<std::string> companion_files = {};
+    // Called while weights are written, with the bytes so far and those of all.
+    std::function<void(int64_t done, int64_t total)> on_written = {};
 };
 
 // Writes the model of `source` to a new or empty directory. Throws, naming the reason and leaving

@@ -18,6 +18,11 @@ fi
 if git grep -nE 'nlohmann::|[Jj]son::parse\(' -- '*.h' '*.cpp' ':!tests' ':!tensor/json*'; then
     complain "JSON is read by parse_json() and kept in vila::Json (tensor/json.h)"
 fi
+# print_text() notices a full disk and a reader that has left.
+if git grep -nE 'std::(printf|puts|putchar)\(|std::c(out|in)\b|, stdout\)' -- 'tools/*.cpp' 'tools/*.h' \
+    ':!tools/base/output.cpp'; then
+    complain "results are printed by print_text(), and text is read by LineReader (tools/base/)"
+fi
 if git grep -nE '^\s*using namespace' -- '*.h'; then complain "no using namespace in a header"; fi
 # Precompiled headers are exempt: no file includes them.
 for header in $(git ls-files '*.h' '*.cuh' ':!*/pch/*'); do

@@ -1,12 +1,16 @@
 // The binary. Finds the command in a table and runs it; an exception becomes one line on stderr and
 // an exit code (0 success, 1 failure, 2 usage). Read tools/README.md next.
 
+#include <cerrno>
 #include <cstdio>
 #include <exception>
+#include <functional>
 #include <new>
 
 #include "tensor/env.h"
 #include "tensor/nearest_name.h"
+#include "tools/base/output.h"
+#include "tools/base/process_signals.h"
 #include "tools/commands.h"
 
 namespace vila::tools {
@@ -17,13 +21,15 @@ struct Command {
     const char* name;
     int (*run)(Args&);
     const char* help;
+    bool handles_stop = false;  // saves on SIGTERM and SIGINT, or leaves them to a child that does
 };
 
 // Every command, in the order in which a newcomer needs them.
 std::vector<Command> commands() {
     return {
-        {"demo", cmd_demo, "train and evaluate a small model from scratch, on a miniature world"},
-        {"train", cmd_train, "train one stage of a model from a recipe, or resume a run"},
+        {"demo", cmd_demo, "train and evaluate a small model from scratch, on a miniature world",
+         true},
+        {"train", cmd_train, "train one stage of a model from a recipe, or resume a run", true},
         {"plan", cmd_plan, "predict the memory and tokens of a training run"},
         {"generate", cmd_generate, "answer a prompt, with or without images or a video"},
         {"chat", cmd_chat, "chat with a model in the terminal"},
@@ -44,19 +50,27 @@ std::vector<Command> commands() {
 constexpr int kExitFailure = 1;
 constexpr int kExitUsage = 2;
 
-void print_usage(std::FILE* out) {
-    std::fprintf(
-        out,
+std::string usage() {
+    std::string text =
         "vila builds, trains, evaluates and runs VILA visual language models.\n\n"
-        "usage: vila COMMAND [arguments]      vila COMMAND --help      vila --version\n\n");
-    for (const Command& command : commands())
-        std::fprintf(out, "  %-12s %s\n", command.name, command.help);
+        "usage: vila COMMAND [arguments]      vila COMMAND --help      vila --version\n\n";
+    for (const Command& command : commands()) {
+        char line[120];
+        std::snprintf(line, sizeof line, "  %-12s %s\n", command.name, command.help);
+        text += line;
+    }
+    return text;
 }
 
-void print_environment(std::FILE* out) {
-    std::fputs("\nenvironment variables, with their defaults:\n\n", out);
-    for (const EnvironmentSwitch& row : environment_switches())
-        std::fprintf(out, "  %-30s %s\n", str(row.name, "=", row.default_value).c_str(), row.help);
+std::string environment_help() {
+    std::string text = "\nenvironment variables, with their defaults:\n\n";
+    for (const EnvironmentSwitch& row : environment_switches()) {
+        char assignment[64];
+        std::snprintf(assignment, sizeof assignment, "  %-30s ",
+                      str(row.name, "=", row.default_value).c_str());
+        text += str(assignment, row.help, "\n");
+    }
+    return text;
 }
 
 int fail(const std::string& command, const char* message, int code) {
@@ -66,47 +80,72 @@ int fail(const std::string& command, const char* message, int code) {
     return code;
 }
 
-int run(const Command& command, Args& args) {
+// Runs a part of the program that prints results. An exception becomes a message and an exit code.
+int guarded(const std::string& name, const ProcessSignals& signals,
+            const std::function<int()>& run) {
+    int code = kExitFailure;
+    std::string message;
     try {
-        return command.run(args);
-    } catch (const HelpRequested& help) {
-        std::fputs(help.text.c_str(), stdout);
-        return 0;
+        const int result = run();
+        close_standard_output();
+        return result;
     } catch (const UsageError& error) {
-        return fail(command.name, error.what(), kExitUsage);
+        code = kExitUsage;
+        message = error.what();
+    } catch (const FileError& error) {
+        message = error.what();
+        if (error.code() == EPIPE) signals.end_for_closed_pipe();
     } catch (const std::bad_alloc&) {
-        return fail(command.name, "out of memory", kExitFailure);
+        message = "out of memory";
     } catch (const std::exception& error) {
-        return fail(command.name, error.what(), kExitFailure);
+        message = error.what();
     }
+    signals.wait_if_stopping();
+    return fail(name, message.c_str(), code);
+}
+
+int run(const Command& command, Args& args, ProcessSignals& signals) {
+    return guarded(command.name, signals, [&] {
+        if (!command.handles_stop) signals.clean_up_on_stop();
+        try {
+            return command.run(args);
+        } catch (const HelpRequested& help) {
+            print_text(help.text);
+            return 0;
+        }
+    });
+}
+
+int print_help() {
+    print_text(usage() + environment_help());
+    return 0;
+}
+
+int print_version() {
+    print_text("vila " VILA_VERSION "\n");
+    return 0;
 }
 
 int dispatch(const std::vector<std::string>& words) {
+    ProcessSignals signals;
     if (words.empty()) {
-        print_usage(stderr);
+        std::fputs(usage().c_str(), stderr);
         return kExitUsage;
     }
     const std::string& name = words.front();
-    if (name == "--help" || name == "-h" || name == "help") {
-        print_usage(stdout);
-        print_environment(stdout);
-        return 0;
-    }
-    if (name == "--version") {
-        std::puts("vila " VILA_VERSION);
-        return 0;
-    }
+    if (name == "--help" || name == "-h" || name == "help")
+        return guarded(name, signals, print_help);
+    if (name == "--version") return guarded(name, signals, print_version);
     std::vector<std::string> names;
     for (const Command& command : commands()) {
         if (name == command.name) {
             Args args(name, command.help, {words.begin() + 1, words.end()});
-            return run(command, args);
+            return run(command, args, signals);
         }
         names.push_back(command.name);
     }
-    std::fprintf(stderr, "vila: unknown command '%s'; did you mean '%s'?\n\n", name.c_str(),
-                 nearest_name(name, names).c_str());
-    print_usage(stderr);
+    std::fprintf(stderr, "vila: unknown command '%s'; did you mean '%s'?\n\n%s",
+                 one_line(name).c_str(), nearest_name(name, names).c_str(), usage().c_str());
     return kExitUsage;
 }
 

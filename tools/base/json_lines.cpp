@@ -1,29 +1,26 @@
 #include "tools/base/json_lines.h"
 
-#include <fstream>
-
 #include "data/records/json_record.h"
 #include "data/records/text_file.h"
 #include "tensor/check.h"
+#include "tools/base/text_input.h"
 
 namespace vila::tools {
 
 void for_each_json_line(
     const std::filesystem::path& path,
     const std::function<void(const Json& object, const std::string& where)>& handle) {
-    std::ifstream file(path);
-    VILA_CHECK(file.good() && !std::filesystem::is_directory(path), path.string(),
-               ": cannot be opened; expected a file of JSON lines");
-    std::string line;
-    for (int64_t number = 1; std::getline(file, line); ++number) {
-        if (number == 1) {
-            const std::string start = line.substr(0, data::kStartBytes);
-            VILA_CHECK(!data::is_gzip(start), path.string(),
+    LineReader lines(path);
+    bool is_first = true;
+    for (std::string line; lines.next(line); is_first = false) {
+        if (is_first) {
+            const std::string start = line.substr(0, data::kStartBytes), name = input_name(path);
+            VILA_CHECK(!data::is_gzip(start), name,
                        " is compressed by gzip: unpack it with gunzip");
-            data::check_is_text(start, path.string());
+            data::check_is_text(start, name);
         }
         if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
-        const std::string where = str(path.string(), " line ", number);
+        const std::string where = lines.where();
         const Json object = parse_json(line, where);
         VILA_CHECK(object.is_object(), where, ": expected one JSON object, got ", shown(object));
         try {

@@ -5,9 +5,10 @@
 #include "models/layout.h"
 #include "models/model_directory.h"
 #include "tensor/check.h"
-#include "tensor/file.h"
 #include "tensor/json_fields.h"
 #include "tensor/name_list.h"
+#include "tools/base/output.h"
+#include "tools/base/text_input.h"
 
 namespace vila::tools {
 
@@ -15,7 +16,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr int64_t kMaxTemplateBytes = int64_t{1} << 20;
+constexpr size_t kMaxTemplateBytes = size_t{1} << 20;
 
 // Makes a chat template from one that was published with a language model.
 data::ChatTemplate published(std::shared_ptr<data::JinjaChat> chat,
@@ -49,13 +50,16 @@ data::ChatTemplate find_template(const std::string& name, const fs::path& direct
 
 data::ChatTemplate read_template(const std::string& file, const fs::path& llm,
                                  std::optional<int32_t> image_token) {
-    VILA_CHECK(fs::is_regular_file(file), "no chat template \"", file, "\": expected ",
+    const bool is_file = is_standard_stream(file) || (fs::exists(file) && !fs::is_directory(file));
+    VILA_CHECK(is_file, "no chat template \"", file, "\": expected ",
                name_list(data::ChatTemplate::names()), ", or a file with Jinja source");
+    const std::string source = read_text(file), shown = input_name(file);
+    VILA_CHECK(source.size() <= kMaxTemplateBytes, shown, ": ", source.size(),
+               " bytes: expected at most ", kMaxTemplateBytes);
     data::TokenizerFiles files;
     if (!llm.empty()) files = data::read_tokenizer_files(llm);
-    return published(
-        data::JinjaChat::from_source(read_file(file, kMaxTemplateBytes), file, files, llm.string()),
-        files, llm, image_token);
+    return published(data::JinjaChat::from_source(source, shown, files, llm.string()), files, llm,
+                     image_token);
 }
 
 std::optional<int32_t> image_token_id(const fs::path& directory) {

@@ -16,6 +16,7 @@ constexpr double kTerminalInterval = 0.2;  // seconds between two updates of the
 // long run stays short.
 constexpr double kPlainInterval = 2.0;  // seconds
 constexpr double kPlainShare = 0.05;
+constexpr double kSilentStart = 2.0;  // seconds without a line of count()
 
 }  // namespace
 
@@ -34,33 +35,57 @@ double Progress::seconds() const {
     return stopwatch_.elapsed();
 }
 
-void Progress::show(int64_t done, const std::string& details) {
-    if (silent_) return;
-    const double now = seconds();
+bool Progress::is_due(int64_t done, double now) const {
+    if (silent_) return false;
     const double interval =
         terminal_ ? kTerminalInterval : std::max(kPlainInterval, kPlainShare * now);
-    const bool last = done == total_;
-    if (!last && last_shown_ >= 0.0 && now - last_shown_ < interval) return;
-    last_shown_ = now;
-    std::string line = str(what_, " ", done, "/", total_);
-    if (!details.empty()) line += "  " + details;
-    if (last)
-        line += "  in " + duration_text(now);
-    else if (done > first_)
-        line += "  " +
-                duration_text(now * static_cast<double>(total_ - done) /
-                              static_cast<double>(done - first_)) +
-                " left";
+    return done == total_ || last_shown_ < 0.0 || now - last_shown_ >= interval;
+}
+
+void Progress::print(const std::string& line) {
+    last_shown_ = seconds();
     std::fprintf(stderr, terminal_ ? "\r\033[K%s" : "%s\n", line.c_str());
     std::fflush(stderr);
     line_open_ = terminal_;
+}
+
+void Progress::show(int64_t done, const std::string& details) {
+    const double now = seconds();
+    if (is_due(done, now)) print(progress_line(what_, first_, done, total_, details, now));
+}
+
+void Progress::count(int64_t done) {
+    const double now = seconds();
+    const bool is_short = last_shown_ < 0.0 && (now < kSilentStart || done == total_);
+    if (is_short || !is_due(done, now)) return;
+    const std::string rate = rate_text(static_cast<double>(done - first_) / now);
+    print(progress_line(what_, first_, done, total_, rate, now));
 }
 
 void Progress::say(const std::string& message) {
     if (silent_) return;
     if (line_open_) std::fputs("\r\033[K", stderr);
     line_open_ = false;
-    std::fprintf(stderr, "%s\n", message.c_str());
+    std::fprintf(stderr, "%s\n", one_line(message).c_str());
+}
+
+std::string progress_line(const std::string& what, int64_t first, int64_t done, int64_t total,
+                          const std::string& details, double seconds) {
+    std::string line = str(what, " ", done);
+    if (total >= 0) line += str("/", total);
+    if (!details.empty()) line += "  " + details;
+    if (done == total) return line + "  in " + duration_text(seconds);
+    if (total < 0 || done <= first) return line;
+    const double left =
+        seconds * static_cast<double>(total - done) / static_cast<double>(done - first);
+    return line + "  " + duration_text(left) + " left";
+}
+
+std::string rate_text(double per_second) {
+    const int decimals = per_second < 10.0 ? 2 : per_second < 100.0 ? 1 : 0;
+    char text[32];
+    std::snprintf(text, sizeof text, "%.*f per s", decimals, per_second);
+    return text;
 }
 
 std::string duration_text(double seconds) {

@@ -8,6 +8,7 @@
 #include <cstdlib>
 
 #include "tensor/check.h"
+#include "tools/base/process_signals.h"
 
 namespace vila::tools {
 
@@ -17,6 +18,7 @@ constexpr int kNotFound = 127;
 
 // Replaces this process with the program; `output` becomes its stdout.
 [[noreturn]] void exec_program(std::vector<char*>& arguments, int output) {
+    ProcessSignals::restore_in_child();
     const int nothing = ::open("/dev/null", O_RDONLY);
     ::dup2(nothing, STDIN_FILENO);
     ::dup2(output, STDOUT_FILENO);

@@ -7,6 +7,7 @@
 #include <toml++/toml.h>
 
 #include "tensor/check.h"
+#include "tools/base/text_input.h"
 
 namespace vila::tools {
 
@@ -118,11 +119,7 @@ std::string TomlDocument::place(const std::string& path) const {
 }
 
 TomlDocument read_toml(const std::string& file) {
-    std::ifstream in(file, std::ios::binary);
-    VILA_CHECK(in.good(), file, ": cannot be read");
-    std::ostringstream text;
-    text << in.rdbuf();
-    return parse_toml(text.str(), file);
+    return parse_toml(read_text(file), input_name(file));
 }
 
 TomlDocument parse_toml(const std::string& text, const std::string& name) {

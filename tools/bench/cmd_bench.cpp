@@ -10,6 +10,7 @@
 #include "models/model_directory.h"
 #include "tensor/file.h"
 #include "tensor/nearest_name.h"
+#include "tools/base/output.h"
 #include "tools/bench/bench_attention.h"
 #include "tools/bench/bench_decode_batch.h"
 #include "tools/bench/bench_gemm.h"
@@ -35,8 +36,7 @@ struct BenchOptions {
 };
 
 void print(const BenchOptions& options, const Json& json, const std::string& table) {
-    std::printf("%s\n", options.as_json ? json.dump().c_str() : table.c_str());
-    std::fflush(stdout);
+    print_text((options.as_json ? json.dump() : table) + "\n");
 }
 
 void run_gemm(CpuDevice& device, const BenchOptions& options) {

@@ -3,6 +3,7 @@
 #include "data/text/tokenizer.h"
 #include "models/convert.h"
 #include "tensor/name_list.h"
+#include "tools/base/progress.h"
 #include "tools/commands.h"
 
 namespace vila::tools {
@@ -62,7 +63,14 @@ int cmd_convert(Args& args) {
     for (const std::string& remark : models::llm_config(*layout).remarks)
         std::fprintf(stderr, "%s\n", remark.c_str());
     const auto device = CommonOptions().make_device();
+    std::optional<Progress> progress;
+    options.on_written = [&](int64_t done, int64_t total) {
+        constexpr int64_t kMegabyte = 1'000'000;
+        if (!progress) progress.emplace("MB written", total / kMegabyte);
+        progress->count(done / kMegabyte);
+    };
     models::convert_model(*layout, destination, *device, options);
+    progress.reset();
     std::fprintf(stderr, "%s: %s model in layout %s\n", destination.string().c_str(),
                  layout->name(), options.layout.c_str());
     return 0;

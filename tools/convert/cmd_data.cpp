@@ -1,7 +1,8 @@
 // vila data: `make-world` writes the miniature world, `stats` summarizes a dataset, `check`
 // tells what training would drop.
 
-#include <cstdio>
+#include <algorithm>
+#include <optional>
 
 #include "data/records/dataset.h"
 #include "data/records/describe.h"
@@ -10,12 +11,33 @@
 #include "tensor/name_list.h"
 #include "tools/base/image_source.h"
 #include "tools/base/model_template.h"
+#include "tools/base/output.h"
+#include "tools/base/progress.h"
 #include "tools/commands.h"
 #include "tools/convert/cmd_data_check.h"
 
 namespace vila::tools {
 
 namespace {
+
+// A dataset that shows how many of its records have been read. For one thread.
+class CountedDataset : public data::Dataset {
+  public:
+    CountedDataset(const data::Dataset& dataset, int64_t reads)
+        : dataset_(dataset), progress_("records", reads) {}
+
+    int64_t size() const override { return dataset_.size(); }
+    std::string where(int64_t index) const override { return dataset_.where(index); }
+    data::Sample get(int64_t index, const data::TemplateContext& context) const override {
+        progress_.count(read_++);
+        return dataset_.get(index, context);
+    }
+
+  private:
+    const data::Dataset& dataset_;
+    mutable Progress progress_;
+    mutable int64_t read_ = 0;
+};
 
 int make_world(std::vector<std::string> arguments) {
     Args args("data make-world", "write the miniature world, in the formats of published datasets",
@@ -30,8 +52,12 @@ int make_world(std::vector<std::string> arguments) {
     args.option("--word-images", options.word_images,
                 "number of training images with written words");
     args.parse();
-    data::make_world(options.scaled(factor), out);
-    std::printf("%s\n", out.c_str());
+    std::optional<Progress> progress;
+    data::make_world(options.scaled(factor), out, [&](int64_t done, int64_t total) {
+        if (!progress) progress.emplace("images", total);
+        progress->count(done);
+    });
+    print_text(out.string() + "\n");
     return 0;
 }
 
@@ -57,11 +83,12 @@ int print_stats(std::vector<std::string> arguments) {
     const models::VilaConfig config = models::read_model_config(model_path);
     const auto tokenizer = data::load_tokenizer(models::llm_directory(model_path));
     const auto chat = model_template(model_path, config);
-    const auto dataset = data::open_dataset(source);
-    const auto statistics =
-        data::collect_statistics(*dataset, {*tokenizer, chat},
-                                 image_token_counter(config.image_layout()), max_length, limit);
-    std::fputs(data::describe_statistics(statistics).c_str(), stdout);
+    const auto opened = data::open_dataset(source);
+    const int64_t size = opened->size();
+    const CountedDataset dataset(*opened, limit > 0 ? std::min(limit, size) : size);
+    const auto statistics = data::collect_statistics(
+        dataset, {*tokenizer, chat}, image_token_counter(config.image_layout()), max_length, limit);
+    print_description(data::describe_statistics(statistics));
     return 0;
 }
 
@@ -75,7 +102,7 @@ int cmd_data(Args& args) {
     if (action == "stats") return print_stats(rest);
     if (action == "check") return check_data(rest);
     if (action == "--help" || action == "-h") {
-        std::puts(
+        print_text(
             "usage: vila data make-world --out DIR [OPTIONS]\n"
             "       vila data stats PATH --format FORMAT --model DIR [OPTIONS]\n"
             "       vila data check RECIPE [KEY=VALUE]... [OPTIONS]\n"
@@ -84,7 +111,7 @@ int cmd_data(Args& args) {
             "  stats        count the samples, images, tokens and targets of a dataset\n"
             "  check        read all data that a recipe names, or one file; list what training "
             "would drop\n\n"
-            "'vila data ACTION --help' lists the options of an action.");
+            "'vila data ACTION --help' lists the options of an action.\n");
         return words.empty() ? 2 : 0;
     }
     throw UsageError(str("unknown action '", action, "': expected make-world, stats or check"));

@@ -2,7 +2,6 @@
 
 #include "tools/convert/cmd_data_check.h"
 
-#include <cstdio>
 #include <optional>
 
 #include "data/text/bpe_trainer.h"
@@ -12,6 +11,7 @@
 #include "tools/base/args.h"
 #include "tools/base/image_source.h"
 #include "tools/base/model_template.h"
+#include "tools/base/output.h"
 #include "tools/convert/data_check.h"
 #include "tools/train/recipe.h"
 #include "tools/train/recipe_model.h"
@@ -132,13 +132,13 @@ int check_data(std::vector<std::string> arguments) {
     std::vector<SourceCheck> checks;
     for (const CheckedSource& checked : job.sources)
         checks.push_back(check_source(checked, {*job.tokenizer, *job.chat}, job.options));
-    if (as_json)
-        std::printf("%s\n", checks_json(checks, job.max_bad_share)
-                                .dump(-1, ' ', false, Json::error_handler_t::replace)
-                                .c_str());
-    else
-        std::fputs(describe_checks(checks).c_str(), stdout);
-    std::fflush(stdout);
+    if (as_json) {
+        print_text(checks_json(checks, job.max_bad_share)
+                       .dump(-1, ' ', false, Json::error_handler_t::replace) +
+                   "\n");
+    } else {
+        print_description(describe_checks(checks));
+    }
     const std::string stop = reason_to_stop(checks, job.max_bad_share);
     VILA_CHECK(stop.empty(), stop);
     return 0;

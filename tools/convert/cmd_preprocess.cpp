@@ -3,7 +3,10 @@
 #include "data/image/image.h"
 #include "models/model_directory.h"
 #include "tensor/name_list.h"
+#include "tensor/output_path.h"
 #include "tensor/safetensors.h"
+#include "tools/base/output.h"
+#include "tools/base/progress.h"
 #include "tools/commands.h"
 #include "tools/run/loaded_model.h"
 
@@ -15,7 +18,8 @@ int cmd_preprocess(Args& args) {
     std::string mode;
     args.option("--model", model_path, "model directory")->required();
     args.positional("IMAGE", paths, "image files");
-    args.option("--output", output, "safetensors file for pixel_values (n, 3, H, W), f32")
+    args.option("--output", output,
+                "safetensors file for pixel_values (n, 3, H, W), f32; - is standard output")
         ->required();
     args.option("--image-mode", mode,
                 name_list(data::image_mode_names()) + " (default: the model's)");
@@ -23,10 +27,12 @@ int cmd_preprocess(Args& args) {
     common.declare(args);
     args.parse();
 
+    check_output_path(output_path(output));
     const auto device = common.make_device();
     if (mode.empty()) mode = models::read_model_config(model_path).image_mode;
     const data::ImageProcessor processor = open_image_processor(model_path, mode);
     Tensor all;
+    Progress progress("preprocess", static_cast<int64_t>(paths.size()));
     for (size_t i = 0; i < paths.size(); ++i) {
         const Tensor pixels = processor.to_pixels(data::load_image(paths[i]), *device);
         if (!all.defined())
@@ -35,8 +41,9 @@ int cmd_preprocess(Args& args) {
                 DType::F32);
         const auto row = static_cast<int64_t>(i);
         all.slice(0, row, row + 1).reshape(pixels.shape()).copy_from(pixels);
+        progress.count(row + 1);
     }
-    write_safetensors(output, {{"pixel_values", all}});
+    write_safetensors(output_path(output), {{"pixel_values", all}});
     return 0;
 }
 

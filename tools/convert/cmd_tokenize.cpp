@@ -1,19 +1,21 @@
 // vila tokenize: converts lines of text to JSON arrays of token ids, and back.
 
 #include <algorithm>
-#include <iostream>
 
 #include "data/text/tokenizer.h"
 #include "models/model_directory.h"
 #include "tensor/json.h"
+#include "tools/base/output.h"
+#include "tools/base/text_input.h"
 #include "tools/commands.h"
 
 namespace vila::tools {
 
 namespace {
 
-std::vector<int32_t> parse_ids(const std::string& line, int64_t number) {
-    const std::string where = str("standard input line ", number);
+constexpr size_t kLargestWrite = 1 << 16;  // bytes
+
+std::vector<int32_t> parse_ids(const std::string& line, const std::string& where) {
     const Json array = parse_json(line, where);
     const bool integers = array.is_array() && std::all_of(array.begin(), array.end(), [](auto& id) {
                               return id.is_number_integer();
@@ -22,8 +24,7 @@ std::vector<int32_t> parse_ids(const std::string& line, int64_t number) {
     return array.get<std::vector<int32_t>>();
 }
 
-std::string parse_text(const std::string& line, int64_t number) {
-    const std::string where = str("standard input line ", number);
+std::string parse_text(const std::string& line, const std::string& where) {
     const Json text = parse_json(line, where);
     VILA_CHECK(text.is_string(), where, ": expected a JSON string, got ", shown(text));
     return text.get<std::string>();
@@ -47,16 +48,20 @@ int cmd_tokenize(Args& args) {
     args.parse();
 
     const auto tokenizer = data::load_tokenizer(models::llm_directory(model_path));
-    std::ios::sync_with_stdio(false);
-    std::string line;
-    for (int64_t number = 1; std::getline(std::cin, line); ++number) {
+    LineReader lines("-");
+    std::string results;
+    for (std::string line; lines.next(line);) {
         if (decode) {
-            std::cout << Json(tokenizer->decode(parse_ids(line, number))).dump() << '\n';
+            results += Json(tokenizer->decode(parse_ids(line, lines.where()))).dump() + '\n';
         } else {
-            const std::string text = json ? parse_text(line, number) : line;
+            const std::string text = json ? parse_text(line, lines.where()) : line;
             const auto ids = tokenizer->encode(text, {.parse_added_tokens = parse_special});
-            std::cout << Json(ids).dump() << '\n';
+            results += Json(ids).dump() + '\n';
         }
+        // A program that waits for the answer to its line gets it before the next read.
+        if (lines.has_line() && results.size() < kLargestWrite) continue;
+        print_text(results);
+        results.clear();
     }
     return 0;
 }

@@ -7,12 +7,15 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cmath>
 #include <csignal>
 #include <cstdio>
 
 #include "data/world/world.h"
 #include "tensor/file.h"
 #include "tensor/json.h"
+#include "tools/base/output.h"
+#include "tools/base/process_signals.h"
 #include "tools/base/timing.h"
 #include "tools/commands.h"
 #include "tools/demo/demo_recipes.h"
@@ -36,6 +39,7 @@ void run_self(const std::vector<std::string>& words) {
     VILA_CHECK(child >= 0, "cannot start another process");
     if (child == 0) {
         // If the demo is killed, the training process gets SIGTERM, saves and ends.
+        ProcessSignals::restore_in_child();
         ::prctl(PR_SET_PDEATHSIG, SIGTERM);
         ::execv("/proc/self/exe", arguments.data());
         std::_Exit(127);
@@ -116,13 +120,11 @@ void print_next_steps(const fs::path& out) {
     const std::string model = " --model " + (out / "model").string();
     const std::string with_image =
         model + " --image " + (out / "world/images/test/000000.png").string();
-    std::printf(
-        "\nReport:            %s\n"
-        "Ask a question:    %s generate%s --prompt \"what color is the circle ?\"\n"
-        "Chat:              %s chat%s\n"
-        "Train further:     copy a recipe from %s and run %s train with it\n",
-        (out / "report.html").c_str(), program.c_str(), with_image.c_str(), program.c_str(),
-        with_image.c_str(), (out / "recipes").c_str(), program.c_str());
+    print_text(str("\nReport:            ", (out / "report.html").string(),
+                   "\nAsk a question:    ", program, " generate", with_image,
+                   " --prompt \"what color is the circle ?\"", "\nChat:              ", program,
+                   " chat", with_image, "\nTrain further:     copy a recipe from ",
+                   (out / "recipes").string(), " and run ", program, " train with it\n"));
 }
 
 }  // namespace
@@ -149,8 +151,8 @@ int cmd_demo(Args& args) {
     results["seconds"] = seconds;
     write_file_atomic(options.out / "results.json", results.dump(1) + "\n");
     write_file_atomic(options.out / "report.html", report_page(options.out));
-    std::fputs(demo_summary(results).c_str(), stdout);
-    std::printf("\n%.0f seconds in total\n", total.elapsed());
+    print_text(demo_summary(results));
+    print_text(str("\n", std::llround(total.elapsed()), " seconds in total\n"));
     print_next_steps(options.out);
     return 0;
 }

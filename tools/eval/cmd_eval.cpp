@@ -3,8 +3,8 @@
 #include <cstdio>
 #include <optional>
 
-#include "tensor/file.h"
 #include "tensor/json.h"
+#include "tools/base/output.h"
 #include "tools/commands.h"
 #include "tools/eval/eval_task.h"
 #include "tools/run/template_options.h"
@@ -41,7 +41,8 @@ EvalCommand parse_command(Args& args) {
     EvalCommand command;
     args.positional("TASK", command.task, "one of the tasks listed below");
     args.option("--model", command.model, "model directory");
-    args.option("--data", command.data, "file of questions, in the format below");
+    args.option("--data", command.data,
+                "file of questions, in the format below; - is standard input");
     args.option("--images", command.images,
                 "folder of the images (default: the folder of the questions)");
     args.option("--shots", command.items.shots, "number of demonstrations before each question")
@@ -56,7 +57,8 @@ EvalCommand parse_command(Args& args) {
         ->check(CLI::PositiveNumber);
     args.flag("--blind", command.eval.no_image,
               "replace the image features by zeros, to measure what the text alone tells");
-    args.option("--output", command.output, "write score and predictions to this JSON file");
+    args.option("--output", command.output,
+                "write score and predictions to this JSON file; - is standard output");
     args.flag("--json", command.as_json, "print score and predictions as JSON");
     args.option("--predictions", command.predictions,
                 "file of predictions to score instead of a model's, in the format below");
@@ -82,6 +84,10 @@ EvalCommand parse_command(Args& args) {
             "give either --model and --data, or --predictions and --annotations, not both");
     if (scores_file && command.chat.given())
         throw UsageError("--template and --system are for a model: give them with --model");
+    refuse_shared_stream({{scores_file ? "--annotations" : "--data", command.data},
+                          {"--predictions", command.predictions}});
+    if (command.as_json && is_standard_stream(command.output))
+        throw UsageError("--output - and --json print the same; give one of them");
     if (command.images.empty()) command.images = command.data.parent_path();
     return command;
 }
@@ -96,19 +102,30 @@ EvalResult evaluate(const EvalCommand& command) {
     return run_eval(task, loaded, items, command.eval);
 }
 
+// The score for people, as one line.
+std::string summary(const EvalCommand& command, const EvalResult& result) {
+    char score[32];
+    std::snprintf(score, sizeof score, "%.4f", result.score);
+    return str(command.task, ", ", command.items.shots, "-shot: ", result.metric, " ", score,
+               " over ", result.predictions.size(), " questions\n");
+}
+
 }  // namespace
 
 int cmd_eval(Args& args) {
     const EvalCommand command = parse_command(args);
+    ResultFile file(command.output);
     const EvalResult result = evaluate(command);
     const Json document = to_json(result, command.task, command.items.shots);
-    if (!command.output.empty()) write_file_atomic(command.output, document.dump(1) + "\n");
+    file.write(document.dump(1) + "\n");
+    file.finish();
+    const std::string line = summary(command, result);
     if (command.as_json) {
-        std::printf("%s\n", document.dump().c_str());
+        print_text(document.dump() + "\n");
+    } else if (is_standard_stream(command.output)) {
+        std::fputs(line.c_str(), stderr);
     } else {
-        std::printf("%s, %lld-shot: %s %.4f over %zu questions\n", command.task.c_str(),
-                    static_cast<long long>(command.items.shots), result.metric.c_str(),
-                    result.score, result.predictions.size());
+        print_text(line);
     }
     return 0;
 }

@@ -7,6 +7,7 @@
 
 #include "data/text/trim.h"
 #include "tensor/nearest_name.h"
+#include "tools/base/progress.h"
 #include "tools/eval/metrics.h"
 #include "tools/run/answer_stream.h"
 #include "tools/run/score.h"
@@ -51,6 +52,7 @@ std::vector<std::string> generate_answers(const LoadedModel& loaded,
     generation.stop_ids = loaded.stop_ids();
     const std::vector<std::string> stops = loaded.stop_texts();
     std::vector<std::string> answers;
+    Progress progress("eval", static_cast<int64_t>(items.size()));
     for (size_t begin = 0; begin < items.size(); begin += static_cast<size_t>(options.batch)) {
         const size_t end = std::min(items.size(), begin + static_cast<size_t>(options.batch));
         std::vector<Prompt> prompts;
@@ -71,6 +73,7 @@ std::vector<std::string> generate_answers(const LoadedModel& loaded,
              models::generate_many(loaded.model(), sequences, generation,
                                    [&](size_t i, int32_t id) { return streams[i].push(id); }))
             answers.emplace_back(data::trimmed(before_stops(loaded.text_of(ids), stops), " \n"));
+        progress.count(static_cast<int64_t>(answers.size()));
     }
     return answers;
 }
@@ -80,6 +83,7 @@ std::vector<std::string> choose_answers(const LoadedModel& loaded,
                                         const std::vector<EvalItem>& items,
                                         const EvalOptions& options) {
     std::vector<std::string> answers;
+    Progress progress("eval", static_cast<int64_t>(items.size()));
     for (const EvalItem& item : items) {
         VILA_CHECK(!item.choices.empty(), "question ", item.question_id,
                    ": has no \"choices\"; use the task exact");
@@ -91,6 +95,7 @@ std::vector<std::string> choose_answers(const LoadedModel& loaded,
         const auto logprobs = target_logprobs(loaded, prompts);
         const auto best = std::max_element(logprobs.begin(), logprobs.end());
         answers.push_back(item.choices[static_cast<size_t>(best - logprobs.begin())]);
+        progress.count(static_cast<int64_t>(answers.size()));
     }
     return answers;
 }

@@ -1,14 +1,13 @@
 // vila inspect: describes a model directory, a safetensors file, a checkpoint, or one record of a
 // dataset as the model reads it.
 
-#include <cstdio>
-
 #include "data/records/dataset.h"
 #include "data/records/describe.h"
 #include "models/model_directory.h"
 #include "tensor/name_list.h"
 #include "tools/base/image_source.h"
 #include "tools/base/model_template.h"
+#include "tools/base/output.h"
 #include "tools/commands.h"
 #include "tools/report/inspect.h"
 
@@ -30,7 +29,7 @@ std::string describe_record(const data::DatasetSource& source, const fs::path& m
                dataset->size(), " records, --index ", index, " is out of range");
     data::Sample sample = dataset->get(index, {*tokenizer, chat});
     data::count_image_tokens(sample, image_token_counter(config.image_layout()));
-    return dataset->where(index) + "\n" + data::describe_sample(sample, *tokenizer);
+    return one_line(dataset->where(index)) + "\n" + data::describe_sample(sample, *tokenizer);
 }
 
 std::string describe_path(const fs::path& path, bool verify) {
@@ -64,13 +63,13 @@ int cmd_inspect(Args& args) {
     args.parse();
 
     if (source.format.empty()) {
-        std::fputs(describe_path(path, verify).c_str(), stdout);
+        print_description(describe_path(path, verify));
         return 0;
     }
     if (model_path.empty()) throw UsageError("a dataset needs a tokenizer: give --model");
     source.path = path;
     if (source.images.empty()) source.images = path.parent_path();
-    std::fputs(describe_record(source, model_path, template_name, index).c_str(), stdout);
+    print_description(describe_record(source, model_path, template_name, index));
     return 0;
 }
 

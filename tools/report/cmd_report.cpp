@@ -3,7 +3,8 @@
 #include <cstdio>
 #include <filesystem>
 
-#include "tensor/file.h"
+#include "tensor/output_path.h"
+#include "tools/base/output.h"
 #include "tools/commands.h"
 #include "tools/report/report.h"
 
@@ -14,13 +15,15 @@ int cmd_report(Args& args) {
     int64_t count = 12;
     CommonOptions common;
     args.positional("RUN", run, "run directory, or output folder of vila demo");
-    args.option("--output", output, "file to write (default: RUN/report.html)");
+    args.option("--output", output,
+                "file to write (default: RUN/report.html); - is standard output");
     args.option("--samples", count,
                 "records of the training data to show with the model's answers; 0 shows none")
         ->check(CLI::NonNegativeNumber);
     common.declare(args);
     args.parse();
     const std::filesystem::path path = output.empty() ? run / "report.html" : output;
+    if (!output.empty()) check_output_path(output_path(output));
     std::vector<SourceSamples> samples;
     if (count > 0 && std::filesystem::exists(run / "recipe.toml")) {
         try {
@@ -29,8 +32,11 @@ int cmd_report(Args& args) {
             std::fprintf(stderr, "vila report: no samples: %s\n", error.what());
         }
     }
-    write_file_atomic(path, report_page(run, samples));
-    std::printf("%s\n", path.c_str());
+    const std::string text = report_page(run, samples);
+    ResultFile page(path);
+    page.write(text);
+    page.finish();
+    if (!is_standard_stream(path)) print_text(path.string() + "\n");
     return 0;
 }
 

@@ -2,8 +2,9 @@
 // starts over, /exit or the end of input leaves.
 
 #include <cstdio>
-#include <iostream>
 
+#include "tools/base/output.h"
+#include "tools/base/text_input.h"
 #include "tools/commands.h"
 #include "tools/run/answer_stream.h"
 #include "tools/run/loaded_model.h"
@@ -36,16 +37,14 @@ void take_turn(const LoadedModel& loaded, models::DecodeBatch& batch,
 
     std::vector<std::string> stops = sampling.stops;
     for (const std::string& stop : loaded.stop_texts()) stops.push_back(stop);
-    AnswerStream answer(loaded.tokenizer(), stops, [&](const std::string& piece) {
-        std::fputs(piece.c_str(), stdout);
-        std::fflush(stdout);
-    });
+    AnswerStream answer(loaded.tokenizer(), stops,
+                        [&](const std::string& piece) { print_text(piece); });
     models::GenerateOptions options = sampling.to_options(seed);
     options.stop_ids = loaded.stop_ids();
     options.on_token = [&](int32_t id) { return answer.push(id); };
     models::generate(batch, prompt.view(), options);
     answer.finish();
-    std::fputc('\n', stdout);
+    print_text("\n");
     const std::string& text = answer.text();
     const size_t begin = std::min(text.find_first_not_of(' '), text.size());
     messages.push_back({data::Role::Assistant, text.substr(begin)});
@@ -96,8 +95,9 @@ int cmd_chat(Args& args) {
         {.pages = models::KvCache::pages_for(loaded.model().config().llm.max_position_embeddings)});
     Conversation conversation;
     for (const std::string& path : images) show_image(conversation, path);
+    LineReader lines("-");
     std::string line;
-    while (std::fputs("> ", stderr), std::getline(std::cin, line)) {
+    while (std::fputs("> ", stderr), lines.next(line)) {
         if (line.empty()) continue;
         if (line == "/exit") break;
         try {

@@ -1,12 +1,14 @@
 // vila generate: answers one prompt, streaming the text to the terminal, or the requests of a file,
 // several at a time.
 
-#include <cstdio>
 #include <deque>
 #include <optional>
 
 #include "tensor/json.h"
 #include "tools/base/json_lines.h"
+#include "tools/base/output.h"
+#include "tools/base/progress.h"
+#include "tools/base/text_input.h"
 #include "tools/commands.h"
 #include "tools/run/answer_stream.h"
 #include "tools/run/loaded_model.h"
@@ -53,9 +55,8 @@ void answer_together(const LoadedModel& loaded, const SamplingOptions& sampling,
                              {"text", answers[i].text()},
                              {"ids", ids[i]},
                              {"prompt_positions", loaded.num_positions(requests[i].prompt)}};
-        std::printf("%s\n", answer.dump().c_str());
+        print_text(answer.dump() + "\n");
     }
-    std::fflush(stdout);
 }
 
 // Answers the requests of a file in order, `batch` at a time, and prints one JSON line for each.
@@ -63,9 +64,13 @@ void answer_requests(const LoadedModel& loaded, const SamplingOptions& sampling,
                      const std::filesystem::path& input, int64_t batch) {
     models::GenerateOptions options = sampling.to_options(seed);
     options.stop_ids = loaded.stop_ids();
+    Progress progress("generate", count_lines(input));
+    int64_t answered = 0;
     std::vector<Request> waiting;
     const auto answer_waiting = [&] {
         answer_together(loaded, sampling, options, waiting);
+        answered += static_cast<int64_t>(waiting.size());
+        progress.count(answered);
         waiting.clear();
     };
     for_each_json_line(input, [&](const Json& request, const std::string& where) {
@@ -98,7 +103,8 @@ GenerateCommand parse_command(Args& args) {
         args.option("--prompt", command.text,
                     "the prompt; <image> marks the place of an image (default: images come first)");
     const auto* input = args.option("--input", command.input,
-                                    "answer the requests of this file instead of --prompt; "
+                                    "answer the requests of this file (- is standard input) "
+                                    "instead of --prompt; "
                                     "`vila score --help` describes the format");
     args.option("--batch", command.batch, "number of requests of --input to answer at once")
         ->check(CLI::PositiveNumber);
@@ -148,9 +154,7 @@ void answer_prompt(const LoadedModel& loaded, const GenerateCommand& command) {
     const Prompt prompt = read_prompt(loaded, command);
     AnswerStream answer(loaded.tokenizer(), stops_of(loaded, command.sampling, command.raw),
                         [&](const std::string& piece) {
-                            if (command.as_json) return;
-                            std::fputs(piece.c_str(), stdout);
-                            std::fflush(stdout);
+                            if (!command.as_json) print_text(piece);
                         });
     models::GenerateOptions options = command.sampling.to_options(command.seed());
     options.stop_ids = loaded.stop_ids();
@@ -161,9 +165,9 @@ void answer_prompt(const LoadedModel& loaded, const GenerateCommand& command) {
         const Json result = {{"text", answer.text()},
                              {"ids", ids},
                              {"prompt_positions", loaded.num_positions(prompt)}};
-        std::fputs(result.dump().c_str(), stdout);
+        print_text(result.dump());
     }
-    std::fputc('\n', stdout);
+    print_text("\n");
 }
 
 }  // namespace

@@ -1,11 +1,12 @@
 // vila score: log probabilities of targets, and the most likely next tokens, for a file of
 // requests.
 
-#include <cstdio>
-
-#include "tensor/file.h"
+#include "tensor/output_path.h"
 #include "tensor/safetensors.h"
 #include "tools/base/json_lines.h"
+#include "tools/base/output.h"
+#include "tools/base/progress.h"
+#include "tools/base/text_input.h"
 #include "tools/commands.h"
 #include "tools/run/requests.h"
 #include "tools/run/score.h"
@@ -32,8 +33,11 @@ int cmd_score(Args& args) {
     TemplateOptions chat;
     CommonOptions common;
     args.option("--model", model_path, "model directory")->required();
-    args.option("--input", input, "file of requests, one JSON object per line")->required();
-    args.option("--output", output, "file for the answers, one JSON object per line")->required();
+    args.option("--input", input, "file of requests, one JSON object per line; - is standard input")
+        ->required();
+    args.option("--output", output,
+                "file for the answers, one JSON object per line; - is standard output")
+        ->required();
     args.option("--dump", dump, "write logits and image features to this safetensors file");
     chat.declare(args);
     common.declare(args);
@@ -53,22 +57,27 @@ int cmd_score(Args& args) {
         "N, C)"));
     args.parse();
 
+    refuse_shared_stream({{"--output", output}, {"--dump", dump}});
+    ResultFile answers(output);
+    if (!dump.empty()) check_output_path(output_path(dump));
     LoadedModel loaded(model_path, common);
     chat.apply(model_path, loaded);
-    std::string lines;
     std::vector<std::pair<std::string, Tensor>> dumped;
+    Progress progress("score", count_lines(input));
+    int64_t scored = 0;
     for_each_json_line(input, [&](const Json& request, const std::string& where) {
         const std::string name = request_id(request);
         const Prompt prompt = request_prompt(loaded, request, where, input.parent_path());
         const Score score = score_prompt(loaded, prompt, !dump.empty());
-        lines += answer_line(name, prompt, score).dump() + "\n";
+        answers.write(answer_line(name, prompt, score).dump() + "\n");
+        progress.count(++scored);
         if (dump.empty()) return;
         dumped.emplace_back(name + ".logits", score.logits);
         if (score.image_features.defined())
             dumped.emplace_back(name + ".image_features", score.image_features);
     });
-    if (!dump.empty()) write_safetensors(dump, dumped);
-    write_file_atomic(output, lines);
+    if (!dump.empty()) write_safetensors(output_path(dump), dumped);
+    answers.finish();
     return 0;
 }
 

@@ -1,5 +1,8 @@
 #include "tools/run/video_frames.h"
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <cctype>
 #include <cstdlib>
@@ -82,6 +85,7 @@ VideoFrames::VideoFrames(const fs::path& path, int64_t count) {
 VideoFrames::Scratch::~Scratch() {
     std::error_code ignored;
     if (!path.empty()) fs::remove_all(path, ignored);
+    if (descriptor >= 0) ::close(descriptor);
 }
 
 void VideoFrames::read_folder(const fs::path& folder, int64_t count) {
@@ -97,10 +101,13 @@ void VideoFrames::read_folder(const fs::path& folder, int64_t count) {
 
 void VideoFrames::read_video(const fs::path& video, int64_t count) {
     const double seconds = seconds_of_video(video);
-    std::string pattern = (fs::temp_directory_path() / "vila-frames-XXXXXX").string();
+    // remove_own_temporaries() finds the folder by its name and the open descriptor.
+    const std::string name = str("vila-frames.tmp-", ::getpid(), "-XXXXXX");
+    std::string pattern = (fs::temp_directory_path() / name).string();
     VILA_CHECK(::mkdtemp(pattern.data()) != nullptr, "cannot make a folder in ",
                fs::temp_directory_path().string());
     scratch_.path = pattern;
+    scratch_.descriptor = ::open(pattern.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     for (int64_t i = 0; i < count; ++i) {
         // The middle of each of `count` equal parts.
         const double time = (static_cast<double>(i) + 0.5) * seconds / static_cast<double>(count);

@@ -27,6 +27,7 @@ class VideoFrames {
     // A folder that is deleted with its owner, even if the constructor of the owner throws.
     struct Scratch {
         std::filesystem::path path;
+        int descriptor = -1;
 
         Scratch() = default;
         ~Scratch();

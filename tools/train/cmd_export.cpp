@@ -5,6 +5,7 @@
 
 #include "tensor/cpu/cpu_device.h"
 #include "tools/base/hash64.h"
+#include "tools/base/progress.h"
 #include "tools/commands.h"
 #include "tools/train/checkpoint.h"
 #include "tools/train/recipe_model.h"
@@ -26,11 +27,17 @@ fs::path run_directory_of(const fs::path& checkpoint) {
 }
 
 void restore_weights(const Checkpoint& checkpoint, const std::vector<ParameterGroup>& groups) {
+    int64_t total = 0, done = 0;
     for (const ParameterGroup& group : groups)
-        for (const nn::Parameter* parameter : group.parameters)
+        total += static_cast<int64_t>(group.parameters.size());
+    Progress progress("weights", total);
+    for (const ParameterGroup& group : groups)
+        for (const nn::Parameter* parameter : group.parameters) {
             if (parameter->trainable())
                 parameter->variable.value().copy_from(
                     checkpoint.tensor(group.name + "/master/" + parameter->name));
+            progress.count(++done);
+        }
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include <cstdio>
 
 #include "tools/base/json_lines.h"
+#include "tools/base/output.h"
 #include "tools/base/units.h"
 #include "tools/commands.h"
 #include "tools/train/plan.h"
@@ -13,11 +14,15 @@ namespace vila::tools {
 namespace {
 
 void print_row(const char* name, const std::string& value) {
-    std::printf("%-44s%s\n", name, value.c_str());
+    char label[64];
+    std::snprintf(label, sizeof label, "%-44s", name);
+    print_text(str(label, value, "\n"));
 }
 
 void print_bytes(const char* name, int64_t bytes) {
-    std::printf("%-44s%13s\n", name, gigabytes(bytes).c_str());
+    char value[32];
+    std::snprintf(value, sizeof value, "%13s", gigabytes(bytes).c_str());
+    print_row(name, value);
 }
 
 bool fits(PlanOptions options, int64_t sequences, double bytes) {
@@ -48,7 +53,7 @@ int cmd_plan(Args& args) {
     int64_t ranks = 1, images = 1;
     double memory_gb = 0.0;
     bool json = false;
-    args.positional("RECIPE", file, "recipe file (TOML)");
+    args.positional("RECIPE", file, "recipe file (TOML); - is standard input");
     args.optional_positional("KEY=VALUE", overrides,
                              "set a recipe key to another value than in the file");
     args.option("--ranks", ranks, "number of ranks")->check(CLI::Range(1, 1 << 20, "[1, 1048576]"));
@@ -92,16 +97,13 @@ int cmd_plan(Args& args) {
                        {"images", options.image_tiles.size()},
                        {"most_tokens", tokens}};
         if (memory_gb > 0.0) answer["largest_micro_batch"] = largest;
-        std::puts(answer.dump().c_str());
+        print_text(answer.dump() + "\n");
         return 0;
     }
-    std::printf(
-        "%lld parameters, %lld trainable; on each of %lld ranks, ZeRO %lld, %s, micro-batches of "
-        "%lld x %lld positions with %lld images:\n",
-        static_cast<long long>(plan.parameters), static_cast<long long>(plan.trainable),
-        static_cast<long long>(ranks), static_cast<long long>(options.zero),
-        dtype_name(options.dtype), static_cast<long long>(options.sequences),
-        static_cast<long long>(options.length), static_cast<long long>(options.image_tiles.size()));
+    print_text(str(plan.parameters, " parameters, ", plan.trainable, " trainable; on each of ",
+                   ranks, " ranks, ZeRO ", options.zero, ", ", dtype_name(options.dtype),
+                   ", micro-batches of ", options.sequences, " x ", options.length,
+                   " positions with ", options.image_tiles.size(), " images:\n"));
     print_bytes("weights (without blocks divided by ZeRO 3)", plan.weights);
     print_bytes("optimizer state and gradient sums", plan.optimizer);
     print_bytes("activations, gradients and buckets", plan.step);

@@ -46,6 +46,7 @@ void for_each_logged_step(const fs::path& file,
                    ": expected an object with \"step\", got ", shown(line));
         handle(line);
     }
+    VILA_CHECK(!in.bad(), file.string(), ": cannot be read to its end");
 }
 
 RunLog::RunLog(fs::path file, int64_t step) : file_(std::move(file)) {

@@ -1,0 +1,112 @@
+#include "tools/base/text_input.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "tensor/file.h"
+#include "tools/base/output.h"
+
+namespace vila::tools {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr size_t kBlock = 1 << 16;              // bytes asked of the system at once
+constexpr size_t kMaxText = size_t{256} << 20;  // bytes of a line, or of a file read whole
+
+[[noreturn]] void fail(const std::string& name, const char* what) {
+    const int code = errno;
+    throw FileError(str(name, ": ", what, ": ", std::strerror(code)), code);
+}
+
+}  // namespace
+
+std::string input_name(const fs::path& argument) {
+    return is_standard_stream(argument) ? "standard input" : argument.string();
+}
+
+LineReader::LineReader(const fs::path& argument) : name_(input_name(argument)) {
+    if (is_standard_stream(argument)) {
+        descriptor_ = STDIN_FILENO;
+        is_own_ = false;
+        return;
+    }
+    do {
+        descriptor_ = ::open(argument.c_str(), O_RDONLY | O_CLOEXEC);
+    } while (descriptor_ < 0 && errno == EINTR);
+    if (descriptor_ < 0) fail(name_, "cannot be opened");
+}
+
+LineReader::~LineReader() {
+    if (is_own_) ::close(descriptor_);
+}
+
+std::string LineReader::where() const {
+    return str(name_, " line ", number_);
+}
+
+// Appends a block to the buffer. Returns false at the end of the file.
+bool LineReader::fill() {
+    buffer_.erase(0, begin_);
+    scanned_ -= begin_;
+    begin_ = 0;
+    VILA_CHECK(buffer_.size() < kMaxText, name_, " line ", number_ + 1, ": longer than ", kMaxText,
+               " bytes; is this a text file?");
+    const size_t before = buffer_.size();
+    buffer_.resize(before + kBlock);
+    ssize_t got = 0;
+    do {
+        got = ::read(descriptor_, buffer_.data() + before, kBlock);
+    } while (got < 0 && errno == EINTR);
+    buffer_.resize(before + (got > 0 ? static_cast<size_t>(got) : 0));
+    if (got < 0) fail(name_, "cannot read");
+    return got > 0;
+}
+
+bool LineReader::next(std::string& line) {
+    while (true) {
+        const size_t end = buffer_.find('\n', scanned_);
+        if (end != std::string::npos) {
+            line.assign(buffer_, begin_, end - begin_);
+            begin_ = scanned_ = end + 1;
+            ++number_;
+            return true;
+        }
+        scanned_ = buffer_.size();
+        if (!at_end_ && fill()) continue;
+        at_end_ = true;
+        if (begin_ == buffer_.size()) return false;
+        line.assign(buffer_, begin_);
+        begin_ = scanned_ = buffer_.size();
+        ++number_;
+        return true;
+    }
+}
+
+std::string LineReader::rest() {
+    while (!at_end_ && fill()) continue;
+    at_end_ = true;
+    const std::string text = buffer_.substr(begin_);
+    begin_ = scanned_ = buffer_.size();
+    return text;
+}
+
+int64_t count_lines(const fs::path& argument) {
+    std::error_code error;
+    if (is_standard_stream(argument) || !fs::is_regular_file(argument, error)) return -1;
+    LineReader lines(argument);
+    int64_t count = 0;
+    for (std::string line; lines.next(line);)
+        if (line.find_first_not_of(" \t\r") != std::string::npos) ++count;
+    return count;
+}
+
+std::string read_text(const fs::path& argument) {
+    return LineReader(argument).rest();
+}
+
+}  // namespace vila::tools
