@@ -66,7 +66,7 @@ Summary summarize(std::vector<int64_t> values) {
 
 std::string describe_sample(const Sample& sample, const Tokenizer& tokenizer) {
     std::ostringstream out;
-    out << "sample " << (sample.id.empty() ? "without id" : sample.id) << " (source "
+    out << "sample " << (sample.id.empty() ? "without id" : one_line(sample.id)) << " (source "
         << sample.source << ", record " << sample.index << "): " << spliced_length(sample)
         << " positions, " << count_targets(sample) << " targets, " << sample.images.size()
         << " images\n";
@@ -81,7 +81,7 @@ std::string describe_sample(const Sample& sample, const Tokenizer& tokenizer) {
             << std::setw(8) << kinds[static_cast<int>(run.kind)] << std::right;
         if (is_image) {
             const ImageRef& ref = sample.images.at(image++);
-            out << ref.path;
+            out << one_line(ref.path);
             if (ref.bytes >= 0) out << ", " << ref.bytes << " bytes at " << ref.offset;
         } else {
             const std::span<const int32_t> ids(sample.ids.data() + run.begin, run.end - run.begin);

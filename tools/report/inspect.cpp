@@ -1,6 +1,7 @@
 #include "tools/report/inspect.h"
 #include "tools/base/model_template.h"
 
+#include <algorithm>
 #include <cstdio>
 
 #include "models/model_directory.h"
@@ -66,18 +67,19 @@ std::string describe_safetensors(const fs::path& path) {
     double values = 0, bytes = 0;
     for (const std::string& name : file.names()) {
         const TensorInfo& info = file.info(name);
-        char row[512];
-        std::snprintf(row, sizeof row, "%-64s %-8s %-20s %12lld bytes\n", name.c_str(),
-                      info.dtype.c_str(), str(info.shape).c_str(),
-                      static_cast<long long>(info.end - info.begin));
-        text += row;
+        char columns[96];
+        std::snprintf(columns, sizeof columns, " %-8s %-20s %12lld bytes\n", info.dtype.c_str(),
+                      str(info.shape).c_str(), static_cast<long long>(info.end - info.begin));
+        std::string label = one_line(name);
+        label.resize(std::max<size_t>(label.size(), 64), ' ');
+        text += label + columns;
         values += static_cast<double>(info.shape.numel());
         bytes += static_cast<double>(info.end - info.begin);
     }
     text += str(file.names().size(), " tensors, ", count_text(values), " values, ",
                 count_text(bytes), "B\n");
     for (const auto& [key, value] : file.metadata())
-        text += str("metadata ", key, ": ", value, "\n");
+        text += str("metadata ", one_line(key), ": ", one_line(value), "\n");
     return text;
 }
 
@@ -102,7 +104,7 @@ std::string describe_checkpoint(const fs::path& directory, bool verify) {
     const Json manifest = read_json_file((directory / "manifest.json").string());
     std::string text;
     for (const auto& [key, value] : manifest.items())
-        if (key != "tensors") text += line(key.c_str(), value.dump());
+        if (key != "tensors") text += line(one_line(key).c_str(), value.dump());
     if (manifest.contains("tensors"))
         text += line("tensors", std::to_string(manifest["tensors"].size()));
     if (verify) {
