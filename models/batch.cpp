@@ -21,7 +21,7 @@ void check_sequence(const Sequence& sequence) {
     VILA_CHECK(sequence.labels.empty() || sequence.labels.size() == sequence.ids.size(),
                "a sequence has ", sequence.ids.size(), " ids but ", sequence.labels.size(),
                " labels");
-    VILA_CHECK(!sequence.ids.empty(), "a sequence without ids");
+    VILA_CHECK(!sequence.ids.empty(), "a sequence has no ids: expected at least one");
 }
 
 // An image as a number of items that are laid end to end: tiles (3, height, width) or feature rows

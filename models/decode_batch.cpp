@@ -13,7 +13,7 @@ using autograd::Variable;
 namespace {
 
 int64_t pages_for_rows(const VilaModel& model, int64_t rows, const DecodeOptions& options) {
-    // The last token is not read.
+    // The last token needs no position, because nothing follows it.
     const int64_t positions =
         std::min(rows + options.max_tokens - 1, model.config().llm.max_position_embeddings);
     return KvCache::pages_for(std::max(positions, rows));
@@ -39,9 +39,9 @@ struct DecodeBatch::State {
     // The prompt, until it is embedded.
     std::vector<std::vector<float>> image_values;
     std::vector<HostImage> images;
-    std::vector<RowKey> keys;  // one for each row; empty: nothing is shared
+    std::vector<RowKey> keys;  // one for each row of the prompt; empty: shares no pages
     int64_t rows = 0;          // of the prompt
-    Tensor embeddings;         // (rows, C), until they are read
+    Tensor embeddings;         // (rows, C), until the prompt is read
 
     std::vector<int32_t> context;  // the ids of the prompt, then the new ones
     std::vector<int32_t> tokens;   // the new ones
@@ -49,7 +49,8 @@ struct DecodeBatch::State {
     Answer answer;
 };
 
-// The rows of a step: one for each of `decoding`, then counts[i] rows of the prompt of reading[i].
+// The rows of a step: one for each sequence in `decoding`, then counts[i] rows of the prompt of
+// reading[i].
 struct DecodeBatch::Rows {
     std::vector<State*> decoding, reading;
     std::vector<int64_t> counts;
@@ -60,8 +61,9 @@ DecodeBatch::DecodeBatch(const VilaModel& model, const DecodeBatchOptions& optio
       options_(options),
       cache_(model.config().llm, model.device(), model.dtype(), options.pages),
       pool_(options.pages) {
-    VILA_CHECK(options.prefill_chunk > 0 && options.prefill_rows > 0,
-               "[decode] prefill_chunk and prefill_rows must be positive");
+    VILA_CHECK(options.prefill_chunk > 0 && options.prefill_rows > 0, "[decode] prefill_chunk is ",
+               options.prefill_chunk, " and prefill_rows is ", options.prefill_rows,
+               ": expected positive numbers");
 }
 
 DecodeBatch::~DecodeBatch() = default;
@@ -74,7 +76,7 @@ int64_t DecodeBatch::pages_for(const VilaModel& model, const Sequence& prompt,
 int64_t DecodeBatch::add(const Sequence& prompt, const DecodeOptions& options, OnToken on_token) {
     VILA_CHECK(options.max_tokens > 0, "[decode] max_tokens is ", options.max_tokens,
                ": expected a positive number");
-    VILA_CHECK(!prompt.ids.empty(), "a sequence without ids");
+    VILA_CHECK(!prompt.ids.empty(), "[decode] the prompt has no ids: expected at least one");
     auto state = std::make_unique<State>();
     state->keys = row_keys(prompt);
     state->rows = static_cast<int64_t>(state->keys.size());

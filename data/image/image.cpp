@@ -31,7 +31,8 @@ void check_image_size(const StoredSize& size, int64_t file_bytes, const std::str
     VILA_CHECK(
         pixels * 3 <= kFreeExpansionBytes || pixels * size.bits / 8 <= file_bytes * kMaxExpansion,
         name, ": ", file_bytes, " bytes claim to hold ", width, " x ", height,
-        " pixels: more than ", kMaxExpansion, " times their size is not believed");
+        " pixels: no image expands more than ", kMaxExpansion,
+        " times, so the file is damaged or cut short");
 }
 
 namespace {

@@ -154,7 +154,7 @@ class TarReader {
 
     void read_extension(int64_t bytes) {
         VILA_CHECK(bytes <= kMaxExtension, path_.string(), " has an extended header of ", bytes,
-                   " bytes at offset ", offset_ - kBlock);
+                   " bytes at offset ", offset_ - kBlock, ": at most ", kMaxExtension, " are read");
         std::string text(static_cast<size_t>(bytes), '\0');
         file_.read_at(offset_, text.data(), bytes);
         if (header_[156] == 'x') read_pax(text, extension_);
