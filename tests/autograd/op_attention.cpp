@@ -307,8 +307,8 @@ TEST(OpAttention, DecodeFollowsPrefill) {
     }
 }
 
-// The keys of kMixed in pages that lie in no order, with a page that two sequences share, have the
-// bits of keys in one piece. What the pages hold besides is not read.
+// The keys of kMixed lie in pages in any order, and two sequences share a page. The result has the
+// same bits as with the keys in one piece. Rows of the pages without a key are not read.
 TEST(OpAttention, PagesGiveTheBitsOfOnePiece) {
     GuardedDevice device(2);
     const int64_t W = 6, spare = 3;

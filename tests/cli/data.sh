@@ -1,6 +1,6 @@
 #!/bin/bash
-# Tests `vila data check`, and training on data with holes: pictures that are missing, members of tar
-# files that are no samples, records that cannot be used.
+# Tests `vila data check`, and training on data with faults: missing pictures, members of tar files
+# that are not samples, records that cannot be used.
 #   tests/cli/data.sh BINARY
 set -u
 tests=$(cd "$(dirname "$0")/.." && pwd)

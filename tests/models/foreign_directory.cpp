@@ -1,4 +1,5 @@
-// What people give for a model directory and is none: each is named in one line, with the fix.
+// Paths that are not a readable model directory: the error says in one line what each is, and the
+// fix.
 
 #include "models/foreign_directory.h"
 

@@ -199,8 +199,8 @@ TEST_P(ImageLayoutTest, AStepIsTheSumOfItsSequences) {
     }
 }
 
-// Greedy tokens of a sequence whose embeddings are laid out by hand: every tile alone through tower
-// and projector, and the whole sequence again for every token.
+// Returns the greedy tokens of a sequence without batches or caches: computes every tile alone, and
+// the whole sequence again for every token.
 std::vector<int32_t> tokens_by_hand(const VilaModel& model, std::vector<int32_t> ids,
                                     const std::vector<OwnedImage>& images, int64_t count) {
     Device& device = model.device();

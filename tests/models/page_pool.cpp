@@ -9,7 +9,7 @@
 namespace vila::models {
 namespace {
 
-// The keys of a prompt of `rows` rows, which differ from those of other prompts from row `same` on.
+// Returns the keys of a prompt of `rows` rows. From row `same` on, they depend on `other`.
 std::vector<RowKey> keys(int64_t rows, int64_t same = 0, RowKey other = 1) {
     std::vector<RowKey> result;
     for (int64_t row = 0; row < rows; ++row)
