@@ -126,7 +126,7 @@ void refuse_unsupported(const Json& json, const JsonFields& fields) {
                        " is not implemented; expected full_attention");
         return;
     }
-    // Layers from max_window_layers on have a window, unless its length is null.
+    // The layers from max_window_layers on have a sliding window, unless sliding_window is null.
     const bool has_window = fields.has("sliding_window") || !json.contains("sliding_window");
     if (has_window && fields.boolean("use_sliding_window", false)) {
         const int64_t layers = fields.integer("num_hidden_layers");

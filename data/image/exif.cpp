@@ -4,8 +4,8 @@
 //
 // A TIFF structure starts with "II" or "MM" for the byte order, the number 42 and the offset of the
 // first directory. A directory is a count and that many entries of 12 bytes: tag, type, count,
-// value. Orientation has type 3 (16 bits). Some programs write it as 32 bits; as 8 bits it does not
-// count in Pillow.
+// value. Orientation has type 3 (16 bits). Some programs write it as 32 bits, which is read too.
+// With any other type the image is not turned, as in Pillow.
 
 #include <algorithm>
 #include <string_view>

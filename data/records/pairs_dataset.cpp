@@ -64,8 +64,9 @@ std::string key_of(const std::string& name) {
     return name.substr(0, dot);
 }
 
-// Returns whether a member is metadata: of webdataset (in a first folder __x__), of macOS (in
-// __MACOSX), or of a tar program that does not know pax headers (in PaxHeaders.123).
+// Returns whether a member is metadata: of webdataset (its topmost folder is named like __x__), of
+// macOS (it is in __MACOSX), or of pax headers that an old tar program unpacked as files (it is in
+// PaxHeaders.123).
 bool is_metadata(const std::string& name) {
     std::string_view rest = name;
     for (bool is_first = true; !rest.empty(); is_first = false) {

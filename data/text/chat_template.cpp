@@ -343,8 +343,8 @@ std::vector<int32_t> ChatTemplate::stop_ids(const Tokenizer& tokenizer) const {
     if (published_) {
         const auto after = special_ids(published_->end_of_answer(), tokenizer);
         for (const int32_t id : after) add(id);
-        // What begins the next question ends an answer that no token does. The other tokens of the
-        // question do not.
+        // If no token ends an answer, the first token between an answer and the next question does.
+        // The later tokens there do not.
         const auto between = special_ids(published_->between_turns(), tokenizer);
         if (after.empty() && !between.empty()) add(between[0]);
         return ids;
@@ -361,8 +361,8 @@ std::vector<std::string> ChatTemplate::stop_texts(const Tokenizer& tokenizer) co
     if (!special_ids(after, tokenizer).empty()) return {};
     if (const auto text = trimmed(after, kBlanks); !text.empty()) return {std::string(text)};
     const std::string between = published_->between_turns();
-    // Blanks alone are part of many answers. Those in front of a name belong to it, as in
-    // "\n\nHuman:".
+    // Blanks alone cannot end an answer, because many answers contain them. Blanks in front of a
+    // name are part of the stop text, as in "\n\nHuman:".
     if (!special_ids(between, tokenizer).empty() || trimmed(between, kBlanks).empty()) return {};
     return {between.substr(0, between.find_last_not_of(kBlanks) + 1)};
 }

@@ -57,8 +57,8 @@ Json json_message(Role role, Json content) {
     return {{"role", role_name(role)}, {"content", std::move(content)}};
 }
 
-// Returns the part of `changed` that differs from `original`. "<a><b>" differs from "<b>" in "<a>"
-// and in "a><": takes the text that begins a token.
+// Returns the text that `changed` has in addition to `original`. It may be ambiguous: "<a><b>" has
+// "<a>" or "a><" more than "<b>". Prefers text that begins with "<" or "[", as a token does.
 std::string changed_text(std::string_view changed, std::string_view original) {
     const size_t common = std::min(changed.size(), original.size());
     size_t begin = 0, end = 0;  // equal bytes in front, and at the end
@@ -76,7 +76,8 @@ std::string changed_text(std::string_view changed, std::string_view original) {
     return std::string(changed.substr(begin, size));
 }
 
-// Returns the text that `render` returns; "" if it throws Error, with the words of it in `refusal`.
+// Returns the text that `render` returns. If it throws Error, returns "" and sets `refusal` to the
+// message.
 template <typename Render>
 std::string text_or_refusal(const Render& render, std::string& refusal) {
     try {
@@ -146,7 +147,8 @@ JinjaChat::JinjaChat(std::string_view source, const std::string& where, Json spe
     VILA_CHECK(
         reads_text || prints_probe(parts), where,
         ": the chat template does not print what the user says; use another with --template");
-    // A template that reads both prints the same for both, unless it prints the list as a list.
+    // A template that reads text and parts prints the same for both. If the texts differ, it has
+    // printed the list itself.
     if (!reads_text || parts == text)
         image_marker_ = changed_text(asked(Json::array({image, part})), parts);
     if (!reads_text)
@@ -212,7 +214,7 @@ std::vector<Segment> JinjaChat::render(std::span<const Message> messages,
                ": the chat template writes \"", image_marker_,
                "\" for an image, and the model's config.json names no token of it as that of an "
                "image: set image_token_index there, or use another template with --template");
-    // A marker without a place is text to this model.
+    // A marker without a place for the image is plain text to this model.
     const std::string_view token = image_marker_.empty() || !places_images()
                                        ? kImagePlaceholder
                                        : std::string_view(image_token_);

@@ -53,7 +53,8 @@ bool is_ignored(uint32_t code) {
     return find_row<CaseProperty>(kCaseIgnored, code) != nullptr;
 }
 
-// Returns whether a letter comes first in `text`, after characters that do not separate letters.
+// Returns whether a letter comes first in `text`, not counting ignored characters, which do not
+// separate letters.
 bool continues_word(std::string_view text) {
     while (!text.empty()) {
         const Utf8Char next = first_char(text);
@@ -63,8 +64,8 @@ bool continues_word(std::string_view text) {
     return false;
 }
 
-// Maps each character of a text. `begins_word` says of a character whether it gets title case: it
-// is called with the position and with whether a letter precedes the character.
+// Maps each character of a text to title case where `begins_word` returns true, else to lower case.
+// `begins_word` gets the position of the character and whether a letter precedes it.
 template <typename BeginsWord>
 std::string mapped(std::string_view text, const BeginsWord& begins_word) {
     std::string out;

@@ -1,5 +1,5 @@
-"""Writes case_tables.h: the upper, lower and title case of each character, as Python's str has them. Chat templates
-call these methods. Needs Python alone; the version of Unicode is that of its unicodedata module.
+"""Writes case_tables.h: the upper, lower and title case of each character, as the methods of Python's str return them.
+Chat templates call these methods. Needs Python alone; the version of Unicode is that of its unicodedata module.
 
     python data/text/make_case_tables.py
 """

@@ -175,7 +175,7 @@ void PieceTokenizer::encode_word(std::string_view word, Ids& symbols, Ids& ids) 
     if (has_unused_) {
         encode_unused(word, ids);
     } else {
-        // Where a character is dropped, its neighbors may merge.
+        // The neighbors of a dropped character may merge, so such a word is not cut.
         const bool drops = unknown_id_ < 0 && !has_all_bytes_;
         while (!word.empty()) {
             const std::string_view chunk =

@@ -12,7 +12,7 @@ class SegmentEncoder {
     explicit SegmentEncoder(const Tokenizer& tokenizer) : tokenizer_(tokenizer) {}
 
     void text(std::string_view text, bool is_target, bool has_markup) {
-        // A published template writes an image as a token among the others.
+        // In a published template the image is a token, so the text after it follows a token.
         if (has_markup && after_image_) place_ = TextPlace::AfterToken;
         after_image_ = false;
         const EncodeOptions options{.parse_added_tokens = has_markup, .place = place_};

@@ -7,7 +7,7 @@ namespace vila::data {
 
 namespace {
 
-// Takes one code from the front of a pattern.
+// Takes one code point from the front of a pattern.
 uint32_t take(std::string_view& regex) {
     const Utf8Char next = first_char(regex);
     regex.remove_prefix(next.bytes);
@@ -112,7 +112,8 @@ bool SplitPattern::parse_sets(std::string_view regex) {
         if (!take_repetitions(regex, set.least, set.most)) return false;
         sets_.push_back(std::move(set));
     }
-    // What matches an empty text splits nowhere, and what could take more than linear time is out.
+    // Refuses patterns that match an empty text, which split nowhere, and those that could take
+    // more than linear time.
     constexpr int64_t kMost = 4;
     const auto is_short = [](const Set& set) { return set.most <= kMost; };
     return !sets_.empty() && sets_.size() <= kMost && sets_.back().least > 0 &&
@@ -125,7 +126,7 @@ int64_t SplitPattern::match(std::string_view text, size_t set) const {
         const bool fits = !at_end_ || text.empty() || text[0] == '\n';
         return fits ? 0 : -1;
     }
-    // The most repetitions first, then fewer.
+    // Tries the largest number of repetitions first, then fewer.
     const Set& own = sets_[set];
     std::vector<int64_t> ends = {0};
     while (static_cast<int64_t>(ends.size()) <= own.most &&
@@ -146,7 +147,8 @@ int64_t SplitPattern::next_word(std::string_view text) const {
     while (start < static_cast<int64_t>(text.size())) {
         const int64_t length = match(text.substr(start), 0);
         if (length > 0) return start > 0 ? start : length;
-        // A run of one set that does not end a line has no match within it either.
+        // With `$` there is one set. A run of its characters that does not end a line has no match
+        // inside the run either.
         do {
             start += first_char(text.substr(start)).bytes;
         } while (at_end_ && start < static_cast<int64_t>(text.size()) &&

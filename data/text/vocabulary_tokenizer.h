@@ -31,7 +31,7 @@ class VocabularyTokenizer : public Tokenizer {
     void add_spelling(const std::string& spelling, int32_t id);
     // Sets the tokens that begin, end and pad a sequence, by name; an empty name stands for none.
     // Call after all spellings are added. Throws, with `where` in front, if the vocabulary lacks
-    // `bos` or `eos`. A `pad` that it lacks is ignored, because nothing is padded.
+    // `bos` or `eos`. A `pad` that it lacks is ignored, because encoding never pads.
     void set_sequence_tokens(const std::string& bos, const std::string& eos, const std::string& pad,
                              bool adds_bos, const std::string& where);
     // Throws for an id outside [0, vocab_size()).

@@ -120,7 +120,7 @@ StepResult LanguageStage::accumulate(const data::StepBatch& batch, const StepCon
 }
 
 models::Batch LanguageStage::prepare(const data::MicroBatch& micro, StepWork& work) {
-    std::vector<data::LoadedImage> images;  // sequences point into it
+    std::vector<data::LoadedImage> images;  // `sequences` refer to their values
     if (images_) images = images_->inputs(micro);
     std::vector<models::Sequence> sequences;
     size_t next = 0;

@@ -43,7 +43,8 @@ std::string step_text(const StepTotals& totals, const StepCosts& costs, double p
 
 // Names of the samples of all ranks' batches, for reports of bad steps. All ranks call it.
 Json all_sample_ids(dist::Collectives& ranks, const data::StepBatch& batch, const Recipe& recipe);
-// Place and reason of the bad samples of all ranks. All ranks call it.
+// Returns the place and reason of each bad record of this step, on all ranks. All ranks must call
+// it.
 Json all_bad_samples(dist::Collectives& ranks, const data::StepBatch& batch);
 
 }  // namespace vila::tools

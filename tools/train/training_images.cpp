@@ -17,7 +17,7 @@ TrainingImages::TrainingImages(const models::VilaModel& model, data::ImageProces
       count_(image_token_counter(layout_)) {}
 
 int64_t TrainingImages::count_tokens(const data::ImageRef& image) const {
-    // The cache knows without opening the image.
+    // If the features are in the cache, their number is known without opening the image.
     const int64_t rows =
         layout_.depends_on_size() && options_.cache ? options_.cache->rows(image) : 0;
     return rows > 0 ? layout_.tokens_of_tiles(layout_.tiles_of_features(rows)) : count_(image);

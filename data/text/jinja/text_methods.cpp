@@ -195,7 +195,7 @@ Value formatted(Runtime& runtime, std::string_view text, const Arguments& argume
     return out;
 }
 
-// Maps a text to one of up to three times as many bytes.
+// Returns `text` with its case mapped. The result has at most three times as many bytes.
 Value in_case(Runtime& runtime, std::string_view text, std::string (*map)(std::string_view)) {
     runtime.take(3 * static_cast<int64_t>(text.size()));
     return map(text);
