@@ -25,7 +25,7 @@ struct ConvertOptions {
     // Files to copy, if they exist, from the directory of the language model, such as the
     // tokenizer.
     std::vector<std::string> companion_files = {};
-    // Called while weights are written, with the bytes so far and those of all.
+    // Called while weights are written, with the bytes written so far and the total.
     std::function<void(int64_t done, int64_t total)> on_written = {};
 };
 

@@ -47,7 +47,7 @@ void sync_directory(const std::filesystem::path& path);
 // are written directly.
 class AtomicFile {
   public:
-    // Throws FileError if `path` cannot be written: find_output_path() in output_path.h.
+    // Throws FileError if `path` cannot be written, as find_output_path() (output_path.h) does.
     explicit AtomicFile(const std::filesystem::path& path);
     ~AtomicFile();
     AtomicFile(const AtomicFile&) = delete;
@@ -56,7 +56,7 @@ class AtomicFile {
     void write(const void* data, int64_t bytes);
     // Flushes to the disk and renames over the final name; call once.
     void commit();
-    // Whether write() goes to a device or pipe, where nothing can be taken back.
+    // Returns whether write() goes to a device or pipe, where written bytes cannot be removed.
     bool is_stream() const { return temporary_path_.empty(); }
 
   private:
@@ -67,8 +67,9 @@ class AtomicFile {
 };
 
 // A directory that is being written: put files into path(), then commit() syncs all of them and
-// renames the directory to its final name, replacing an older one; of a symbolic link, the
-// directory that it names. Without commit() the destructor removes it. If the program dies between
+// renames the directory to its final name, replacing an older one. A symbolic link stays, and the
+// directory that it names is replaced. Without commit() the destructor removes it. If the program
+// dies between
 // moving the older directory aside and the rename, the older one is found under its name with
 // ".old" appended, or ".old-1" and so on if that name was taken.
 class AtomicDirectory {

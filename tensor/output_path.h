@@ -1,7 +1,7 @@
 #pragma once
 
-// Where the name of an output leads: which file a rename replaces, or which device or pipe is
-// written. AtomicFile and AtomicDirectory (file.h) use it for everything that this program writes.
+// Resolves the name of an output: to the file that a rename replaces, or to the device or pipe that
+// is written. AtomicFile and AtomicDirectory (file.h) use it for everything that this program writes.
 
 #include <sys/stat.h>
 
@@ -13,7 +13,7 @@ namespace vila {
 struct OutputPath {
     // The file to create or replace: absolute, with no symbolic link left in it.
     std::filesystem::path file;
-    // The file that exists there, if any: its mode and owner stay.
+    // The status of the file that exists there, if any; the new file gets its mode and owner.
     std::optional<struct stat> replaced;
     // A device, a named pipe or an open descriptor: opened for writing, owned by the caller; -1 for
     // a file.
@@ -21,16 +21,16 @@ struct OutputPath {
 };
 
 // Follows the symbolic links of `path`, a dangling one to the name that it gives. With `open` false
-// streams are not opened, which for a named pipe waits for its reader. /dev/fd/N and /dev/stdout
-// give a duplicate of the descriptor, so that writing continues at its offset.
-// Throws FileError, with `path` in the message, for a directory, a block device, a missing folder,
-// a circle of links, a file or folder without permission to write.
+// it does not open streams; opening a named pipe would wait for its reader. /dev/fd/N and
+// /dev/stdout give a duplicate of the descriptor, so that writing continues at its offset. Throws
+// FileError, with `path` in the message, for a directory, a block device, a missing folder, a
+// circle of links, and a file or folder without permission to write.
 OutputPath find_output_path(const std::filesystem::path& path, bool open = true);
 
-// Throws what writing to `path` would throw before its first byte. Long commands call it first.
+// Throws the error that opening `path` for writing would throw. Commands call it before long work.
 void check_output_path(const std::filesystem::path& path);
 
-// `path` if it is not a symbolic link; otherwise the name that its links give in the end.
+// Returns `path` if it is not a symbolic link, otherwise the name at the end of its links.
 std::filesystem::path follow_links(const std::filesystem::path& path);
 
 }  // namespace vila

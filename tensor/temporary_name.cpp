@@ -37,7 +37,7 @@ fs::path temporary_sibling(const fs::path& path, int attempt) {
     return path.parent_path() / (name.substr(0, NAME_MAX - suffix.size()) + suffix);
 }
 
-// The open descriptors of the process list what is being written.
+// Finds the files by the open descriptors of the process.
 void remove_own_temporaries() {
     std::error_code error;
     std::vector<fs::path> temporaries;
@@ -46,7 +46,7 @@ void remove_own_temporaries() {
         if (!error && is_own_temporary(target)) temporaries.push_back(target);
     }
     for (const fs::path& path : temporaries) {
-        // Under another name, a directory cannot get its final one while it is removed.
+        // Renames first, so that no other thread gives the directory its final name meanwhile.
         const fs::path removed = temporary_sibling(path, kMaxTemporaryNames + 1);
         if (::rename(path.c_str(), removed.c_str()) != 0) continue;
         // Another thread may have files open and write more of them.

@@ -7,11 +7,12 @@
 
 namespace vila {
 
-// How many names temporary_sibling() offers.
+// The number of attempts that temporary_sibling() has a name for.
 constexpr int kMaxTemporaryNames = 1000;
 
-// A name in the same folder as `path`, so that rename() stays on one file system: NAME.tmp-PID, and
-// NAME.tmp-PID-1 and so on for later attempts. A long NAME is cut to what a file system takes.
+// Returns a name in the same folder as `path`, so that rename() stays on one file system:
+// NAME.tmp-PID for attempt 0, then NAME.tmp-PID-1 and so on. Cuts a NAME that is too long for a
+// file system.
 std::filesystem::path temporary_sibling(const std::filesystem::path& path, int attempt);
 
 // Removes the files and directories that AtomicFile and AtomicDirectory of this process have open

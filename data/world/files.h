@@ -32,7 +32,7 @@ struct Pool {
 };
 
 // Renders `single` and `multi` scenes into `images`/`name`/ and returns the pool. Calls `on_image`
-// after each.
+// after each scene.
 Pool make_pool(const std::string& name, int single, int multi, uint64_t seed,
                const std::filesystem::path& images, const std::function<void()>& on_image);
 

@@ -142,7 +142,7 @@ void make_world(const WorldOptions& options, const fs::path& out,
         ++done;
         if (on_image) on_image(done, total);
     });
-    // Not flushed: thousands of small files, which the same seed gives again.
+    // Thousands of small files are not flushed to disk: the same seed makes them again.
     directory.commit(false);
 }
 

@@ -50,8 +50,8 @@ struct WorldOptions {
 };
 
 // Writes the world to the new directory `out`; equal options give equal bytes. Writes to a sibling
-// directory first, which is renamed to `out` when complete. `on_image`, if any, is called with the
-// number of scenes rendered so far and that of all. Throws vila::Error if `out` exists or cannot be
+// directory first, which is renamed to `out` when complete. Calls `on_image`, if given, with the
+// number of scenes rendered so far and the total. Throws vila::Error if `out` exists or cannot be
 // written.
 void make_world(const WorldOptions& options, const std::filesystem::path& out,
                 const std::function<void(int64_t done, int64_t total)>& on_image = {});
