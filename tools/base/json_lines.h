@@ -10,8 +10,9 @@
 
 namespace vila::tools {
 
-// Calls `handle` with every object of the file, or of standard input for "-", and with `where`,
-// "FILE line N". Skips empty lines. Throws for a missing file, for a file that is no text (an
+// Calls `handle` with every object of the file, or of standard input for "-", and with `where`:
+// "FILE line N" or "standard input line N". Skips empty lines. Throws for a missing file, for a
+// file that is not text (an
 // archive, UTF-16), for a line that is not a JSON object, and for a field that `handle` finds
 // missing or of the wrong type.
 void for_each_json_line(

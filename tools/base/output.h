@@ -12,10 +12,10 @@
 
 namespace vila::tools {
 
-// Standard output as an argument: "-" for --input and --output.
+// Returns whether an argument is "-", which stands for standard input or standard output.
 bool is_standard_stream(const std::filesystem::path& path);
 
-// The file to write for an argument: standard output for "-". A file of this name is "./-".
+// Returns the path to write for an argument: /dev/stdout for "-". A file with this name is "./-".
 std::filesystem::path output_path(const std::filesystem::path& argument);
 
 // Writes a result to standard output at once. Throws FileError if not all of it can be written.
@@ -28,8 +28,8 @@ void print_description(std::string_view text);
 // Closes standard output at the end of the program. Throws FileError if a result was lost.
 void close_standard_output();
 
-// A file of results, for arguments like --output. Made before long work, so that a name that cannot
-// be written is refused at once. Nothing has its name before finish().
+// A file of results, for arguments like --output. Make it before long work: the constructor throws
+// FileError if the name cannot be written. The file gets its name in finish().
 class ResultFile {
   public:
     // Writes nothing if `argument` is empty.
@@ -43,12 +43,13 @@ class ResultFile {
     std::optional<AtomicFile> file_;
 };
 
-// Refuses two arguments that are both standard output, or both standard input. `names` are the
-// options; an empty argument was not given.
+// An argument and the name of its option; empty if it was not given.
 struct NamedArgument {
     const char* name;
     const std::filesystem::path& value;
 };
+// Throws UsageError if two of the arguments are "-". Call it with all inputs of a command, or with
+// all outputs.
 void refuse_shared_stream(const std::vector<NamedArgument>& arguments);
 
 }  // namespace vila::tools

@@ -13,8 +13,9 @@ namespace vila::tools {
 class ProcessSignals {
   public:
     // Opens /dev/null in place of closed standard descriptors, so that no file that is opened later
-    // takes their numbers; standard output for reading only, so that a result is not lost in
-    // silence. Ignores SIGPIPE and SIGXFSZ: the write fails instead, and files can be cleaned up.
+    // takes their numbers. In place of standard output it is opened for reading only, so that
+    // writing a result fails and is reported. Ignores SIGPIPE and SIGXFSZ: the write fails instead,
+    // and files can be cleaned up.
     ProcessSignals();
     ~ProcessSignals();
     ProcessSignals(const ProcessSignals&) = delete;
@@ -23,7 +24,8 @@ class ProcessSignals {
     // From now on SIGINT, SIGTERM and SIGHUP first remove the files that are being written, then
     // end the process as they do by default. A signal that is ignored stays ignored.
     void clean_up_on_stop();
-    // If a signal is ending the process, waits for that: the errors that it causes are not printed.
+    // If a signal is ending the process, waits for the end, so that errors which the removal of
+    // files causes are not printed.
     void wait_if_stopping() const;
     // Ends the process as SIGPIPE does by default, after the reader of a pipe has gone. Returns if
     // the process was started with SIGPIPE ignored.

@@ -1,7 +1,7 @@
 #pragma once
 
 // Text files as arguments: read by lines or whole, from a file, a named pipe, or standard input for
-// "-". Unlike std::istream, an error of the system is not taken for the end of the file.
+// "-". Unlike std::istream, a read error is reported and not taken for the end of the file.
 
 #include <cstdint>
 #include <filesystem>
@@ -40,8 +40,8 @@ class LineReader {
     bool at_end_ = false;
 };
 
-// The number of lines of a regular file that are not blank; -1 for standard input and pipes, which
-// can be read only once.
+// Returns the number of lines of a regular file that are not blank; -1 for standard input and
+// pipes, which can be read only once.
 int64_t count_lines(const std::filesystem::path& argument);
 
 // Reads a whole text file. Throws if it cannot be read or has more than 256 MiB.
