@@ -1,7 +1,8 @@
 #pragma once
 
 // Resolves the name of an output: to the file that a rename replaces, or to the device or pipe that
-// is written. AtomicFile and AtomicDirectory (file.h) use it for everything that this program writes.
+// is written. AtomicFile and AtomicDirectory (file.h) use it for everything that this program
+// writes.
 
 #include <sys/stat.h>
 

@@ -56,7 +56,8 @@ struct SequenceTokens {
     std::string bos, eos, pad;
     bool adds_bos = false;  // a sequence begins with `bos`
 };
-// Throws if a token is put anywhere but in front of a sequence.
+// Returns the tokens that the files put around a sequence. Throws if one is put anywhere but in
+// front.
 SequenceTokens read_sequence_tokens(const Json& tokenizer, const Json& config,
                                     const std::string& where);
 

@@ -28,10 +28,10 @@ models::VilaConfig vila_config(const VisionShape& vision, const LlamaShape& llm)
 
 // Bytes of the cached keys and values of `positions` positions, in all layers.
 int64_t cache_bytes(const models::LlamaConfig& config, int64_t positions, DType dtype);
-// Bytes of weights that a new token reads: everything but the rows of the embedding table that it
-// does not look up. A tied table is also the head and is read whole.
+// Returns the bytes of weights that decoding a token reads: all weights, but of the embedding table
+// only one row. A tied table is also the head, so all of it is read.
 int64_t weight_bytes_per_token(const models::VilaModel& model);
-// The matrices of the language model that a token reads from end to end.
+// Returns the matrices of the language model that decoding a token reads in full.
 std::vector<Tensor> decoded_matrices(const models::VilaModel& model);
 
 }  // namespace vila::tools

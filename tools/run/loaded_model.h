@@ -99,8 +99,8 @@ class LoadedModel {
     // message if no message holds one. Under a named template, tidies the text around placeholders
     // as training does.
     void complete(std::vector<data::Message>& messages, size_t images) const;
-    // Writes a line, once, if the template passes on the text as it is, or images alone. Throws if
-    // there is no image either.
+    // Warns once on stderr if the template adds nothing to the text, or drops the text and keeps
+    // only images. Throws if it drops the text and there is no image.
     void check_template(const std::vector<data::Message>& messages, size_t images) const;
 
     std::unique_ptr<Device> device_;
