@@ -12,7 +12,7 @@ std::vector<int32_t> generate(const VilaModel& model, const Sequence& prompt,
 
 std::vector<int32_t> generate(DecodeBatch& batch, const Sequence& prompt,
                               const GenerateOptions& options) {
-    VILA_CHECK(batch.idle(), "[generate] the batch holds other sequences");
+    VILA_CHECK(batch.idle(), "[generate] the batch holds other sequences: expected none");
     DecodeBatch::OnToken on_token;
     if (options.on_token)
         on_token = [&](int64_t /*id*/, int32_t token) { return options.on_token(token); };

@@ -140,7 +140,7 @@ Sample JsonDataset::get(int64_t index, const TemplateContext& context) const {
 }
 
 ImageRef JsonDataset::image_named(const std::string& name) const {
-    VILA_CHECK(!name.empty(), "an image has no name");
+    VILA_CHECK(!name.empty(), "the name of an image is empty: expected a file name");
     return {(images_ / name).string()};
 }
 

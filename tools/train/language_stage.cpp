@@ -88,7 +88,8 @@ double LanguageStage::sample_cost(int64_t positions, int64_t image_positions) co
 
 data::ImageLoader LanguageStage::image_loader() {
     return [this](const data::ImageRef& image, uint64_t draw) {
-        VILA_CHECK(images_.has_value(), "the model of this run reads no images");
+        VILA_CHECK(images_.has_value(), image.path,
+                   ": the model of this run has no vision tower: expected samples without images");
         return images_->load(image, draw);
     };
 }
