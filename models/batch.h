@@ -40,8 +40,8 @@ struct Batch {
     Tensor pixels;      // (tiles of all images, 3, height, width) f32, or undefined
     Tensor features;    // (features of all images, Cv) f32, or undefined
 
-    // (I + 1): the rows of image i are image_rows[image_offsets[i]] to
-    // image_rows[image_offsets[i + 1] - 1]. In host memory.
+    // (I + 1) for I images, in host memory: the rows of image i are image_rows[image_offsets[i]] to
+    // image_rows[image_offsets[i + 1] - 1].
     std::vector<int64_t> image_offsets{0};
     int64_t longest = 0;  // rows of the longest sequence
 

@@ -34,8 +34,8 @@ struct DecodeBatchOptions {
     // The most rows of prompts in a step, so that prompts do not hold up sequences that are being
     // answered. One chunk is read in any case.
     int64_t prefill_rows = 512;
-    int64_t max_sequences =
-        0;  // the most that are continued at a time, the rest waits; 0: no limit
+    // The most sequences that are continued at a time; the others wait. 0: no limit.
+    int64_t max_sequences = 0;
     // Prompts that begin alike use the same pages: text by its ids, images by HostImage::key.
     bool share_prefixes = true;
 };

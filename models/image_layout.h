@@ -22,8 +22,8 @@ struct TileGrid {
 struct ImageLayout {
     int64_t tile_side = 0;      // pixels
     int64_t tile_features = 0;  // rows of a tile that the projector reads; 0 without a vision tower
-    int64_t tile_tokens = 1;    // rows of a tile that the language model reads. Without a vision
-                                // tower 1: the placeholder counts as itself
+    int64_t tile_tokens = 1;    // rows of a tile that the language model reads; 1 without a vision
+                                // tower, where a placeholder takes one position
     int64_t max_tiles = 1;      // the most tiles of a grid, without its thumbnail
 
     // Whether images of different sizes may have different numbers of tokens.

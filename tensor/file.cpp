@@ -53,7 +53,8 @@ int64_t regular_file_size(int descriptor, const fs::path& path) {
 }
 
 // Gives a new file the owner, group and permissions of the one that it replaces, as far as this
-// process may. A program that changes hands does not keep its set-user-id bit.
+// process may. If it may not give the owner and group, it clears the set-user-id and set-group-id
+// bits.
 void take_over_owner(int descriptor, const struct stat& replaced) {
     struct stat made = {};
     if (::fstat(descriptor, &made) != 0) return;

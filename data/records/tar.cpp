@@ -77,7 +77,7 @@ void read_pax(std::string_view text, Extension& extension) {
     }
 }
 
-// What a member is, by the type in its header.
+// The kind of a member, by the type in its header.
 enum class MemberKind { File, Link, Extension, Other };
 
 MemberKind kind_of(char type, const std::string& name) {
@@ -87,9 +87,9 @@ MemberKind kind_of(char type, const std::string& name) {
         case '0':
         case '7':  // contiguous
             return MemberKind::File;
-        case '1':
-        case '2':
-        case 'S':
+        case '1':  // hard link
+        case '2':  // symbolic link
+        case 'S':  // GNU: sparse file
             return MemberKind::Link;
         case 'L':  // GNU: the next name
         case 'K':  // GNU: the next link target

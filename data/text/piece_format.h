@@ -46,8 +46,8 @@ struct PieceDefinition {
     std::vector<Merge> merges;  // of symbols; the last merge of a pair counts
     std::vector<AddedToken> added;
     TextRules rules;
-    bool byte_fallback = false;     // unknown characters become bytes if all of theirs have a token
-    int32_t unknown_id = -1;        // other unknown characters; -1: they are dropped
+    bool byte_fallback = false;     // an unknown character whose bytes all have tokens becomes them
+    int32_t unknown_id = -1;        // the id of other unknown characters; -1: they are dropped
     bool fuses_unknown = true;      // a run of unknown characters becomes one unknown_id
     bool ignore_merges = false;     // a text that is a piece is not merged from characters
     bool splits_at_spaces = false;  // a space begins a word, and no merge crosses words

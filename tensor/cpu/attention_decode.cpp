@@ -20,7 +20,8 @@ constexpr int64_t kKeyRows = 128;
 // Keys whose scores are computed at a time, and keys whose values are added at a time: rows of one
 // head are often a multiple of 4 KiB apart, and the first cache level holds twelve of those.
 constexpr int64_t kScoreRows = 16, kValueRows = 8;
-// Each block begins at a multiple of its size, so it lies in one page.
+// A block of kScoreRows or kValueRows keys begins at a multiple of its size, so it lies in one
+// page.
 static_assert(kPageRows % kScoreRows == 0 && kPageRows % kValueRows == 0 &&
               kKeyRows % kPageRows == 0);
 // Queries of a head that share a tile.

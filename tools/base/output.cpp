@@ -30,7 +30,7 @@ fs::path output_path(const fs::path& argument) {
 }
 
 void print_text(std::string_view text) {
-    // Not through a buffer that would lose text when standard output is in non-blocking mode.
+    // Without the buffer of stdio, which loses text if standard output is in non-blocking mode.
     if (!write_all(STDOUT_FILENO, text.data(), static_cast<int64_t>(text.size()))) fail(errno);
 }
 

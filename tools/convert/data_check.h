@@ -48,6 +48,7 @@ SourceCheck check_source(const CheckedSource& source, const data::TemplateContex
 // cannot be opened, or more bad records than `max_bad_share`. Empty if it would run.
 std::string reason_to_stop(const std::vector<SourceCheck>& checks, double max_bad_share);
 
+// Returns the results as text for people.
 std::string describe_checks(const std::vector<SourceCheck>& checks);
 Json checks_json(const std::vector<SourceCheck>& checks, double max_bad_share);
 

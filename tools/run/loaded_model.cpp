@@ -158,7 +158,8 @@ void LoadedModel::complete(std::vector<data::Message>& messages, size_t images) 
     } else {
         check_image_count(placeholders, images);
     }
-    // Named templates are VILA's, whose training places images so. Others take the text as it is.
+    // Named templates are those of VILA, whose training places images in this way. Other templates
+    // get the text unchanged.
     const bool is_named = !chat_template_.is_published() && !chat_template_.is_none();
     if (is_named && images > 0) data::place_images(messages, static_cast<int64_t>(images));
 }

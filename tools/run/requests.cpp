@@ -16,7 +16,7 @@ data::Role role_from_name(const std::string& name) {
     return *role;
 }
 
-// The name of an image in a part of a message; empty if the part gives none.
+// Returns the file name of the image in a part of a message; empty if the part gives none.
 std::string image_of_part(const Json& part) {
     const Json* image = find_field(part, {"image_url", "image", "url", "path"});
     if (image != nullptr && image->is_object()) image = find_field(*image, {"url"});
@@ -31,8 +31,8 @@ std::string image_of_part(const Json& part) {
     return name;
 }
 
-// The text of a message whose content is a list of parts, with a placeholder for each image. The
-// names of the images that the parts give are appended to `named`.
+// Returns the text of a message whose content is a list of parts, with a placeholder for each
+// image. Appends the file names that the parts give to `named`.
 std::string text_of_parts(const Json& parts, std::vector<std::string>& named) {
     std::string text;
     for (const Json& part : parts) {

@@ -76,8 +76,8 @@ class Stage {
     virtual data::TemplateContext context() const = 0;
     // Returns the function that loads an image. Loader threads call it at the same time.
     virtual data::ImageLoader image_loader() = 0;
-    // Returns the function that counts the positions that an image takes in a sample. Loader
-    // threads call it at the same time.
+    // Returns the function that counts the positions that an image takes in a sample. Several
+    // loader threads call that function at once.
     virtual data::ImageTokens image_tokens() = 0;
     // Estimates the floating-point operations of a sample with `positions` positions, of which
     // `image_positions` are those of images. The loader divides a batch among ranks by this cost.
