@@ -81,7 +81,7 @@ struct LlamaConfig {
     std::optional<int32_t> bos_token_id, pad_token_id;
     std::vector<int32_t> eos_token_ids;
     LlamaInit init;
-    // What the user should know about the files, one line each; not written.
+    // Remarks on the files that the user should see, one line each. Not saved.
     std::vector<std::string> remarks;
 
     // `where` names the source in errors: a file or a table of a recipe.
@@ -185,7 +185,7 @@ struct VilaConfig {
     // a field for it, so join_json() throws if it is more than 1.
     int64_t max_tiles = 1;
 
-    // The number of tokens of an image.
+    // Returns the rule that cuts an image into tiles and counts its tokens.
     ImageLayout image_layout() const;
     // Fills in the projector's widths and heads from the other parts. Throws when the parts do not
     // fit together.

@@ -28,7 +28,7 @@ struct DecodeOptions {
 };
 
 struct DecodeBatchOptions {
-    int64_t pages = 0;  // of the KV cache (kv_cache.h); DecodeBatch::pages_for() counts them
+    int64_t pages = 0;  // size of the KV cache (kv_cache.h); see DecodeBatch::pages_for()
     // A prompt is read in chunks of this many rows; activations take memory for one chunk only.
     int64_t prefill_chunk = 512;
     // The most rows of prompts in a step, so that prompts do not hold up sequences that are being
@@ -74,7 +74,7 @@ class DecodeBatch {
     DecodeBatch(const DecodeBatch&) = delete;
     DecodeBatch& operator=(const DecodeBatch&) = delete;
 
-    // The number of pages that a prompt and its answer take if they share none.
+    // Returns the number of pages that a prompt and its answer take if they share none.
     static int64_t pages_for(const VilaModel& model, const Sequence& prompt,
                              const DecodeOptions& options);
 
@@ -89,7 +89,7 @@ class DecodeBatch {
     // Chooses the next token of every sequence whose prompt has been read, and reads chunks of the
     // other prompts. Returns the answers of the sequences that ended.
     std::vector<Answer> step();
-    // Whether there are no sequences.
+    // Returns whether the batch has no sequences.
     bool idle() const { return states_.empty(); }
     DecodeBatchStats stats() const;
 

@@ -39,7 +39,7 @@ bool is_projector_alone(const fs::path& directory) {
            fs::exists(directory / "mm_projector.safetensors");
 }
 
-// Generation also ends at the ids that stand only in generation_config.json.
+// Adds the end ids that only generation_config.json lists.
 void add_generation_ends(const fs::path& directory, LlamaConfig& config) {
     const fs::path file = directory / "generation_config.json";
     if (!fs::exists(file)) return;

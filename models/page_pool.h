@@ -32,7 +32,7 @@ class PagePool {
   public:
     explicit PagePool(int64_t pages);
 
-    // The pages that hold the first rows of a prompt already.
+    // Pages that already hold the first rows of a prompt.
     struct Prefix {
         std::vector<int32_t> pages;
         bool pending = false;  // a sequence is filling the page that comes next

@@ -9,7 +9,7 @@ namespace vila::models {
 
 namespace {
 
-// The keys of images have the highest bit, those of ids do not.
+// Keys of images have the highest bit set; keys of ids do not.
 RowKey image_row_key(uint64_t image, int64_t n) {
     return random_bits(image, static_cast<uint64_t>(n)) | RowKey{1} << 63;
 }
