@@ -47,9 +47,9 @@ constexpr int64_t kMaxImagePixels = int64_t{64} << 20;
 // A valid JPEG of a few kilobytes can make a decoder pass over the image any number of times.
 constexpr int64_t kMaxJpegScans = 500;
 constexpr int64_t kMaxJpegScanPixels = int64_t{2} << 30;  // scans times pixels
-// The pixels of an image of more than kFreeExpansionBytes RGB bytes, in the bits per pixel of the
-// file, may be at most this many times larger than the file: deflate and Huffman coding reach that
-// factor only on blank images.
+// For an image of more than kFreeExpansionBytes RGB bytes: its pixels, with as many bits each as in
+// the uncompressed data of the file, may take at most this many times the bytes of the file.
+// Deflate and Huffman coding reach that factor only on blank images.
 constexpr int64_t kMaxExpansion = 1100;
 constexpr int64_t kFreeExpansionBytes = int64_t{64} << 20;
 

@@ -72,7 +72,7 @@ class Fields {
     const std::string& name_;
 };
 
-// Class names come with and without "Fast" or "Pil"; old ones are feature extractors.
+// Class names may end in "Fast" or "Pil", and old ones name feature extractors.
 std::string read_type(const Fields& fields) {
     const char* field =
         fields.has("image_processor_type") ? "image_processor_type" : "feature_extractor_type";

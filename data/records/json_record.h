@@ -9,8 +9,9 @@
 
 namespace vila::data {
 
-// Returns the first field of `names` that has a value; nullptr if there is none. Null is no value,
-// nor are NaN and Infinity, which Python's json and table exports write for missing values.
+// Returns the first field of `names` that has a value; nullptr if there is none. Null counts as no
+// value, and so do NaN and Infinity, which Python's json and table exports write for missing
+// values.
 const Json* find_field(const Json& record, std::initializer_list<const char*> names);
 // Returns that field. Throws if there is none.
 const Json& field(const Json& record, std::initializer_list<const char*> names);

@@ -25,7 +25,7 @@ enum class RecordLayout {
 
 class RecordFile {
   public:
-    // Throws if the file cannot be read, if it is no text (an archive, UTF-16), or if a JSON array
+    // Throws if the file cannot be read, if it is not text (an archive, UTF-16), or if a JSON array
     // in it is cut short. Does not parse the records.
     RecordFile(const std::filesystem::path& path, RecordLayout layout);
 

@@ -13,7 +13,7 @@ using namespace std::string_view_literals;
 
 constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF"sv;
 
-// A kind of file that is no text: the bytes at its beginning, what it is, and what to do with it.
+// A kind of file that is not text: the bytes at its beginning, what it is, and the fix.
 struct FileKind {
     std::string_view signature;
     const char* what;
@@ -59,7 +59,7 @@ void check_is_text(std::string_view start, const std::string& name) {
     for (const FileKind& kind : kFileKinds)
         VILA_CHECK(!start.starts_with(kind.signature), name, " is ", kind.what, ": ", kind.fix);
     check_is_not_utf16(start, name);
-    constexpr size_t kTarMark = 257;  // of the word that tells a tar file
+    constexpr size_t kTarMark = 257;  // the offset of "ustar" in a tar file
     VILA_CHECK(start.size() < kStartBytes || start.substr(kTarMark, 5) != "ustar", name,
                " is a tar file: unpack it, or give it a name that ends in .tar if it holds images "
                "with captions");

@@ -44,7 +44,7 @@ expect 1 "expected error, drop-image or drop-document" "${gaps[@]}" --missing-im
 expect 2 "KEY=VALUE needs a recipe" "${pairs[@]}" data.pack=true
 expect 0 "vila data check RECIPE" data --help
 
-# --- a tar file with members that are no samples ---
+# --- a tar file with members that are not part of a sample ---
 mkdir tarred
 for i in 0 1; do
     cp images/red.bmp tarred/$i.bmp

@@ -1,5 +1,5 @@
 // vila data: `make-world` writes the miniature world, `stats` summarizes a dataset, `check`
-// tells what training would drop.
+// lists what training would drop.
 
 #include <algorithm>
 #include <optional>
