@@ -126,9 +126,9 @@ struct VisionConfig {
 
 // The projector maps vision features (N, Cv) to language embeddings (N', C).
 struct ProjectorConfig {
-    // The published projectors, and the transformer of an ablation in the VILA paper.
-    // models/projector_config.cpp lists the layers of each.
-    enum class Kind { Linear, Mlp2xGelu, Mlp3xGelu, Transformer, MlpDownsample };
+    // The published projectors, and two of ablations in the VILA paper: Transformer (section 3.1)
+    // and LinearDownsample (table 7). models/projector_config.cpp lists the layers of each.
+    enum class Kind { Linear, Mlp2xGelu, Mlp3xGelu, Transformer, LinearDownsample, MlpDownsample };
     // The layers that a projector may consist of, for rows of width D (Cv, and C after the first
     // Linear).
     enum class Layer {

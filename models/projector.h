@@ -4,12 +4,13 @@
 // layers of each kind of projector; this class runs them.
 //
 // Weights are named as in VILA-1.5, by the position of their layer in that list:
-//   linear          layers.{weight,bias}: a single layer has no number
-//   mlp2x_gelu      layers.0, layers.2
-//   mlp_downsample  layers.1 (LayerNorm of 4 Cv), layers.2, layers.4
-//   transformer     layers.0 (Cv -> C), layers.1.{layer_norm1, self_attn.*, layer_norm2, mlp.*}
-//                   (a block as in the vision tower, intermediate 4C, GELU), layers.2 (LayerNorm),
-//                   layers.3 (C -> C); the ablation of section 3.1 of the VILA paper
+//   linear             layers.{weight,bias}: a single layer has no number
+//   mlp2x_gelu         layers.0, layers.2
+//   linear_downsample  layers.1 (4 Cv -> C); the ablation of table 7 of the VILA paper
+//   mlp_downsample     layers.1 (LayerNorm of 4 Cv), layers.2, layers.4
+//   transformer        layers.0 (Cv -> C), layers.1.{layer_norm1, self_attn.*, layer_norm2, mlp.*}
+//                      (a block as in the vision tower, intermediate 4C, GELU), layers.2
+//                      (LayerNorm), layers.3 (C -> C); the ablation of section 3.1 of the paper
 
 #include <functional>
 #include <vector>

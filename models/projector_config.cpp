@@ -19,6 +19,7 @@ constexpr Layer kMlp2xGelu[] = {Layer::Linear, Layer::Gelu, Layer::Linear};
 constexpr Layer kMlp3xGelu[] = {Layer::Linear, Layer::Gelu, Layer::Linear, Layer::Gelu,
                                 Layer::Linear};
 constexpr Layer kTransformer[] = {Layer::Linear, Layer::Block, Layer::LayerNorm, Layer::Linear};
+constexpr Layer kLinearDownsample[] = {Layer::Merge, Layer::Linear};
 constexpr Layer kMlpDownsample[] = {Layer::Merge, Layer::LayerNorm, Layer::Linear, Layer::Gelu,
                                     Layer::Linear};
 
@@ -32,6 +33,7 @@ constexpr KindRow kKinds[] = {
     {Kind::Mlp2xGelu, "mlp2x_gelu", kMlp2xGelu},
     {Kind::Mlp3xGelu, "mlp3x_gelu", kMlp3xGelu},
     {Kind::Transformer, "transformer", kTransformer},
+    {Kind::LinearDownsample, "linear_downsample", kLinearDownsample},
     {Kind::MlpDownsample, "mlp_downsample", kMlpDownsample},
 };
 

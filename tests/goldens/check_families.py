@@ -29,6 +29,7 @@ from make_image_goldens import CLIP, SIGLIP, open_processor, pixel_values, squar
 from make_layout_goldens import rounded, save_safetensors, save_shards, stored, write_json
 from make_model_goldens import (
     DownsampleProjector,
+    LinearDownsampleProjector,
     LinearProjector,
     MlpProjector,
     TransformerProjector,
@@ -78,7 +79,7 @@ class Case:
     mode: str = "crop"
     layer: int = -2
     keeps_first: bool = True
-    order: str = None  # tokens that mlp_downsample merges
+    order: str = None  # of the tokens that a projector merges
 
     def features(self, pixels):
         with torch.no_grad():
@@ -229,6 +230,7 @@ PROJECTORS = {
     "linear": (LinearProjector, {}),
     "mlp2x_gelu": (MlpProjector, {}),
     "transformer": (lambda a, b: TransformerProjector(a, b, 4), {"num_attention_heads": 4}),
+    "linear_downsample": (LinearDownsampleProjector, {}),
     "mlp_downsample": (DownsampleProjector, {}),
 }
 
@@ -263,7 +265,7 @@ def vila_case(root, name, family, tower_name, kind, dtype, deviation, **options)
         "image_aspect_ratio": {"crop": "square"}.get(mode, mode), "mm_vision_select_layer": layer,
         "mm_vision_select_feature": "cls_patch" if keeps else "patch", "s2": False,
         "llm_cfg": {}, "vision_tower_cfg": {}, "mm_projector_cfg": {}})
-    if kind == "mlp_downsample":
+    if kind.endswith("downsample"):
         order = order or "column"
     return Case(path, llm, tower, projector, processor_config(tower), mode, layer, keeps, order)
 
@@ -273,6 +275,7 @@ def vila_cases(root, dtype, deviation):
     yield make("siglip-down", "llama31", "siglip", "mlp_downsample")
     yield make("siglip-down-row", "llama3", "siglip", "mlp_downsample", order="row")
     yield make("siglip-even-down", "yi", "siglip_even", "mlp_downsample", mode="pad")
+    yield make("siglip-linear-down", "llama2", "siglip", "linear_downsample", order="row")
     yield make("clip-linear", "llama2", "clip", "linear", mode="pad")
     yield make("clip-mlp", "qwen2_tied", "clip_rest", "mlp2x_gelu", mode="crop")
     yield make("clip-class", "qwen2", "clip_gelu", "mlp2x_gelu", keeps_class=True)

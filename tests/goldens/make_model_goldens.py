@@ -164,6 +164,26 @@ class TransformerProjector(nn.Module):
         return self.layers[3](self.layers[2](x))
 
 
+def merge_tokens(x, order):
+    """Joins 2 x 2 neighbors of the square grid x (images, tokens, width) into one token of 4 * width."""
+    images, tokens, width = x.shape
+    side = int(tokens ** 0.5)
+    grid = x.reshape(images, side, side, width)
+    even = side + side % 2
+    padded = torch.zeros(images, even, even, width, dtype=x.dtype)
+    padded[:, :side, :side] = grid
+    merged = []
+    half = even // 2
+    blocks = [(i, j) for i in range(half) for j in range(half)]
+    if order == "column":
+        blocks = [(i, j) for j in range(half) for i in range(half)]
+    for i, j in blocks:
+        merged.append(torch.cat([padded[:, 2 * i, 2 * j], padded[:, 2 * i, 2 * j + 1],
+                                 padded[:, 2 * i + 1, 2 * j],
+                                 padded[:, 2 * i + 1, 2 * j + 1]], dim=-1))
+    return torch.stack(merged, dim=1)
+
+
 class DownsampleProjector(nn.Module):
     def __init__(self, features, width):
         super().__init__()
@@ -172,25 +192,19 @@ class DownsampleProjector(nn.Module):
              nn.Linear(width, width)])
 
     def forward(self, x, order):
-        images, tokens, width = x.shape
-        side = int(tokens ** 0.5)
-        grid = x.reshape(images, side, side, width)
-        even = side + side % 2
-        padded = torch.zeros(images, even, even, width, dtype=x.dtype)
-        padded[:, :side, :side] = grid
-        merged = []
-        half = even // 2
-        blocks = [(i, j) for i in range(half) for j in range(half)]
-        if order == "column":
-            blocks = [(i, j) for j in range(half) for i in range(half)]
-        for i, j in blocks:
-            merged.append(torch.cat([padded[:, 2 * i, 2 * j], padded[:, 2 * i, 2 * j + 1],
-                                     padded[:, 2 * i + 1, 2 * j],
-                                     padded[:, 2 * i + 1, 2 * j + 1]], dim=-1))
-        x = torch.stack(merged, dim=1)
+        x = merge_tokens(x, order)
         for layer in self.layers:
             x = layer(x)
         return x
+
+
+class LinearDownsampleProjector(nn.Module):
+    def __init__(self, features, width):
+        super().__init__()
+        self.layers = nn.ModuleList([nn.Identity(), nn.Linear(4 * features, width)])
+
+    def forward(self, x, order):
+        return self.layers[1](merge_tokens(x, order))
 
 
 class MlpProjector(nn.Module):
@@ -230,6 +244,30 @@ def make_projectors():
         else:
             tensors[kind] = module(features)
     save("projectors", tensors)
+
+
+def make_linear_downsample():
+    """The projector of table 7 of the paper, and six steps that fit it to random targets."""
+    torch.manual_seed(7)
+    features = torch.randn(2, 9, 12).double()
+    targets = torch.randn(2, 4, 16).double()
+    module = randomise(LinearDownsampleProjector(12, 16)).double()
+    tensors = {"features": features, "targets": targets}
+    tensors |= {"linear_downsample/" + name: value.clone()
+                for name, value in module.state_dict().items()}
+    for order in ["row", "column"]:
+        tensors[f"linear_downsample.{order}"] = module(features, order)
+    optimizer = torch.optim.AdamW(module.parameters(), lr=2e-2, betas=(0.9, 0.95), eps=1e-8,
+                                  weight_decay=0.0)
+    losses = []
+    for _ in range(6):
+        optimizer.zero_grad()
+        loss = (module(features, "row") - targets).square().sum()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.detach())
+    tensors["train.losses"] = torch.stack(losses)
+    save("linear_downsample", tensors)
 
 
 class Joined(nn.Module):
@@ -365,6 +403,7 @@ def main():
     make_projectors()
     make_joined()
     make_clip()
+    make_linear_downsample()
     for leftover in OUT.rglob("generation_config.json"):
         leftover.unlink()
 

@@ -260,7 +260,8 @@ TEST(ProjectorConfigTest, ReadsKindsAndOrders) {
     } catch (const Error& error) {
         EXPECT_STREQ(error.what(),
                      "p.json: projector type mlp9x is not implemented; expected linear, "
-                     "mlp2x_gelu, mlp3x_gelu, transformer or mlp_downsample");
+                     "mlp2x_gelu, mlp3x_gelu, transformer, linear_downsample or "
+                     "mlp_downsample");
     }
     EXPECT_THROW(read(R"({"mm_projector_type": "linear", "token_order": "spiral"})"), Error);
 }

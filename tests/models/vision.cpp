@@ -4,6 +4,7 @@
 
 #include "autograd/ops.h"
 #include "models/weight_files.h"
+#include "nn/adamw.h"
 #include "tests/support/model_goldens.h"
 
 namespace vila::models {
@@ -43,16 +44,19 @@ TEST_F(ModelTest, ProjectorsMatchPyTorch) {
         Kind kind;
         Order order;
         std::string expected;
+        std::string file = "projectors";
     };
     const Case cases[] = {
         {Kind::Linear, Order::Row, "linear"},
         {Kind::Mlp2xGelu, Order::Row, "mlp2x_gelu"},
         {Kind::Transformer, Order::Row, "transformer"},
+        {Kind::LinearDownsample, Order::Row, "linear_downsample.row", "linear_downsample"},
+        {Kind::LinearDownsample, Order::Column, "linear_downsample.column", "linear_downsample"},
         {Kind::MlpDownsample, Order::Row, "mlp_downsample.row"},
         {Kind::MlpDownsample, Order::Column, "mlp_downsample.column"},
     };
-    const Tensor features = golden("projectors", "features").reshape({2 * 9, 12});
     for (const Case& one : cases) {
+        const Tensor features = golden(one.file, "features").reshape({2 * 9, 12});
         ProjectorConfig config;
         config.kind = one.kind;
         config.token_order = one.order;
@@ -63,13 +67,12 @@ TEST_F(ModelTest, ProjectorsMatchPyTorch) {
         const Projector projector(config, table);
         for (nn::Parameter& parameter : table)
             table.assign(parameter.name,
-                         golden("projectors", std::string(ProjectorConfig::kind_name(one.kind)) +
-                                                  "/" + parameter.name),
+                         golden(one.file, std::string(ProjectorConfig::kind_name(one.kind)) + "/" +
+                                              parameter.name),
                          DType::F32, false);
         const autograd::Variable tokens = projector(autograd::Variable(features), 2);
         EXPECT_EQ(tokens.size(0), 2 * config.num_tokens(9)) << one.expected;
-        EXPECT_LT(relative_error(tokens.value(), golden("projectors", one.expected)),
-                  kFloatTolerance)
+        EXPECT_LT(relative_error(tokens.value(), golden(one.file, one.expected)), kFloatTolerance)
             << one.expected;
     }
 }
@@ -108,6 +111,36 @@ TEST_F(ModelTest, ThreeLayerProjectorIsItsDefinition) {
     for (size_t i = 0; i < row.size(); ++i) EXPECT_NEAR(output[i], row[i], 1e-5);
 }
 
+// Fits the projector of table 7 of the paper to random targets, as PyTorch does.
+TEST_F(ModelTest, LinearDownsampleTrainsLikePyTorch) {
+    ProjectorConfig config;
+    config.kind = ProjectorConfig::Kind::LinearDownsample;
+    config.mm_hidden_size = 12;
+    config.hidden_size = 16;
+    nn::ParameterTable table;
+    const Projector projector(config, table);
+    std::vector<nn::Parameter*> parameters;
+    for (nn::Parameter& parameter : table) {
+        const std::string stored = "linear_downsample/" + parameter.name;
+        table.assign(parameter.name, golden("linear_downsample", stored), DType::F32, true);
+        parameters.push_back(&parameter);
+    }
+    const autograd::Variable features(golden("linear_downsample", "features").reshape({2 * 9, 12}));
+    const autograd::Variable targets(golden("linear_downsample", "targets").reshape({2 * 4, 16}));
+    const auto losses = golden("linear_downsample", "train.losses").to_vector<double>();
+    EXPECT_LT(losses.back(), 0.5 * losses.front());
+    nn::Adamw optimizer(parameters, {.beta1 = 0.9, .beta2 = 0.95});
+    for (size_t step = 0; step < losses.size(); ++step) {
+        const autograd::Variable error =
+            autograd::add(projector(features, 2), autograd::scale(targets, -1.0));  // (2 * 4, C)
+        const autograd::Variable loss = autograd::sum(autograd::mul(error, error));
+        EXPECT_NEAR(loss.value().item() / losses[step], 1.0, 1e-5) << step;
+        autograd::backward(loss);
+        optimizer.step(2e-2, 1.0);
+        optimizer.clear_gradients();
+    }
+}
+
 TEST(ProjectorConfigTest, TokenCounts) {
     ProjectorConfig config;
     EXPECT_EQ(config.num_tokens(729), 729);
@@ -115,6 +148,8 @@ TEST(ProjectorConfigTest, TokenCounts) {
     EXPECT_EQ(config.num_tokens(729), 196);
     EXPECT_EQ(config.num_tokens(576), 144);
     EXPECT_EQ(config.num_tokens(1), 1);
+    config.kind = ProjectorConfig::Kind::LinearDownsample;
+    EXPECT_EQ(config.num_tokens(729), 196);
     EXPECT_THROW(config.num_tokens(730), Error);
 }
 
