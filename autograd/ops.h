@@ -41,6 +41,10 @@ struct LinearEpilogue {
 Variable linear(const Variable& x, const Variable& weight, const Variable& bias,
                 const LinearEpilogue& then = {});
 
+// The same for a block-quantized weight (D, C), which gets no gradient.
+Variable quantized_linear(const Variable& x, const QuantizedMatrix& weight, const Variable& bias,
+                          const LinearEpilogue& then = {});
+
 // The rows of table (V, C) at ids (R) i32: (R, C).
 Variable embedding(const Variable& table, const Tensor& ids);
 // The rows of x (M, C) at index (R) i32: (R, C). An index of -1 gives a row of zeros.

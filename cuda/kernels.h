@@ -53,6 +53,8 @@ inline const Kernels& table() {
         .copy = copy,
         .fill = fill,
         .matmul = matmul,
+        .quantized_matmul_forward = nullptr,
+        .quantized_matmul_backward = nullptr,
         .add = add,
         .mul = mul,
         .scale = scale,

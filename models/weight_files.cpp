@@ -102,7 +102,7 @@ const TensorFile& WeightFiles::file_with(const std::string& name) const {
 void save_weights(const fs::path& directory, const nn::ParameterTable& table, DType dtype) {
     NamedTensors tensors;
     for (const nn::Parameter& parameter : table)
-        tensors.emplace_back(parameter.name, parameter.variable.value().to(dtype));
+        tensors.emplace_back(parameter.name, parameter.float_value("saving").to(dtype));
     write_safetensors(directory / kWeightsFile, tensors);
 }
 

@@ -38,6 +38,24 @@ std::vector<float> initial_values(const Parameter& parameter, uint64_t seed) {
 
 }  // namespace
 
+const Tensor& Parameter::float_value(const char* purpose) const {
+    VILA_CHECK(!quantized.defined(), "weight ", name, " is quantized (",
+               block_format_name(quantized.format), "): ", purpose,
+               " needs a floating-point weight");
+    return variable.value();
+}
+
+std::vector<Tensor> Parameter::tensors() const {
+    if (quantized.defined()) return quantized.tensors();
+    if (variable.defined()) return {variable.value()};
+    return {};
+}
+
+void Parameter::set_trainable(bool trainable) {
+    if (!trainable && quantized.defined()) return;
+    variable = autograd::Variable(float_value("training"), trainable);
+}
+
 Parameter& ParameterTable::declare(Parameter parameter) {
     VILA_CHECK(!by_name_.contains(parameter.name), "parameter ", parameter.name,
                " is declared twice");
@@ -84,11 +102,29 @@ void ParameterTable::assign(const std::string& name, const Tensor& value, DType 
     Parameter& parameter = at(name);
     VILA_CHECK_EQ(value.shape(), parameter.shape, "shape of tensor ", name, " ", parameter.axes);
     parameter.variable = autograd::Variable(value.to(dtype), trainable);
+    parameter.quantized = {};
+}
+
+void ParameterTable::assign(const std::string& name, const QuantizedMatrix& value) {
+    Parameter& parameter = at(name);
+    VILA_CHECK(parameter.is_linear, "tensor ", name,
+               " is quantized, but is not the weight of a linear layer");
+    VILA_CHECK_EQ(value.shape, parameter.shape, "shape of tensor ", name, " ", parameter.axes);
+    check_quantized("tensor " + name, value);
+    parameter.quantized = value;
+    parameter.variable = autograd::Variable();
 }
 
 void ParameterTable::set_trainable(bool trainable) {
-    for (Parameter& parameter : parameters_)
-        parameter.variable = autograd::Variable(parameter.variable.value(), trainable);
+    for (Parameter& parameter : parameters_) parameter.set_trainable(trainable);
+}
+
+void ParameterTable::set_trainable(const std::function<bool(const Parameter&)>& rule) {
+    for (Parameter& parameter : parameters_) parameter.set_trainable(rule(parameter));
+}
+
+bool ParameterTable::any_trainable() const {
+    return std::ranges::any_of(parameters_, &Parameter::trainable);
 }
 
 }  // namespace vila::nn

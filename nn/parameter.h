@@ -4,12 +4,19 @@
 // in a ParameterTable: name (the Hugging Face name within its part of the model), shape,
 // initialization, and whether weight decay applies. Loading, saving, initializing, counting,
 // optimizing and sharding all walk the table, in the order of declaration.
+//
+// Whether a parameter is trained is a property of that parameter alone. Optimizers, sharding and
+// checkpoints keep state only for those that are.
 
 #include <deque>
+#include <functional>
 #include <map>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "autograd/variable.h"
+#include "tensor/quantized_matrix.h"
 #include "tensor/tensor.h"
 
 namespace vila::nn {
@@ -26,6 +33,16 @@ struct Init {
     double scale = 0.0;
 };
 
+struct Parameter;
+
+// A low-rank addition to the weight W of a linear layer (Hu et al. 2021, LoRA): the layer then
+// computes with W + scale * B A, without forming that matrix. The parameters are owned by a table.
+struct LowRankAdapter {
+    Parameter* a = nullptr;  // A (rank, inputs)
+    Parameter* b = nullptr;  // B (outputs, rank)
+    double scale = 1.0;
+};
+
 struct Parameter {
     std::string name = {};  // "model.layers.0.self_attn.q_proj.weight"
     Shape shape = {};
@@ -34,10 +51,23 @@ struct Parameter {
     bool decay = false;  // whether weight decay applies: true for matrices and embedding tables
     // Parameters with the same non-empty share get the same initial values.
     std::string share = {};
-    // The value, in the compute dtype, and its gradient, in f32 (f64 for f64).
+    // Whether this is the weight of a Linear, which may be quantized and may have an adapter.
+    bool is_linear = false;
+    // The value, in the compute dtype, and its gradient, in f32 (f64 for f64). Undefined if the
+    // value is quantized.
     autograd::Variable variable = {};
+    QuantizedMatrix quantized = {};
+    std::optional<LowRankAdapter> adapter = {};
+
+    // Throws if the parameter is quantized: the message names it and says what it is needed for.
+    const Tensor& float_value(const char* purpose) const;
+    // The memory of the value: one tensor, or those of a quantized matrix.
+    std::vector<Tensor> tensors() const;
 
     bool trainable() const { return variable.requires_grad(); }
+    // Sets whether the parameter gets gradients from now on. Keeps the value and drops a gradient.
+    // Throws if a quantized parameter would be trained.
+    void set_trainable(bool trainable);
 };
 
 class ParameterTable {
@@ -69,8 +99,15 @@ class ParameterTable {
     void initialize(Device& device, DType dtype, uint64_t seed, bool trainable);
     // Sets one parameter to `value`, converted to `dtype`. Throws if the shape differs.
     void assign(const std::string& name, const Tensor& value, DType dtype, bool trainable);
-    // Sets whether the parameters get gradients from now on. Keeps their values.
+    // Sets one parameter, the weight of a Linear, to a block-quantized value. It is not trainable.
+    // Throws if the shape differs or the tensors of `value` do not fit together.
+    void assign(const std::string& name, const QuantizedMatrix& value);
+
+    // Calls Parameter::set_trainable for all parameters, or for each with what `rule` says of it.
     void set_trainable(bool trainable);
+    void set_trainable(const std::function<bool(const Parameter&)>& rule);
+    // Whether any parameter is trainable.
+    bool any_trainable() const;
 
   private:
     std::deque<Parameter> parameters_;

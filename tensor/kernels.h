@@ -22,6 +22,7 @@
 #include <type_traits>
 
 #include "tensor/gelu_kind.h"
+#include "tensor/quantized_matrix.h"
 #include "tensor/tensor.h"
 
 namespace vila {
@@ -52,6 +53,20 @@ struct MatmulArgs {
     Tensor residual = {};
     std::optional<GeluKind> gelu = std::nullopt;
     Tensor pre_activation = {};
+};
+
+// y = x W^T [+ bias] [+ residual] for a block-quantized weight W (D, C): x (R, C), bias (D),
+// residual and y (R, D).
+struct QuantizedMatmulForwardArgs {
+    Tensor x;
+    QuantizedMatrix weight;
+    Tensor bias = {}, residual = {};
+    Tensor y;
+};
+// dx = dy W: dy (R, D), dx (R, C), which is overwritten.
+struct QuantizedMatmulBackwardArgs {
+    QuantizedMatrix weight;
+    Tensor dy, dx;
 };
 
 // y = a + b or y = a * b, with NumPy broadcasting to y's shape; float. y may alias a.
@@ -279,6 +294,8 @@ struct Kernels {
     void (*copy)(const CopyArgs&) = nullptr;
     void (*fill)(const FillArgs&) = nullptr;
     void (*matmul)(const MatmulArgs&) = nullptr;
+    void (*quantized_matmul_forward)(const QuantizedMatmulForwardArgs&) = nullptr;
+    void (*quantized_matmul_backward)(const QuantizedMatmulBackwardArgs&) = nullptr;
     void (*add)(const BinaryArgs&) = nullptr;
     void (*mul)(const BinaryArgs&) = nullptr;
     void (*scale)(const ScaleArgs&) = nullptr;

@@ -30,6 +30,8 @@ void mean_rows_backward(const MeanRowsBackwardArgs& args);
 void merge_tokens(const MergeTokensArgs& args);
 void mul(const BinaryArgs& args);
 void patchify(const PatchifyArgs& args);
+void quantized_matmul_forward(const QuantizedMatmulForwardArgs& args);
+void quantized_matmul_backward(const QuantizedMatmulBackwardArgs& args);
 void rms_norm_forward(const RmsNormForwardArgs& args);
 void rms_norm_backward(const RmsNormBackwardArgs& args);
 void rope(const RopeArgs& args);
@@ -49,6 +51,8 @@ inline const Kernels& table() {
         .copy = copy,
         .fill = fill,
         .matmul = matmul,
+        .quantized_matmul_forward = quantized_matmul_forward,
+        .quantized_matmul_backward = quantized_matmul_backward,
         .add = add,
         .mul = mul,
         .scale = scale,

@@ -62,11 +62,11 @@ std::unique_ptr<ReadAhead> read_ahead(const models::VilaModel& model) {
     std::vector<ReadAhead::Range> ranges;
     int64_t bytes = 0;
     const auto add = [&](const nn::ParameterTable& table) {
-        for (const nn::Parameter& parameter : table) {
-            const Tensor& value = parameter.variable.value();
-            ranges.push_back({value.raw(), value.bytes()});
-            bytes += value.bytes();
-        }
+        for (const nn::Parameter& parameter : table)
+            for (const Tensor& tensor : parameter.tensors()) {
+                ranges.push_back({tensor.raw(), tensor.bytes()});
+                bytes += tensor.bytes();
+            }
     };
     if (model.has_vision()) {
         add(model.vision_table());

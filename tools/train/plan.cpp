@@ -76,7 +76,7 @@ int64_t weight_bytes(models::VilaModel& model) {
     int64_t bytes = 0;
     for (nn::ParameterTable* table : model.tables())
         for (const nn::Parameter& parameter : *table)
-            if (parameter.variable.defined()) bytes += parameter.variable.value().bytes();
+            for (const Tensor& tensor : parameter.tensors()) bytes += tensor.bytes();
     return bytes;
 }
 

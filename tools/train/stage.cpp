@@ -25,7 +25,8 @@ uint64_t hash_frozen(const nn::ParameterTable& table) {
     uint64_t hash = 0;
     for (const nn::Parameter& parameter : table)
         if (!parameter.trainable())
-            hash = random_key(hash, parameter.name) ^ hash64(parameter.variable.value());
+            for (const Tensor& tensor : parameter.tensors())
+                hash = random_key(hash, parameter.name) ^ hash64(tensor);
     return hash;
 }
 
