@@ -1,7 +1,11 @@
 #include "models/vila.h"
 
+#include <set>
+
 #include "autograd/ops.h"
 #include "models/head_offsets.h"
+#include "nn/name_pattern.h"
+#include "tensor/nearest_name.h"
 
 namespace vila::models {
 
@@ -58,7 +62,34 @@ void VilaModel::set_trainable(const Trainable& trainable) {
     if (!has_vision()) return;
     projector_table_.set_trainable(trainable.projector);
     vision_table_.set_trainable(trainable.vision_tower);
-    if (trainable.vision_tower) vit_->freeze_after(config_.select_layer);
+    vit_->freeze_after(config_.select_layer);
+}
+
+void VilaModel::set_trainable(std::span<const std::string> patterns) {
+    const char* prefixes[] = {"vision_tower.", "mm_projector.", "llm."};
+    std::vector<std::string> names;
+    std::set<std::string> unmatched(patterns.begin(), patterns.end());
+    for (size_t i = 0; i < std::size(prefixes); ++i)
+        tables()[i]->set_trainable([&](const nn::Parameter& parameter) {
+            const std::string& name = names.emplace_back(prefixes[i] + parameter.name);
+            bool trains = false;
+            for (const std::string& pattern : patterns) {
+                if (!nn::matches(pattern, name)) continue;
+                unmatched.erase(pattern);
+                trains = true;
+            }
+            return trains;
+        });
+    for (const std::string& pattern : unmatched)
+        throw Error(str("no weight matches ", pattern, "; the nearest name is ",
+                        nearest_name(pattern, names)));
+    if (has_vision()) vit_->freeze_after(config_.select_layer);
+}
+
+Trainable VilaModel::trainable_parts() const {
+    return {.llm = llm_table_.any_trainable(),
+            .projector = projector_table_.any_trainable(),
+            .vision_tower = vision_table_.any_trainable()};
 }
 
 void VilaModel::set_block_hook(nn::BlockHook* hook) {
@@ -102,7 +133,7 @@ Variable VilaModel::embed(const Batch& batch) const {
 Variable VilaModel::loss(const Batch& batch, double loss_scale, Tensor* row_losses) const {
     const Variable hidden = llm_->hidden(embed(batch), batch.positions, batch.cu_seqlens,
                                          activation_checkpointing_);             // (R, C)
-    const Variable predicting = autograd::gather_rows(hidden, batch.loss_rows);  // (M, C)
+    const Variable predicting = autograd::gather_rows(hidden, batch.loss_rows);     // (M, C)
     return autograd::linear_cross_entropy(predicting, llm_->head_weight(), batch.targets,
                                           loss_scale, row_losses);
 }

@@ -61,6 +61,12 @@ class VilaModel {
 
     // Selects the parts that are trained. Blocks of the tower after the selected layer never are.
     void set_trainable(const Trainable& trainable);
+    // Selects the weights that are trained by patterns of their names (nn/name_pattern.h), which
+    // begin with the part: "llm.*.q_proj.weight", "vision_tower.*layer_norm*", "mm_projector.*".
+    // Throws if a pattern matches no weight.
+    void set_trainable(std::span<const std::string> patterns);
+    // The parts of which at least one weight is trained.
+    Trainable trainable_parts() const;
     // All trainable weights, in the order of tables(), and of their declaration within each.
     std::vector<nn::Parameter*> trainable_parameters();
 

@@ -131,8 +131,7 @@ void Vit::freeze_after(int64_t index) {
         unused.push_back(full_name(str("encoder.layers.", i, ".")));
     for (nn::Parameter& parameter : table_)
         for (const std::string& prefix : unused)
-            if (parameter.name.starts_with(prefix))
-                parameter.variable = Variable(parameter.variable.value());
+            if (parameter.name.starts_with(prefix)) parameter.set_trainable(false);
 }
 
 Variable Vit::post_layernorm(const Variable& x) const {

@@ -13,6 +13,7 @@
 #include "dist/tensor_collectives.h"
 #include "models/vila.h"
 #include "tensor/env.h"
+#include "tensor/random.h"
 #include "tests/dist/job.h"
 
 namespace vila::dist {
@@ -103,6 +104,11 @@ std::unique_ptr<models::VilaModel> make_model(const Case& drawn, Device& device,
     auto model = std::make_unique<models::VilaModel>(drawn.config, device, dtype);
     model->initialize(drawn.seed);
     model->set_trainable(drawn.trainable);
+    // In every third case, single weights of the language model and the tower are frozen too.
+    if (drawn.seed % 3 == 0)
+        for (nn::Parameter* parameter : model->trainable_parameters())
+            if (model->projector_table().find(parameter->name) != parameter)
+                parameter->set_trainable(random_key(drawn.seed, parameter->name) % 3 != 0);
     model->set_activation_checkpointing(drawn.seed % 2 == 1);
     return model;
 }

@@ -22,20 +22,21 @@ LanguageStage::LanguageStage(const Recipe& recipe, const fs::path& run,
       tokenizer_(data::load_tokenizer(tokenizer_directory)),
       chat_(recipe_template(recipe, tokenizer_directory)),
       model_(make_recipe_model(recipe, *tokenizer_, chat_, device)),
-      unchanged_(open_unchanged_parts(recipe, *model_)) {
+      unchanged_(open_unchanged_parts(recipe, *model_)),
+      trains_tower_(model_->trainable_parts().vision_tower) {
     for (const std::string& remark : model_->config().llm.remarks) warn(remark);
-    flops_.emplace(*model_, trainable_parts(recipe));
+    flops_.emplace(*model_, model_->trainable_parts());
     if (!model_->has_vision()) return;
     const data::ImageProcessor processor =
         make_image_processor(recipe, *model_->config().vision, model_->config().image_mode);
-    const bool keeps_features = !*recipe.trainable.vision_tower && recipe.train.cache_features;
+    const bool keeps_features = !trains_tower_ && recipe.train.cache_features;
     VILA_CHECK(!keeps_features || recipe.data.random_crop == 1.0, "data.random_crop is ",
                recipe.data.random_crop,
                ": the features of a frozen tower are computed once per image; set "
                "train.cache_features = false or trainable.vision_tower = true");
     TrainingImageOptions options;
     options.random_crop = recipe.data.random_crop;
-    options.frozen_tower = !*recipe.trainable.vision_tower;
+    options.frozen_tower = !trains_tower_;
     if (keeps_features) options.cache = open_feature_cache(processor, rank, warn);
     images_.emplace(*model_, processor, std::move(options));
 }
@@ -83,7 +84,7 @@ double LanguageStage::sample_cost(int64_t positions, int64_t image_positions) co
     return flops_->step({.lengths = {positions},
                          .targets = positions / 2,
                          .image_tokens = image_positions,
-                         .encoded_tiles = *recipe_.trainable.vision_tower ? tiles : 0});
+                         .encoded_tiles = trains_tower_ ? tiles : 0});
 }
 
 data::ImageLoader LanguageStage::image_loader() {

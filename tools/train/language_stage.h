@@ -53,6 +53,7 @@ class LanguageStage final : public Stage {
     data::ChatTemplate chat_;
     std::unique_ptr<models::VilaModel> model_;
     models::PartFiles unchanged_;           // what save() copies
+    bool trains_tower_;                     // whether any weight of the vision tower is trained
     std::optional<TrainingImages> images_;  // none without a vision tower
     std::optional<FlopCounter> flops_;
 };
