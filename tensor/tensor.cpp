@@ -185,6 +185,22 @@ Tensor Tensor::transpose(int axis_a, int axis_b) const {
     return view;
 }
 
+Tensor Tensor::joined(std::span<const Tensor> parts) {
+    if (parts.empty()) return {};
+    Tensor whole = parts[0];
+    if (!whole.defined() || whole.rank() == 0 || !whole.is_contiguous()) return {};
+    for (const Tensor& part : parts.subspan(1)) {
+        if (!part.defined() || part.storage_ != whole.storage_ || part.dtype_ != whole.dtype_ ||
+            part.rank() != whole.rank() || !part.is_contiguous() ||
+            part.offset_ != whole.offset_ + whole.numel())
+            return {};
+        for (int axis = 1; axis < whole.rank(); ++axis)
+            if (part.size(axis) != whole.size(axis)) return {};
+        whole.shape_[0] += part.size(0);
+    }
+    return whole;
+}
+
 Tensor Tensor::contiguous() const {
     return is_contiguous() ? *this : clone();
 }

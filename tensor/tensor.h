@@ -97,6 +97,9 @@ class Tensor {
     Tensor reshape(const Shape& shape) const;
     Tensor slice(int axis, int64_t begin, int64_t end) const;
     Tensor transpose(int axis_a, int axis_b) const;
+    // One tensor of all rows of `parts`, contiguous tensors that lie one after the other in the
+    // same storage and agree in dtype and in all extents but the first. Undefined if they do not.
+    static Tensor joined(std::span<const Tensor> parts);
 
     // --- copies ---
     // This tensor if it is contiguous, else a contiguous copy.
