@@ -39,9 +39,10 @@ struct DecodeBatch::State {
     // The prompt, until it is embedded.
     std::vector<std::vector<float>> image_values;
     std::vector<HostImage> images;
-    std::vector<RowKey> keys;  // one for each row of the prompt; empty: shares no pages
-    int64_t rows = 0;          // of the prompt
-    Tensor embeddings;         // (rows, C), until the prompt is read
+    std::vector<RowKey> keys;         // one for each row of the prompt; empty: shares no pages
+    int64_t rows = 0;                 // of the prompt
+    Tensor embeddings;                // (rows, C), until the prompt is read
+    std::vector<int32_t> image_rows;  // of the prompt, if the language model asks for them
 
     std::vector<int32_t> context;  // the ids of the prompt, then the new ones
     std::vector<int32_t> tokens;   // the new ones
@@ -187,6 +188,7 @@ void DecodeBatch::embed_prompt(State& state) const {
     const Sequence prompt = {state.context, {}, state.images};
     const Batch batch = make_batch(model_.device(), {prompt});
     state.embeddings = model_.embed(batch).value();
+    if (model_.llm().uses_image_rows()) state.image_rows = batch.image_rows.to_vector<int32_t>();
     state.images.clear();
     state.image_values.clear();
 }
@@ -222,6 +224,21 @@ void DecodeBatch::forward_one(State& state) {
     add_tokens({&state}, logits, argmax);
 }
 
+// The rows of image tokens in a step: (M) i32, or undefined if there are none.
+Tensor DecodeBatch::image_rows(const Rows& rows) const {
+    std::vector<int32_t> found;
+    auto row = static_cast<int64_t>(rows.decoding.size());  // the first of reading[i]
+    for (size_t i = 0; i < rows.reading.size(); ++i) {
+        const int64_t begin = rows.reading[i]->cached.length, count = rows.counts[i];
+        for (const int32_t image_row : rows.reading[i]->image_rows)
+            if (begin <= image_row && image_row < begin + count)
+                found.push_back(static_cast<int32_t>(row + image_row - begin));
+        row += count;
+    }
+    if (found.empty()) return {};
+    return Tensor::from_values(model_.device(), {static_cast<int64_t>(found.size())}, found);
+}
+
 void DecodeBatch::forward(const Rows& rows) {
     const Llama& llm = model_.llm();
     Device& device = model_.device();
@@ -239,8 +256,9 @@ void DecodeBatch::forward(const Rows& rows) {
         sequences.push_back(&rows.reading[i]->cached);
         R += rows.counts[i];
     }
-    const CachedRows cached =
+    CachedRows cached =
         cached_rows(device, counts, sequences, model_.config().llm.max_position_embeddings);
+    cached.image_rows = image_rows(rows);
 
     Tensor embeddings;  // (B, C), then (R, C)
     if (B > 0) embeddings = llm.embed(Tensor::from_values(device, {B}, ids)).value();

@@ -102,6 +102,7 @@ class DecodeBatch {
     int64_t chunk_end(const State& state, int64_t row) const;
     std::vector<int32_t> usable_prefix(const State& state, std::vector<int32_t> pages) const;
     Rows next_rows();
+    Tensor image_rows(const Rows& rows) const;
     void forward(const Rows& rows);
     void forward_one(State& state);
     void add_tokens(const std::vector<State*>& states, const Tensor& logits, const Tensor& argmax);

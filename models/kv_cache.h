@@ -56,6 +56,7 @@ struct CachedRows {
     Tensor cache_rows;                  // (R) i32: where the cache takes their keys and values
     Tensor cu_seqlens_q, cu_seqlens_k;  // (B + 1) i32: of the new rows; of all positions
     Tensor pages;                       // (B, W) i32: of each sequence, at most W
+    Tensor image_rows = {};             // (M) i32: the rows of image tokens; undefined: none
 };
 
 // Returns rows[b] new rows for each sequences[b]. Throws when a sequence has no room for them

@@ -72,43 +72,74 @@ LlamaBlock::LlamaBlock(nn::ParameterTable& table, int64_t layer, const LlamaConf
           matrix(config, config.intermediate_size, config.mlp_bias, config.init.residual_scale)) {}
 
 LlamaBlock::Heads LlamaBlock::project(const Variable& normed, const Tensor& positions,
-                                      const RopeTable& rope) const {
+                                      const Tensor& image_rows, const RopeTable& rope) const {
+    const BlockLinear* const matrices[] = {&q_proj_, &k_proj_, &v_proj_};
+    // (R, H * D), (R, K * D), (R, K * D)
+    const std::vector<Variable> qkv = apply_together(matrices, normed, image_rows);
     const auto split = [&](const Variable& x, int64_t heads) {
         return autograd::reshape(x, {normed.size(0), heads, head_dim_});  // (R, heads, D)
     };
-    return {autograd::rope(split(q_proj_(normed), heads_), positions, rope.cos, rope.sin),
-            autograd::rope(split(k_proj_(normed), key_value_heads_), positions, rope.cos, rope.sin),
-            split(v_proj_(normed), key_value_heads_)};
+    return {autograd::rope(split(qkv[0], heads_), positions, rope.cos, rope.sin),
+            autograd::rope(split(qkv[1], key_value_heads_), positions, rope.cos, rope.sin),
+            split(qkv[2], key_value_heads_)};
 }
 
 double LlamaBlock::attention_scale() const {
     return 1.0 / std::sqrt(static_cast<double>(head_dim_));
 }
 
-Variable LlamaBlock::finish(const Variable& x, const Variable& mixed) const {
-    const Variable attended = o_proj_(mixed, {.residual = x});                      // (R, C)
-    const Variable normed = post_attention_layernorm_(attended);                    // (R, C)
-    const Variable gated = autograd::swiglu(gate_proj_(normed), up_proj_(normed));  // (R, F)
-    return down_proj_(gated, {.residual = attended});                               // (R, C)
+Variable LlamaBlock::finish(const Variable& x, const Variable& mixed,
+                            const Tensor& image_rows) const {
+    const Variable attended = o_proj_(mixed, image_rows, {.residual = x});  // (R, C)
+    const Variable normed = post_attention_layernorm_(attended);            // (R, C)
+    // Backward adds the gradients of `normed` in the reverse of this order, which their last bits
+    // depend on.
+    const BlockLinear* const matrices[] = {&up_proj_, &gate_proj_};
+    const std::vector<Variable> up_gate = apply_together(matrices, normed, image_rows);  // (R, F)
+    const Variable gated = autograd::swiglu(up_gate[1], up_gate[0]);                     // (R, F)
+    return down_proj_(gated, image_rows, {.residual = attended});                        // (R, C)
 }
 
-Variable LlamaBlock::operator()(const Variable& x, const Tensor& positions,
-                                const Tensor& cu_seqlens, const RopeTable& rope) const {
-    const Heads heads = project(input_layernorm_(x), positions, rope);
-    const Variable mixed = autograd::attention(heads.q, heads.k, heads.v, cu_seqlens, cu_seqlens,
-                                               true, attention_scale());  // (R, H, D)
-    return finish(x, autograd::reshape(mixed, {x.size(0), heads_ * head_dim_}));
+Variable LlamaBlock::operator()(const Variable& x, const PackedRows& rows,
+                                const RopeTable& rope) const {
+    const Heads heads = project(input_layernorm_(x), rows.positions, rows.image_rows, rope);
+    const Variable mixed =
+        autograd::attention(heads.q, heads.k, heads.v, rows.cu_seqlens, rows.cu_seqlens, true,
+                            attention_scale());  // (R, H, D)
+    return finish(x, autograd::reshape(mixed, {x.size(0), heads_ * head_dim_}), rows.image_rows);
+}
+
+void LlamaBlock::set_image_linear(const std::string& name, const nn::Linear& linear) {
+    const std::string full = layer_name(layer_) + name + ".weight";
+    for (BlockLinear* own :
+         {&q_proj_, &k_proj_, &v_proj_, &o_proj_, &gate_proj_, &up_proj_, &down_proj_}) {
+        const nn::Parameter& weight = own->linear().weight();
+        if (weight.name != full) continue;
+        VILA_CHECK_EQ(linear.weight().shape, weight.shape, "shape of ", linear.weight().name,
+                      ", for images in place of ", full);
+        own->set_image_linear(linear);
+        return;
+    }
+    throw Error(str("a block has no linear layer ", name));
+}
+
+void LlamaBlock::lay_weights_together() {
+    const BlockLinear* const qkv[] = {&q_proj_, &k_proj_, &v_proj_};
+    const BlockLinear* const up_gate[] = {&up_proj_, &gate_proj_};
+    lay_together(qkv);
+    lay_together(up_gate);
 }
 
 Tensor LlamaBlock::decode(const Tensor& x, const CachedRows& rows, const KvCache& cache,
                           const RopeTable& rope) const {
     const Variable input(x);  // (R, C)
-    const Heads heads = project(input_layernorm_(input), rows.positions, rope);
+    const Heads heads = project(input_layernorm_(input), rows.positions, rows.image_rows, rope);
     cache.write(layer_, rows.cache_rows, heads.k.value(), heads.v.value());
     const Tensor mixed = autograd::paged_attention(
         heads.q.value(), cache.keys(layer_), cache.values(layer_), rows.cu_seqlens_q,
         rows.cu_seqlens_k, rows.pages, attention_scale());  // (R, H, D)
-    return finish(input, Variable(mixed.reshape({x.size(0), heads_ * head_dim_}))).value();
+    const Variable joined(mixed.reshape({x.size(0), heads_ * head_dim_}));
+    return finish(input, joined, rows.image_rows).value();
 }
 
 Llama::Llama(const LlamaConfig& config, nn::ParameterTable& table, Device& device, DType dtype)
@@ -124,25 +155,21 @@ Llama::Llama(const LlamaConfig& config, nn::ParameterTable& table, Device& devic
       }()),
       norm_(table, "model.norm", config.hidden_size, config.rms_norm_eps) {
     if (config.tie_word_embeddings) return;
-    lm_head_ =
-        &table.declare({.name = "lm_head.weight",
-                        .shape = {config.vocab_size, config.hidden_size},
-                        .axes = "(V, C)",
-                        .init = config.init.linear(config.hidden_size, config.init.head_scale),
-                        .decay = true});
+    lm_head_.emplace(table, "lm_head", config.hidden_size, config.vocab_size,
+                     matrix(config, config.hidden_size, false, config.init.head_scale));
 }
 
 Variable Llama::embed(const Tensor& ids) const {
     return embed_tokens_(ids);
 }
 
-Variable Llama::hidden(const Variable& embeddings, const Tensor& positions,
-                       const Tensor& cu_seqlens, bool checkpointing) const {
+Variable Llama::hidden(const Variable& embeddings, const PackedRows& rows,
+                       bool checkpointing) const {
     Variable x = embeddings;  // (R, C)
     for (size_t i = 0; i < layers_.size(); ++i) {
-        const auto body = [this, i, positions, cu_seqlens](const std::vector<Variable>& inputs) {
+        const auto body = [this, i, rows](const std::vector<Variable>& inputs) {
             const nn::BlockScope scope(block_hook, layer_name(static_cast<int64_t>(i)));
-            return layers_[i](inputs[0], positions, cu_seqlens, rope_);
+            return layers_[i](inputs[0], rows, rope_);
         };
         x = checkpointing ? autograd::checkpoint({x}, body) : body({x});
     }
@@ -150,11 +177,26 @@ Variable Llama::hidden(const Variable& embeddings, const Tensor& positions,
 }
 
 Variable Llama::logits(const Variable& hidden) const {
-    return autograd::linear(hidden, head_weight(), Variable());
+    return lm_head_ ? (*lm_head_)(hidden) : autograd::linear(hidden, head_weight(), Variable());
 }
 
 const Variable& Llama::head_weight() const {
-    return lm_head_ == nullptr ? embed_tokens_.weight().variable : lm_head_->variable;
+    return (lm_head_ ? lm_head_->weight() : embed_tokens_.weight()).variable;
+}
+
+void Llama::lay_weights_together() {
+    for (LlamaBlock& layer : layers_) layer.lay_weights_together();
+}
+
+void Llama::set_image_linear(const std::string& name, const nn::Linear& linear) {
+    for (size_t i = 0; i < layers_.size(); ++i) {
+        const std::string block = layer_name(static_cast<int64_t>(i));
+        if (!name.starts_with(block)) continue;
+        layers_[i].set_image_linear(name.substr(block.size()), linear);
+        uses_image_rows_ = true;
+        return;
+    }
+    throw Error(str("the language model has no block with a linear layer ", name));
 }
 
 Tensor Llama::decode(const Tensor& embeddings, const CachedRows& rows, const KvCache& cache) const {

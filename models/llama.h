@@ -7,6 +7,7 @@
 #include <span>
 #include <vector>
 
+#include "models/block_linear.h"
 #include "models/config.h"
 #include "models/kv_cache.h"
 #include "nn/block_hook.h"
@@ -22,35 +23,50 @@ struct RopeTable {
     RopeTable(const LlamaConfig& config, Device& device, DType dtype);
 };
 
+// What a block needs to know about the R rows of B sequences laid end to end.
+struct PackedRows {
+    Tensor positions;        // (R) i32
+    Tensor cu_seqlens;       // (B + 1) i32
+    Tensor image_rows = {};  // (M) i32: the rows of image tokens; undefined or empty: none
+};
+
 // One block: x + attention(norm(x)), then x + mlp(norm(x)).
 class LlamaBlock {
   public:
     LlamaBlock(nn::ParameterTable& table, int64_t layer, const LlamaConfig& config);
 
-    // x (R, C) of B sequences delimited by cu_seqlens (B + 1) i32; positions (R) i32. -> (R, C).
-    autograd::Variable operator()(const autograd::Variable& x, const Tensor& positions,
-                                  const Tensor& cu_seqlens, const RopeTable& rope) const;
+    // x (R, C) -> (R, C).
+    autograd::Variable operator()(const autograd::Variable& x, const PackedRows& rows,
+                                  const RopeTable& rope) const;
     // The same block for new rows (R, C) of sequences in a cache. Call it under NoGrad.
     Tensor decode(const Tensor& x, const CachedRows& rows, const KvCache& cache,
                   const RopeTable& rope) const;
+
+    // Gives the rows of images a linear layer of their own in place of `name`, such as
+    // "self_attn.q_proj". Throws if the block has no such layer.
+    void set_image_linear(const std::string& name, const nn::Linear& linear);
+    // Moves the weights of q, k and v into one block of memory, and those of gate and up into
+    // another (nn/fused_linear.h).
+    void lay_weights_together();
 
   private:
     struct Heads {
         autograd::Variable q, k, v;  // (R, H, D), (R, K, D), (R, K, D); q and k rotated
     };
     Heads project(const autograd::Variable& normed, const Tensor& positions,
-                  const RopeTable& rope) const;
+                  const Tensor& image_rows, const RopeTable& rope) const;
     // Returns 1 / sqrt(D), the factor of attention scores.
     double attention_scale() const;
     // x + o_proj(mixed) = y, then y + mlp(norm(y)). x (R, C), mixed (R, H * D) -> (R, C).
-    autograd::Variable finish(const autograd::Variable& x, const autograd::Variable& mixed) const;
+    autograd::Variable finish(const autograd::Variable& x, const autograd::Variable& mixed,
+                              const Tensor& image_rows) const;
 
     int64_t layer_;
     int64_t heads_, key_value_heads_, head_dim_;
     nn::RmsNorm input_layernorm_;
-    nn::Linear q_proj_, k_proj_, v_proj_, o_proj_;
+    BlockLinear q_proj_, k_proj_, v_proj_, o_proj_;
     nn::RmsNorm post_attention_layernorm_;
-    nn::Linear gate_proj_, up_proj_, down_proj_;
+    BlockLinear gate_proj_, up_proj_, down_proj_;
 };
 
 class Llama {
@@ -66,8 +82,8 @@ class Llama {
     autograd::Variable embed(const Tensor& ids) const;
     // Embeddings (R, C) -> the last hidden state after the final norm (R, C). With `checkpointing`,
     // backward runs each block again instead of keeping its activations.
-    autograd::Variable hidden(const autograd::Variable& embeddings, const Tensor& positions,
-                              const Tensor& cu_seqlens, bool checkpointing) const;
+    autograd::Variable hidden(const autograd::Variable& embeddings, const PackedRows& rows,
+                              bool checkpointing) const;
     // Hidden state (R, C) -> logits (R, V).
     autograd::Variable logits(const autograd::Variable& hidden) const;
     // The weight of the head (V, C): lm_head, or the embedding table if they are tied.
@@ -78,6 +94,15 @@ class Llama {
     // shapes of `rows`, so its values may be known to the device alone.
     Tensor decode(const Tensor& embeddings, const CachedRows& rows, const KvCache& cache) const;
 
+    // Gives the rows of images a linear layer of their own in place of one of a block, such as
+    // "model.layers.0.mlp.up_proj". Throws if there is no such layer.
+    void set_image_linear(const std::string& name, const nn::Linear& linear);
+    // Whether any block has such a layer. Otherwise image_rows change nothing.
+    bool uses_image_rows() const { return uses_image_rows_; }
+    // Moves weights that read the same input together, so that decoding computes fewer, larger
+    // products. The results have the same bits on a CPU. Parameters keep their names and values.
+    void lay_weights_together();
+
     // Called before and after every use of a block's weights, if set.
     nn::BlockHook* block_hook = nullptr;
 
@@ -87,7 +112,8 @@ class Llama {
     nn::Embedding embed_tokens_;
     std::vector<LlamaBlock> layers_;
     nn::RmsNorm norm_;
-    nn::Parameter* lm_head_ = nullptr;  // null if the embedding table is the head
+    std::optional<nn::Linear> lm_head_;  // absent if the embedding table is the head
+    bool uses_image_rows_ = false;
 };
 
 }  // namespace vila::models

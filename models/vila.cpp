@@ -27,6 +27,12 @@ Tensor patch_rows(Device& device, int64_t images, const VisionConfig& vision) {
     return Tensor::from_values(device, {static_cast<int64_t>(rows.size())}, rows);
 }
 
+PackedRows packed_rows(const Batch& batch) {
+    return {.positions = batch.positions,
+            .cu_seqlens = batch.cu_seqlens,
+            .image_rows = batch.image_rows};
+}
+
 }  // namespace
 
 VilaModel::VilaModel(const VilaConfig& config, Device& device, DType dtype)
@@ -131,8 +137,8 @@ Variable VilaModel::embed(const Batch& batch) const {
 }
 
 Variable VilaModel::loss(const Batch& batch, double loss_scale, Tensor* row_losses) const {
-    const Variable hidden = llm_->hidden(embed(batch), batch.positions, batch.cu_seqlens,
-                                         activation_checkpointing_);             // (R, C)
+    const Variable hidden =
+        llm_->hidden(embed(batch), packed_rows(batch), activation_checkpointing_);  // (R, C)
     const Variable predicting = autograd::gather_rows(hidden, batch.loss_rows);     // (M, C)
     return autograd::linear_cross_entropy(predicting, llm_->head_weight(), batch.targets,
                                           loss_scale, row_losses);
@@ -140,8 +146,7 @@ Variable VilaModel::loss(const Batch& batch, double loss_scale, Tensor* row_loss
 
 Tensor VilaModel::logits(const Batch& batch) const {
     const autograd::NoGrad no_grad(device_);
-    const Variable hidden =
-        llm_->hidden(embed(batch), batch.positions, batch.cu_seqlens, false);  // (R, C)
+    const Variable hidden = llm_->hidden(embed(batch), packed_rows(batch), false);  // (R, C)
     return llm_->logits(hidden).value();
 }
 

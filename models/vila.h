@@ -38,6 +38,7 @@ class VilaModel {
     Device& device() const { return device_; }
     DType dtype() const { return dtype_; }
     bool has_vision() const { return vit_ != nullptr; }
+    Llama& llm() { return *llm_; }
     const Llama& llm() const { return *llm_; }
 
     // The weights of each part. The tables of parts that the model lacks are empty.

@@ -231,8 +231,9 @@ std::vector<int32_t> tokens_by_hand(const VilaModel& model, std::vector<int32_t>
         const Tensor hidden =
             model.llm()
                 .hidden(autograd::Variable(Tensor::from_values(device, {R, C}, rows)),
-                        Tensor::from_values(device, {R}, positions),
-                        Tensor::from_values<int32_t>(device, {2}, {0, static_cast<int32_t>(R)}),
+                        {.positions = Tensor::from_values(device, {R}, positions),
+                         .cu_seqlens = Tensor::from_values<int32_t>(device, {2},
+                                                                    {0, static_cast<int32_t>(R)})},
                         false)
                 .value();
         const auto logits = model.llm()

@@ -116,6 +116,19 @@ TEST_F(LlamaTest, PrefillInChunksEqualsTheFullForward) {
     }
 }
 
+// Bit for bit, in the forward pass and in decoding.
+TEST_F(LlamaTest, WeightsThatLieTogetherChangeNoBit) {
+    for (const DType dtype : {DType::F32, DType::BF16}) {
+        model = load_model(model_goldens() / "llama", *device, dtype);
+        const std::vector<int64_t> parts = {5, 1, 1, 3, 1, 26};
+        const std::vector<double> decoded = decoded_logits(*model, ids, parts, dtype);
+        const std::vector<double> logits = logits_of({ids}).to_vector<double>();
+        model->llm().lay_weights_together();
+        EXPECT_EQ(decoded_logits(*model, ids, parts, dtype), decoded) << dtype;
+        EXPECT_EQ(logits_of({ids}).to_vector<double>(), logits) << dtype;
+    }
+}
+
 TEST_F(LlamaTest, GreedyContinuationMatchesTransformers) {
     const std::vector<int32_t> expected = golden("llama", "greedy").to_vector<int32_t>();
     std::vector<int32_t> streamed;
