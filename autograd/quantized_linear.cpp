@@ -1,5 +1,5 @@
-// y = x W^T + bias for a block-quantized W, optionally followed by the addition of a residual and by
-// GELU. W gets no gradient.
+// y = x W^T + bias for a block-quantized W, optionally followed by the addition of a residual and
+// by GELU. W gets no gradient.
 
 #include "autograd/broadcast.h"
 #include "autograd/checks.h"

@@ -1,5 +1,5 @@
-// quantized_linear on a matrix of int8 blocks, compared with loops, with and without zero points and
-// epilogues. The weight is a constant of the test: only x, bias and residual are operands.
+// quantized_linear on a matrix of int8 blocks, compared with loops, with and without zero points
+// and epilogues. The weight is a constant of the test: only x, bias and residual are operands.
 
 #include <gtest/gtest.h>
 
