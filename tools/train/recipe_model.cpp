@@ -254,16 +254,12 @@ std::unique_ptr<models::VilaModel> make_recipe_model(const Recipe& recipe,
 
 models::PartFiles open_unchanged_parts(const Recipe& recipe, const models::VilaModel& model) {
     using models::Part;
-    const models::Trainable trained = trainable_parts(recipe);
     models::PartFiles files;
     for (const auto& [part, directory] : part_directories(recipe.model, model.has_vision())) {
-        const bool is_trained = part == Part::Llm           ? trained.llm
-                                : part == Part::VisionTower ? trained.vision_tower
-                                                            : trained.projector;
         const nn::ParameterTable& table = part == Part::Llm           ? model.llm_table()
                                           : part == Part::VisionTower ? model.vision_table()
                                                                       : model.projector_table();
-        if (!is_trained)
+        if (!table.any_trainable())
             files[part] = models::open_part(*models::open_layout(directory), part, table);
     }
     return files;

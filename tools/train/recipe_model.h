@@ -55,8 +55,8 @@ models::VisionConfig recipe_vision_config(const ModelRecipe& recipe);
 // Reads the tokenizer files in `directory`, for a model directory that has them under `prefix`.
 std::vector<models::ExtraFile> tokenizer_files(const std::filesystem::path& directory,
                                                const std::string& prefix);
-// Opens the files of the parts that the recipe loads and does not train; a stage saves them as they
-// are, whatever the dtype of training.
+// Opens the files of the parts that the recipe loads and of which no weight is trained; a stage
+// saves them as they are, whatever the dtype of training.
 models::PartFiles open_unchanged_parts(const Recipe& recipe, const models::VilaModel& model);
 
 // Makes preprocessor_config.json under `prefix`. Uses a temporary folder in `scratch`.
