@@ -288,7 +288,6 @@ TEST(VilaConfigTest, JoinsAndChecksTheParts) {
     EXPECT_FALSE(again.select_class_token);
     again.read_join(Json::parse(R"({"mm_vision_select_feature": "cls_patch"})"), "m.json");
     EXPECT_TRUE(again.select_class_token);
-    EXPECT_EQ(again.image_layout().tile_features, 577);
     EXPECT_THROW(again.check_and_complete(), Error) << "577 features are no square grid";
 
     const auto refuse = [&](const char* text) {

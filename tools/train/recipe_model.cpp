@@ -214,13 +214,15 @@ VisionConfig recipe_vision_config(const ModelRecipe& recipe) {
 data::ImageProcessor make_image_processor(const Recipe& recipe, const VisionConfig& vision,
                                           const std::string& image_mode) {
     const ModelRecipe& model = recipe.model;
-    const fs::path tower =
-        models::vision_directory(model.vision_tower.empty() ? model.init : model.vision_tower);
     data::ImageProcessorConfig config = family_preprocessing(vision);
-    if (!model.preprocessor_config.empty())
+    if (!model.preprocessor_config.empty()) {
         config = new_preprocessing(model.preprocessor_config, vision);
-    else if (model.vision_config.empty() && data::has_image_processor_config(tower))
-        config = data::read_image_processor_config(tower);
+    } else if (model.vision_config.empty()) {
+        const fs::path tower =
+            models::vision_directory(model.vision_tower.empty() ? model.init : model.vision_tower);
+        if (data::has_image_processor_config(tower))
+            config = data::read_image_processor_config(tower);
+    }
     data::ImageProcessor processor(config, data::image_mode_from_name(image_mode));
     VILA_CHECK_EQ(processor.size(), vision.image_size,
                   "image preprocessing does not produce the image size of the vision tower");
