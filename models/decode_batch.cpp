@@ -2,13 +2,10 @@
 
 #include <algorithm>
 
-#include "autograd/ops.h"
-#include "models/decode_graph.h"
+#include "models/decode_state.h"
 #include "models/row_keys.h"
 
 namespace vila::models {
-
-using autograd::Variable;
 
 namespace {
 
@@ -19,43 +16,7 @@ int64_t pages_for_rows(const VilaModel& model, int64_t rows, const DecodeOptions
     return KvCache::pages_for(std::max(positions, rows));
 }
 
-Tensor argmax_of(const Tensor& logits) {
-    const Tensor argmax = Tensor::empty(logits.device(), {logits.size(0)}, DType::I32);  // (M)
-    call(logits.device(), "argmax", &Kernels::argmax, {.x = logits, .index = argmax});
-    return argmax;
-}
-
 }  // namespace
-
-struct DecodeBatch::State {
-    enum class Phase { Waiting, Reading, Decoding, Ended };
-
-    int64_t id = 0;
-    DecodeOptions options;
-    OnToken on_token;
-    Phase phase = Phase::Waiting;
-    CachedSequence cached;
-
-    // The prompt, until it is embedded.
-    std::vector<std::vector<float>> image_values;
-    std::vector<HostImage> images;
-    std::vector<RowKey> keys;         // one for each row of the prompt; empty: shares no pages
-    int64_t rows = 0;                 // of the prompt
-    Tensor embeddings;                // (rows, C), until the prompt is read
-    std::vector<int32_t> image_rows;  // of the prompt, if the language model asks for them
-
-    std::vector<int32_t> context;  // the ids of the prompt, then the new ones
-    std::vector<int32_t> tokens;   // the new ones
-    std::unique_ptr<DecodeGraph> graph;
-    Answer answer;
-};
-
-// The rows of a step: one for each sequence in `decoding`, then counts[i] rows of the prompt of
-// reading[i].
-struct DecodeBatch::Rows {
-    std::vector<State*> decoding, reading;
-    std::vector<int64_t> counts;
-};
 
 DecodeBatch::DecodeBatch(const VilaModel& model, const DecodeBatchOptions& options)
     : model_(model),
@@ -182,17 +143,6 @@ std::vector<int32_t> DecodeBatch::usable_prefix(const State& state,
     return pages;
 }
 
-// Embeds the prompt of a sequence, images included.
-void DecodeBatch::embed_prompt(State& state) const {
-    if (state.embeddings.defined()) return;
-    const Sequence prompt = {state.context, {}, state.images};
-    const Batch batch = make_batch(model_.device(), {prompt});
-    state.embeddings = model_.embed(batch).value();
-    if (model_.llm().uses_image_rows()) state.image_rows = batch.image_rows.to_vector<int32_t>();
-    state.images.clear();
-    state.image_values.clear();
-}
-
 DecodeBatch::Rows DecodeBatch::next_rows() {
     Rows rows;
     int64_t prompt_rows = 0;
@@ -214,136 +164,6 @@ DecodeBatch::Rows DecodeBatch::next_rows() {
         prompt_rows += count;
     }
     return rows;
-}
-
-// Decodes one token of one sequence by replaying recorded launches.
-void DecodeBatch::forward_one(State& state) {
-    if (!state.graph) state.graph = std::make_unique<DecodeGraph>(model_, cache_, state.cached);
-    state.graph->run(state.tokens.back());
-    const Tensor logits = state.graph->logits(), argmax = state.graph->argmax();
-    add_tokens({&state}, logits, argmax);
-}
-
-// The rows of image tokens in a step: (M) i32, or undefined if there are none.
-Tensor DecodeBatch::image_rows(const Rows& rows) const {
-    std::vector<int32_t> found;
-    auto row = static_cast<int64_t>(rows.decoding.size());  // the first of reading[i]
-    for (size_t i = 0; i < rows.reading.size(); ++i) {
-        const int64_t begin = rows.reading[i]->cached.length, count = rows.counts[i];
-        for (const int32_t image_row : rows.reading[i]->image_rows)
-            if (begin <= image_row && image_row < begin + count)
-                found.push_back(static_cast<int32_t>(row + image_row - begin));
-        row += count;
-    }
-    if (found.empty()) return {};
-    return Tensor::from_values(model_.device(), {static_cast<int64_t>(found.size())}, found);
-}
-
-void DecodeBatch::forward(const Rows& rows) {
-    const Llama& llm = model_.llm();
-    Device& device = model_.device();
-    const auto B = static_cast<int64_t>(rows.decoding.size());
-    std::vector<int32_t> ids;
-    std::vector<int64_t> counts(rows.decoding.size(), 1);
-    std::vector<const CachedSequence*> sequences;
-    for (const State* state : rows.decoding) {
-        ids.push_back(state->tokens.back());
-        sequences.push_back(&state->cached);
-    }
-    int64_t R = B;
-    for (size_t i = 0; i < rows.reading.size(); ++i) {
-        counts.push_back(rows.counts[i]);
-        sequences.push_back(&rows.reading[i]->cached);
-        R += rows.counts[i];
-    }
-    CachedRows cached =
-        cached_rows(device, counts, sequences, model_.config().llm.max_position_embeddings);
-    cached.image_rows = image_rows(rows);
-
-    Tensor embeddings;  // (B, C), then (R, C)
-    if (B > 0) embeddings = llm.embed(Tensor::from_values(device, {B}, ids)).value();
-    if (R > B) {
-        const Tensor tokens = embeddings;
-        embeddings = Tensor::empty(device, {R, model_.config().llm.hidden_size}, model_.dtype());
-        if (B > 0) embeddings.slice(0, 0, B).copy_from(tokens);
-        int64_t row = B;
-        for (size_t i = 0; i < rows.reading.size(); ++i) {
-            const int64_t begin = rows.reading[i]->cached.length, count = rows.counts[i];
-            embeddings.slice(0, row, row + count)
-                .copy_from(rows.reading[i]->embeddings.slice(0, begin, begin + count));
-            row += count;
-        }
-    }
-    Tensor hidden = llm.decode(embeddings, cached, cache_);  // (R, C)
-
-    std::vector<State*> predicted = rows.decoding;  // sequences that get a token
-    std::vector<int32_t> last_rows;                 // and their last rows
-    for (State* state : rows.decoding) {
-        last_rows.push_back(static_cast<int32_t>(last_rows.size()));
-        ++state->cached.length;
-    }
-    int64_t row = B;
-    for (size_t i = 0; i < rows.reading.size(); ++i) {
-        State& state = *rows.reading[i];
-        row += rows.counts[i];
-        state.cached.length += rows.counts[i];
-        pool_.set_filled(state.cached.pages, std::min(state.cached.length, state.rows));
-        if (state.cached.length < state.rows) continue;
-        state.embeddings = {};
-        state.phase = State::Phase::Decoding;
-        predicted.push_back(&state);
-        last_rows.push_back(static_cast<int32_t>(row - 1));
-    }
-    if (predicted.empty()) return;
-    const auto M = static_cast<int64_t>(predicted.size());
-    if (R > B)
-        hidden =
-            autograd::gather_rows(Variable(hidden), Tensor::from_values(device, {M}, last_rows))
-                .value();
-    const Tensor logits = llm.logits(Variable(hidden)).value();  // (M, V)
-    add_tokens(predicted, logits, argmax_of(logits));
-}
-
-// Gives each sequence the token that follows from its row of the logits (M, V).
-void DecodeBatch::add_tokens(const std::vector<State*>& states, const Tensor& logits,
-                             const Tensor& argmax) {
-    std::vector<int32_t> best(states.size());
-    if (std::any_of(states.begin(), states.end(),
-                    [](const State* state) { return is_greedy(state->options.sampling); }))
-        best = argmax.to_vector<int32_t>();
-    for (size_t i = 0; i < states.size(); ++i) {
-        const auto row = static_cast<int64_t>(i);
-        if (states[i]->phase == State::Phase::Ended) continue;  // cancelled by an earlier on_token
-        try {
-            add_token(*states[i], logits.slice(0, row, row + 1), best[i]);
-        } catch (const std::exception&) {
-            end(*states[i], Ending::Error, std::current_exception());
-        }
-    }
-}
-
-void DecodeBatch::add_token(State& state, const Tensor& logits, int32_t argmax) {
-    const DecodeOptions& options = state.options;
-    const auto step = static_cast<int64_t>(state.tokens.size());
-    int32_t token = argmax;
-    if (!is_greedy(options.sampling)) {
-        std::vector<float> values = logits.to_vector<float>();  // (V)
-        adjust_logits(values, options.sampling, state.context, options.stop_ids, step);
-        token = sample_token(values, options.sampling, step);
-    }
-    const std::vector<int32_t>& stops = options.stop_ids;
-    if (std::find(stops.begin(), stops.end(), token) != stops.end())
-        return end(state, Ending::StopId);
-    state.tokens.push_back(token);
-    state.context.push_back(token);
-    const bool goes_on = !state.on_token || state.on_token(state.id, token);
-    const bool is_full = step + 1 >= options.max_tokens ||
-                         state.cached.length >= model_.config().llm.max_position_embeddings;
-    if (!goes_on) {
-        end(state, Ending::Caller);
-    } else if (is_full) {
-        end(state, Ending::Length);
-    }
 }
 
 void DecodeBatch::end(State& state, Ending ending, std::exception_ptr error) {

@@ -97,17 +97,22 @@ class DecodeBatch {
     struct State;
     struct Rows;
 
+    // decode_batch.cpp
     void admit();
-    void embed_prompt(State& state) const;
     int64_t chunk_end(const State& state, int64_t row) const;
     std::vector<int32_t> usable_prefix(const State& state, std::vector<int32_t> pages) const;
     Rows next_rows();
+    void end(State& state, Ending ending, std::exception_ptr error = {});
+    // decode_batch_forward.cpp
+    void embed_prompt(State& state) const;
+    Tensor embeddings(const Rows& rows) const;
     Tensor image_rows(const Rows& rows) const;
+    CachedRows places(const Rows& rows) const;
+    std::vector<State*> advance(const Rows& rows, std::vector<int32_t>& last_rows);
     void forward(const Rows& rows);
     void forward_one(State& state);
     void add_tokens(const std::vector<State*>& states, const Tensor& logits, const Tensor& argmax);
     void add_token(State& state, const Tensor& logits, int32_t argmax);
-    void end(State& state, Ending ending, std::exception_ptr error = {});
 
     const VilaModel& model_;
     DecodeBatchOptions options_;

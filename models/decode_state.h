@@ -1,0 +1,41 @@
+#pragma once
+
+// The state that DecodeBatch keeps of each sequence. decode_batch.cpp decides which sequences go
+// on; decode_batch_forward.cpp computes their next tokens.
+
+#include "models/decode_batch.h"
+#include "models/decode_graph.h"
+
+namespace vila::models {
+
+struct DecodeBatch::State {
+    enum class Phase { Waiting, Reading, Decoding, Ended };
+
+    int64_t id = 0;
+    DecodeOptions options;
+    OnToken on_token;
+    Phase phase = Phase::Waiting;
+    CachedSequence cached;
+
+    // The prompt, until it is embedded.
+    std::vector<std::vector<float>> image_values;
+    std::vector<HostImage> images;
+    std::vector<RowKey> keys;         // one for each row of the prompt; empty: shares no pages
+    int64_t rows = 0;                 // of the prompt
+    Tensor embeddings;                // (rows, C), until the prompt is read
+    std::vector<int32_t> image_rows;  // of the prompt, if the language model asks for them
+
+    std::vector<int32_t> context;  // the ids of the prompt, then the new ones
+    std::vector<int32_t> tokens;   // the new ones
+    std::unique_ptr<DecodeGraph> graph;
+    Answer answer;
+};
+
+// The rows of a step: one for each sequence in `decoding`, then counts[i] rows of the prompt of
+// reading[i].
+struct DecodeBatch::Rows {
+    std::vector<State*> decoding, reading;
+    std::vector<int64_t> counts;
+};
+
+}  // namespace vila::models
