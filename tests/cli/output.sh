@@ -191,10 +191,10 @@ check "no answers, whole or half" [ -z "$(ls | grep -E '^answers')" ]
 for signal in INT TERM HUP; do
     for delay in 0.00 0.01 0.02 0.04 0.08 0.15; do
         rm -rf signaled && mkdir signaled
-        # A background job of a script ignores SIGINT; env gives it back its default.
-        env --default-signal=INT "$binary" convert $model signaled/model >got 2>&1 &
+        # Background jobs of a script ignore SIGINT, and SIGHUP under nohup; env restores the defaults.
+        env --default-signal=INT,HUP "$binary" convert $model signaled/model >got 2>&1 &
         first=$!
-        env --default-signal=INT "$binary" data make-world --out signaled/world --scale 0.05 >got 2>&1 &
+        env --default-signal=INT,HUP "$binary" data make-world --out signaled/world --scale 0.05 >got 2>&1 &
         second=$!
         sleep $delay
         kill -$signal $first $second 2>/dev/null
