@@ -69,9 +69,8 @@ class AtomicFile {
 // A directory that is being written: put files into path(), then commit() syncs all of them and
 // renames the directory to its final name, replacing an older one. A symbolic link stays, and the
 // directory that it names is replaced. Without commit() the destructor removes it. If the program
-// dies between
-// moving the older directory aside and the rename, the older one is found under its name with
-// ".old" appended, or ".old-1" and so on if that name was taken.
+// dies between moving the older directory aside and the rename, the older one is found under its
+// name with ".old" appended, or ".old-1" and so on if that name was taken.
 class AtomicDirectory {
   public:
     explicit AtomicDirectory(const std::filesystem::path& path);
