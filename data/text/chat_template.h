@@ -11,6 +11,7 @@
 
 #include "data/text/jinja_chat.h"
 #include "data/text/message.h"
+#include "data/text/named_template.h"
 #include "data/text/segments.h"
 #include "data/text/tokenizer.h"
 
@@ -47,13 +48,11 @@ class ChatTemplate {
     // Returns the Jinja source of a published template, else "".
     std::string source() const { return published_ ? published_->source() : ""; }
 
-    struct Definition;  // one row of the table in chat_template.cpp
-
   private:
-    explicit ChatTemplate(const Definition& definition) : definition_(&definition) {}
+    explicit ChatTemplate(const NamedTemplate& named) : named_(&named) {}
 
     // One of them is set.
-    const Definition* definition_ = nullptr;
+    const NamedTemplate* named_ = nullptr;
     std::shared_ptr<const JinjaChat> published_;
 };
 
