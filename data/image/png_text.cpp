@@ -31,10 +31,12 @@ std::optional<int> profile_orientation(const std::string& profile) {
     int digits = 0, value = 0, line = 0;
     for (const char c : profile) {
         if (c == '\n') ++line;
-        const char* found = line < 3 ? nullptr : std::strchr("0123456789abcdef", std::tolower(c));
-        if (found == nullptr || c == '\0') continue;
-        value = value * 16 + static_cast<int>(found - "0123456789abcdef");
-        if (++digits % 2 == 0) exif.push_back(static_cast<uint8_t>(value & 255));
+        constexpr const char* kDigits = "0123456789abcdef";
+        const int lower = std::tolower(static_cast<unsigned char>(c));
+        const char* found = line < 3 || c == '\0' ? nullptr : std::strchr(kDigits, lower);
+        if (found == nullptr) continue;
+        value = (value * 16 + static_cast<int>(found - kDigits)) & 255;
+        if (++digits % 2 == 0) exif.push_back(static_cast<uint8_t>(value));
     }
     constexpr char kPrefix[] = "Exif\0";
     Bytes tiff(exif);
