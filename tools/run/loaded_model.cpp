@@ -16,12 +16,12 @@ namespace vila::tools {
 
 namespace {
 
-constexpr int64_t kMaxFeatureBytes = int64_t{1} << 28;  // of the feature cache
+constexpr int64_t kMaxFeatureBytes = int64_t{1} << 28;
 
 void check_image_count(int64_t placeholders, size_t images) {
     VILA_CHECK(placeholders == static_cast<int64_t>(images), "the prompt has ", placeholders,
                " <image> placeholder(s) but ", images,
-               " image(s) were given: give one --image for each placeholder");
+               " image(s) were given: give one image for each placeholder");
 }
 
 std::vector<data::ImageRef> image_files(const std::vector<std::string>& paths) {
@@ -111,7 +111,8 @@ LoadedModel::LoadedModel(const std::filesystem::path& directory, const CommonOpt
       model_(load_in_memory(directory, *device_, options.dtype_or(DType::F32))),
       read_ahead_(read_ahead(*model_)),
       tokenizer_(data::load_tokenizer(models::llm_directory(directory))),
-      chat_template_(model_template(directory, model_->config())) {
+      chat_template_(model_template(directory, model_->config())),
+      feature_memory_(kMaxFeatureBytes) {
     for (const std::string& remark : model_->config().llm.remarks)
         std::fprintf(stderr, "%s\n", remark.c_str());
     if (model_->has_vision())
@@ -119,14 +120,10 @@ LoadedModel::LoadedModel(const std::filesystem::path& directory, const CommonOpt
 }
 
 LoadedModel::Features LoadedModel::features_of(const data::ImageRef& image) const {
-    const std::string name = image_name(image);
-    const auto found = feature_cache_.find(name);
-    if (found != feature_cache_.end()) return found->second;
-    const auto kept = std::make_shared<const data::LoadedImage>(encode_image(
-        *model_, load_pixels(image, *image_processor_, model_->config().image_layout())));
-    feature_bytes_ += kept->shape.numel() * dtype_size(DType::F32);
-    if (feature_bytes_ <= kMaxFeatureBytes) feature_cache_[name] = kept;
-    return kept;
+    return feature_memory_.get(image_name(image), [&] {
+        return std::make_shared<const data::LoadedImage>(encode_image(
+            *model_, load_pixels(image, *image_processor_, model_->config().image_layout())));
+    });
 }
 
 std::vector<LoadedModel::Features> LoadedModel::load_images(

@@ -4,7 +4,6 @@
 // Turns text and image files into prompts. Used by generate, chat, score, eval, report and demo.
 
 #include <filesystem>
-#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -18,6 +17,7 @@
 #include "models/vila.h"
 #include "tensor/read_ahead.h"
 #include "tools/base/args.h"
+#include "tools/run/feature_memory.h"
 
 namespace vila::tools {
 
@@ -90,7 +90,7 @@ class LoadedModel {
     std::vector<std::string> stop_texts() const;
 
   private:
-    using Features = std::shared_ptr<const data::LoadedImage>;
+    using Features = FeatureMemory::Features;
 
     Features features_of(const data::ImageRef& image) const;
     std::vector<Features> load_images(const std::vector<data::ImageRef>& images,
@@ -110,11 +110,10 @@ class LoadedModel {
     data::ChatTemplate chat_template_;
     std::string system_;
     std::optional<data::ImageProcessor> image_processor_;
-    // Cache of features by image name, because demonstrations repeat the same images. It changes no
-    // result, so const methods fill it; they must not run on several threads at once.
-    mutable std::map<std::string, Features> feature_cache_;
+    // By image name; demonstrations repeat the same images. It changes no result, so const methods
+    // fill it.
+    mutable FeatureMemory feature_memory_;
     mutable bool warned_of_template_ = false;
-    mutable int64_t feature_bytes_ = 0;  // of all images so far; past a limit none is added
 };
 
 }  // namespace vila::tools
