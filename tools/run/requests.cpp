@@ -56,43 +56,62 @@ std::vector<data::Message> read_messages(const Json& list, std::vector<std::stri
     std::vector<data::Message> messages;
     for (const Json& message : list) {
         const data::Role role = role_from_name(data::text_field(message, {"role"}));
+        VILA_CHECK(
+            find_field(message, {"image", "images"}) == nullptr,
+            "a message has an image beside its content: name it in \"images\" of the request "
+            "or in a part of \"content\"");
         const Json& content = data::field(message, {"content"});
         messages.push_back({role, content.is_array() ? text_of_parts(content, named)
-                                                     : content.get<std::string>()});
+                                                     : data::text_field(message, {"content"})});
     }
     return messages;
+}
+
+// Returns the file names in "images", or in "image", as datasets name a single one.
+std::vector<std::string> read_images(const Json& request) {
+    const std::vector<std::string> one = string_or_list(request, "image");
+    const std::vector<std::string> images = string_or_list(request, "images");
+    VILA_CHECK(one.empty() || images.empty(),
+               "images are named both in \"image\" and in \"images\": name them in one place");
+    return one.empty() ? images : one;
+}
+
+Prompt read_prompt(const LoadedModel& loaded, const Json& request,
+                   const std::filesystem::path& folder) {
+    const Json* text = find_field(request, {"prompt"});
+    const Json* list = find_field(request, {"messages"});
+    VILA_CHECK((text == nullptr) != (list == nullptr),
+               "expected either \"prompt\" or \"messages\"");
+    std::vector<std::string> images = read_images(request);
+    std::vector<std::string> named;  // images that parts of messages name
+    std::vector<data::Message> messages;
+    if (list != nullptr) messages = read_messages(*list, named);
+    VILA_CHECK(named.empty() || images.empty(),
+               "images are named both in \"images\" and in \"messages\": name them in one place");
+    if (!named.empty()) images = named;
+    for (std::string& image : images) image = (folder / image).string();
+    Prompt prompt = text != nullptr
+                        ? loaded.raw_prompt(data::text_field(request, {"prompt"}), images)
+                        : loaded.chat_prompt(std::move(messages), images);
+    if (find_field(request, {"target"}) != nullptr)
+        prompt = loaded.with_target(prompt, data::text_field(request, {"target"}));
+    return prompt;
 }
 
 }  // namespace
 
 std::string request_id(const Json& request) {
-    const Json& id = request.at("id");
+    const Json& id = data::field(request, {"id"});
     return id.is_string() ? id.get<std::string>() : id.dump();
 }
 
 Prompt request_prompt(const LoadedModel& loaded, const Json& request, const std::string& where,
                       const std::filesystem::path& folder) {
-    const Json* text = find_field(request, {"prompt"});
-    const Json* list = find_field(request, {"messages"});
-    VILA_CHECK((text == nullptr) != (list == nullptr), where,
-               ": expected either \"prompt\" or \"messages\"");
-    std::vector<std::string> images = string_or_list(request, "images");
-    std::vector<std::string> named;  // images that parts of messages name
-    std::vector<data::Message> messages;
     try {
-        if (list != nullptr) messages = read_messages(*list, named);
+        return read_prompt(loaded, request, folder);
     } catch (const Error& error) {
         throw Error(str(where, ": ", error.what()));
     }
-    VILA_CHECK(named.empty() || images.empty(), where,
-               ": images are named both in \"images\" and in \"messages\": name them in one place");
-    if (!named.empty()) images = named;
-    for (std::string& image : images) image = (folder / image).string();
-    Prompt prompt = text != nullptr ? loaded.raw_prompt(text->get<std::string>(), images)
-                                    : loaded.chat_prompt(std::move(messages), images);
-    if (const Json* target = find_field(request, {"target"}))
-        prompt = loaded.with_target(prompt, target->get<std::string>());
-    return prompt;
 }
 
 }  // namespace vila::tools

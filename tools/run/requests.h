@@ -7,8 +7,8 @@
 // The content of a message may also be a list of parts, as in OpenAI's API:
 //   [{"type": "text", "text": "..."}, {"type": "image_url", "image_url": {"url": "x.jpg"}}]
 // or {"type": "image", "image": "x.jpg"}; {"type": "image"} alone stands for the next of "images".
-// Image paths are relative to the file of the requests. The target is optional; its tokens are
-// labeled. A field that is null counts as absent.
+// A single image may also stand in "image". Image paths are relative to the file of the requests.
+// The target is optional; its tokens are labeled. A field that is null counts as absent.
 
 #include <filesystem>
 #include <string>
@@ -21,7 +21,7 @@ namespace vila::tools {
 // The field "id": its text, or its JSON if it is not a string. Throws if it is missing.
 std::string request_id(const Json& request);
 // The prompt of a request. `folder` is where its images are; `where` names the line in messages.
-// Throws for a request of neither form.
+// Throws, with `where` in front, for a request of neither form and for what cannot be read of it.
 Prompt request_prompt(const LoadedModel& loaded, const Json& request, const std::string& where,
                       const std::filesystem::path& folder);
 
