@@ -237,7 +237,7 @@ fs::path AtomicDirectory::move_aside() const {
 }
 
 RandomAccessFile::RandomAccessFile(const fs::path& path)
-    : path_(path), descriptor_(::open(path.c_str(), O_RDONLY | O_CLOEXEC)) {
+    : path_(path), descriptor_(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)) {
     if (descriptor_ < 0) fail(path_, "cannot open");
     try {
         size_ = regular_file_size(descriptor_, path_);

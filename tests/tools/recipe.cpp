@@ -124,6 +124,12 @@ TEST_F(RecipeTest, TemplatesAreNamesOrFilesBesideTheRecipe) {
         }).starts_with("data.template: no chat template \"absent.jinja\": expected plain, "));
 }
 
+TEST_F(RecipeTest, RefusesWhatIsNoToml) {
+    for (const char* text : {"[\n", "[(", "[[[", "[{\"id\": 1}]", "[,]", "a = [\n", "\"", "= 1"})
+        EXPECT_TRUE(error(text).starts_with("r.toml:")) << text << ": " << error(text);
+    EXPECT_EQ(error("[("), "r.toml: not valid TOML: expected a key or the name of a table");
+}
+
 TEST_F(RecipeTest, RefusesUnknownKeysWithPlaceAndNearestName) {
     EXPECT_EQ(error(std::string(kSft) + "[schedule]\nwarmup_ration = 0.1\n"),
               "r.toml:17: unknown key 'schedule.warmup_ration'; did you mean "

@@ -4,10 +4,19 @@
 #include <cmath>
 #include <vector>
 
-#include <toml++/toml.h>
-
 #include "tensor/check.h"
 #include "tools/base/text_input.h"
+
+// toml++ asserts that a '[' is followed by a key, instead of reporting it. Thrown, what it asserts
+// becomes an error like the others.
+#define TOML_ASSERT(condition) \
+    (static_cast<bool>(condition) ? static_cast<void>(0) : vila::tools::refuse_toml())
+namespace vila::tools {
+[[noreturn]] static void refuse_toml() {
+    throw Error("not valid TOML: expected a key or the name of a table");
+}
+}  // namespace vila::tools
+#include <toml++/toml.h>
 
 namespace vila::tools {
 
@@ -125,12 +134,15 @@ TomlDocument read_toml(const std::string& file) {
 TomlDocument parse_toml(const std::string& text, const std::string& name) {
     TomlDocument document;
     document.file = name;
+    toml::table table;
     try {
-        const toml::table table = toml::parse(text, name);
-        document.root = Converter(document).convert_table(table, "");
+        table = toml::parse(text, name);
     } catch (const toml::parse_error& error) {
         throw Error(str(name, ":", error.source().begin.line, ": ", error.description()));
+    } catch (const Error& error) {
+        throw Error(str(name, ": ", error.what()));
     }
+    document.root = Converter(document).convert_table(table, "");
     return document;
 }
 

@@ -104,7 +104,8 @@ int check_data(std::vector<std::string> arguments) {
     args.flag("--decode", job.options.decode,
               "decode every image, instead of reading its header only");
     args.flag("--json", as_json, "print one JSON object");
-    args.option("--threads", common.threads, "threads; 0: all cores that this process may use");
+    args.option("--threads", common.threads, "threads; 0: all cores that this process may use")
+        ->check(CLI::Range(0, 4096, "[0, 4096]"));
     args.footer("Formats:\n" + data::describe_dataset_formats() +
                 "\nExit code 1 if a source cannot be opened or has no usable record, or if a run "
                 "would stop\nbecause more records are bad than data.max_bad_share allows.");
