@@ -107,10 +107,16 @@ echo '{{ messages[0].content }}{{ raise_exception("only one turn") }}' >alone/ch
 fails "line 1: the template refuses the conversation: only one turn" generate --model alone --prompt hi
 echo '{% if %}' >alone/chat_template.jinja
 fails "alone/chat_template.jinja line 1: expected an expression" generate --model alone --prompt hi
+# A template that cannot be used does not matter where it is not used.
+expect 0 "" generate --model alone --prompt hi --max-tokens 1 --raw
+expect 0 "" generate --model alone --prompt hi --max-tokens 1 --template roles.jinja
 echo '{% if %}' >broken.jinja
 fails "generate: broken.jinja line 1: expected an expression" generate --model $model --prompt hi --template broken.jinja
 fails "no chat template \"absent\"" generate --model $model --prompt hi --template absent
 expect 2 "--raw uses no chat template" generate --model $model --prompt hi --raw --template roles.jinja
+echo '{{ messages[0].content }}' >first.jinja
+expect 0 "first.jinja: the chat template does not print the question" generate --model alone --prompt hi --max-tokens 1 \
+    --template first.jinja --system "be brief"
 rm alone/chat_template.jinja
 cat >asked.jsonl <<'END'
 {"id": "own", "messages": [{"role": "system", "content": "of its own"}, {"role": "user", "content": "hi"}]}

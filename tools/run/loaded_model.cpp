@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cctype>
 
 #include "data/records/conversation.h"
 #include "data/text/trim.h"
@@ -37,6 +38,11 @@ bool has_text(const data::Message& message) {
          at = text.find(data::kImagePlaceholder))
         text.erase(at, data::kImagePlaceholder.size());
     return !data::trimmed(text).empty();
+}
+
+std::string without_blanks(std::string text) {
+    std::erase_if(text, [](unsigned char c) { return std::isspace(c); });
+    return text;
 }
 
 void append_unique(std::vector<int32_t>& ids, int32_t id) {
@@ -111,12 +117,22 @@ LoadedModel::LoadedModel(const std::filesystem::path& directory, const CommonOpt
       model_(load_in_memory(directory, *device_, options.dtype_or(DType::F32))),
       read_ahead_(read_ahead(*model_)),
       tokenizer_(data::load_tokenizer(models::llm_directory(directory))),
-      chat_template_(model_template(directory, model_->config())),
       feature_memory_(kMaxFeatureBytes) {
+    // A prompt without a template, or with another one, does not need the model's own.
+    try {
+        chat_template_ = model_template(directory, model_->config());
+    } catch (const Error& error) {
+        template_error_ = error.what();
+    }
     for (const std::string& remark : model_->config().llm.remarks)
         std::fprintf(stderr, "%s\n", remark.c_str());
     if (model_->has_vision())
         image_processor_ = open_image_processor(directory, model_->config().image_mode);
+}
+
+const data::ChatTemplate& LoadedModel::chat_template() const {
+    VILA_CHECK(chat_template_.has_value(), template_error_);
+    return *chat_template_;
 }
 
 LoadedModel::Features LoadedModel::features_of(const data::ImageRef& image) const {
@@ -157,15 +173,15 @@ void LoadedModel::complete(std::vector<data::Message>& messages, size_t images) 
     }
     // Named templates are those of VILA, whose training places images in this way. Other templates
     // get the text unchanged.
-    const bool is_named = !chat_template_.is_published() && !chat_template_.is_none();
+    const bool is_named = !chat_template().is_published() && !chat_template().is_none();
     if (is_named && images > 0) data::place_images(messages, static_cast<int64_t>(images));
 }
 
 void LoadedModel::check_template(const std::vector<data::Message>& messages, size_t images) const {
     const char* warning = nullptr;
-    if (chat_template_.is_none())
+    if (chat_template().is_none())
         warning = "the model has no chat template: the text goes to it as it is";
-    if (chat_template_.is_plain() && std::any_of(messages.begin(), messages.end(), has_text)) {
+    if (chat_template().is_plain() && std::any_of(messages.begin(), messages.end(), has_text)) {
         warning =
             "the chat template plain passes on the images, not the text of the question: for the "
             "text use another with --template";
@@ -174,6 +190,20 @@ void LoadedModel::check_template(const std::vector<data::Message>& messages, siz
     if (warning == nullptr || warned_of_template_) return;
     std::fprintf(stderr, "%s\n", warning);
     warned_of_template_ = true;
+}
+
+std::vector<data::Segment> LoadedModel::render_question(
+    const std::vector<data::Message>& messages) const {
+    std::vector<data::Segment> segments = chat_template().render(messages, true);
+    if (!chat_template().is_published() || warned_of_template_) return segments;
+    std::string text;
+    for (const data::Segment& segment : segments) text += segment.text;
+    const std::string question = data::without_placeholders(messages.back().text);
+    if (without_blanks(text).find(without_blanks(question)) != std::string::npos) return segments;
+    std::fprintf(stderr, "%s: the chat template does not print the question as it is\n",
+                 chat_template().name().c_str());
+    warned_of_template_ = true;
+    return segments;
 }
 
 Prompt LoadedModel::raw_prompt(const std::string& text,
@@ -186,8 +216,7 @@ Prompt LoadedModel::chat_prompt(std::vector<data::Message> messages,
                                 const std::vector<std::string>& image_paths, bool no_image) const {
     complete(messages, image_paths.size());
     check_template(messages, image_paths.size());
-    const auto segments = chat_template_.render(messages, true);
-    return {data::encode_segments(segments, *tokenizer_).ids,
+    return {data::encode_segments(render_question(messages), *tokenizer_).ids,
             {},
             load_images(image_files(image_paths), no_image)};
 }
@@ -196,9 +225,10 @@ Prompt LoadedModel::answered_prompt(std::vector<data::Message> messages,
                                     const std::vector<std::string>& image_paths,
                                     const std::string& answer, bool no_image) const {
     complete(messages, image_paths.size());
-    const auto asked = data::encode_segments(chat_template_.render(messages, true), *tokenizer_);
+    const auto asked = data::encode_segments(chat_template().render(messages, true), *tokenizer_);
     messages.push_back({data::Role::Assistant, answer});
-    data::TokenizedText whole = data::encode_segments(chat_template_.render(messages), *tokenizer_);
+    data::TokenizedText whole =
+        data::encode_segments(chat_template().render(messages), *tokenizer_);
     // Earlier answers (demonstrations) are targets in training, but are not scored here.
     for (size_t i = 0; i < std::min(asked.ids.size(), whole.labels.size()); ++i)
         whole.labels[i] = kIgnoreLabel;
@@ -245,14 +275,16 @@ std::string LoadedModel::text_of(const std::vector<int32_t>& ids) const {
 }
 
 std::vector<int32_t> LoadedModel::stop_ids() const {
-    std::vector<int32_t> ids = chat_template_.stop_ids(*tokenizer_);
+    std::vector<int32_t> ids;
+    if (chat_template_) ids = chat_template_->stop_ids(*tokenizer_);
     if (const auto eos = tokenizer_->eos_id()) append_unique(ids, *eos);
     for (const int32_t id : model_->config().llm.eos_token_ids) append_unique(ids, id);
     return ids;
 }
 
 std::vector<std::string> LoadedModel::stop_texts() const {
-    return chat_template_.stop_texts(*tokenizer_);
+    if (!chat_template_) return {};
+    return chat_template_->stop_texts(*tokenizer_);
 }
 
 }  // namespace vila::tools

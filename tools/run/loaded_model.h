@@ -49,7 +49,9 @@ class LoadedModel {
 
     const models::VilaModel& model() const { return *model_; }
     const data::Tokenizer& tokenizer() const { return *tokenizer_; }
-    const data::ChatTemplate& chat_template() const { return chat_template_; }
+    // Throws if the model was published with a template that cannot be used and that no other one
+    // has replaced.
+    const data::ChatTemplate& chat_template() const;
     // Replaces the chat template.
     void use_template(data::ChatTemplate chat_template) {
         chat_template_ = std::move(chat_template);
@@ -102,12 +104,16 @@ class LoadedModel {
     // Warns once on stderr if the template adds nothing to the text, or drops the text and keeps
     // only images. Throws if it drops the text and there is no image.
     void check_template(const std::vector<data::Message>& messages, size_t images) const;
+    // Renders the conversation up to the start of the answer. Warns once on stderr if the text of
+    // the last message is not in the result.
+    std::vector<data::Segment> render_question(const std::vector<data::Message>& messages) const;
 
     std::unique_ptr<Device> device_;
     std::unique_ptr<models::VilaModel> model_;
     std::unique_ptr<ReadAhead> read_ahead_;  // reads the mapped weights of model_
     std::unique_ptr<data::Tokenizer> tokenizer_;
-    data::ChatTemplate chat_template_;
+    std::optional<data::ChatTemplate> chat_template_;
+    std::string template_error_;  // why there is none
     std::string system_;
     std::optional<data::ImageProcessor> image_processor_;
     // By image name; demonstrations repeat the same images. It changes no result, so const methods
