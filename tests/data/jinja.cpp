@@ -68,10 +68,28 @@ TEST(Jinja, NamesTheLineOfAnError) {
     EXPECT_EQ(error_of("{{ 1e999 | int }}"), "T line 1: a number is above 2^63 - 1");
 }
 
+TEST(Jinja, ErrorsAreShort) {
+    for (const char* source :
+         {"{{ raise_exception('\u00e9' * 100000) }}", "{{ raise_exception('a' * 1000) }}"}) {
+        const std::string error = error_of(source);
+        EXPECT_TRUE(error.starts_with("T line 1: ")) << error;
+        EXPECT_TRUE(error.ends_with("...")) << error;
+        EXPECT_LE(error.size(), 260u);
+    }
+    EXPECT_LE(error_of("{{ " + std::string(100000, 'a') + "() }}").size(), 260u);
+}
+
 TEST(Jinja, StopsTemplatesThatWouldNotEnd) {
     EXPECT_EQ(error_of("{% set all = range(999) %}{% for a in all %}{% for b in all %}"
                        "{% set c = a %}{% endfor %}{% endfor %}"),
               "T line 1: the template takes more than 2000000 steps");
+    // Each round reads a long text.
+    for (const char* expression : {"ns[a]", "a.count('a')", "a.strip('a')", "a[5]", "a | length"})
+        EXPECT_EQ(error_of("{% set a = 'a' * 9000000 %}{% set ns = namespace() %}"
+                           "{% for i in range(90000) %}{% set c = " +
+                           std::string(expression) + " %}{% endfor %}"),
+                  "T line 1: the template takes more than 2000000 steps")
+            << expression;
     EXPECT_EQ(error_of("{{ 'a' * 1000000000 }}"),
               "T line 1: the template makes more than 67108864 bytes of text");
     EXPECT_EQ(error_of("{{ range(1000000000) }}"),

@@ -13,6 +13,7 @@ namespace vila::data::jinja {
 Value attribute(Runtime& runtime, const Value& object, const std::string& name) {
     VILA_CHECK(!object.is_undefined(), object.missing_name(), " is undefined and has no member ",
                name);
+    runtime.step(static_cast<int64_t>(name.size()));
     if (object.space() != nullptr) {
         runtime.step(lookup_cost(object.space()->members, name));
         const Value* found = find(object.space()->members, name);
@@ -26,7 +27,7 @@ Value attribute(Runtime& runtime, const Value& object, const std::string& name) 
 }
 
 int64_t lookup_cost(const Dict& dict, const Value& key) {
-    return static_cast<int64_t>(dict.size()) * key.bytes();
+    return static_cast<int64_t>(dict.size() + 1) * key.bytes();
 }
 
 int64_t search_cost(std::string_view text, std::string_view part) {

@@ -7,7 +7,7 @@
 namespace vila::data::jinja {
 
 void Runtime::step(int64_t bytes) {
-    constexpr int64_t kBytesOfStep = 1024;
+    constexpr int64_t kBytesOfStep = 128;
     read_bytes_ += bytes;
     VILA_CHECK(++steps_ + read_bytes_ / kBytesOfStep <= limits_.steps,
                "the template takes more than ", limits_.steps, " steps");

@@ -26,7 +26,7 @@ class Runtime {
     Runtime(const Runtime&) = delete;
     Runtime& operator=(const Runtime&) = delete;
 
-    // Counts one step, and one more for every KiB of the `bytes` that the step reads.
+    // Counts one step, and one more for every 128 of the `bytes` that the step reads.
     void step(int64_t bytes = 0);
     // Counts memory. Call it before the memory is allocated.
     void take(int64_t bytes);

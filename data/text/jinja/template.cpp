@@ -7,6 +7,18 @@
 
 namespace vila::data::jinja {
 
+namespace {
+
+// Cuts the text of an error, which may quote the template, to what fits on a few lines.
+std::string shortened(std::string text) {
+    size_t end = 240;  // bytes
+    if (text.size() <= end) return text;
+    while (end > 0 && (text[end] & 0xc0) == 0x80) --end;  // in front of a whole character
+    return text.substr(0, end) + "...";
+}
+
+}  // namespace
+
 Template::Template(std::string_view source, std::string where) : where_(std::move(where)) {
     constexpr size_t kMaxBytes = size_t{1} << 20;
     VILA_CHECK(source.size() <= kMaxBytes, where_, " has ", source.size(),
@@ -14,7 +26,7 @@ Template::Template(std::string_view source, std::string where) : where_(std::mov
     try {
         block_ = parse(source);
     } catch (const Error& error) {
-        throw Error(str(where_, " ", error.what()));
+        throw Error(str(where_, " ", shortened(error.what())));
     }
 }
 
@@ -26,7 +38,7 @@ std::string Template::render(const Json& variables, const Limits& limits) const 
             runtime.set(name, Value::from_json(value));
         run_block(block_, runtime);
     } catch (const Error& error) {
-        throw Error(str(where_, " line ", runtime.line, ": ", error.what()));
+        throw Error(str(where_, " line ", runtime.line, ": ", shortened(error.what())));
     }
     return std::move(runtime.output());
 }
