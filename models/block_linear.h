@@ -21,7 +21,7 @@ class BlockLinear {
     autograd::Variable operator()(const autograd::Variable& x, const Tensor& image_rows,
                                   const autograd::LinearEpilogue& then = {}) const;
 
-    // Whether some of these rows go through the second layer.
+    // Returns true if there is a second layer and at least one image row.
     bool splits(const Tensor& image_rows) const;
 
     // Gives the rows of images a layer of their own, of the same inputs and outputs.

@@ -20,7 +20,7 @@
 
 namespace vila::models {
 
-// How one sequence is continued.
+// The options of one sequence.
 struct DecodeOptions {
     int64_t max_tokens = 128;            // the largest number of new tokens
     std::vector<int32_t> stop_ids = {};  // each ends the sequence and is not part of the result

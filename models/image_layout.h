@@ -26,7 +26,7 @@ struct ImageLayout {
                                 // tower, where a placeholder takes one position
     int64_t max_tiles = 1;      // the most tiles of a grid, without its thumbnail
 
-    // Whether images of different sizes may have different numbers of tokens.
+    // Returns true if the number of tokens of an image depends on its size.
     bool depends_on_size() const { return max_tiles > 1; }
     // Returns the grid whose aspect ratio is closest to that of an image of height x width pixels,
     // as NVILA does (Liu et al. 2024, NVILA: Efficient Frontier Visual Language Models): among

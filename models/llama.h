@@ -23,7 +23,7 @@ struct RopeTable {
     RopeTable(const LlamaConfig& config, Device& device, DType dtype);
 };
 
-// What a block needs to know about the R rows of B sequences laid end to end.
+// The positions, boundaries and image rows of B sequences, whose R rows are laid end to end.
 struct PackedRows {
     Tensor positions;        // (R) i32
     Tensor cu_seqlens;       // (B + 1) i32
@@ -97,7 +97,7 @@ class Llama {
     // Gives the rows of images a linear layer of their own in place of one of a block, such as
     // "model.layers.0.mlp.up_proj". Throws if there is no such layer.
     void set_image_linear(const std::string& name, const nn::Linear& linear);
-    // Whether any block has such a layer. Otherwise image_rows change nothing.
+    // Returns true if a block has such a layer. If none has, image_rows change nothing.
     bool uses_image_rows() const { return uses_image_rows_; }
     // Moves weights that read the same input together, so that decoding computes fewer, larger
     // products. The results have the same bits on a CPU. Parameters keep their names and values.

@@ -6,8 +6,8 @@
 
 namespace vila::nn {
 
-// Whether `pattern` matches all of `name`. A '*' in the pattern stands for any run of characters,
-// also an empty one: "model.layers.*.q_proj.weight".
+// Returns true if `pattern` matches the whole of `name`. A '*' in the pattern matches any number of
+// characters, or none: "model.layers.*.q_proj.weight".
 bool matches(std::string_view pattern, std::string_view name);
 
 }  // namespace vila::nn

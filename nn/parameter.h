@@ -5,8 +5,8 @@
 // initialization, and whether weight decay applies. Loading, saving, initializing, counting,
 // optimizing and sharding all walk the table, in the order of declaration.
 //
-// Whether a parameter is trained is a property of that parameter alone. Optimizers, sharding and
-// checkpoints keep state only for those that are.
+// Each parameter is trainable or frozen on its own. Optimizers, sharding and checkpoints keep state
+// only for trainable parameters.
 
 #include <deque>
 #include <functional>
@@ -51,7 +51,7 @@ struct Parameter {
     bool decay = false;  // whether weight decay applies: true for matrices and embedding tables
     // Parameters with the same non-empty share get the same initial values.
     std::string share = {};
-    // Whether this is the weight of a Linear, which may be quantized and may have an adapter.
+    // True for the weight of a Linear. Only such a parameter may be quantized or have an adapter.
     bool is_linear = false;
     // The value, in the compute dtype, and its gradient, in f32 (f64 for f64). Undefined if the
     // value is quantized.
@@ -106,7 +106,7 @@ class ParameterTable {
     // Calls Parameter::set_trainable for all parameters, or for each with what `rule` says of it.
     void set_trainable(bool trainable);
     void set_trainable(const std::function<bool(const Parameter&)>& rule);
-    // Whether any parameter is trainable.
+    // Returns true if at least one parameter is trainable.
     bool any_trainable() const;
 
   private:

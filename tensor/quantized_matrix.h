@@ -14,7 +14,7 @@
 
 namespace vila {
 
-// How the values of a block are stored.
+// The storage format of the values of a block.
 enum class BlockFormat {
     Int8,  // one signed byte each
 };

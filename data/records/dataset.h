@@ -48,7 +48,7 @@ class Dataset {
     virtual std::vector<LeftOut> left_out() const { return {}; }
 };
 
-// What becomes of a record that names an image file which is missing or empty.
+// The treatment of a record if an image file that it names is missing or empty.
 enum class MissingImage {
     Error,         // get() returns it; loading the image fails
     DropImage,     // it loses the image; only for format mmc4

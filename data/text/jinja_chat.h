@@ -62,8 +62,8 @@ class JinjaChat {
     std::string between_turns() const;
 
   private:
-    // How the template reads the content of a message: as text, or as a list of {"type": "image"}
-    // and {"type": "text", "text": ...}.
+    // The form of a message's content that the template reads: text, or a list of parts
+    // {"type": "text", "text": ...} and {"type": "image"}.
     enum class Content { Text, Parts, PartsWithImages };
 
     // Returns the rendered text of messages whose contents have the form that the template reads.
