@@ -7,6 +7,8 @@ Chat templates call these methods. Needs Python alone; the version of Unicode is
 import unicodedata
 from pathlib import Path
 
+from cpp_tables import hexadecimal, table
+
 CODES = [code for code in range(0x110000) if not 0xD800 <= code < 0xE000]
 
 
@@ -37,22 +39,6 @@ def ranges(codes):
 
 def ends_as_final_sigma(text):
     return (text + "\u03a3").lower().endswith("\u03c2")
-
-
-def table(kind, name, comment, rows):
-    lines = [f"\n// {comment}", f"constexpr {kind} {name}[] = {{"]
-    line = ""
-    for row in rows:
-        cell = "{" + ",".join(row) + "},"
-        if len(line) + len(cell) > 100:
-            lines.append(line)
-            line = ""
-        line += cell
-    return "\n".join(lines + [line, "};"])
-
-
-def hexadecimal(*codes):
-    return [f"0x{code:X}" for code in codes]
 
 
 def case_table(name, comment, mapping):

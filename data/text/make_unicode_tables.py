@@ -11,6 +11,7 @@ single_word. Needs: tokenizers 0.23.3, unicodedata2 16.0.0.
 from pathlib import Path
 
 import unicodedata2 as unicode
+from cpp_tables import hexadecimal, table
 from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_tokenizers
 
 CODES = [code for code in range(0x110000) if not 0xD800 <= code < 0xE000]
@@ -55,22 +56,6 @@ def one_step(code):
     if not field or field.startswith("<") or nfd(chr(code)) == chr(code):
         return None
     return [int(part, 16) for part in field.split()]
-
-
-def table(kind, name, comment, rows):
-    lines = [f"\n// {comment}", f"constexpr {kind} {name}[] = {{"]
-    line = ""
-    for row in rows:
-        cell = "{" + ",".join(row) + "}," if len(row) > 1 else row[0] + ","
-        if len(line) + len(cell) > 100:
-            lines.append(line)
-            line = ""
-        line += cell
-    return "\n".join(lines + [line, "};"])
-
-
-def hexadecimal(*codes):
-    return [f"0x{code:X}" for code in codes]
 
 
 def write(name, types, tables):
