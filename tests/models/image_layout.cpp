@@ -8,6 +8,7 @@
 
 #include "models/generate.h"
 #include "tests/support/model_goldens.h"
+#include "tests/support/tiled_config.h"
 
 namespace vila::models {
 namespace {
@@ -53,24 +54,11 @@ constexpr int64_t kVocabulary = 37;
 
 // A model with 4 patches a tile and up to 6 tiles an image.
 VilaConfig tiled_config(ProjectorConfig::Kind projector) {
-    VilaConfig config;
+    VilaConfig config = small_tiled_config(kSide, 6);
     config.llm.vocab_size = kVocabulary;
-    config.llm.hidden_size = 8;
-    config.llm.intermediate_size = 12;
     config.llm.num_hidden_layers = 2;
-    config.llm.num_attention_heads = 2;
     config.llm.num_key_value_heads = 1;
-    config.llm.head_dim = 4;
-    config.llm.max_position_embeddings = 128;
-    config.vision.emplace();
-    config.vision->hidden_size = 6;
-    config.vision->intermediate_size = 10;
     config.vision->num_hidden_layers = 2;
-    config.vision->num_attention_heads = 2;
-    config.vision->image_size = kSide;
-    config.vision->patch_size = 4;
-    config.select_layer = -1;
-    config.max_tiles = 6;
     // Weights large enough that the greedy tokens depend on every image and its place.
     config.llm.init.embedding = 1.0;
     config.llm.init.linear = {nn::InitRule::Kind::FanInNormal, 1.0};

@@ -13,6 +13,7 @@
 #include "tensor/cpu/cpu_device.h"
 #include "tensor/random.h"
 #include "tests/support/text_helpers.h"
+#include "tests/support/tiled_config.h"
 #include "tools/base/image_source.h"
 
 namespace vila::tools {
@@ -21,25 +22,7 @@ namespace {
 constexpr int64_t kSide = 8;  // of a tile
 
 models::VilaConfig tiled_config() {
-    models::VilaConfig config;
-    config.llm.vocab_size = 50;
-    config.llm.hidden_size = 8;
-    config.llm.intermediate_size = 12;
-    config.llm.num_hidden_layers = 1;
-    config.llm.num_attention_heads = 2;
-    config.llm.num_key_value_heads = 2;
-    config.llm.head_dim = 4;
-    config.llm.max_position_embeddings = 128;
-    config.vision.emplace();
-    config.vision->hidden_size = 6;
-    config.vision->intermediate_size = 10;
-    config.vision->num_hidden_layers = 1;
-    config.vision->num_attention_heads = 2;
-    config.vision->image_size = kSide;
-    config.vision->patch_size = 4;
-    config.select_layer = -1;
-    config.max_tiles = 4;
-    return config;
+    return models::small_tiled_config(kSide, 4);
 }
 
 data::ImageProcessor processor() {
