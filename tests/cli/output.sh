@@ -6,8 +6,7 @@ set -u
 tests=$(cd "$(dirname "$0")/.." && pwd)
 binary=$(realpath "$1")
 folder=$(mktemp -d)
-# A signal may end a background job before it has become another program, with this trap still set.
-trap '[ $BASHPID -ne $$ ] || rm -rf "$folder"' EXIT
+trap 'rm -rf "$folder"' EXIT
 "$tests/support/tiny_training_data.sh" "$folder" || exit 1
 cd "$folder" || exit 1
 . "$tests/support/shell_checks.sh"
@@ -188,6 +187,9 @@ kill -TERM $pid
 wait $pid 2>/dev/null
 check "ended by the signal" [ $? -eq 143 ]
 check "no answers, whole or half" [ -z "$(ls | grep -E '^answers')" ]
+# A signal may reach a background job while it is still a copy of this shell, which would then run
+# the trap of this shell.
+trap - EXIT
 for signal in INT TERM HUP; do
     for delay in 0.00 0.01 0.02 0.04 0.08 0.15; do
         rm -rf signaled && mkdir signaled
@@ -203,6 +205,7 @@ for signal in INT TERM HUP; do
         check "SIG$signal after $delay s leaves nothing else: $(ls signaled)" [ -z "$(ls signaled | grep -vE '^(model|world)$')" ]
     done
 done
+trap 'rm -rf "$folder"' EXIT
 "$binary" "${many[@]}" --output - 2>output | head -n 1 >got
 check "a reader that leaves ends a long command" [ "${PIPESTATUS[0]}" -eq 141 ]
 

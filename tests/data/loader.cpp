@@ -345,9 +345,11 @@ TEST_F(LoaderTest, CountsABadRecordOnce) {
     strict.max_bad_share = 0.02;
     std::vector<std::string> told;
     strict.on_bad_sample = [&](const BadSample& sample) { told.push_back(sample.where); };
-    const auto made = loader(strict);
     size_t listed = 0;
-    for (int64_t step = 0; step < 200; ++step) listed += made->next().bad_samples.size();
+    {
+        const auto made = loader(strict);
+        for (int64_t step = 0; step < 200; ++step) listed += made->next().bad_samples.size();
+    }  // ends its threads, which read first_
     std::sort(told.begin(), told.end());
     EXPECT_EQ(told, (std::vector<std::string>{"a:6", "b:3"}));
     EXPECT_EQ(listed, 2u);
