@@ -19,12 +19,11 @@ Json finite_or_null(double value) {
 }
 
 // Mean loss of each source that has samples in the step.
-Json source_means(const StepTotals& totals, const Recipe& recipe) {
+Json source_means(const StepTotals& totals, const std::vector<std::string>& sources) {
     Json means = Json::object();
     for (size_t i = 0; i < totals.source_losses.size(); ++i)
         if (totals.source_counts[i] > 0.0)
-            means[recipe.data.sources[i].name] =
-                finite_or_null(totals.source_losses[i] / totals.source_counts[i]);
+            means[sources[i]] = finite_or_null(totals.source_losses[i] / totals.source_counts[i]);
     return means;
 }
 
@@ -40,7 +39,7 @@ Json join(dist::Collectives& ranks, const Json& mine) {
 }  // namespace
 
 Json step_line(int64_t step, const StepTotals& totals, double lr, const StepCosts& costs,
-               const Recipe& recipe, bool several_ranks) {
+               const std::vector<std::string>& sources, bool several_ranks) {
     Json line = {{"step", step},
                  {"loss", finite_or_null(totals.loss)},
                  {"lr", lr},
@@ -49,7 +48,7 @@ Json step_line(int64_t step, const StepTotals& totals, double lr, const StepCost
                  {"targets", totals.targets},
                  {"tokens_per_second", costs.tokens_per_second(totals)},
                  {"seconds", costs.seconds},
-                 {"losses", source_means(totals, recipe)}};
+                 {"losses", source_means(totals, sources)}};
     if (several_ranks)
         line["communication"] = {{"collectives", costs.traffic.calls},
                                  {"sent_bytes", costs.traffic.bytes_sent},
@@ -72,12 +71,12 @@ std::string step_text(const StepTotals& totals, const StepCosts& costs, double p
     return text;
 }
 
-Json all_sample_ids(dist::Collectives& ranks, const data::StepBatch& batch, const Recipe& recipe) {
+Json all_sample_ids(dist::Collectives& ranks, const data::StepBatch& batch,
+                    const std::vector<std::string>& sources) {
     Json mine = Json::array();
     for (const data::MicroBatch& micro : batch.micro_batches)
         for (const data::LoadedSample& loaded : micro.samples) {
-            const std::string& source =
-                recipe.data.sources[static_cast<size_t>(loaded.sample.source)].name;
+            const std::string& source = sources[static_cast<size_t>(loaded.sample.source)];
             mine.push_back(str(source, "[", loaded.sample.index, "]",
                                loaded.sample.id.empty() ? "" : " " + loaded.sample.id));
         }

@@ -9,7 +9,6 @@
 #include "data/loader/loader.h"
 #include "dist/collectives.h"
 #include "tensor/json.h"
-#include "tools/train/recipe.h"
 
 namespace vila::tools {
 
@@ -33,16 +32,17 @@ struct StepCosts {
     }
 };
 
-// The log line of step number `step`. `several_ranks` adds the communication of rank 0.
+// The log line of step number `step`. `sources` are the names of the data sources. `several_ranks` adds the communication of rank 0.
 Json step_line(int64_t step, const StepTotals& totals, double lr, const StepCosts& costs,
-               const Recipe& recipe, bool several_ranks);
+               const std::vector<std::string>& sources, bool several_ranks);
 // The text after the step number on the progress line. `peak_flops` is the sum over all ranks, in
 // operations per second, or 0 if it was not measured.
 std::string step_text(const StepTotals& totals, const StepCosts& costs, double peak_flops,
                       bool several_ranks);
 
 // Names of the samples of all ranks' batches, for reports of bad steps. All ranks call it.
-Json all_sample_ids(dist::Collectives& ranks, const data::StepBatch& batch, const Recipe& recipe);
+Json all_sample_ids(dist::Collectives& ranks, const data::StepBatch& batch,
+                    const std::vector<std::string>& sources);
 // Returns the place and reason of each bad record of this step, on all ranks. All ranks must call
 // it.
 Json all_bad_samples(dist::Collectives& ranks, const data::StepBatch& batch);

@@ -13,7 +13,7 @@ namespace vila::tools {
 
 namespace {
 
-// Without train.step_limit, a step may take kStepLimitMedians times the median of the last
+// Without the option step_limit, a step may take kStepLimitMedians times the median of the last
 // kStepsInMedian steps, but at least kMinStepLimit seconds.
 constexpr double kMinStepLimit = 60.0;
 constexpr double kStepLimitMedians = 20.0;
@@ -29,17 +29,20 @@ struct StepHeader {
 
 }  // namespace
 
-TrainLoop::TrainLoop(const TrainLoopParts& parts, int64_t finished_steps)
-    : parts_(parts), step_(finished_steps), saved_step_(finished_steps) {}
+TrainLoop::TrainLoop(const TrainLoopParts& parts, TrainLoopOptions options, int64_t finished_steps)
+    : parts_(parts),
+      options_(std::move(options)),
+      step_(finished_steps),
+      saved_step_(finished_steps) {}
 
 int TrainLoop::run() {
-    while (step_ < parts_.schedule.total_steps) {
+    while (step_ < options_.schedule.total_steps) {
         train_one_step();
         finish_background_save(false);
-        const bool is_last = step_ == parts_.schedule.total_steps;
+        const bool is_last = step_ == options_.schedule.total_steps;
         const bool is_leaving = signal_ != 0 || is_last;
-        if (is_leaving || step_ % parts_.recipe.train.save_every == 0) {
-            const bool saved = save(parts_.recipe.train.async_save && !is_leaving);
+        if (is_leaving || step_ % options_.save_every == 0) {
+            const bool saved = save(options_.async_save && !is_leaving);
             if (is_last && !saved)
                 throw dist::AgreedError(
                     str("the last checkpoint could not be saved; the same command resumes from "
@@ -68,13 +71,13 @@ void TrainLoop::train_one_step() {
         parts_.state.end_micro_batch();
     begin_phase("update", step_limit());
     reduce_totals(result, totals);
-    const double schedule_now = parts_.schedule.at(step_);
+    const double schedule_now = options_.schedule.at(step_);
     const bool updated = update(totals, schedule_now);
     ++step_;
     const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
     if (step_seconds_.size() == kStepsInMedian) step_seconds_.erase(step_seconds_.begin());
     step_seconds_.push_back(elapsed.count());
-    write_log(batch, totals, parts_.recipe.optimizer.lr * schedule_now, updated,
+    write_log(batch, totals, options_.lr * schedule_now, updated,
               {.seconds = elapsed.count(), .traffic = parts_.ranks.traffic() - traffic});
     check_bad_steps(batch);
 }
@@ -118,7 +121,7 @@ void TrainLoop::reduce_totals(const StepResult& result, StepTotals& totals) {
     add(result.flops);
     for (const int signal : kSignals) add(parts_.stop.received() == signal ? 1.0 : 0.0);
     add(parts_.checkpoints.written() ? 1.0 : 0.0);
-    const size_t num_sources = parts_.recipe.data.sources.size();
+    const size_t num_sources = options_.sources.size();
     for (size_t i = 0; i < num_sources; ++i) {
         const SourceLoss source = i < result.sources.size() ? result.sources[i] : SourceLoss();
         sums.push_back(source.sum);
@@ -145,8 +148,7 @@ bool TrainLoop::update(const StepTotals& totals, double schedule_now) {
         return false;
     }
     parts_.state.bad_steps_in_row = 0;
-    parts_.state.update(schedule_now,
-                        nn::clip_scale(totals.norm, parts_.recipe.optimizer.clip_norm));
+    parts_.state.update(schedule_now, nn::clip_scale(totals.norm, options_.clip_norm));
     parts_.stage.after_update();
     return true;
 }
@@ -154,13 +156,13 @@ bool TrainLoop::update(const StepTotals& totals, double schedule_now) {
 void TrainLoop::write_log(const data::StepBatch& batch, const StepTotals& totals, double lr,
                           bool updated, const StepCosts& costs) {
     const bool several_ranks = parts_.ranks.ranks() > 1;
-    Json line = step_line(step_, totals, lr, costs, parts_.recipe, several_ranks);
+    Json line = step_line(step_, totals, lr, costs, options_.sources, several_ranks);
     if (totals.truncated > 0) line["truncated_samples"] = totals.truncated;
     if (save_failures_ > 0) line["save_failures"] = save_failures_;
     if (totals.bad_samples > 0) line["bad_samples"] = all_bad_samples(parts_.ranks, batch);
     if (!updated) {
         line["skipped"] = true;
-        line["samples"] = all_sample_ids(parts_.ranks, batch, parts_.recipe);
+        line["samples"] = all_sample_ids(parts_.ranks, batch, options_.sources);
         parts_.progress.say(str("step ", step_, ": loss ", totals.loss, ", gradient norm ",
                                 totals.norm, "; the step is skipped"));
     }
@@ -171,17 +173,17 @@ void TrainLoop::write_log(const data::StepBatch& batch, const StepTotals& totals
 
 void TrainLoop::check_bad_steps(const data::StepBatch& batch) const {
     const int64_t bad_steps = parts_.state.bad_steps_in_row;
-    if (bad_steps < parts_.recipe.train.max_bad_steps) return;
+    if (bad_steps < options_.max_bad_steps) return;
     throw dist::AgreedError(str("loss or gradient was not finite in ", bad_steps,
                                 " steps in a row (train.max_bad_steps), the last with samples ",
-                                all_sample_ids(parts_.ranks, batch, parts_.recipe).dump(),
+                                all_sample_ids(parts_.ranks, batch, options_.sources).dump(),
                                 "; a lower optimizer.lr may help"));
 }
 
 bool TrainLoop::save(bool in_background) {
     if (!finish_background_save(true)) in_background = false;
     if (saved_step_ == step_) return true;
-    begin_phase("save", parts_.recipe.train.save_limit);
+    begin_phase("save", options_.save_limit);
     if (parts_.log != nullptr && !parts_.log->sync())
         parts_.progress.say("the log could not be written; its lines are kept in memory");
     Json info = parts_.facts;
@@ -202,7 +204,7 @@ bool TrainLoop::save(bool in_background) {
 bool TrainLoop::finish_background_save(bool wait) {
     if (!parts_.checkpoints.saving()) return true;
     if (!wait && !all_written_) return true;
-    begin_phase("save", parts_.recipe.train.save_limit);
+    begin_phase("save", options_.save_limit);
     return record_save([&] { parts_.checkpoints.finish_save(); }, pending_step_);
 }
 
@@ -229,8 +231,8 @@ void TrainLoop::begin_phase(const char* name, double limit) {
 }
 
 double TrainLoop::step_limit() const {
-    if (parts_.recipe.train.step_limit > 0.0) return parts_.recipe.train.step_limit;
-    if (step_seconds_.empty()) return parts_.recipe.train.setup_limit;
+    if (options_.step_limit > 0.0) return options_.step_limit;
+    if (step_seconds_.empty()) return options_.setup_limit;
     std::vector<double> sorted = step_seconds_;
     std::nth_element(sorted.begin(), sorted.begin() + static_cast<int64_t>(sorted.size() / 2),
                      sorted.end());

@@ -19,7 +19,6 @@
 #include "nn/schedule.h"
 #include "tools/base/progress.h"
 #include "tools/train/checkpoint.h"
-#include "tools/train/recipe.h"
 #include "tools/train/run_log.h"
 #include "tools/train/stage.h"
 #include "tools/train/step_log.h"
@@ -31,9 +30,21 @@ namespace vila::tools {
 // The run stops after this many failed saves in a row.
 constexpr int64_t kMaxSaveFailures = 3;
 
+struct TrainLoopOptions {
+    nn::Schedule schedule;      // its peak is 1; each learning rate is multiplied by it
+    double lr = 0.0;            // at the peak, for the log
+    double clip_norm = 0.0;     // largest norm of the gradients; 0: not clipped
+    int64_t save_every = 1;     // steps between checkpoints
+    bool async_save = false;    // write checkpoints while the next steps run
+    int64_t max_bad_steps = 1;  // steps in a row with a loss or gradient that is not finite
+    double step_limit = 0.0;    // seconds that a phase of a step may take; 0: by recent steps
+    double setup_limit = 0.0;   // seconds that a phase of the first step may take
+    double save_limit = 0.0;    // seconds that saving may take
+    std::vector<std::string> sources;  // names of the data sources, for the log
+};
+
 // The objects that the loop uses; they must outlive it.
 struct TrainLoopParts {
-    const Recipe& recipe;
     dist::Collectives& ranks;
     dist::Watchdog* watchdog;  // null in a job of one rank
     Stage& stage;
@@ -43,19 +54,18 @@ struct TrainLoopParts {
     RunLog* log;  // null except on rank 0
     Progress& progress;
     const StopSignals& stop;
-    const nn::Schedule& schedule;  // its peak is 1; each learning rate is multiplied by it
-    const Json& facts;             // saved in every checkpoint and compared on resuming
-    double peak_flops;             // operations per second, sum over all ranks; 0: not measured
+    const Json& facts;  // saved in every checkpoint and compared on resuming
+    double peak_flops;  // operations per second, sum over all ranks; 0: not measured
 };
 
 class TrainLoop {
   public:
     // Continues after `finished_steps` steps: 0, or the step of the checkpoint that was loaded.
-    TrainLoop(const TrainLoopParts& parts, int64_t finished_steps);
+    TrainLoop(const TrainLoopParts& parts, TrainLoopOptions options, int64_t finished_steps);
 
     // Runs to the last step of the schedule, saves and returns 0. After a stop signal, saves at the
     // end of the step and returns the signal. Throws if the loss or gradient was not finite in
-    // train.max_bad_steps steps in a row, if kMaxSaveFailures saves in a row failed, or if the last
+    // max_bad_steps steps in a row, if kMaxSaveFailures saves in a row failed, or if the last
     // save failed.
     int run();
     int64_t step() const { return step_; }  // finished steps
@@ -73,7 +83,7 @@ class TrainLoop {
     void check_bad_steps(const data::StepBatch& batch) const;
 
     // Saves a checkpoint, unless this step has one; returns false if that failed. With
-    // `in_background` (train.async_save) it is written while the next steps run.
+    // `in_background` (async_save) it is written while the next steps run.
     bool save(bool in_background);
     // Finishes the background save, if there is one. With `wait`, waits until it is written;
     // otherwise does nothing unless all ranks have written their files. Returns false if it failed.
@@ -84,10 +94,11 @@ class TrainLoop {
 
     // Tells the watchdog that a phase begins which may take `limit` seconds.
     void begin_phase(const char* name, double limit);
-    // train.step_limit, or a multiple of the median of recent steps, in seconds.
+    // The option step_limit, or a multiple of the median of recent steps, in seconds.
     double step_limit() const;
 
     TrainLoopParts parts_;
+    TrainLoopOptions options_;
     int64_t step_ = 0;                  // finished steps
     int64_t saved_step_ = 0;            // step of the newest checkpoint
     int64_t pending_step_ = 0;          // step of the background save

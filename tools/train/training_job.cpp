@@ -10,7 +10,6 @@
 #include "tools/base/machine_limits.h"
 #include "tools/train/plan.h"
 #include "tools/train/recipe_tokenizer.h"
-#include "tools/train/train_loop.h"
 
 namespace vila::tools {
 
@@ -126,13 +125,27 @@ void TrainingJob::prepare_loop() {
     });
 }
 
+TrainLoopOptions TrainingJob::loop_options() const {
+    const TrainRecipe& train = recipe_.train;
+    TrainLoopOptions options = {.schedule = {.peak = 1.0,
+                                             .warmup_ratio = recipe_.schedule.warmup_ratio,
+                                             .decay = nn::decay_from_name(recipe_.schedule.decay),
+                                             .total_steps = total_steps_},
+                                .lr = recipe_.optimizer.lr,
+                                .clip_norm = recipe_.optimizer.clip_norm,
+                                .save_every = train.save_every,
+                                .async_save = train.async_save,
+                                .max_bad_steps = train.max_bad_steps,
+                                .step_limit = train.step_limit,
+                                .setup_limit = train.setup_limit,
+                                .save_limit = train.save_limit,
+                                .sources = {}};
+    for (const SourceRecipe& source : recipe_.data.sources) options.sources.push_back(source.name);
+    return options;
+}
+
 int TrainingJob::train(const StopSignals& stop) {
-    const nn::Schedule schedule = {.peak = 1.0,
-                                   .warmup_ratio = recipe_.schedule.warmup_ratio,
-                                   .decay = nn::decay_from_name(recipe_.schedule.decay),
-                                   .total_steps = total_steps_};
-    TrainLoop loop({.recipe = recipe_,
-                    .ranks = ranks_,
+    TrainLoop loop({.ranks = ranks_,
                     .watchdog = watchdog_,
                     .stage = *stage_,
                     .state = *state_,
@@ -141,10 +154,9 @@ int TrainingJob::train(const StopSignals& stop) {
                     .log = log_ ? &*log_ : nullptr,
                     .progress = *progress_,
                     .stop = stop,
-                    .schedule = schedule,
                     .facts = facts_,
                     .peak_flops = peak_flops_},
-                   step_);
+                   loop_options(), step_);
     int signal = 0;
     explain_out_of_memory([&] { signal = loop.run(); });
     step_ = loop.step();

@@ -20,6 +20,7 @@
 #include "tools/train/run_log.h"
 #include "tools/train/stage.h"
 #include "tools/train/stop_signals.h"
+#include "tools/train/train_loop.h"
 #include "tools/train/training_data.h"
 #include "tools/train/training_state.h"
 
@@ -49,6 +50,7 @@ class TrainingJob {
     // Makes the log, the progress line and the loader, and prints a summary of the run.
     void prepare_loop();
     // Runs the training loop; returns the signal that stopped it, or 0.
+    TrainLoopOptions loop_options() const;
     int train(const StopSignals& stop);
     void save_model();
 
