@@ -36,6 +36,15 @@ int64_t DecodeBatch::pages_for(const VilaModel& model, const Sequence& prompt,
 }
 
 int64_t DecodeBatch::add(const Sequence& prompt, const DecodeOptions& options, OnToken on_token) {
+    return add(prompt, options, std::move(on_token), false);
+}
+
+int64_t DecodeBatch::add_scored(const Sequence& sequence) {
+    return add(sequence, {.max_tokens = 1}, {}, true);
+}
+
+int64_t DecodeBatch::add(const Sequence& prompt, const DecodeOptions& options, OnToken on_token,
+                         bool scored) {
     VILA_CHECK(options.max_tokens > 0, "[decode] max_tokens is ", options.max_tokens,
                ": expected a positive number");
     VILA_CHECK(!prompt.ids.empty(), "[decode] the prompt has no ids: expected at least one");
@@ -47,10 +56,12 @@ int64_t DecodeBatch::add(const Sequence& prompt, const DecodeOptions& options, O
                " positions (images included): the model has ", positions);
     const int64_t pages = pages_for_rows(model_, state->rows, options);
     VILA_CHECK(pages <= cache_.pages(), "a prompt of ", state->rows, " positions and ",
-               options.max_tokens, " new tokens take ", pages, " pages of ", kPageRows,
+               scored ? 0 : options.max_tokens, " new tokens take ", pages, " pages of ", kPageRows,
                " positions: the key-value cache has ", cache_.pages(), " pages");
     if (!options_.share_prefixes) state->keys.clear();
     state->options = options;
+    state->scored = scored;
+    if (scored) state->set_targets(prompt);
     state->on_token = std::move(on_token);
     state->context.assign(prompt.ids.begin(), prompt.ids.end());
     for (const HostImage& image : prompt.images) {
@@ -129,13 +140,13 @@ int64_t DecodeBatch::chunk_end(const State& state, int64_t row) const {
 }
 
 // Returns the leading `pages` that the sequence may use. The last row of a prompt is always
-// computed, for its logits. Attention sums at most kDecodeQueries new rows in another order than
+// computed, for its logits, and so are the rows before targets. Attention sums at most kDecodeQueries new rows in another order than
 // more rows, so a chunk with more rows must not be left with so few.
 std::vector<int32_t> DecodeBatch::usable_prefix(const State& state,
                                                 std::vector<int32_t> pages) const {
     for (; !pages.empty(); pages.pop_back()) {
         const int64_t row = static_cast<int64_t>(pages.size()) * kPageRows;
-        if (row >= state.rows) continue;
+        if (row > state.first_needed_row()) continue;
         const int64_t begin = row / options_.prefill_chunk * options_.prefill_chunk;
         const int64_t end = chunk_end(state, row);
         if (end - row > kDecodeQueries || end - begin <= kDecodeQueries || row == begin) break;
@@ -173,7 +184,10 @@ void DecodeBatch::end(State& state, Ending ending, std::exception_ptr error) {
     state.embeddings = {};
     pool_.release(state.cached.pages);
     state.cached = {};
-    state.answer = {state.id, std::move(state.tokens), ending, std::move(error)};
+    state.answer.id = state.id;
+    state.answer.tokens = std::move(state.tokens);
+    state.answer.ending = ending;
+    state.answer.error = std::move(error);
 }
 
 DecodeBatchStats DecodeBatch::stats() const {

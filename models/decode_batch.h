@@ -1,6 +1,6 @@
 #pragma once
 
-// DecodeBatch: continues many sequences together. A step reads the next token of every sequence and
+// DecodeBatch: continues or scores many sequences together. A step reads the next token of every sequence and
 // chunks of the prompts that have arrived, in one forward pass. Sequences may be added at any time.
 // Each has its own options and ends on its own.
 //
@@ -44,6 +44,7 @@ enum class Ending {
     StopId,  // the model chose a stop id
     Length,  // max_tokens, or the model has no position left
     Caller,  // on_token returned false
+    Scored,  // add_scored(): the sequence has been read
     Error,   // see Answer::error
 };
 
@@ -51,6 +52,10 @@ struct Answer {
     int64_t id = 0;
     std::vector<int32_t> tokens;
     Ending ending = Ending::Length;
+    // Of a scored sequence: ln p of each target, in order, and the logits (V) that follow the last
+    // row.
+    std::vector<double> target_logprobs;
+    std::vector<float> next_logits;
     // The exception that reading the images of this sequence, sampling or on_token threw.
     std::exception_ptr error;
 };
@@ -83,6 +88,9 @@ class DecodeBatch {
     // more pages than the cache has, if the prompt is empty or longer than the model's positions,
     // if its placeholders are not as many as its images, and if max_tokens is not positive.
     int64_t add(const Sequence& prompt, const DecodeOptions& options, OnToken on_token = {});
+    // Adds a sequence that is only read: its answer holds the log probabilities of its targets, and
+    // no tokens. Waits for pages and throws as add() does.
+    int64_t add_scored(const Sequence& sequence);
     // Ends a sequence without an answer: step() does not return it. Returns false if there is no
     // such sequence.
     bool cancel(int64_t id);
@@ -98,6 +106,8 @@ class DecodeBatch {
     struct Rows;
 
     // decode_batch.cpp
+    int64_t add(const Sequence& prompt, const DecodeOptions& options, OnToken on_token,
+                bool scored);
     void admit();
     int64_t chunk_end(const State& state, int64_t row) const;
     std::vector<int32_t> usable_prefix(const State& state, std::vector<int32_t> pages) const;
@@ -109,6 +119,7 @@ class DecodeBatch {
     Tensor image_rows(const Rows& rows) const;
     CachedRows places(const Rows& rows) const;
     std::vector<State*> advance(const Rows& rows, std::vector<int32_t>& last_rows);
+    void score_rows(const Rows& rows, const Tensor& hidden);  // decode_batch_score.cpp
     void forward(const Rows& rows);
     void forward_one(State& state);
     void add_tokens(const std::vector<State*>& states, const Tensor& logits, const Tensor& argmax);

@@ -90,8 +90,8 @@ CachedRows DecodeBatch::places(const Rows& rows) const {
     return cached;
 }
 
-// Counts the rows of a step as read. Returns the sequences that get a token now, and sets
-// `last_rows` to the last row of each.
+// Counts the rows of a step as read, and ends scored sequences that are read. Returns the sequences
+// that get a token now, and sets `last_rows` to the last row of each.
 std::vector<DecodeBatch::State*> DecodeBatch::advance(const Rows& rows,
                                                       std::vector<int32_t>& last_rows) {
     std::vector<State*> predicted = rows.decoding;
@@ -106,6 +106,10 @@ std::vector<DecodeBatch::State*> DecodeBatch::advance(const Rows& rows,
         state.cached.length += rows.counts[i];
         pool_.set_filled(state.cached.pages, state.cached.length);
         if (state.cached.length < state.rows) continue;
+        if (state.scored) {
+            end(state, Ending::Scored);
+            continue;
+        }
         state.embeddings = {};
         state.phase = State::Phase::Decoding;
         predicted.push_back(&state);
@@ -117,6 +121,7 @@ std::vector<DecodeBatch::State*> DecodeBatch::advance(const Rows& rows,
 void DecodeBatch::forward(const Rows& rows) {
     const Llama& llm = model_.llm();
     Tensor hidden = llm.decode(embeddings(rows), places(rows), cache_);  // (R, C)
+    score_rows(rows, hidden);
     std::vector<int32_t> last_rows;
     const std::vector<State*> predicted = advance(rows, last_rows);
     if (predicted.empty()) return;

@@ -3,6 +3,8 @@
 // The state that DecodeBatch keeps of each sequence. decode_batch.cpp decides which sequences go
 // on; decode_batch_forward.cpp computes their next tokens.
 
+#include <algorithm>
+
 #include "models/decode_batch.h"
 #include "models/decode_graph.h"
 
@@ -24,6 +26,17 @@ struct DecodeBatch::State {
     int64_t rows = 0;                 // of the prompt
     Tensor embeddings;                // (rows, C), until the prompt is read
     std::vector<int32_t> image_rows;  // of the prompt, if the language model asks for them
+
+    // Of a scored sequence: the rows before a target, in order, and the targets.
+    bool scored = false;
+    std::vector<int64_t> loss_rows;
+    std::vector<int32_t> targets;
+
+    void set_targets(const Sequence& sequence);
+    // The first row whose hidden state is needed.
+    int64_t first_needed_row() const {
+        return loss_rows.empty() ? rows - 1 : std::min(loss_rows.front(), rows - 1);
+    }
 
     std::vector<int32_t> context;  // the ids of the prompt, then the new ones
     std::vector<int32_t> tokens;   // the new ones

@@ -57,4 +57,22 @@ std::vector<std::vector<int32_t>> generate_many(
     return results;
 }
 
+std::vector<ScoredSequence> score_many(const VilaModel& model,
+                                       const std::vector<Sequence>& sequences) {
+    std::vector<ScoredSequence> results(sequences.size());
+    if (sequences.empty()) return results;
+    DecodeBatchOptions options;
+    for (const Sequence& sequence : sequences)
+        options.pages += DecodeBatch::pages_for(model, sequence, {.max_tokens = 1});
+    DecodeBatch batch(model, options);
+    for (const Sequence& sequence : sequences) batch.add_scored(sequence);
+    while (!batch.idle())
+        for (Answer& answer : batch.step()) {
+            if (answer.error) std::rethrow_exception(answer.error);
+            results[static_cast<size_t>(answer.id)] = {std::move(answer.target_logprobs),
+                                                       std::move(answer.next_logits)};
+        }
+    return results;
+}
+
 }  // namespace vila::models

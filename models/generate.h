@@ -1,6 +1,7 @@
 #pragma once
 
-// Generation: reads prompts of text and images, then produces one token at a time. For sequences
+// Generation: reads prompts of text and images, then produces one token at a time; and scoring,
+// which reads whole sequences. For sequences
 // that arrive and end at different times, see decode_batch.h, which these functions use.
 
 #include <functional>
@@ -33,5 +34,15 @@ std::vector<int32_t> generate(DecodeBatch& batch, const Sequence& prompt,
 std::vector<std::vector<int32_t>> generate_many(
     const VilaModel& model, const std::vector<Sequence>& prompts, const GenerateOptions& options,
     const std::function<bool(size_t index, int32_t id)>& on_token = {});
+
+// Reads sequences and returns for each the log probabilities of its targets, and the logits that
+// follow its last row. Beginnings that sequences share are read once. On a CPU the result for a
+// sequence does not depend on the others.
+struct ScoredSequence {
+    std::vector<double> target_logprobs;  // ln p of each target, in order
+    std::vector<float> next_logits;       // (V)
+};
+std::vector<ScoredSequence> score_many(const VilaModel& model,
+                                       const std::vector<Sequence>& sequences);
 
 }  // namespace vila::models

@@ -40,48 +40,33 @@ void copy_part(const fs::path& directory, const Json& config, const nn::Paramete
 
 }  // namespace
 
-fs::path llm_directory(const fs::path& directory) {
-    return open_layout(directory)->files_of(Part::Llm);
-}
+ModelDirectory::ModelDirectory(fs::path path, const LayoutOptions& options)
+    : path_(std::move(path)), layout_(open_layout(path_, options)) {}
 
-fs::path vision_directory(const fs::path& directory) {
-    return open_layout(directory)->files_of(Part::VisionTower);
-}
-
-LlamaConfig read_llm_config(const fs::path& directory) {
-    return llm_config(*open_layout(directory));
-}
-
-VisionConfig read_vision_config(const fs::path& directory) {
-    return vision_config(*open_layout(directory));
-}
-
-ProjectorConfig read_projector_config(const fs::path& directory) {
-    return projector_config(*open_layout(directory));
-}
-
-VilaConfig read_model_config(const fs::path& directory) {
-    return model_config(*open_layout(directory));
-}
-
-std::unique_ptr<VilaModel> load_model(const fs::path& directory, Device& device, DType dtype,
-                                      WeightMemory memory) {
-    const std::unique_ptr<Layout> layout = open_layout(directory);
-    auto model = std::make_unique<VilaModel>(model_config(*layout), device, dtype);
-    load_part(*layout, Part::Llm, model->llm_table(), device, dtype, memory);
+std::unique_ptr<VilaModel> ModelDirectory::load(Device& device, DType dtype,
+                                                WeightMemory memory) const {
+    auto model = std::make_unique<VilaModel>(config(), device, dtype);
+    const auto load = [&](Part part, nn::ParameterTable& table) {
+        models::load_part(*layout_, part, table, device, dtype, memory);
+    };
+    load(Part::Llm, model->llm_table());
     if (!model->has_vision()) return model;
-    load_part(*layout, Part::VisionTower, model->vision_table(), device, dtype, memory);
-    load_part(*layout, Part::Projector, model->projector_table(), device, dtype, memory);
+    load(Part::VisionTower, model->vision_table());
+    load(Part::Projector, model->projector_table());
     return model;
 }
 
-int64_t converted_bytes(const fs::path& directory, DType dtype) {
-    const std::unique_ptr<Layout> layout = open_layout(directory);
-    model_config(*layout);  // report an invalid configuration before missing weights
+void ModelDirectory::load_part(Part part, nn::ParameterTable& table, Device& device,
+                               DType dtype) const {
+    models::load_part(*layout_, part, table, device, dtype, WeightMemory::Own);
+}
+
+int64_t ModelDirectory::converted_bytes(DType dtype) const {
+    config();  // report an invalid configuration before missing weights
     int64_t bytes = 0;
     for (const Part part : {Part::Llm, Part::VisionTower, Part::Projector}) {
-        if (!layout->has(part)) continue;
-        const PartWeights weights(layout->weights(part), part);
+        if (!layout_->has(part)) continue;
+        const PartWeights weights(layout_->weights(part), part);
         for (const std::string& name : weights.names()) {
             const PartWeights::Stored& stored = *weights.find(name);
             // Integer buffers are not loaded. Tensor may not even support their dtype.
@@ -92,21 +77,6 @@ int64_t converted_bytes(const fs::path& directory, DType dtype) {
         }
     }
     return bytes;
-}
-
-void load_llm_weights(const fs::path& directory, nn::ParameterTable& table, Device& device,
-                      DType dtype) {
-    load_part(*open_layout(directory), Part::Llm, table, device, dtype, WeightMemory::Own);
-}
-
-void load_vision_weights(const fs::path& directory, nn::ParameterTable& table, Device& device,
-                         DType dtype) {
-    load_part(*open_layout(directory), Part::VisionTower, table, device, dtype, WeightMemory::Own);
-}
-
-void load_projector_weights(const fs::path& directory, nn::ParameterTable& table, Device& device,
-                            DType dtype) {
-    load_part(*open_layout(directory), Part::Projector, table, device, dtype, WeightMemory::Own);
 }
 
 void save_model(const VilaModel& model, const fs::path& directory, DType dtype,

@@ -28,30 +28,39 @@ struct ExtraFile {
     std::string bytes;
 };
 
-// Reads the configuration of DIR: a joined model, or a language model alone.
-VilaConfig read_model_config(const std::filesystem::path& directory);
-// Loads the model in DIR with weights converted to `dtype`. No weight is trainable. Mapped weights
-// are read from the file at their first use; such a model must not be trained.
-std::unique_ptr<VilaModel> load_model(const std::filesystem::path& directory, Device& device,
-                                      DType dtype, WeightMemory memory = WeightMemory::Own);
-// The bytes of memory that load_model allocates with WeightMemory::Mapped: those of the weights
-// that the files hold in another dtype, which must be converted into copies.
-int64_t converted_bytes(const std::filesystem::path& directory, DType dtype);
+// A model directory of any layout, opened for reading. It holds a joined model, or one part alone;
+// asking for a part that it lacks throws and names the directory.
+class ModelDirectory {
+  public:
+    // Recognizes the layout. Throws when the directory holds no model.
+    explicit ModelDirectory(std::filesystem::path path, const LayoutOptions& options = {});
 
-// The configuration of one part. DIR is that part alone, or a joined model.
-LlamaConfig read_llm_config(const std::filesystem::path& directory);
-VisionConfig read_vision_config(const std::filesystem::path& directory);
-ProjectorConfig read_projector_config(const std::filesystem::path& directory);
-// Load the weights of one part from the same places. Shapes must be those of the table.
-void load_llm_weights(const std::filesystem::path& directory, nn::ParameterTable& table,
-                      Device& device, DType dtype);
-void load_vision_weights(const std::filesystem::path& directory, nn::ParameterTable& table,
-                         Device& device, DType dtype);
-void load_projector_weights(const std::filesystem::path& directory, nn::ParameterTable& table,
-                            Device& device, DType dtype);
-// The directory that holds the other files of a part: tokenizer, image processor.
-std::filesystem::path llm_directory(const std::filesystem::path& directory);
-std::filesystem::path vision_directory(const std::filesystem::path& directory);
+    const std::filesystem::path& path() const { return path_; }
+    const Layout& layout() const { return *layout_; }
+
+    // The configuration of the model: a joined one, or a language model alone.
+    VilaConfig config() const { return model_config(*layout_); }
+    // The configurations of the parts.
+    LlamaConfig llm_config() const { return models::llm_config(*layout_); }
+    VisionConfig vision_config() const { return models::vision_config(*layout_); }
+    ProjectorConfig projector_config() const { return models::projector_config(*layout_); }
+    // The directory that holds the other files of a part: tokenizer, image processor.
+    std::filesystem::path files_of(Part part) const { return layout_->files_of(part); }
+
+    // Loads the model with weights converted to `dtype`. No weight is trainable. Mapped weights are
+    // read from the file at their first use; such a model must not be trained.
+    std::unique_ptr<VilaModel> load(Device& device, DType dtype,
+                                    WeightMemory memory = WeightMemory::Own) const;
+    // Loads the weights of one part. Their shapes must be those of the table.
+    void load_part(Part part, nn::ParameterTable& table, Device& device, DType dtype) const;
+    // The bytes of memory that load() allocates with WeightMemory::Mapped: those of the weights
+    // that the files hold in another dtype, which must be converted into copies.
+    int64_t converted_bytes(DType dtype) const;
+
+  private:
+    std::filesystem::path path_;
+    std::unique_ptr<Layout> layout_;
+};
 
 // Writes the model to DIR with weights in `dtype`, replacing an older DIR. Writes a directory
 // beside DIR first and then renames it, so that DIR is complete at any time. A language model alone

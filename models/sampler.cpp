@@ -90,4 +90,11 @@ int32_t sample_token(std::span<const float> logits, const SamplerOptions& option
     return ids[shares.size() - 1];
 }
 
+double log_sum_exp(std::span<const float> logits) {
+    const double highest = *std::max_element(logits.begin(), logits.end());
+    double sum = 0.0;
+    for (const float logit : logits) sum += std::exp(static_cast<double>(logit) - highest);
+    return highest + std::log(sum);
+}
+
 }  // namespace vila::models

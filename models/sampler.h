@@ -35,4 +35,7 @@ void adjust_logits(std::span<float> logits, const SamplerOptions& options,
 // or an option is out of range.
 int32_t sample_token(std::span<const float> logits, const SamplerOptions& options, int64_t step);
 
+// Returns ln sum exp of logits (V), in f64: ln p of a token is its logit minus this.
+double log_sum_exp(std::span<const float> logits);
+
 }  // namespace vila::models

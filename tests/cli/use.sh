@@ -186,6 +186,19 @@ echo '{"id": "a", "messages": [{"role": "user", "content": [{"type": "audio"}]}]
 fails 'audio.jsonl line 1: a part of type "audio": expected text, image_url or image' score --model $model --input audio.jsonl --output none.out
 echo '{"id": "a", "messages": [{"role": "user", "content": [{"type": "image", "url": "https://a/b.jpg"}]}]}' >address.jsonl
 fails "https://a/b.jpg is an address" score --model $model --input address.jsonl --output none.out
+# An image inside the request gives what the same image in a file gives.
+url="data:image/bmp;base64,$(base64 -w 0 images/red.bmp)"
+sed "s#images/red.bmp#$url#" requests.jsonl >inside.jsonl
+expect 0 "" score --model $model --input inside.jsonl --output inside.out
+check "an image in the request" cmp inside.out answers.jsonl
+sed "s#images/red.bmp#data:image/bmp,abc#" requests.jsonl >wrong.jsonl
+fails "wrong.jsonl line 1: the image data:image/bmp,abc...: expected data:image/TYPE;base64, and the data" \
+    score --model $model --input wrong.jsonl --output none.out
+sed "s#images/red.bmp#data:image/bmp;base64,*#" requests.jsonl >wrong.jsonl
+fails "wrong.jsonl line 1: the image data:image/bmp;base64: " score --model $model --input wrong.jsonl --output none.out
+sed "s#images/red.bmp#https://example.com/a.jpg#" requests.jsonl >wrong.jsonl
+fails "wrong.jsonl line 1: the image https://example.com/a.jpg is an address" \
+    score --model $model --input wrong.jsonl --output none.out
 printf 'PK\003\004' >requests.zip
 fails "requests.zip is a zip archive: unpack it" score --model $model --input requests.zip --output none.out
 

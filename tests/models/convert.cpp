@@ -65,7 +65,7 @@ class ConvertTest : public ModelTest {
         }
     }
     void expect_same_config(const fs::path& a, const fs::path& b) {
-        const VilaConfig one = read_model_config(a), other = read_model_config(b);
+        const VilaConfig one = ModelDirectory(a).config(), other = ModelDirectory(b).config();
         EXPECT_EQ(one.llm.to_json(DType::F32), other.llm.to_json(DType::F32)) << b;
         EXPECT_EQ(one.join_json(DType::F32), other.join_json(DType::F32)) << b;
         EXPECT_EQ(one.vision.has_value(), other.vision.has_value());
@@ -249,8 +249,8 @@ TEST_F(ConvertTest, ResizesATowerForAnotherImageSize) {
     write_file_atomic(source / "preprocessor_config.json",
                       R"({"size": {"shortest_edge": 15}, "crop_size": 15})");
     const fs::path wide = convert(source, "wide", {.image_size = 29});
-    EXPECT_EQ(read_model_config(wide).image_layout().tile_tokens, 16);
-    const auto model = load_model(wide, *device, DType::F32);
+    EXPECT_EQ(ModelDirectory(wide).config().image_layout().tile_tokens, 16);
+    const auto model = ModelDirectory(wide).load(*device, DType::F32);
     EXPECT_EQ(model->vision_table()
                   .at("vision_model.embeddings.position_embedding.weight")
                   .variable.shape(),
@@ -259,7 +259,7 @@ TEST_F(ConvertTest, ResizesATowerForAnotherImageSize) {
               Json::parse(R"({"size": {"shortest_edge": 29}, "crop_size": 29})"));
     const fs::path hf = convert(wide, "hf", {.layout = "llava-hf", .image_size = 22});
     EXPECT_EQ(read_json_file(hf / "config.json").at("image_seq_length"), 9);
-    EXPECT_EQ(load_model(hf, *device, DType::F32)->config().image_layout().tile_tokens, 9);
+    EXPECT_EQ(ModelDirectory(hf).load(*device, DType::F32)->config().image_layout().tile_tokens, 9);
 }
 
 }  // namespace

@@ -100,7 +100,7 @@ class DamageTest : public ModelTest {
   protected:
     // Returns all weights of the model in a directory.
     std::vector<float> weights(const fs::path& path) {
-        const auto model = load_model(path, *device, DType::F32);
+        const auto model = ModelDirectory(path).load(*device, DType::F32);
         std::vector<float> all;
         for (const nn::ParameterTable* table :
              {&model->llm_table(), &model->vision_table(), &model->projector_table()})

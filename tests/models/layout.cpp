@@ -41,7 +41,7 @@ class LayoutTest : public ModelTest {
         const fs::path path = layout_goldens() / name;
         const std::vector<int32_t> ids = expected(name, "ids").to_vector<int32_t>();
         for (const DType dtype : {DType::F32, DType::BF16}) {
-            const auto model = load_model(path, *device, dtype);
+            const auto model = ModelDirectory(path).load(*device, dtype);
             EXPECT_FALSE(model->has_vision());
             const Tensor logits = model->logits(make_batch(*device, {{ids, {}, {}}}));
             EXPECT_LT(relative_error(logits, expected(name, "logits")),
@@ -58,7 +58,7 @@ class LayoutTest : public ModelTest {
     // Checks the sequences with one and with three images. The golden names begin with `label`.
     void check_joined(const fs::path& path, const std::string& file, const std::string& label) {
         for (const DType dtype : {DType::F32, DType::BF16}) {
-            const auto model = load_model(path, *device, dtype);
+            const auto model = ModelDirectory(path).load(*device, dtype);
             const double tolerance = dtype == DType::F32 ? kFloatTolerance : kBf16Tolerance;
             for (const std::string name : {"one", "three"}) {
                 const std::string where = path.string() + " " + label + name;
@@ -117,7 +117,7 @@ class LayoutTest : public ModelTest {
 
     std::string refusal(const fs::path& path) {
         try {
-            load_model(path, *device, DType::F32);
+            ModelDirectory(path).load(*device, DType::F32);
         } catch (const Error& error) {
             return error.what();
         }
@@ -140,7 +140,7 @@ TEST_F(LayoutTest, LlavaMatchesTransformersInEveryLayout) {
     EXPECT_EQ(config.chat_template, "vicuna_v1");
     EXPECT_EQ(config.image_mode, "pad");
     EXPECT_STREQ(open_layout(layout_goldens() / "llava_hf")->name(), "llava-hf");
-    EXPECT_EQ(read_model_config(layout_goldens() / "llava_hf").image_mode, "crop");
+    EXPECT_EQ(ModelDirectory(layout_goldens() / "llava_hf").config().image_mode, "crop");
 }
 
 TEST_F(LayoutTest, ReadsTheNewerNamesOfLlavaHf) {
@@ -175,9 +175,9 @@ TEST_F(LayoutTest, PrefersATrainedTowerInTheLlavaFile) {
 
 TEST_F(LayoutTest, Vila15MatchesWithEveryProjector) {
     check_joined(layout_goldens() / "vila15", "vila15", "mlp_downsample.");
-    EXPECT_EQ(read_model_config(layout_goldens() / "vila15").projector.token_order,
+    EXPECT_EQ(ModelDirectory(layout_goldens() / "vila15").config().projector.token_order,
               ProjectorConfig::TokenOrder::Column);
-    EXPECT_EQ(read_model_config(layout_goldens() / "vila15").chat_template, "vicuna_v1");
+    EXPECT_EQ(ModelDirectory(layout_goldens() / "vila15").config().chat_template, "vicuna_v1");
     const fs::path path = copy("vila15");
     for (const std::string kind : {"mlp_downsample_row", "linear", "mlp2x_gelu", "transformer"}) {
         fs::remove_all(path / "mm_projector");
@@ -189,8 +189,8 @@ TEST_F(LayoutTest, Vila15MatchesWithEveryProjector) {
 TEST_F(LayoutTest, MappedWeightsGiveTheSameLogits) {
     const fs::path path = layout_goldens() / "llava_hf";
     for (const DType dtype : {DType::F32, DType::BF16}) {
-        const auto own = load_model(path, *device, dtype, WeightMemory::Own);
-        const auto mapped = load_model(path, *device, dtype, WeightMemory::Mapped);
+        const auto own = ModelDirectory(path).load(*device, dtype, WeightMemory::Own);
+        const auto mapped = ModelDirectory(path).load(*device, dtype, WeightMemory::Mapped);
         const std::vector<int32_t> ids = {1, 5, 9, 12};
         const Batch batch = make_batch(*device, {{ids, {}, {}}});
         EXPECT_EQ(own->logits(batch).to_vector<float>(), mapped->logits(batch).to_vector<float>());
@@ -199,7 +199,7 @@ TEST_F(LayoutTest, MappedWeightsGiveTheSameLogits) {
 
 TEST_F(LayoutTest, MappedWeightsTakeNoMemory) {
     const fs::path path = layout_goldens() / "parts" / "llm";
-    const LlamaConfig config = read_llm_config(path);
+    const LlamaConfig config = ModelDirectory(path).llm_config();
     const auto taken = [&](DType dtype, WeightMemory memory) {
         nn::ParameterTable table;
         const Llama llm(config, table, *device, dtype);
@@ -215,14 +215,14 @@ TEST_F(LayoutTest, MappedWeightsTakeNoMemory) {
 TEST_F(LayoutTest, CountsConvertedBytes) {
     for (const char* name : {"llava_hf", "llava", "vila15", "vicuna"}) {
         const fs::path path = layout_goldens() / name;
-        const auto model = load_model(path, *device, DType::F32);
+        const auto model = ModelDirectory(path).load(*device, DType::F32);
         const int64_t count = model->llm_table().count() + model->vision_table().count() +
                               model->projector_table().count();
         // Unused buffers and a pooling head are also counted; they are small.
-        EXPECT_GE(converted_bytes(path, DType::F32), 4 * count) << name;
-        EXPECT_LE(converted_bytes(path, DType::F32), 4 * count + 20000) << name;
+        EXPECT_GE(ModelDirectory(path).converted_bytes(DType::F32), 4 * count) << name;
+        EXPECT_LE(ModelDirectory(path).converted_bytes(DType::F32), 4 * count + 20000) << name;
         const bool is_half = std::string(name) == "vicuna";
-        EXPECT_EQ(converted_bytes(path, DType::BF16) > 0, is_half) << name;
+        EXPECT_EQ(ModelDirectory(path).converted_bytes(DType::BF16) > 0, is_half) << name;
     }
 }
 
@@ -230,18 +230,18 @@ TEST_F(LayoutTest, PartsOfAnyLayoutLoadAlone) {
     for (const char* name : {"llava_hf", "llava", "adapter"}) {
         const fs::path path = layout_goldens() / name;
         nn::ParameterTable llm, tower, projector;
-        const Llama llama(read_llm_config(path), llm, *device, DType::F32);
-        const Vit vit(read_vision_config(path), tower);
-        ProjectorConfig config = read_projector_config(path);
+        const Llama llama(ModelDirectory(path).llm_config(), llm, *device, DType::F32);
+        const Vit vit(ModelDirectory(path).vision_config(), tower);
+        ProjectorConfig config = ModelDirectory(path).projector_config();
         config.mm_hidden_size = 12;
         config.hidden_size = 16;
         const Projector mlp(config, projector);
-        load_llm_weights(path, llm, *device, DType::F32);
-        load_vision_weights(path, tower, *device, DType::F32);
-        load_projector_weights(path, projector, *device, DType::F32);
-        EXPECT_TRUE(fs::equivalent(llm_directory(path), std::string(name) == "adapter"
-                                                            ? layout_goldens() / "parts/llm"
-                                                            : path));
+        ModelDirectory(path).load_part(Part::Llm, llm, *device, DType::F32);
+        ModelDirectory(path).load_part(Part::VisionTower, tower, *device, DType::F32);
+        ModelDirectory(path).load_part(Part::Projector, projector, *device, DType::F32);
+        EXPECT_TRUE(
+            fs::equivalent(ModelDirectory(path).files_of(Part::Llm),
+                           std::string(name) == "adapter" ? layout_goldens() / "parts/llm" : path));
     }
 }
 
@@ -256,7 +256,7 @@ TEST_F(LayoutTest, ErrorsExplainPartsThatAreNotDirectories) {
                                   " (a link will do), or make a whole model with vila convert "
                                   "--vision-tower DIR");
     // The language model can still be read.
-    EXPECT_EQ(read_llm_config(llava).hidden_size, 16);
+    EXPECT_EQ(ModelDirectory(llava).llm_config().hidden_size, 16);
     fs::copy(layout_goldens() / "parts/vision_tower", llava / "vision_tower");
     check_joined(llava, "llava", "");
 
@@ -308,7 +308,7 @@ TEST_F(LayoutTest, ErrorsNameTheConfigurationField) {
         json.update(change);
         write_file_atomic(path / "config.json", json.dump());
         try {
-            read_model_config(path);
+            ModelDirectory(path).config();
         } catch (const Error& error) {
             const std::string message = error.what();
             EXPECT_EQ(message.find((path / "config.json").string()), 0U) << message;
@@ -321,7 +321,7 @@ TEST_F(LayoutTest, ErrorsNameTheConfigurationField) {
     EXPECT_EQ(refused({{"vision_feature_layer", {-2, -5}}}),
               ": features of 2 layers side by side (vision_feature_layer) are not implemented");
     EXPECT_EQ(refused({{"vision_feature_select_strategy", "full"}}), "");
-    EXPECT_TRUE(read_model_config(path).select_class_token);
+    EXPECT_TRUE(ModelDirectory(path).config().select_class_token);
     EXPECT_EQ(refused({{"vision_feature_select_strategy", "none"}}),
               ": vision_feature_select_strategy none: expected default or full");
     EXPECT_EQ(refused({{"projector_hidden_act", "relu"}}),
@@ -338,13 +338,13 @@ TEST_F(LayoutTest, ErrorsNameTheConfigurationField) {
               "SiglipModel");
     // Fields that a file omits have the defaults of transformers.
     EXPECT_EQ(refused({{"vision_config", nullptr}, {"text_config", nullptr}}), "");
-    const VilaConfig defaults = read_model_config(path);
+    const VilaConfig defaults = ModelDirectory(path).config();
     EXPECT_EQ(defaults.vision->hidden_size, 1024);
     EXPECT_EQ(defaults.image_layout().tile_tokens, 576);
     EXPECT_EQ(defaults.llm.vocab_size, 32000);
     EXPECT_EQ(defaults.llm.intermediate_size, 11008);
     EXPECT_EQ(refused({{"text_config", {{"model_type", "qwen2"}}}}), "");
-    EXPECT_EQ(read_model_config(path).llm.vocab_size, 151936);
+    EXPECT_EQ(ModelDirectory(path).config().llm.vocab_size, 151936);
 
     const fs::path llava = copy("llava");
     copy("parts");

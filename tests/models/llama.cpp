@@ -10,7 +10,7 @@ namespace {
 
 class LlamaTest : public ModelTest {
   protected:
-    LlamaTest() : model(load_model(model_goldens() / "llama", *device, DType::F32)) {
+    LlamaTest() : model(ModelDirectory(model_goldens() / "llama").load(*device, DType::F32)) {
         ids = golden("llama", "ids").to_vector<int32_t>();
     }
 
@@ -30,7 +30,7 @@ TEST_F(LlamaTest, LogitsMatchTransformers) {
 }
 
 TEST_F(LlamaTest, Bf16IsCloseToF32) {
-    const auto rounded = load_model(model_goldens() / "llama", *device, DType::BF16);
+    const auto rounded = ModelDirectory(model_goldens() / "llama").load(*device, DType::BF16);
     const Tensor logits = rounded->logits(make_batch(*device, {{ids, {}, {}}}));
     EXPECT_EQ(logits.dtype(), DType::BF16);
     // The tolerance allows for 8 bits of mantissa through two layers.
@@ -40,7 +40,7 @@ TEST_F(LlamaTest, Bf16IsCloseToF32) {
 // Bit for bit, for sequences of several lengths: a row depends on its neighbors in no kernel.
 TEST_F(LlamaTest, PackedSequencesAreIndependent) {
     for (const DType dtype : {DType::F32, DType::BF16}) {
-        model = load_model(model_goldens() / "llama", *device, dtype);
+        model = ModelDirectory(model_goldens() / "llama").load(*device, dtype);
         std::vector<std::vector<int32_t>> sequences;
         auto next = ids.begin();
         for (const int length : {1, 2, 3, 5, 17}) {
@@ -109,7 +109,7 @@ TEST_F(LlamaTest, DecodingEqualsTheFullForward) {
 // Parts of at least three rows give the same bits.
 TEST_F(LlamaTest, PrefillInChunksEqualsTheFullForward) {
     for (const DType dtype : {DType::F32, DType::BF16}) {
-        model = load_model(model_goldens() / "llama", *device, dtype);
+        model = ModelDirectory(model_goldens() / "llama").load(*device, dtype);
         EXPECT_EQ(decoded_logits(*model, ids, {5, 3, 4, 25}, dtype),
                   logits_of({ids}).to_vector<double>())
             << dtype;
@@ -119,7 +119,7 @@ TEST_F(LlamaTest, PrefillInChunksEqualsTheFullForward) {
 // Bit for bit, in the forward pass and in decoding.
 TEST_F(LlamaTest, WeightsThatLieTogetherChangeNoBit) {
     for (const DType dtype : {DType::F32, DType::BF16}) {
-        model = load_model(model_goldens() / "llama", *device, dtype);
+        model = ModelDirectory(model_goldens() / "llama").load(*device, dtype);
         const std::vector<int64_t> parts = {5, 1, 1, 3, 1, 26};
         const std::vector<double> decoded = decoded_logits(*model, ids, parts, dtype);
         const std::vector<double> logits = logits_of({ids}).to_vector<double>();

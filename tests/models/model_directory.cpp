@@ -24,7 +24,7 @@ class ModelDirectoryTest : public JoinedTest {
 
     std::string refusal() {
         try {
-            load_model(path, *device, DType::F32);
+            ModelDirectory(path).load(*device, DType::F32);
         } catch (const Error& error) {
             return error.what();
         }
@@ -58,11 +58,11 @@ TEST_F(ModelDirectoryTest, SavedModelsLoadUnchanged) {
     Json join = read_json_file((path / "config.json").string());
     join["chat_template"] = "vicuna_v1";
     write_file_atomic(path / "config.json", join.dump());
-    const auto model = load_model(path, *device, DType::F32);
+    const auto model = ModelDirectory(path).load(*device, DType::F32);
     const fs::path saved = directory.path() / "saved";
     save_model(*model, saved, DType::F32, {{"llm/tokenizer.json", "{}"}});
     EXPECT_EQ(read_file(saved / "llm/tokenizer.json"), "{}");
-    const auto again = load_model(saved, *device, DType::F32);
+    const auto again = ModelDirectory(saved).load(*device, DType::F32);
     EXPECT_EQ(again->config().chat_template, "vicuna_v1");
     EXPECT_EQ(again->config().image_mode, "resize");
     const Batch all = batch(*model, {0, 1, 2});
@@ -76,7 +76,7 @@ TEST_F(ModelDirectoryTest, SavedModelsLoadUnchanged) {
 
 // A frozen tower in f32 stays f32, bit for bit, beside parts that were trained in bf16.
 TEST_F(ModelDirectoryTest, CopiesUnchangedParts) {
-    const auto model = load_model(path, *device, DType::BF16);
+    const auto model = ModelDirectory(path).load(*device, DType::BF16);
     PartFiles unchanged;
     unchanged[Part::VisionTower] =
         open_part(*open_layout(path), Part::VisionTower, model->vision_table());
@@ -96,42 +96,43 @@ TEST_F(ModelDirectoryTest, CopiesUnchangedParts) {
     EXPECT_EQ(read_json_file(saved / "llm/config.json").at("torch_dtype"), "bfloat16");
     EXPECT_EQ(SafetensorsFile(saved / "llm/model.safetensors").info("model.norm.weight").dtype,
               "BF16");
-    load_model(saved, *device, DType::F32);
+    ModelDirectory(saved).load(*device, DType::F32);
 }
 
 TEST_F(ModelDirectoryTest, PartsLoadAlone) {
-    const auto llm = load_model(path / "llm", *device, DType::F32);
+    const auto llm = ModelDirectory(path / "llm").load(*device, DType::F32);
     EXPECT_FALSE(llm->has_vision());
     EXPECT_EQ(llm->config().image_layout().tile_features, 0);
-    EXPECT_EQ(read_vision_config(path / "vision_tower").hidden_size, 12);
-    EXPECT_EQ(read_vision_config(path).hidden_size, 12);
-    EXPECT_EQ(read_llm_config(path).hidden_size, 16);
+    EXPECT_EQ(ModelDirectory(path / "vision_tower").vision_config().hidden_size, 12);
+    EXPECT_EQ(ModelDirectory(path).vision_config().hidden_size, 12);
+    EXPECT_EQ(ModelDirectory(path).llm_config().hidden_size, 16);
 
     // A language model alone is also written in the joined layout.
     const fs::path saved = directory.path() / "saved";
     save_model(*llm, saved, DType::F32);
     EXPECT_FALSE(fs::exists(saved / "vision_tower"));
-    const auto again = load_model(saved, *device, DType::F32);
+    const auto again = ModelDirectory(saved).load(*device, DType::F32);
     const Batch text = batch(*llm, {0});
     EXPECT_EQ(again->logits(text).to_vector<float>(), llm->logits(text).to_vector<float>());
 
     nn::ParameterTable table;
-    const VisionConfig config = read_vision_config(path);
+    const VisionConfig config = ModelDirectory(path).vision_config();
     const Vit vit(config, table);
-    load_vision_weights(path, table, *device, DType::F32);
+    ModelDirectory(path).load_part(Part::VisionTower, table, *device, DType::F32);
     const fs::path tower = directory.path() / "tower";
     save_vision_tower(config, table, tower, DType::F32);
     nn::ParameterTable table_again;
-    const Vit vit_again(read_vision_config(tower), table_again);
-    load_vision_weights(tower, table_again, *device, DType::F32);
+    const Vit vit_again(ModelDirectory(tower).vision_config(), table_again);
+    ModelDirectory(tower).load_part(Part::VisionTower, table_again, *device, DType::F32);
     const Tensor pixels = golden("joined", "pixels.1");
     EXPECT_EQ(vit_again.hidden_state(pixels, -1, false).value().to_vector<float>(),
               vit.hidden_state(pixels, -1, false).value().to_vector<float>());
 }
 
 TEST_F(ModelDirectoryTest, ReadsShards) {
-    const Batch all = batch(*load_model(path, *device, DType::F32), {0, 1, 2});
-    const auto expected = load_model(path, *device, DType::F32)->logits(all).to_vector<float>();
+    const Batch all = batch(*ModelDirectory(path).load(*device, DType::F32), {0, 1, 2});
+    const auto expected =
+        ModelDirectory(path).load(*device, DType::F32)->logits(all).to_vector<float>();
     NamedTensors first, second;
     Json map;
     {
@@ -151,7 +152,8 @@ TEST_F(ModelDirectoryTest, ReadsShards) {
             Json{{"metadata", {{"total_size", 1.5}}}, {"weight_map", weight_map}}.dump());
     };
     write_index(map);
-    EXPECT_EQ(load_model(path, *device, DType::F32)->logits(all).to_vector<float>(), expected);
+    EXPECT_EQ(ModelDirectory(path).load(*device, DType::F32)->logits(all).to_vector<float>(),
+              expected);
 
     Json wrong = map;
     wrong["model.norm.weight"] = "../a-2.safetensors";
@@ -283,8 +285,9 @@ TEST_F(ModelDirectoryTest, ChecksShapesAndDtypes) {
 }
 
 TEST_F(ModelDirectoryTest, IgnoresUnusedTensors) {
-    const Batch all = batch(*load_model(path, *device, DType::F32), {0, 1, 2});
-    const auto expected = load_model(path, *device, DType::F32)->logits(all).to_vector<float>();
+    const Batch all = batch(*ModelDirectory(path).load(*device, DType::F32), {0, 1, 2});
+    const auto expected =
+        ModelDirectory(path).load(*device, DType::F32)->logits(all).to_vector<float>();
     const Tensor one = Tensor::zeros(*device, {1}, DType::I64);
     edit("llm", [&](NamedTensors& tensors) {
         tensors.emplace_back("model.layers.0.self_attn.rotary_emb.inv_freq", one);
@@ -299,7 +302,8 @@ TEST_F(ModelDirectoryTest, IgnoresUnusedTensors) {
         tensors.emplace_back("text_model.final_layer_norm.weight", one);
         tensors.emplace_back("logit_scale", one);
     });
-    EXPECT_EQ(load_model(path, *device, DType::F32)->logits(all).to_vector<float>(), expected);
+    EXPECT_EQ(ModelDirectory(path).load(*device, DType::F32)->logits(all).to_vector<float>(),
+              expected);
     edit("vision_tower",
          [&](NamedTensors& tensors) { tensors.emplace_back("post_layernorm.weight", one); });
     EXPECT_NE(refusal().find("are both weight vision_model.post_layernorm.weight"),
@@ -309,13 +313,13 @@ TEST_F(ModelDirectoryTest, IgnoresUnusedTensors) {
 
 // The golden's configuration ties the lm_head to the embeddings.
 TEST_F(ModelDirectoryTest, KeepsAHeadOfItsOwn) {
-    EXPECT_TRUE(read_model_config(path).llm.remarks.empty());
-    const auto tied = load_model(path, *device, DType::F32);
+    EXPECT_TRUE(ModelDirectory(path).config().llm.remarks.empty());
+    const auto tied = ModelDirectory(path).load(*device, DType::F32);
     const Shape shape = tied->llm_table().at("model.embed_tokens.weight").shape;
     edit("llm", [&](NamedTensors& tensors) {
         tensors.emplace_back("lm_head.weight", Tensor::zeros(*device, shape, DType::F32));
     });
-    const auto model = load_model(path, *device, DType::F32);
+    const auto model = ModelDirectory(path).load(*device, DType::F32);
     EXPECT_FALSE(model->config().llm.tie_word_embeddings);
     ASSERT_EQ(model->config().llm.remarks.size(), 1U);
     EXPECT_NE(model->config().llm.remarks[0].find(
@@ -327,13 +331,13 @@ TEST_F(ModelDirectoryTest, KeepsAHeadOfItsOwn) {
 }
 
 TEST_F(ModelDirectoryTest, ReadsATiedModelThatStoresOnlyItsHead) {
-    const auto tied = load_model(path, *device, DType::F32);
+    const auto tied = ModelDirectory(path).load(*device, DType::F32);
     const Batch all = batch(*tied, {0, 1, 2});
     edit("llm", [](NamedTensors& tensors) {
         for (auto& [name, tensor] : tensors)
             if (name == "model.embed_tokens.weight") name = "lm_head.weight";
     });
-    const auto model = load_model(path, *device, DType::F32);
+    const auto model = ModelDirectory(path).load(*device, DType::F32);
     EXPECT_EQ(model->logits(all).to_vector<float>(), tied->logits(all).to_vector<float>());
     // Without the tie, the embeddings are missing.
     edit_config("llm/config.json", {{"tie_word_embeddings", false}});
@@ -341,17 +345,17 @@ TEST_F(ModelDirectoryTest, ReadsATiedModelThatStoresOnlyItsHead) {
 }
 
 TEST_F(ModelDirectoryTest, EndsAtTheIdsOfTheGenerationConfig) {
-    const std::vector<int32_t> before = read_model_config(path).llm.eos_token_ids;
+    const std::vector<int32_t> before = ModelDirectory(path).config().llm.eos_token_ids;
     const fs::path file = path / "llm/generation_config.json";
     write_file_atomic(file, R"({"eos_token_id": 9, "temperature": 0.6})");
     std::vector<int32_t> expected = before;
     expected.push_back(9);
-    EXPECT_EQ(read_model_config(path).llm.eos_token_ids, expected);
+    EXPECT_EQ(ModelDirectory(path).config().llm.eos_token_ids, expected);
     write_file_atomic(file, R"({"eos_token_id": [9, 11, 9]})");
     expected.push_back(11);
-    EXPECT_EQ(read_model_config(path).llm.eos_token_ids, expected);
+    EXPECT_EQ(ModelDirectory(path).config().llm.eos_token_ids, expected);
     write_file_atomic(file, R"({"eos_token_id": null})");
-    EXPECT_EQ(read_model_config(path).llm.eos_token_ids, before);
+    EXPECT_EQ(ModelDirectory(path).config().llm.eos_token_ids, before);
     write_file_atomic(file, R"({"eos_token_id": "</s>"})");
     EXPECT_EQ(refusal(), file.string() +
                              ": field eos_token_id: expected a token id or a list of "
@@ -381,7 +385,7 @@ TEST_F(ModelDirectoryTest, ErrorsNameMissingFiles) {
 }
 
 TEST_F(ModelDirectoryTest, ReportsLostParts) {
-    const auto model = load_model(path, *device, DType::F32);
+    const auto model = ModelDirectory(path).load(*device, DType::F32);
     path = directory.path() / "saved";
     save_model(*model, path, DType::F32);
     fs::remove_all(path / "vision_tower");

@@ -13,11 +13,11 @@ namespace {
 TEST_F(ModelTest, SiglipHiddenStatesMatchTransformers) {
     const auto directory = model_goldens() / "siglip";
     nn::ParameterTable table;
-    const VisionConfig config = read_vision_config(directory);
+    const VisionConfig config = ModelDirectory(directory).vision_config();
     EXPECT_EQ(config.kind, VisionConfig::Kind::Siglip);
     EXPECT_EQ(config.num_patches(), 9);
     const Vit vit(config, table);
-    load_vision_weights(directory, table, *device, DType::F32);
+    ModelDirectory(directory).load_part(Part::VisionTower, table, *device, DType::F32);
     const Tensor pixels = golden("siglip", "pixels");
     for (const int64_t index : {0, 1, 2, 3, -1, -2, -4}) {
         const int64_t blocks = vit.blocks_for(index);

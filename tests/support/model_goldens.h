@@ -73,7 +73,7 @@ class JoinedTest : public ModelTest {
   protected:
     std::unique_ptr<VilaModel> load(DType dtype) { return load(dtype, *device); }
     static std::unique_ptr<VilaModel> load(DType dtype, Device& where) {
-        return load_model(model_goldens() / "joined", where, dtype);
+        return ModelDirectory(model_goldens() / "joined").load(where, dtype);
     }
 
     OwnedSequence sequence(int index) {
@@ -84,7 +84,7 @@ class JoinedTest : public ModelTest {
         const Tensor pixels = golden("joined", "pixels" + suffix);
         result.image_shape = {pixels.size(1), pixels.size(2), pixels.size(3)};
         result.image_tokens =
-            read_model_config(model_goldens() / "joined").image_layout().tile_tokens;
+            ModelDirectory(model_goldens() / "joined").config().image_layout().tile_tokens;
         for (int64_t i = 0; i < pixels.size(0); ++i)
             result.images.push_back(pixels.slice(0, i, i + 1).to_vector<float>());
         return result;

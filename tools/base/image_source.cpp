@@ -12,14 +12,18 @@ std::string image_name(const data::ImageRef& image) {
                                                 : str(image.path, " at byte ", image.offset);
 }
 
-data::Image read_image(const data::ImageRef& image) {
+std::vector<uint8_t> read_encoded_image(const data::ImageRef& image) {
     const RandomAccessFile file(image.path);
     const int64_t bytes = image.bytes < 0 ? file.size() - image.offset : image.bytes;
     VILA_CHECK(bytes <= data::kMaxImageFileBytes, image_name(image), ": ", bytes,
                " bytes: expected at most ", data::kMaxImageFileBytes);
     std::vector<uint8_t> encoded(static_cast<size_t>(std::max<int64_t>(bytes, 0)));
     file.read_at(image.offset, encoded.data(), bytes);
-    return data::decode_image(encoded, image_name(image));
+    return encoded;
+}
+
+data::Image read_image(const data::ImageRef& image) {
+    return data::decode_image(read_encoded_image(image), image_name(image));
 }
 
 data::ImageSize read_image_size(const data::ImageRef& image) {

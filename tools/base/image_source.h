@@ -11,6 +11,10 @@
 
 namespace vila::tools {
 
+// Reads the encoded bytes of one image. Throws if the file cannot be read or the image is larger
+// than kMaxImageFileBytes.
+std::vector<uint8_t> read_encoded_image(const data::ImageRef& image);
+
 // Reads and decodes one image. Safe to call from many threads. Throws if it cannot be read.
 data::Image read_image(const data::ImageRef& image);
 

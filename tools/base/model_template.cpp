@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "models/layout.h"
-#include "models/model_directory.h"
 #include "tensor/check.h"
 #include "tensor/json_fields.h"
 #include "tensor/name_list.h"
@@ -29,9 +27,10 @@ data::ChatTemplate published(std::shared_ptr<data::JinjaChat> chat,
 
 }  // namespace
 
-data::ChatTemplate model_template(const fs::path& directory, const models::VilaConfig& config) {
+data::ChatTemplate model_template(const models::ModelDirectory& directory,
+                                  const models::VilaConfig& config) {
     if (!config.chat_template.empty()) return data::ChatTemplate::named(config.chat_template);
-    const fs::path llm = models::llm_directory(directory);
+    const fs::path llm = directory.files_of(models::Part::Llm);
     const data::TokenizerFiles files = data::read_tokenizer_files(llm);
     if (auto chat = data::JinjaChat::from_files(files, llm.string()))
         return published(std::move(chat), files, llm, image_token_id(directory));
@@ -43,9 +42,9 @@ bool is_template_name(const std::string& name) {
     return std::find(names.begin(), names.end(), name) != names.end();
 }
 
-data::ChatTemplate find_template(const std::string& name, const fs::path& directory) {
+data::ChatTemplate find_template(const std::string& name, const models::ModelDirectory& directory) {
     if (is_template_name(name)) return data::ChatTemplate::named(name);
-    return read_template(name, models::llm_directory(directory), image_token_id(directory));
+    return read_template(name, directory.files_of(models::Part::Llm), image_token_id(directory));
 }
 
 data::ChatTemplate read_template(const std::string& file, const fs::path& llm,
@@ -62,8 +61,8 @@ data::ChatTemplate read_template(const std::string& file, const fs::path& llm,
                      image_token);
 }
 
-std::optional<int32_t> image_token_id(const fs::path& directory) {
-    const models::SourcedJson join = models::open_layout(directory)->join_config();
+std::optional<int32_t> image_token_id(const models::ModelDirectory& directory) {
+    const models::SourcedJson join = directory.layout().join_config();
     for (const char* field : {"image_token_index", "image_token_id"}) {
         if (!join.json.contains(field) || join.json.at(field).is_null()) continue;
         const int64_t id = JsonFields(join.json, join.where).integer(field, 0, 0);

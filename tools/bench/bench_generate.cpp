@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <optional>
 
+#include "models/generate.h"
 #include "tools/base/flops.h"
 #include "tools/base/machine_limits.h"
 #include "tools/base/timing.h"
@@ -136,11 +137,12 @@ GenerateMeasurement bench_generate(const CommonOptions& common,
         return true;
     };
     timer.start();
-    const Prompt prompt = loaded.chat_prompt({{data::Role::User, options.prompt}}, options.images);
-    loaded.check_fits(prompt, generation.max_tokens);
+    const Prompt prompt = loaded.prompts().chat_prompt({{data::Role::User, options.prompt}},
+                                                       image_files(options.images));
+    loaded.prompts().check_fits(prompt, generation.max_tokens);
     models::generate(model, prompt.view(), generation);
 
-    got.prompt_positions = loaded.num_positions(prompt);
+    got.prompt_positions = prompt.positions();
     got.cache_bytes = cache_bytes(llm, got.prompt_positions + options.tokens, model.dtype());
     got.bytes_per_token =
         weight_bytes_per_token(model) +

@@ -67,7 +67,8 @@ void run_decode_batch(CpuDevice& device, const BenchOptions& options) {
         model = std::make_unique<models::VilaModel>(config, device, options.dtype);
         model->initialize(1);
     } else {
-        model = models::load_model(directory, device, options.dtype, models::WeightMemory::Mapped);
+        model = models::ModelDirectory(directory).load(device, options.dtype,
+                                                       models::WeightMemory::Mapped);
     }
     DecodeBatchSizes sizes;
     sizes.tokens = options.generate.tokens;
@@ -114,7 +115,7 @@ void run_tokenize(CpuDevice&, const BenchOptions& options) {
         tokenizer = data::train_bpe(std::span(documents).first(count), {});
         name = "a byte-level vocabulary of the text itself";
     } else {
-        tokenizer = data::load_tokenizer(models::llm_directory(model));
+        tokenizer = data::load_tokenizer(models::ModelDirectory(model).files_of(models::Part::Llm));
     }
     const TokenizeMeasurement measurement =
         bench_tokenize(*tokenizer, documents, options.repetitions);

@@ -80,9 +80,10 @@ int print_stats(std::vector<std::string> arguments) {
     args.footer("Formats:\n" + data::describe_dataset_formats());
     args.parse();
     if (source.images.empty()) source.images = source.path.parent_path();
-    const models::VilaConfig config = models::read_model_config(model_path);
-    const auto tokenizer = data::load_tokenizer(models::llm_directory(model_path));
-    const auto chat = model_template(model_path, config);
+    const models::ModelDirectory model(model_path);
+    const models::VilaConfig config = model.config();
+    const auto tokenizer = data::load_tokenizer(model.files_of(models::Part::Llm));
+    const auto chat = model_template(model, config);
     const auto opened = data::open_dataset(source);
     const int64_t size = opened->size();
     const CountedDataset dataset(*opened, limit > 0 ? std::min(limit, size) : size);

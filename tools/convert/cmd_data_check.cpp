@@ -62,9 +62,10 @@ void read_recipe(const std::string& file, const std::vector<std::string>& overri
 }
 
 void read_model(const fs::path& path, Job& job) {
-    const models::VilaConfig config = models::read_model_config(path);
-    job.tokenizer = data::load_tokenizer(models::llm_directory(path));
-    job.chat = model_template(path, config);
+    const models::ModelDirectory model(path);
+    const models::VilaConfig config = model.config();
+    job.tokenizer = data::load_tokenizer(model.files_of(models::Part::Llm));
+    job.chat = model_template(model, config);
     if (config.vision) job.options.image_tokens = image_token_counter(config.image_layout());
 }
 

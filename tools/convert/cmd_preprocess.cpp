@@ -29,8 +29,9 @@ int cmd_preprocess(Args& args) {
 
     check_output_path(output_path(output));
     const auto device = common.make_device();
-    if (mode.empty()) mode = models::read_model_config(model_path).image_mode;
-    const data::ImageProcessor processor = open_image_processor(model_path, mode);
+    const models::ModelDirectory model(model_path);
+    if (mode.empty()) mode = model.config().image_mode;
+    const data::ImageProcessor processor = open_image_processor(model, mode);
     Tensor all;
     Progress progress("preprocess", static_cast<int64_t>(paths.size()));
     for (size_t i = 0; i < paths.size(); ++i) {

@@ -47,7 +47,8 @@ int cmd_tokenize(Args& args) {
         "ids,\nor the reverse with --decode.");
     args.parse();
 
-    const auto tokenizer = data::load_tokenizer(models::llm_directory(model_path));
+    const auto tokenizer =
+        data::load_tokenizer(models::ModelDirectory(model_path).files_of(models::Part::Llm));
     LineReader lines("-");
     std::string results;
     for (std::string line; lines.next(line);) {

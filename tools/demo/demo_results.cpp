@@ -5,6 +5,7 @@
 #include "tools/demo/demo_tables.h"
 #include "tools/eval/eval_task.h"
 #include "tools/report/result_table.h"
+#include "tools/run/loaded_model.h"
 
 namespace vila::tools {
 
@@ -49,35 +50,35 @@ class Measurement {
     }
 
   private:
-    EvalResult evaluate(const LoadedModel& loaded, const WorldTask& task, int64_t shots,
+    EvalResult evaluate(const PromptBuilder& builder, const WorldTask& task, int64_t shots,
                         bool no_image = false) const {
         const auto items =
             load_eval_items(task.file, directory_ / "world" / "images", {.shots = shots});
-        return run_eval(find_eval_task("exact"), loaded, items,
+        return run_eval(find_eval_task("exact"), builder, items,
                         {.max_tokens = 24, .no_image = no_image});
     }
 
     void measure_model() {
         const LoadedModel loaded(directory_ / "model", options_);
         for (const WorldTask& task : tasks_) {
-            const EvalResult zero_shot = evaluate(loaded, task, 0);
+            const EvalResult zero_shot = evaluate(loaded.prompts(), task, 0);
             Json& entry = results_[task.with_images ? "tasks" : "text_tasks"][task.name];
             entry["zero_shot"] = zero_shot.score;
             entry["chance"] = task.baselines.value("chance", Json());
             if (!task.with_images) continue;
             entry["unbound"] = task.baselines.value("unbound", Json());
-            entry["four_shot"] = evaluate(loaded, task, kShots).score;
-            entry["blind"] = evaluate(loaded, task, 0, true).score;
+            entry["four_shot"] = evaluate(loaded.prompts(), task, kShots).score;
+            entry["blind"] = evaluate(loaded.prompts(), task, 0, true).score;
             keep_samples(task, zero_shot);
         }
     }
 
     void measure_base() {
         LoadedModel base(directory_ / "runs" / "lm-2" / "model", options_);
-        base.use_template(data::ChatTemplate::named("qa"));
+        base.prompts().use_template(data::ChatTemplate::named("qa"));
         for (const WorldTask& task : tasks_)
             if (!task.with_images)
-                results_["text_tasks"][task.name]["base"] = evaluate(base, task, 0).score;
+                results_["text_tasks"][task.name]["base"] = evaluate(base.prompts(), task, 0).score;
     }
 
     void keep_samples(const WorldTask& task, const EvalResult& result) {

@@ -7,6 +7,7 @@
 #include "tools/base/output.h"
 #include "tools/commands.h"
 #include "tools/eval/eval_task.h"
+#include "tools/run/loaded_model.h"
 #include "tools/run/template_options.h"
 
 namespace vila::tools {
@@ -98,8 +99,8 @@ EvalResult evaluate(const EvalCommand& command) {
     if (!command.predictions.empty())
         return score_predictions(task, items, load_predictions(command.predictions, items));
     LoadedModel loaded(command.model, command.common);
-    command.chat.apply(command.model, loaded);
-    return run_eval(task, loaded, items, command.eval);
+    command.chat.apply(loaded);
+    return run_eval(task, loaded.prompts(), items, command.eval);
 }
 
 // The score for people, as one line.

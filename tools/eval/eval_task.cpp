@@ -6,6 +6,7 @@
 #include <numeric>
 
 #include "data/text/trim.h"
+#include "models/generate.h"
 #include "tensor/nearest_name.h"
 #include "tools/base/progress.h"
 #include "tools/eval/metrics.h"
@@ -44,13 +45,13 @@ Conversation conversation_of(const EvalItem& item) {
 }
 
 // Generates answers by greedy decoding, options.batch of them at a time.
-std::vector<std::string> generate_answers(const LoadedModel& loaded,
+std::vector<std::string> generate_answers(const PromptBuilder& builder,
                                           const std::vector<EvalItem>& items,
                                           const EvalOptions& options) {
     models::GenerateOptions generation;
     generation.max_tokens = options.max_tokens;
-    generation.stop_ids = loaded.stop_ids();
-    const std::vector<std::string> stops = loaded.stop_texts();
+    generation.stop_ids = builder.stop_ids();
+    const std::vector<std::string> stops = builder.stop_texts();
     std::vector<std::string> answers;
     Progress progress("eval", static_cast<int64_t>(items.size()));
     for (size_t begin = 0; begin < items.size(); begin += static_cast<size_t>(options.batch)) {
@@ -59,27 +60,27 @@ std::vector<std::string> generate_answers(const LoadedModel& loaded,
         std::vector<models::Sequence> sequences;
         for (size_t i = begin; i < end; ++i) {
             const Conversation conversation = conversation_of(items[i]);
-            prompts.push_back(
-                loaded.chat_prompt(conversation.messages, conversation.images, options.no_image));
-            loaded.check_fits(prompts.back(), 1);  // the longest answer need not fit
+            prompts.push_back(builder.chat_prompt(
+                conversation.messages, image_files(conversation.images), options.no_image));
+            builder.check_fits(prompts.back(), 1);  // the longest answer need not fit
         }
         std::deque<AnswerStream>
             streams;  // each ends its answer at the token that completes a stop
         for (const Prompt& prompt : prompts) {
             sequences.push_back(prompt.view());
-            streams.emplace_back(loaded.tokenizer(), stops, [](const std::string&) {});
+            streams.emplace_back(builder.tokenizer(), stops, [](const std::string&) {});
         }
         for (const auto& ids :
-             models::generate_many(loaded.model(), sequences, generation,
+             models::generate_many(builder.model(), sequences, generation,
                                    [&](size_t i, int32_t id) { return streams[i].push(id); }))
-            answers.emplace_back(data::trimmed(before_stops(loaded.text_of(ids), stops), " \n"));
+            answers.emplace_back(data::trimmed(before_stops(builder.text_of(ids), stops), " \n"));
         progress.count(static_cast<int64_t>(answers.size()));
     }
     return answers;
 }
 
 // Returns the choice of each item that has the highest likelihood, a product over its tokens.
-std::vector<std::string> choose_answers(const LoadedModel& loaded,
+std::vector<std::string> choose_answers(const PromptBuilder& builder,
                                         const std::vector<EvalItem>& items,
                                         const EvalOptions& options) {
     std::vector<std::string> answers;
@@ -88,11 +89,12 @@ std::vector<std::string> choose_answers(const LoadedModel& loaded,
         VILA_CHECK(!item.choices.empty(), "question ", item.question_id,
                    ": has no \"choices\"; use the task exact");
         const Conversation conversation = conversation_of(item);
+        const std::vector<PromptImage> images = image_files(conversation.images);
         std::vector<Prompt> prompts;
         for (const std::string& choice : item.choices)
-            prompts.push_back(loaded.answered_prompt(conversation.messages, conversation.images,
-                                                     choice, options.no_image));
-        const auto logprobs = target_logprobs(loaded, prompts);
+            prompts.push_back(
+                builder.answered_prompt(conversation.messages, images, choice, options.no_image));
+        const auto logprobs = target_logprobs(builder, prompts);
         const auto best = std::max_element(logprobs.begin(), logprobs.end());
         answers.push_back(item.choices[static_cast<size_t>(best - logprobs.begin())]);
         progress.count(static_cast<int64_t>(answers.size()));
@@ -198,11 +200,11 @@ EvalResult score_predictions(const EvalTask& task, const std::vector<EvalItem>& 
     return result;
 }
 
-EvalResult run_eval(const EvalTask& task, const LoadedModel& loaded,
+EvalResult run_eval(const EvalTask& task, const PromptBuilder& builder,
                     const std::vector<EvalItem>& items, const EvalOptions& options) {
     EvalOptions settings = options;
     if (settings.max_tokens == 0) settings.max_tokens = task.max_tokens;
-    return score_predictions(task, items, task.answer(loaded, items, settings));
+    return score_predictions(task, items, task.answer(builder, items, settings));
 }
 
 }  // namespace vila::tools

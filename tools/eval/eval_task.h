@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "tools/eval/eval_items.h"
-#include "tools/run/loaded_model.h"
+#include "tools/run/prompt_builder.h"
 
 namespace vila::tools {
 
@@ -24,7 +24,7 @@ struct EvalTask {
     const char* help;    // what the model has to do, for `vila eval --help`
     const char* metric;  // name of the score
     // Returns the model's answer to each item.
-    std::vector<std::string> (*answer)(const LoadedModel& loaded,
+    std::vector<std::string> (*answer)(const PromptBuilder& builder,
                                        const std::vector<EvalItem>& items,
                                        const EvalOptions& options);
     // Returns the score of each answer. `references` holds the correct answers of each item.
@@ -53,7 +53,7 @@ struct EvalResult {
 };
 
 // Has the model answer the items, and scores its answers.
-EvalResult run_eval(const EvalTask& task, const LoadedModel& loaded,
+EvalResult run_eval(const EvalTask& task, const PromptBuilder& builder,
                     const std::vector<EvalItem>& items, const EvalOptions& options);
 
 // Scores given predictions, one per item, in the order of the items.

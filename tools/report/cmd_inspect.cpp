@@ -20,10 +20,11 @@ namespace fs = std::filesystem;
 // Tokens, labels and image spans of record `index`, with the tokenizer and template of a model.
 std::string describe_record(const data::DatasetSource& source, const fs::path& model_path,
                             const std::string& template_name, int64_t index) {
-    const models::VilaConfig config = models::read_model_config(model_path);
-    const auto tokenizer = data::load_tokenizer(models::llm_directory(model_path));
-    const auto chat = template_name.empty() ? model_template(model_path, config)
-                                            : find_template(template_name, model_path);
+    const models::ModelDirectory model(model_path);
+    const models::VilaConfig config = model.config();
+    const auto tokenizer = data::load_tokenizer(model.files_of(models::Part::Llm));
+    const auto chat =
+        template_name.empty() ? model_template(model, config) : find_template(template_name, model);
     const auto dataset = data::open_dataset(source);
     VILA_CHECK(index >= 0 && index < dataset->size(), source.path.string(), ": has ",
                dataset->size(), " records, --index ", index, " is out of range");

@@ -85,12 +85,13 @@ std::string describe_safetensors(const fs::path& path) {
 
 std::string describe_model(const fs::path& directory) {
     const auto device = make_cpu_device();
-    const auto model = models::load_model(directory, *device, DType::F32);
+    const models::ModelDirectory opened(directory);
+    const auto model = opened.load(*device, DType::F32);
     const models::VilaConfig& config = model->config();
     std::string text = describe_llm(config.llm);
     if (model->has_vision())
         text += describe_vision(config) + line("image mode", config.image_mode);
-    text += line("chat template", model_template(directory, config).name());
+    text += line("chat template", model_template(opened, config).name());
     const auto count = [](const nn::ParameterTable& table) {
         return count_text(static_cast<double>(table.count()));
     };

@@ -6,6 +6,7 @@
 #include "data/image/image_write.h"
 #include "data/records/dataset.h"
 #include "data/text/trim.h"
+#include "models/generate.h"
 #include "tools/base/image_source.h"
 #include "tools/run/answer_stream.h"
 #include "tools/run/loaded_model.h"
@@ -54,7 +55,7 @@ std::string text_of(std::span<const int32_t> ids, const data::Tokenizer& tokeniz
     return trimmed(tokenizer.decode(words, true));
 }
 
-AnswerCard answer(const LoadedModel& loaded, const data::Sample& sample) {
+AnswerCard answer(const PromptBuilder& builder, const data::Sample& sample) {
     const auto [begin, end] = answer_span(sample);
     const std::span<const int32_t> ids(sample.ids);
     const auto shown =
@@ -63,34 +64,34 @@ AnswerCard answer(const LoadedModel& loaded, const data::Sample& sample) {
     AnswerCard card;
     for (const data::ImageRef& image : images)
         card.images.push_back(data::png_data_uri(read_image(image)));
-    card.question = text_of(ids.first(begin), loaded.tokenizer());
-    card.truth = text_of(ids.subspan(begin, end - begin), loaded.tokenizer());
+    card.question = text_of(ids.first(begin), builder.tokenizer());
+    card.truth = text_of(ids.subspan(begin, end - begin), builder.tokenizer());
 
     const Prompt prompt =
-        loaded.record_prompt({ids.begin(), ids.begin() + static_cast<int64_t>(begin)}, images);
+        builder.record_prompt({ids.begin(), ids.begin() + static_cast<int64_t>(begin)}, images);
     models::GenerateOptions options;
-    options.stop_ids = loaded.stop_ids();
-    const std::vector<std::string> stops = loaded.stop_texts();
+    options.stop_ids = builder.stop_ids();
+    const std::vector<std::string> stops = builder.stop_texts();
     options.max_tokens = std::min<int64_t>(static_cast<int64_t>(end - begin), kLongestAnswer);
     card.answer = trimmed(before_stops(
-        loaded.text_of(models::generate(loaded.model(), prompt.view(), options)), stops));
+        builder.text_of(models::generate(builder.model(), prompt.view(), options)), stops));
     card.correct = card.answer == card.truth;
     return card;
 }
 
-SourceSamples answer_source(const LoadedModel& loaded, const Recipe& recipe,
+SourceSamples answer_source(const PromptBuilder& builder, const Recipe& recipe,
                             const SourceRecipe& source, int64_t count) {
     const auto dataset = data::open_dataset(dataset_source(source));
     const data::ImageTokens image_tokens =
-        image_token_counter(loaded.model().config().image_layout());
+        image_token_counter(builder.model().config().image_layout());
     SourceSamples samples{source.name, {}};
     const int64_t kept = std::min(count, dataset->size());
     for (int64_t i = 0; i < kept; ++i) {
-        data::Sample sample =
-            dataset->get(i * dataset->size() / kept, {loaded.tokenizer(), loaded.chat_template()});
+        data::Sample sample = dataset->get(i * dataset->size() / kept,
+                                           {builder.tokenizer(), builder.chat_template()});
         data::count_image_tokens(sample, image_tokens);
         data::truncate_sample(sample, recipe.data.max_length);
-        samples.cards.push_back(answer(loaded, sample));
+        samples.cards.push_back(answer(builder, sample));
     }
     return samples;
 }
@@ -109,7 +110,8 @@ std::vector<SourceSamples> run_samples(const fs::path& run, int64_t count,
     const auto sources = static_cast<int64_t>(recipe.data.sources.size());
     std::vector<SourceSamples> samples;
     for (const SourceRecipe& source : recipe.data.sources)
-        samples.push_back(answer_source(loaded, recipe, source, (count + sources - 1) / sources));
+        samples.push_back(
+            answer_source(loaded.prompts(), recipe, source, (count + sources - 1) / sources));
     return samples;
 }
 

@@ -3,6 +3,7 @@
 
 #include <cstdio>
 
+#include "models/generate.h"
 #include "tools/base/output.h"
 #include "tools/base/text_input.h"
 #include "tools/commands.h"
@@ -17,30 +18,34 @@ namespace {
 
 struct Conversation {
     std::vector<data::Message> messages;
-    std::vector<std::string> images;
+    std::vector<PromptImage> images;
     std::string pending;  // placeholders of the images of the next message
 };
 
-void show_image(Conversation& conversation, const std::string& path) {
-    conversation.images.push_back(path);
+// Opens an image for the next message. The conversation keeps its bytes, because every turn shows
+// all images to the model again.
+void show_image(const PromptBuilder& builder, Conversation& conversation, const std::string& path) {
+    PromptImage image(PromptImage(data::ImageRef{.path = path}).encoded(), path);
+    builder.prepare_image(image);
+    conversation.images.push_back(std::move(image));
     conversation.pending += std::string(data::kImagePlaceholder) + "\n";
 }
 
 // Asks, streams the answer to stdout, and adds both to the history.
-void take_turn(const LoadedModel& loaded, models::DecodeBatch& batch,
+void take_turn(const PromptBuilder& builder, models::DecodeBatch& batch,
                const SamplingOptions& sampling, uint64_t seed, Conversation& conversation,
                const std::string& line) {
     std::vector<data::Message> messages = conversation.messages;
     messages.push_back({data::Role::User, conversation.pending + line});
-    const Prompt prompt = loaded.chat_prompt(messages, conversation.images);
-    loaded.check_fits(prompt, sampling.max_tokens);
+    const Prompt prompt = builder.chat_prompt(messages, conversation.images);
+    builder.check_fits(prompt, sampling.max_tokens);
 
     std::vector<std::string> stops = sampling.stops;
-    for (const std::string& stop : loaded.stop_texts()) stops.push_back(stop);
-    AnswerStream answer(loaded.tokenizer(), stops,
+    for (const std::string& stop : builder.stop_texts()) stops.push_back(stop);
+    AnswerStream answer(builder.tokenizer(), stops,
                         [&](const std::string& piece) { print_text(piece); });
     models::GenerateOptions options = sampling.to_options(seed);
-    options.stop_ids = loaded.stop_ids();
+    options.stop_ids = builder.stop_ids();
     options.on_token = [&](int32_t id) { return answer.push(id); };
     models::generate(batch, prompt.view(), options);
     answer.finish();
@@ -53,17 +58,17 @@ void take_turn(const LoadedModel& loaded, models::DecodeBatch& batch,
 }
 
 // Runs a command of the conversation, or sends a message.
-void handle_line(const LoadedModel& loaded, models::DecodeBatch& batch,
+void handle_line(const PromptBuilder& builder, models::DecodeBatch& batch,
                  const SamplingOptions& sampling, uint64_t seed, Conversation& conversation,
                  const std::string& line) {
     if (line == "/reset") {
         conversation = {};
     } else if (line.starts_with("/image ")) {
-        show_image(conversation, line.substr(7));
+        show_image(builder, conversation, line.substr(7));
     } else if (line.starts_with("/")) {
         throw UsageError("unknown command: expected /image FILE, /reset or /exit");
     } else {
-        take_turn(loaded, batch, sampling, seed, conversation, line);
+        take_turn(builder, batch, sampling, seed, conversation, line);
     }
 }
 
@@ -88,28 +93,25 @@ int cmd_chat(Args& args) {
     args.parse();
 
     LoadedModel loaded(model_path, common);
-    chat.apply(model_path, loaded);
+    chat.apply(loaded);
+    const PromptBuilder& builder = loaded.prompts();
     // Keeps the keys and values of earlier turns, which every prompt begins with.
-    models::DecodeBatch batch(
-        loaded.model(),
-        {.pages = models::KvCache::pages_for(loaded.model().config().llm.max_position_embeddings)});
+    models::DecodeBatch batch(builder.model(),
+                              {.pages = models::KvCache::pages_for(
+                                   builder.model().config().llm.max_position_embeddings)});
     Conversation conversation;
-    for (const std::string& path : images) show_image(conversation, path);
+    for (const std::string& path : images) show_image(builder, conversation, path);
     LineReader lines("-");
     std::string line;
     while (std::fputs("> ", stderr), lines.next(line)) {
         if (line.empty()) continue;
         if (line == "/exit") break;
         try {
-            handle_line(loaded, batch, sampling, common.seed.value_or(0), conversation, line);
+            handle_line(builder, batch, sampling, common.seed.value_or(0), conversation, line);
         } catch (const Error& error) {
-            // An error (an unreadable image, a prompt that is too long) drops this message only.
+            // An error (an unreadable image, a prompt that is too long) drops this line only;
+            // images for the next message stay.
             std::fprintf(stderr, "%s\n", error.what());
-            if (!conversation.images.empty() && !conversation.pending.empty()) {
-                conversation.images.pop_back();
-                conversation.pending.resize(conversation.pending.size() -
-                                            data::kImagePlaceholder.size() - 1);
-            }
         }
     }
     return 0;

@@ -4,6 +4,7 @@
 #include <deque>
 #include <optional>
 
+#include "models/generate.h"
 #include "tensor/json.h"
 #include "tools/base/json_lines.h"
 #include "tools/base/output.h"
@@ -28,56 +29,56 @@ struct Request {
 };
 
 // Returns the strings that end an answer.
-std::vector<std::string> stops_of(const LoadedModel& loaded, const SamplingOptions& sampling,
+std::vector<std::string> stops_of(const PromptBuilder& builder, const SamplingOptions& sampling,
                                   bool raw) {
     std::vector<std::string> stops = sampling.stops;
     if (!raw)
-        for (const std::string& stop : loaded.stop_texts()) stops.push_back(stop);
+        for (const std::string& stop : builder.stop_texts()) stops.push_back(stop);
     return stops;
 }
 
 // Answers the requests together and prints one JSON line for each, in order.
-void answer_together(const LoadedModel& loaded, const SamplingOptions& sampling,
+void answer_together(const PromptBuilder& builder, const SamplingOptions& sampling,
                      const models::GenerateOptions& options, const std::vector<Request>& requests) {
     std::deque<AnswerStream> answers;
     std::vector<models::Sequence> sequences;
     for (const Request& request : requests) {
-        answers.emplace_back(loaded.tokenizer(), stops_of(loaded, sampling, request.raw),
+        answers.emplace_back(builder.tokenizer(), stops_of(builder, sampling, request.raw),
                              [](const std::string&) {});
         sequences.push_back(request.prompt.view());
     }
     const auto ids =
-        models::generate_many(loaded.model(), sequences, options,
+        models::generate_many(builder.model(), sequences, options,
                               [&](size_t i, int32_t id) { return answers[i].push(id); });
     for (size_t i = 0; i < requests.size(); ++i) {
         answers[i].finish();
         const Json answer = {{"id", requests[i].id},
                              {"text", answers[i].text()},
                              {"ids", ids[i]},
-                             {"prompt_positions", loaded.num_positions(requests[i].prompt)}};
+                             {"prompt_positions", requests[i].prompt.positions()}};
         print_text(answer.dump() + "\n");
     }
 }
 
 // Answers the requests of a file in order, `batch` at a time, and prints one JSON line for each.
-void answer_requests(const LoadedModel& loaded, const SamplingOptions& sampling, uint64_t seed,
+void answer_requests(const PromptBuilder& builder, const SamplingOptions& sampling, uint64_t seed,
                      const std::filesystem::path& input, int64_t batch) {
     models::GenerateOptions options = sampling.to_options(seed);
-    options.stop_ids = loaded.stop_ids();
+    options.stop_ids = builder.stop_ids();
     Progress progress("generate", count_lines(input));
     int64_t answered = 0;
     std::vector<Request> waiting;
     const auto answer_waiting = [&] {
-        answer_together(loaded, sampling, options, waiting);
+        answer_together(builder, sampling, options, waiting);
         answered += static_cast<int64_t>(waiting.size());
         progress.count(answered);
         waiting.clear();
     };
     for_each_json_line(input, [&](const Json& request, const std::string& where) {
         waiting.push_back({request_id(request),
-                           request_prompt(loaded, request, where, input.parent_path()),
+                           request_prompt(builder, request, where, input.parent_path()),
                            request.contains("prompt")});
-        loaded.check_fits(waiting.back().prompt, sampling.max_tokens);
+        builder.check_fits(waiting.back().prompt, sampling.max_tokens);
         if (static_cast<int64_t>(waiting.size()) == batch) answer_waiting();
     });
     if (!waiting.empty()) answer_waiting();
@@ -136,35 +137,35 @@ GenerateCommand parse_command(Args& args) {
     return command;
 }
 
-Prompt read_prompt(const LoadedModel& loaded, const GenerateCommand& command) {
-    std::vector<std::string> images = command.images;
+Prompt read_prompt(const PromptBuilder& builder, const GenerateCommand& command) {
+    std::vector<std::string> paths = command.images;
     std::optional<VideoFrames> frames;  // keeps the files until they are read
     if (!command.video.empty()) {
         frames.emplace(command.video, command.frames);
-        images.insert(images.end(), frames->files().begin(), frames->files().end());
+        paths.insert(paths.end(), frames->files().begin(), frames->files().end());
     }
-    Prompt prompt = command.raw ? loaded.raw_prompt(command.text, images)
-                                : loaded.chat_prompt({{data::Role::User, command.text}}, images);
-    loaded.check_fits(prompt, command.sampling.max_tokens);
+    const std::vector<PromptImage> images = image_files(paths);
+    Prompt prompt = command.raw ? builder.raw_prompt(command.text, images)
+                                : builder.chat_prompt({{data::Role::User, command.text}}, images);
+    builder.check_fits(prompt, command.sampling.max_tokens);
     return prompt;
 }
 
 // Streams the answer to stdout, or prints it as JSON at the end.
-void answer_prompt(const LoadedModel& loaded, const GenerateCommand& command) {
-    const Prompt prompt = read_prompt(loaded, command);
-    AnswerStream answer(loaded.tokenizer(), stops_of(loaded, command.sampling, command.raw),
+void answer_prompt(const PromptBuilder& builder, const GenerateCommand& command) {
+    const Prompt prompt = read_prompt(builder, command);
+    AnswerStream answer(builder.tokenizer(), stops_of(builder, command.sampling, command.raw),
                         [&](const std::string& piece) {
                             if (!command.as_json) print_text(piece);
                         });
     models::GenerateOptions options = command.sampling.to_options(command.seed());
-    options.stop_ids = loaded.stop_ids();
+    options.stop_ids = builder.stop_ids();
     options.on_token = [&](int32_t id) { return answer.push(id); };
-    const auto ids = models::generate(loaded.model(), prompt.view(), options);
+    const auto ids = models::generate(builder.model(), prompt.view(), options);
     answer.finish();
     if (command.as_json) {
-        const Json result = {{"text", answer.text()},
-                             {"ids", ids},
-                             {"prompt_positions", loaded.num_positions(prompt)}};
+        const Json result = {
+            {"text", answer.text()}, {"ids", ids}, {"prompt_positions", prompt.positions()}};
         print_text(result.dump());
     }
     print_text("\n");
@@ -175,11 +176,12 @@ void answer_prompt(const LoadedModel& loaded, const GenerateCommand& command) {
 int cmd_generate(Args& args) {
     const GenerateCommand command = parse_command(args);
     LoadedModel loaded(command.model, command.common);
-    command.chat.apply(command.model, loaded);
+    command.chat.apply(loaded);
     if (command.has_input) {
-        answer_requests(loaded, command.sampling, command.seed(), command.input, command.batch);
+        answer_requests(loaded.prompts(), command.sampling, command.seed(), command.input,
+                        command.batch);
     } else {
-        answer_prompt(loaded, command);
+        answer_prompt(loaded.prompts(), command);
     }
     return 0;
 }

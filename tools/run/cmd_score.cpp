@@ -8,6 +8,7 @@
 #include "tools/base/progress.h"
 #include "tools/base/text_input.h"
 #include "tools/commands.h"
+#include "tools/run/loaded_model.h"
 #include "tools/run/requests.h"
 #include "tools/run/score.h"
 #include "tools/run/template_options.h"
@@ -61,20 +62,21 @@ int cmd_score(Args& args) {
     ResultFile answers(output);
     if (!dump.empty()) check_output_path(output_path(dump));
     LoadedModel loaded(model_path, common);
-    chat.apply(model_path, loaded);
+    chat.apply(loaded);
     std::vector<std::pair<std::string, Tensor>> dumped;
     Progress progress("score", count_lines(input));
     int64_t scored = 0;
     for_each_json_line(input, [&](const Json& request, const std::string& where) {
         const std::string name = request_id(request);
-        const Prompt prompt = request_prompt(loaded, request, where, input.parent_path());
-        const Score score = score_prompt(loaded, prompt, !dump.empty());
+        const Prompt prompt = request_prompt(loaded.prompts(), request, where, input.parent_path());
+        const Score score = score_prompt(loaded.prompts(), prompt);
         answers.write(answer_line(name, prompt, score).dump() + "\n");
         progress.count(++scored);
         if (dump.empty()) return;
-        dumped.emplace_back(name + ".logits", score.logits);
-        if (score.image_features.defined())
-            dumped.emplace_back(name + ".image_features", score.image_features);
+        const PromptTensors tensors = prompt_tensors(loaded.prompts(), prompt);
+        dumped.emplace_back(name + ".logits", tensors.logits);
+        if (tensors.image_features.defined())
+            dumped.emplace_back(name + ".image_features", tensors.image_features);
     });
     if (!dump.empty()) write_safetensors(output_path(dump), dumped);
     answers.finish();

@@ -30,6 +30,13 @@ FeatureMemory::Features FeatureMemory::get(const std::string& key,
     return features;
 }
 
+void FeatureMemory::clear() {
+    const std::lock_guard lock(mutex_);
+    entries_.clear();
+    by_key_.clear();
+    bytes_ = 0;
+}
+
 int64_t FeatureMemory::bytes() const {
     const std::lock_guard lock(mutex_);
     return bytes_;

@@ -27,6 +27,8 @@ class FeatureMemory {
     // then kept. Forgets the features that were not asked for longest. Two threads that ask for the
     // same key at the same time may both compute.
     Features get(const std::string& key, const std::function<Features()>& compute);
+    // Forgets all features.
+    void clear();
     // The bytes of features that are kept.
     int64_t bytes() const;
 

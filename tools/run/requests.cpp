@@ -1,5 +1,6 @@
 #include "tools/run/requests.h"
 
+#include "data/image/base64.h"
 #include "data/records/conversation.h"
 #include "data/records/json_record.h"
 #include "tools/base/json_lines.h"
@@ -10,29 +11,52 @@ namespace {
 
 using data::find_field;
 
+constexpr size_t kShownUrl = 40;  // characters of an address in messages
+
 data::Role role_from_name(const std::string& name) {
     const std::optional<data::Role> role = data::role_named(name);
     VILA_CHECK(role.has_value(), "role \"", name, "\": expected system, user or assistant");
     return *role;
 }
 
-// Returns the file name of the image in a part of a message; empty if the part gives none.
+// Returns the image in a part of a message, as a file name or a data: URL; empty if the part gives
+// none.
 std::string image_of_part(const Json& part) {
     const Json* image = find_field(part, {"image_url", "image", "url", "path"});
     if (image != nullptr && image->is_object()) image = find_field(*image, {"url"});
     if (image == nullptr) return "";
     VILA_CHECK(image->is_string(), "an image: expected the name of a file, got ", shown(*image));
-    std::string name = *image;
+    return *image;
+}
+
+// Opens the image of a data: URL (RFC 2397) whose data is base64.
+PromptImage open_data_url(std::string_view url) {
+    const size_t comma = url.find(',');
+    VILA_CHECK(comma != std::string_view::npos && url.substr(0, comma).ends_with(";base64"),
+               "the image ", url.substr(0, kShownUrl),
+               "...: expected data:image/TYPE;base64, and the data");
+    std::string name(url.substr(0, std::min(comma, kShownUrl)));
+    try {
+        auto encoded = std::make_shared<const std::vector<uint8_t>>(
+            data::base64_decode(url.substr(comma + 1)));
+        return {std::move(encoded), std::move(name)};
+    } catch (const Error& error) {
+        throw Error(str("the image ", name, ": ", error.what()));
+    }
+}
+
+// Opens an image that a request names: a file, relative to `folder`, or a data: URL.
+PromptImage open_image(std::string name, const std::filesystem::path& folder) {
+    if (name.starts_with("data:")) return open_data_url(name);
     if (name.starts_with("file://")) name.erase(0, 7);
-    const bool is_data = name.starts_with("data:");
-    VILA_CHECK(!is_data && name.find("://") == std::string::npos, "the image ", name.substr(0, 40),
-               is_data ? "..." : "",
-               " is an address: expected the name of a file; download the image first");
-    return name;
+    VILA_CHECK(name.find("://") == std::string::npos, "the image ", name.substr(0, kShownUrl),
+               " is an address: expected the name of a file or a data: URL; download the image "
+               "first");
+    return PromptImage(data::ImageRef{.path = (folder / name).string()});
 }
 
 // Returns the text of a message whose content is a list of parts, with a placeholder for each
-// image. Appends the file names that the parts give to `named`.
+// image. Appends the images that the parts name to `named`.
 std::string text_of_parts(const Json& parts, std::vector<std::string>& named) {
     std::string text;
     for (const Json& part : parts) {
@@ -76,7 +100,7 @@ std::vector<std::string> read_images(const Json& request) {
     return one.empty() ? images : one;
 }
 
-Prompt read_prompt(const LoadedModel& loaded, const Json& request,
+Prompt read_prompt(const PromptBuilder& builder, const Json& request,
                    const std::filesystem::path& folder) {
     const Json* text = find_field(request, {"prompt"});
     const Json* list = find_field(request, {"messages"});
@@ -89,12 +113,13 @@ Prompt read_prompt(const LoadedModel& loaded, const Json& request,
     VILA_CHECK(named.empty() || images.empty(),
                "images are named both in \"images\" and in \"messages\": name them in one place");
     if (!named.empty()) images = named;
-    for (std::string& image : images) image = (folder / image).string();
+    std::vector<PromptImage> opened;
+    for (const std::string& image : images) opened.push_back(open_image(image, folder));
     Prompt prompt = text != nullptr
-                        ? loaded.raw_prompt(data::text_field(request, {"prompt"}), images)
-                        : loaded.chat_prompt(std::move(messages), images);
+                        ? builder.raw_prompt(data::text_field(request, {"prompt"}), opened)
+                        : builder.chat_prompt(std::move(messages), opened);
     if (find_field(request, {"target"}) != nullptr)
-        prompt = loaded.with_target(prompt, data::text_field(request, {"target"}));
+        prompt = builder.with_target(prompt, data::text_field(request, {"target"}));
     return prompt;
 }
 
@@ -105,10 +130,10 @@ std::string request_id(const Json& request) {
     return id.is_string() ? id.get<std::string>() : id.dump();
 }
 
-Prompt request_prompt(const LoadedModel& loaded, const Json& request, const std::string& where,
+Prompt request_prompt(const PromptBuilder& builder, const Json& request, const std::string& where,
                       const std::filesystem::path& folder) {
     try {
-        return read_prompt(loaded, request, folder);
+        return read_prompt(builder, request, folder);
     } catch (const Error& error) {
         throw Error(str(where, ": ", error.what()));
     }

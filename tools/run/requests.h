@@ -7,14 +7,15 @@
 // The content of a message may also be a list of parts, as in OpenAI's API:
 //   [{"type": "text", "text": "..."}, {"type": "image_url", "image_url": {"url": "x.jpg"}}]
 // or {"type": "image", "image": "x.jpg"}; {"type": "image"} alone stands for the next of "images".
-// A single image may also stand in "image". Image paths are relative to the file of the requests.
+// A single image may also stand in "image". An image is a file, relative to the file of the
+// requests, or a data: URL with base64.
 // The target is optional; its tokens are labeled. A field that is null counts as absent.
 
 #include <filesystem>
 #include <string>
 
 #include "tensor/json.h"
-#include "tools/run/loaded_model.h"
+#include "tools/run/prompt_builder.h"
 
 namespace vila::tools {
 
@@ -22,7 +23,7 @@ namespace vila::tools {
 std::string request_id(const Json& request);
 // The prompt of a request. `folder` is where its images are; `where` names the line in messages.
 // Throws, with `where` in front, for a request of neither form and for what cannot be read of it.
-Prompt request_prompt(const LoadedModel& loaded, const Json& request, const std::string& where,
+Prompt request_prompt(const PromptBuilder& builder, const Json& request, const std::string& where,
                       const std::filesystem::path& folder);
 
 }  // namespace vila::tools

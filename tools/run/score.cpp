@@ -1,22 +1,16 @@
 #include "tools/run/score.h"
 
 #include <algorithm>
-#include <cmath>
 #include <numeric>
+#include <span>
+
+#include "models/generate.h"
 
 namespace vila::tools {
 
 namespace {
 
 constexpr size_t kTop = 5;
-
-// ln sum exp of a row of logits (V), in f64.
-double log_sum_exp(std::span<const float> logits) {
-    const double highest = *std::max_element(logits.begin(), logits.end());
-    double sum = 0.0;
-    for (const float logit : logits) sum += std::exp(static_cast<double>(logit) - highest);
-    return highest + std::log(sum);
-}
 
 // The most likely tokens of a row of logits (V), as (id, ln p).
 std::vector<std::pair<int32_t, double>> best_tokens(std::span<const float> logits) {
@@ -28,10 +22,14 @@ std::vector<std::pair<int32_t, double>> best_tokens(std::span<const float> logit
                           if (logits[a] != logits[b]) return logits[a] > logits[b];
                           return a < b;
                       });
-    const double total = log_sum_exp(logits);
+    const double total = models::log_sum_exp(logits);
     std::vector<std::pair<int32_t, double>> best;
     for (size_t i = 0; i < count; ++i) best.emplace_back(ids[i], logits[ids[i]] - total);
     return best;
+}
+
+double sum(const std::vector<double>& values) {
+    return std::accumulate(values.begin(), values.end(), 0.0);
 }
 
 bool have_equal_tokens(const Prompt& prompt) {
@@ -42,57 +40,42 @@ bool have_equal_tokens(const Prompt& prompt) {
 
 }  // namespace
 
-Score score_prompt(const LoadedModel& loaded, const Prompt& prompt, bool keep) {
-    loaded.check_fits(prompt, 0);
-    const models::VilaModel& model = loaded.model();
-    const models::Batch batch = models::make_batch(loaded.device(), {prompt.view()});
-    const Tensor logits = model.logits(batch);  // (T, V)
-    const int64_t V = logits.size(1);
-
+Score score_prompt(const PromptBuilder& builder, const Prompt& prompt) {
+    builder.check_fits(prompt, 0);
+    const models::ScoredSequence scored =
+        models::score_many(builder.model(), {prompt.view()}).front();
     Score score;
-    const auto rows = batch.loss_rows.to_vector<int32_t>();
-    const auto targets = batch.targets.to_vector<int32_t>();
-    for (size_t i = 0; i < rows.size(); ++i) {
-        const auto row = logits.slice(0, rows[i], rows[i] + 1).to_vector<float>();
-        score.target_logprob += row[targets[i]] - log_sum_exp(row);
-    }
-    score.num_target_tokens = static_cast<int64_t>(rows.size());
-    score.top = best_tokens(logits.slice(0, logits.size(0) - 1, logits.size(0)).to_vector<float>());
-    if (keep) {
-        score.logits = logits.reshape({-1, V}).to(DType::F32);
-        if (batch.has_images()) {
-            const autograd::NoGrad no_grad(loaded.device());
-            const autograd::Variable features(batch.features.to(model.dtype()));
-            const Tensor tokens = model.project(features).value().to(DType::F32);
-            score.image_features = have_equal_tokens(prompt)
-                                       ? tokens.reshape({batch.images(), -1, tokens.size(1)})
-                                       : tokens;
-        }
-    }
+    score.target_logprob = sum(scored.target_logprobs);
+    score.num_target_tokens = static_cast<int64_t>(scored.target_logprobs.size());
+    score.top = best_tokens(scored.next_logits);
     return score;
 }
 
-std::vector<double> target_logprobs(const LoadedModel& loaded, const std::vector<Prompt>& prompts) {
-    const autograd::NoGrad no_grad(loaded.device());
+std::vector<double> target_logprobs(const PromptBuilder& builder,
+                                    const std::vector<Prompt>& prompts) {
     std::vector<models::Sequence> sequences;
     for (const Prompt& prompt : prompts) {
-        loaded.check_fits(prompt, 0);
+        builder.check_fits(prompt, 0);
         sequences.push_back(prompt.view());
     }
-    const models::Batch batch = models::make_batch(loaded.device(), sequences);
-    Tensor row_losses;
-    loaded.model().loss(batch, 1.0, &row_losses);
-    const auto losses = row_losses.to_vector<double>();
     std::vector<double> sums;
-    size_t next = 0;
-    for (const Prompt& prompt : prompts) {
-        double sum = 0.0;
-        for (const int32_t label : prompt.labels)
-            if (label != kIgnoreLabel) sum -= losses[next++];
-        sums.push_back(sum);
-    }
-    VILA_ASSERT(next == losses.size());
+    for (const models::ScoredSequence& scored : models::score_many(builder.model(), sequences))
+        sums.push_back(sum(scored.target_logprobs));
     return sums;
+}
+
+PromptTensors prompt_tensors(const PromptBuilder& builder, const Prompt& prompt) {
+    const models::VilaModel& model = builder.model();
+    const models::Batch batch = models::make_batch(model.device(), {prompt.view()});
+    PromptTensors tensors;
+    tensors.logits = model.logits(batch).to(DType::F32);  // (T, V)
+    if (!batch.has_images()) return tensors;
+    const autograd::NoGrad no_grad(model.device());
+    const autograd::Variable features(batch.features.to(model.dtype()));
+    const Tensor tokens = model.project(features).value().to(DType::F32);
+    tensors.image_features =
+        have_equal_tokens(prompt) ? tokens.reshape({batch.images(), -1, tokens.size(1)}) : tokens;
+    return tensors;
 }
 
 }  // namespace vila::tools

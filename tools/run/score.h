@@ -5,7 +5,7 @@
 #include <utility>
 #include <vector>
 
-#include "tools/run/loaded_model.h"
+#include "tools/run/prompt_builder.h"
 
 namespace vila::tools {
 
@@ -13,15 +13,22 @@ struct Score {
     double target_logprob = 0.0;  // sum of ln p over the labeled tokens
     int64_t num_target_tokens = 0;
     std::vector<std::pair<int32_t, double>> top;  // the 5 most likely next tokens: (id, ln p)
-    Tensor logits;                                // (T, V) f32, with `keep`
-    Tensor image_features;  // (n, N, C) f32 after the projector, with `keep`; (tokens of all
-                            // images, C) if their numbers of tokens differ
 };
 
-// Runs a prompt. With `keep` the result holds logits and image features.
-Score score_prompt(const LoadedModel& loaded, const Prompt& prompt, bool keep = false);
+// Scores the labeled tokens of a prompt.
+Score score_prompt(const PromptBuilder& builder, const Prompt& prompt);
 
-// Runs the prompts in one batch. Returns the sum of ln p over the labeled tokens of each.
-std::vector<double> target_logprobs(const LoadedModel& loaded, const std::vector<Prompt>& prompts);
+// The logits of all rows of a prompt, and the features of its images.
+struct PromptTensors {
+    Tensor logits;          // (T, V) f32, images expanded
+    Tensor image_features;  // (n, N, C) f32 after the projector; (tokens of all images, C) if their
+                            // numbers of tokens differ; undefined without images
+};
+PromptTensors prompt_tensors(const PromptBuilder& builder, const Prompt& prompt);
+
+// Scores the prompts together; what they share at the beginning is read once. Returns the sum of
+// ln p over the labeled tokens of each.
+std::vector<double> target_logprobs(const PromptBuilder& builder,
+                                    const std::vector<Prompt>& prompts);
 
 }  // namespace vila::tools

@@ -2,7 +2,6 @@
 
 // The options --template and --system, shared by the commands that put conversations to a model.
 
-#include <filesystem>
 #include <string>
 
 #include "tools/base/args.h"
@@ -21,10 +20,10 @@ struct TemplateOptions {
         args.option("--system", system, "system message of conversations that have none");
     }
     bool given() const { return !name.empty() || !system.empty(); }
-    // Sets what was given; `model` is the directory of the model.
-    void apply(const std::filesystem::path& model, LoadedModel& loaded) const {
-        if (!name.empty()) loaded.use_template(find_template(name, model));
-        loaded.use_system(system);
+    // Sets the template and the system message that were given.
+    void apply(LoadedModel& loaded) const {
+        if (!name.empty()) loaded.prompts().use_template(find_template(name, loaded.directory()));
+        loaded.prompts().use_system(system);
     }
 };
 

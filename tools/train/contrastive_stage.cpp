@@ -25,8 +25,8 @@ std::unique_ptr<models::ClipModel> make_model(const Recipe& recipe,
     model->initialize(static_cast<uint64_t>(recipe.train.seed));
     if (recipe.model.vision_config.empty()) {
         const std::string& tower = recipe.model.vision_tower;
-        models::load_vision_weights(tower.empty() ? recipe.model.init : tower,
-                                    model->vision_table(), device, dtype);
+        models::ModelDirectory(tower.empty() ? recipe.model.init : tower)
+            .load_part(models::Part::VisionTower, model->vision_table(), device, dtype);
         model->vision_table().set_trainable(true);
     }
     model->set_activation_checkpointing(recipe.train.activation_checkpointing);

@@ -11,6 +11,8 @@ namespace vila::tools {
 
 namespace fs = std::filesystem;
 using models::LlamaConfig;
+using models::ModelDirectory;
+using models::Part;
 using models::ProjectorConfig;
 using models::VilaConfig;
 using models::VisionConfig;
@@ -64,7 +66,8 @@ data::ImageProcessorConfig new_preprocessing(Json json, const VisionConfig& visi
 }
 
 ProjectorConfig recipe_projector_config(const ModelRecipe& recipe) {
-    if (is_directory_name(recipe.projector)) return models::read_projector_config(recipe.projector);
+    if (is_directory_name(recipe.projector))
+        return ModelDirectory(recipe.projector).projector_config();
     ProjectorConfig config;
     config.kind = ProjectorConfig::kind_from_name(recipe.projector);
     return config;
@@ -85,8 +88,8 @@ void check_parts(const Recipe& recipe) {
 VilaConfig joined_config(const Recipe& recipe, const data::Tokenizer* tokenizer) {
     const ModelRecipe& model = recipe.model;
     VilaConfig config;
-    if (!model.init.empty()) config = models::read_model_config(model.init);
-    if (!model.llm.empty()) config.llm = models::read_llm_config(model.llm);
+    if (!model.init.empty()) config = ModelDirectory(model.init).config();
+    if (!model.llm.empty()) config.llm = ModelDirectory(model.llm).llm_config();
     if (!model.llm_config.empty()) config.llm = new_llm_config(recipe, tokenizer);
     const bool other_tower = !model.vision_tower.empty() || !model.vision_config.empty();
     if (other_tower) config.vision = recipe_vision_config(model);
@@ -112,8 +115,7 @@ VilaConfig joined_config(const Recipe& recipe, const data::Tokenizer* tokenizer)
 }
 
 // The directories of the parts that the recipe loads; a part without one is new.
-std::map<models::Part, std::string> part_directories(const ModelRecipe& recipe, bool has_vision) {
-    using models::Part;
+std::map<Part, std::string> part_directories(const ModelRecipe& recipe, bool has_vision) {
     std::map<Part, std::string> directories;
     if (recipe.llm_config.empty())
         directories[Part::Llm] = recipe.llm.empty() ? recipe.init : recipe.llm;
@@ -130,35 +132,28 @@ std::map<models::Part, std::string> part_directories(const ModelRecipe& recipe, 
 
 // Loads each part from the most specific directory of the recipe, or initializes it.
 void load_or_initialize(const ModelRecipe& recipe, uint64_t seed, models::VilaModel& model) {
-    using models::Part;
     const auto directories = part_directories(recipe, model.has_vision());
-    Device& device = model.device();
-    const DType dtype = model.dtype();
-    if (directories.contains(Part::Llm))
-        models::load_llm_weights(directories.at(Part::Llm), model.llm_table(), device, dtype);
-    else
-        model.initialize_llm(seed);
+    // Returns whether the recipe names a directory for the part, whose weights are then loaded.
+    const auto load = [&](Part part, nn::ParameterTable& table) {
+        const auto directory = directories.find(part);
+        if (directory == directories.end()) return false;
+        ModelDirectory(directory->second).load_part(part, table, model.device(), model.dtype());
+        return true;
+    };
+    if (!load(Part::Llm, model.llm_table())) model.initialize_llm(seed);
     if (!model.has_vision()) return;
-    if (directories.contains(Part::VisionTower))
-        models::load_vision_weights(directories.at(Part::VisionTower), model.vision_table(), device,
-                                    dtype);
-    else
-        model.initialize_vision_tower(seed);
-    if (directories.contains(Part::Projector))
-        models::load_projector_weights(directories.at(Part::Projector), model.projector_table(),
-                                       device, dtype);
-    else
-        model.initialize_projector(seed);
+    if (!load(Part::VisionTower, model.vision_table())) model.initialize_vision_tower(seed);
+    if (!load(Part::Projector, model.projector_table())) model.initialize_projector(seed);
 }
 
 }  // namespace
 
 std::optional<fs::path> tokenizer_directory(const ModelRecipe& recipe) {
-    if (!recipe.tokenizer.empty()) return models::llm_directory(recipe.tokenizer);
+    if (!recipe.tokenizer.empty()) return ModelDirectory(recipe.tokenizer).files_of(Part::Llm);
     if (!recipe.llm_config.empty() || !recipe.tokenizer_config.empty()) return std::nullopt;
     for (const std::string& model : {recipe.llm, recipe.init}) {
         if (model.empty()) continue;
-        const fs::path directory = models::llm_directory(model);
+        const fs::path directory = ModelDirectory(model).files_of(Part::Llm);
         // The directory of a vision tower has no tokenizer.
         if (!tokenizer_files(directory, "").empty()) return directory;
     }
@@ -182,28 +177,28 @@ std::optional<data::ChatTemplate> given_template(const Recipe& recipe, const fs:
                "\": expected ", name_list(data::ChatTemplate::names()),
                ", or a file with Jinja source");
     const std::string& init = recipe.model.init;
-    return read_template(name, tokenizer, init.empty() ? std::nullopt : image_token_id(init));
+    return read_template(name, tokenizer,
+                         init.empty() ? std::nullopt : image_token_id(ModelDirectory(init)));
 }
 
 data::ChatTemplate recipe_template(const Recipe& recipe, const fs::path& tokenizer) {
     if (const auto given = given_template(recipe, tokenizer)) return *given;
     const StageFacts& stage = stage_facts(*recipe.stage);
     // In stage clip model.init may be a vision tower alone.
-    if (!recipe.model.init.empty() && stage.loss == StageLoss::NextToken)
-        if (const auto chat =
-                model_template(recipe.model.init, models::read_model_config(recipe.model.init));
-            !chat.is_none())
-            return chat;
+    if (!recipe.model.init.empty() && stage.loss == StageLoss::NextToken) {
+        const ModelDirectory init(recipe.model.init);
+        if (const auto chat = model_template(init, init.config()); !chat.is_none()) return chat;
+    }
     return data::ChatTemplate::named(stage.chat_template);
 }
 
 VisionConfig recipe_vision_config(const ModelRecipe& recipe) {
-    if (!recipe.vision_tower.empty()) return models::read_vision_config(recipe.vision_tower);
+    if (!recipe.vision_tower.empty()) return ModelDirectory(recipe.vision_tower).vision_config();
     if (recipe.vision_config.empty()) {
         VILA_CHECK(!recipe.init.empty(),
                    "stage clip needs a vision tower: give "
                    "[model.vision_config], model.vision_tower or model.init");
-        return models::read_vision_config(recipe.init);
+        return ModelDirectory(recipe.init).vision_config();
     }
     Json json = recipe.vision_config;
     if (!json.contains("model_type") && !json.contains("architectures"))
@@ -219,7 +214,8 @@ data::ImageProcessor make_image_processor(const Recipe& recipe, const VisionConf
         config = new_preprocessing(model.preprocessor_config, vision);
     } else if (model.vision_config.empty()) {
         const fs::path tower =
-            models::vision_directory(model.vision_tower.empty() ? model.init : model.vision_tower);
+            ModelDirectory(model.vision_tower.empty() ? model.init : model.vision_tower)
+                .files_of(Part::VisionTower);
         if (data::has_image_processor_config(tower))
             config = data::read_image_processor_config(tower);
     }
@@ -255,7 +251,6 @@ std::unique_ptr<models::VilaModel> make_recipe_model(const Recipe& recipe,
 }
 
 models::PartFiles open_unchanged_parts(const Recipe& recipe, const models::VilaModel& model) {
-    using models::Part;
     models::PartFiles files;
     for (const auto& [part, directory] : part_directories(recipe.model, model.has_vision())) {
         const nn::ParameterTable& table = part == Part::Llm           ? model.llm_table()
