@@ -5,7 +5,6 @@
 #include "tools/demo/demo_tables.h"
 #include "tools/eval/eval_task.h"
 #include "tools/report/result_table.h"
-#include "tools/run/loaded_model.h"
 
 namespace vila::tools {
 

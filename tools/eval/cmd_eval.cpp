@@ -7,7 +7,6 @@
 #include "tools/base/output.h"
 #include "tools/commands.h"
 #include "tools/eval/eval_task.h"
-#include "tools/run/loaded_model.h"
 #include "tools/run/template_options.h"
 
 namespace vila::tools {

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "tools/eval/eval_items.h"
-#include "tools/run/prompt_builder.h"
+#include "tools/run/loaded_model.h"
 
 namespace vila::tools {
 
