@@ -140,8 +140,9 @@ int64_t DecodeBatch::chunk_end(const State& state, int64_t row) const {
 }
 
 // Returns the leading `pages` that the sequence may use. The last row of a prompt is always
-// computed, for its logits, and so are the rows before targets. Attention sums at most kDecodeQueries new rows in another order than
-// more rows, so a chunk with more rows must not be left with so few.
+// computed, for its logits, and so are the rows before targets. Attention sums at most
+// kDecodeQueries new rows in another order than more rows, so a chunk with more rows must not be
+// left with so few.
 std::vector<int32_t> DecodeBatch::usable_prefix(const State& state,
                                                 std::vector<int32_t> pages) const {
     for (; !pages.empty(); pages.pop_back()) {

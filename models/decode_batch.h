@@ -1,8 +1,8 @@
 #pragma once
 
-// DecodeBatch: continues or scores many sequences together. A step reads the next token of every sequence and
-// chunks of the prompts that have arrived, in one forward pass. Sequences may be added at any time.
-// Each has its own options and ends on its own.
+// DecodeBatch: continues or scores many sequences together. A step reads the next token of every
+// sequence and chunks of the prompts that have arrived, in one forward pass. Sequences may be added
+// at any time. Each has its own options and ends on its own.
 //
 // On a CPU the tokens of a sequence are, bit for bit, those that it gets alone: the bits of a row
 // do not depend on the other rows, and a prompt is always cut into the same chunks. On a GPU with

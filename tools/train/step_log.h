@@ -32,7 +32,8 @@ struct StepCosts {
     }
 };
 
-// The log line of step number `step`. `sources` are the names of the data sources. `several_ranks` adds the communication of rank 0.
+// The log line of step number `step`. `sources` are the names of the data sources. `several_ranks`
+// adds the communication of rank 0.
 Json step_line(int64_t step, const StepTotals& totals, double lr, const StepCosts& costs,
                const std::vector<std::string>& sources, bool several_ranks);
 // The text after the step number on the progress line. `peak_flops` is the sum over all ranks, in
