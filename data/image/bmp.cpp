@@ -121,19 +121,23 @@ void put_row(Bytes row, const Header& header, const Palette& palette, int64_t y,
     }
 }
 
+// The memory is that of the pixels.
+StoredSize stored_size(const Header& header) {
+    return {header.width, header.height, header.bits, header.width * header.height * 3};
+}
+
 }  // namespace
 
 StoredSize size_of_bmp(Bytes start, const std::string& name) {
     ByteReader reader(start, name);
     const Header header = read_header(reader, name);
-    return {header.width, header.height, header.bits};
+    return stored_size(header);
 }
 
 Decoded decode_bmp(Bytes bytes, const std::string& name) {
     ByteReader reader(bytes, name);
     Header header = read_header(reader, name);
-    check_image_size({header.width, header.height, header.bits}, static_cast<int64_t>(bytes.size()),
-                     name);
+    check_image_size(stored_size(header), static_cast<int64_t>(bytes.size()), name);
     const Palette palette = read_palette(reader, header, name);
     // Some writers give the end of the header as the offset of the pixels, although the palette
     // lies between.

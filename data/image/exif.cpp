@@ -73,25 +73,68 @@ std::optional<int> xmp_orientation(Bytes xmp) {
 //
 //   1 as stored   2 mirrored left-right   3 turned by 180   4 mirrored top-bottom
 //   5 transposed  6 turned right by 90    7 anti-transposed 8 turned left by 90
-Image apply_orientation(Image image, int orientation) {
-    if (orientation == 1) return image;
-    const bool transpose = orientation >= 5;
-    const bool mirror_x =
-        orientation == 2 || orientation == 3 || orientation == 7 || orientation == 8;
-    const bool mirror_y =
-        orientation == 3 || orientation == 4 || orientation == 6 || orientation == 7;
-    Image upright(transpose ? image.height : image.width, transpose ? image.width : image.height);
-    for (int64_t y = 0; y < upright.height; ++y) {
-        for (int64_t x = 0; x < upright.width; ++x) {
-            const int64_t column = transpose ? y : x;
-            const int64_t row = transpose ? x : y;
-            const uint8_t* from = image.at(mirror_x ? image.width - 1 - column : column,
-                                           mirror_y ? image.height - 1 - row : row);
-            uint8_t* to = upright.at(x, y);
-            for (int c = 0; c < 3; ++c) to[c] = from[c];
+UprightImage::UprightImage(int64_t stored_width, int64_t stored_height, int orientation)
+    : stored_width_(stored_width),
+      stored_height_(stored_height),
+      transpose_(orientation >= 5),
+      mirror_x_(orientation == 2 || orientation == 3 || orientation == 7 || orientation == 8),
+      mirror_y_(orientation == 3 || orientation == 4 || orientation == 6 || orientation == 7),
+      image_(transpose_ ? stored_height : stored_width, transpose_ ? stored_width : stored_height) {
+}
+
+void UprightImage::put_rows(int64_t first, int64_t count, const uint8_t* rows) {
+    const auto put = [&](int64_t x, int64_t row) {
+        const int64_t y = first + row;
+        const int64_t column = mirror_x_ ? stored_width_ - 1 - x : x;
+        const int64_t line = mirror_y_ ? stored_height_ - 1 - y : y;
+        uint8_t* to = transpose_ ? image_.at(line, column) : image_.at(column, line);
+        std::copy_n(rows + (row * stored_width_ + x) * 3, 3, to);
+    };
+    // In the order in which the pixels lie in the upright image.
+    if (transpose_) {
+        for (int64_t x = 0; x < stored_width_; ++x)
+            for (int64_t row = 0; row < count; ++row) put(x, row);
+    } else if (mirror_x_) {
+        for (int64_t row = 0; row < count; ++row)
+            for (int64_t x = 0; x < stored_width_; ++x) put(x, row);
+    } else {
+        for (int64_t row = 0; row < count; ++row) {
+            const int64_t y = first + row;
+            std::copy_n(rows + row * stored_width_ * 3, stored_width_ * 3,
+                        image_.at(0, mirror_y_ ? stored_height_ - 1 - y : y));
         }
     }
-    return upright;
+}
+
+Image apply_orientation(Image image, int orientation, int64_t file_bytes, const std::string& name) {
+    const auto bytes = static_cast<int64_t>(image.rgb.size());
+    const auto swap_pixels = [&](int64_t x, int64_t y, int64_t other_x, int64_t other_y) {
+        std::swap_ranges(image.at(x, y), image.at(x, y) + 3, image.at(other_x, other_y));
+    };
+    switch (orientation) {
+        case 1:
+            return image;
+        case 2:
+            for (int64_t y = 0; y < image.height; ++y)
+                for (int64_t x = 0; x < image.width / 2; ++x)
+                    swap_pixels(x, y, image.width - 1 - x, y);
+            return image;
+        case 3:
+            for (int64_t i = 0; i < image.width * image.height / 2; ++i)
+                std::swap_ranges(image.rgb.data() + i * 3, image.rgb.data() + i * 3 + 3,
+                                 image.rgb.data() + bytes - (i + 1) * 3);
+            return image;
+        case 4:
+            for (int64_t y = 0; y < image.height / 2; ++y)
+                std::swap_ranges(image.at(0, y), image.at(0, y) + image.width * 3,
+                                 image.at(0, image.height - 1 - y));
+            return image;
+        default:
+            check_decoding_memory(file_bytes + 2 * bytes, {image.width, image.height}, name);
+            UprightImage upright(image.width, image.height, orientation);
+            upright.put_rows(0, image.height, image.rgb.data());
+            return upright.take();
+    }
 }
 
 }  // namespace vila::data

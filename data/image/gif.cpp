@@ -132,6 +132,12 @@ struct Frame {
     Palette palette{};
 };
 
+// In memory are the codes, an index for each pixel, and the pixels. The image may be as large as the
+// screen.
+StoredSize stored_size(int64_t width, int64_t height) {
+    return {width, height, kGifBits, width * height * 4, 1};
+}
+
 Image draw(const Frame& frame, const std::vector<uint8_t>& indices) {
     Image image(frame.screen_width, frame.screen_height);
     for (int64_t i = 0; i < image.width * image.height; ++i)
@@ -152,7 +158,7 @@ Image read_image(ByteReader& reader, Frame frame, int64_t file_bytes, const std:
     frame.height = reader.u16_le();
     frame.screen_width = std::max(frame.screen_width, frame.x + frame.width);
     frame.screen_height = std::max(frame.screen_height, frame.y + frame.height);
-    check_image_size({frame.screen_width, frame.screen_height, kGifBits}, file_bytes, name);
+    check_image_size(stored_size(frame.screen_width, frame.screen_height), file_bytes, name);
     const uint8_t flags = reader.u8();
     frame.interlaced = (flags & kInterlaceFlag) != 0;
     if ((flags & kPaletteFlag) != 0) frame.palette = read_palette(reader, flags);
@@ -174,7 +180,7 @@ StoredSize size_of_gif(Bytes start, const std::string& name) {
     const int64_t width = reader.u16_le();
     const int64_t height = reader.u16_le();
     // A screen without pixels grows to hold the image.
-    return {std::max<int64_t>(width, 1), std::max<int64_t>(height, 1), kGifBits};
+    return stored_size(std::max<int64_t>(width, 1), std::max<int64_t>(height, 1));
 }
 
 Decoded decode_gif(Bytes bytes, const std::string& name) {

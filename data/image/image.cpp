@@ -33,6 +33,14 @@ void check_image_size(const StoredSize& size, int64_t file_bytes, const std::str
         name, ": ", file_bytes, " bytes claim to hold ", width, " x ", height,
         " pixels: no image expands more than ", kMaxExpansion,
         " times, so the file is damaged or cut short");
+    check_decoding_memory(file_bytes * (1 + size.copies) + size.memory, size, name);
+}
+
+void check_decoding_memory(int64_t bytes, const StoredSize& size, const std::string& name) {
+    constexpr int64_t kMegabyte = 1'000'000;
+    VILA_CHECK(bytes <= kMaxDecodingBytes, name, ": decoding its ", size.width, " x ", size.height,
+               " pixels takes ", bytes / kMegabyte, " MB of memory: at most ",
+               kMaxDecodingBytes / kMegabyte, " MB are used; shrink it first");
 }
 
 namespace {
@@ -94,9 +102,11 @@ ImageSize read_image_size(std::span<const uint8_t> start, int64_t file_bytes,
 }
 
 Image decode_image(std::span<const uint8_t> bytes, const std::string& name) {
-    check_file_bytes(static_cast<int64_t>(bytes.size()), name);
+    const auto file_bytes = static_cast<int64_t>(bytes.size());
+    check_file_bytes(file_bytes, name);
     Decoded decoded = format_of(bytes, name).decode(bytes, name);
-    return apply_orientation(std::move(decoded.image), decoded.orientation.value());
+    return apply_orientation(std::move(decoded.image), decoded.orientation.value(), file_bytes,
+                             name);
 }
 
 Image load_image(const std::filesystem::path& path) {

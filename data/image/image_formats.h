@@ -7,6 +7,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 
 #include "data/image/image.h"
 #include "tensor/check.h"
@@ -33,10 +34,13 @@ struct Decoded {
 };
 
 // The size of an image as stored. `bits` is the least number of bits that the format spends on a
-// pixel before it compresses blank areas further.
+// pixel before it compresses blank areas further. `memory` is how many bytes its decoder allocates
+// at the same time, pixels included; `copies` is how often it copies the whole file.
 struct StoredSize {
     int64_t width = 0, height = 0;
     int64_t bits = 0;
+    int64_t memory = 0;
+    int64_t copies = 0;
 };
 
 Decoded decode_jpeg(Bytes bytes, const std::string& name);
@@ -65,8 +69,26 @@ void check_image_size(const StoredSize& size, int64_t file_bytes, const std::str
 std::optional<int> exif_orientation(Bytes tiff);
 // Reads the orientation from an XMP packet.
 std::optional<int> xmp_orientation(Bytes xmp);
-// Turns an image stored with `orientation` upright.
-Image apply_orientation(Image image, int orientation);
+// Turns an image stored with `orientation` upright. Mirrors it in place; throws if the image that is
+// turned by 90 degrees and the one as stored, beside a file of `file_bytes`, take too much memory.
+Image apply_orientation(Image image, int orientation, int64_t file_bytes, const std::string& name);
+
+// An image that is filled with rows as they are stored, and is upright.
+class UprightImage {
+  public:
+    UprightImage(int64_t stored_width, int64_t stored_height, int orientation);
+    // Puts `count` stored rows, from row `first` on, of (stored_width, 3) bytes each.
+    void put_rows(int64_t first, int64_t count, const uint8_t* rows);
+    Image take() { return std::move(image_); }
+
+  private:
+    int64_t stored_width_, stored_height_;
+    bool transpose_, mirror_x_, mirror_y_;
+    Image image_;
+};
+
+// Throws if decoding needs more than kMaxDecodingBytes.
+void check_decoding_memory(int64_t bytes, const StoredSize& size, const std::string& name);
 
 // Reads integers from bytes in order. Throws, naming the file, on reading past the end.
 class ByteReader {

@@ -2,6 +2,7 @@
 // decodes the pixels with its defaults (accurate integer IDCT, triangle-filtered chroma), as in
 // Pillow; builds without that library use stb_image.
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdio>
 #include <cstring>
@@ -11,11 +12,14 @@
 #include <csetjmp>
 
 #include <jpeglib.h>
+
+#include <jerror.h>
 #else
 #include <stb_image.h>
 #endif
 
 #include "data/image/image_formats.h"
+#include "tensor/int_math.h"
 
 namespace vila::data {
 
@@ -24,6 +28,9 @@ namespace {
 // The content of a file's markers.
 struct Markers {
     int64_t width = 0, height = 0;
+    std::vector<uint8_t> sampling;  // of each component: horizontal factor << 4 | vertical factor
+    bool progressive = false;
+    int64_t first_scan = 0;  // components in the first scan
     int64_t scans = 0;
     Orientation orientation;
     bool complete = false;  // ends with an end-of-image marker
@@ -32,6 +39,21 @@ struct Markers {
 bool is_frame_header(uint8_t marker) {
     // SOF0 to SOF15, without DHT, JPG and DAC, which lie in the same range.
     return marker >= 0xc0 && marker <= 0xcf && marker != 0xc4 && marker != 0xc8 && marker != 0xcc;
+}
+
+bool is_progressive(uint8_t marker) {
+    return marker == 0xc2 || marker == 0xc6 || marker == 0xca || marker == 0xce;
+}
+
+// Reads the content of a frame header: bits per sample, height, width, number of components, and
+// three bytes for each of them: name, sampling factors, table.
+void read_frame(uint8_t marker, Bytes segment, Markers& markers) {
+    if (segment.size() < 6 || markers.width != 0) return;
+    markers.height = segment[1] << 8 | segment[2];
+    markers.width = segment[3] << 8 | segment[4];
+    markers.progressive = is_progressive(marker);
+    for (size_t at = 7; at < segment.size() && markers.sampling.size() < segment[5]; at += 3)
+        markers.sampling.push_back(segment[at]);
 }
 
 // Moves past the next marker and returns it, or 0 if there is none. Skips coded data, in which 0xff
@@ -75,11 +97,9 @@ Markers read_markers(Bytes bytes) {
         if (length < 2 || length > bytes.size() - position) break;
         const Bytes segment = bytes.subspan(position + 2, length - 2);
         position += length;
-        if (marker == kScan) ++markers.scans;
-        if (is_frame_header(marker) && segment.size() >= 5 && markers.width == 0) {
-            markers.height = segment[1] << 8 | segment[2];
-            markers.width = segment[3] << 8 | segment[4];
-        }
+        if (marker == kScan && markers.scans++ == 0)
+            markers.first_scan = segment.empty() ? 0 : segment[0];
+        if (is_frame_header(marker)) read_frame(marker, segment, markers);
         if (marker == kApp1 && !exif_seen && holds(segment, kExif)) {
             markers.orientation.exif = exif_orientation(segment.subspan(sizeof(kExif)));
             exif_seen = true;
@@ -90,7 +110,40 @@ Markers read_markers(Bytes bytes) {
     return markers;
 }
 
+// Returns the number of coded samples of all components, in whole blocks of 8 x 8.
+int64_t coded_samples(const Markers& markers) {
+    const auto across = [](uint8_t factors) { return std::clamp(factors >> 4, 1, 4); };
+    const auto down = [](uint8_t factors) { return std::clamp(factors & 15, 1, 4); };
+    int64_t most_across = 1, most_down = 1, samples = 0;
+    for (const uint8_t factors : markers.sampling) {
+        most_across = std::max<int64_t>(most_across, across(factors));
+        most_down = std::max<int64_t>(most_down, down(factors));
+    }
+    for (const uint8_t factors : markers.sampling)
+        samples += ceil_div(markers.width, 8 * most_across) * across(factors) *
+                   ceil_div(markers.height, 8 * most_down) * down(factors) * 64;
+    return samples;
+}
+
+// In memory are the pixels, some rows and, if the components come in several scans, two bytes for
+// every sample of all of them.
+StoredSize stored_size(const Markers& markers) {
+    constexpr int64_t kRows = 256;  // of RGB, those of a strip and those in libjpeg
+    const bool several_scans = markers.progressive || markers.scans > 1 ||
+                               markers.first_scan < static_cast<int64_t>(markers.sampling.size());
+    const int64_t samples = coded_samples(markers);
+    int64_t memory =
+        3 * markers.width * (markers.height + kRows) + (several_scans ? 2 * samples : 0);
+    // stb_image has all samples and a second copy of the pixels.
+    if (std::strcmp(jpeg_decoder_name(), "stb_image") == 0)
+        memory += samples + 3 * markers.width * markers.height;
+    return {markers.width, markers.height, kJpegBits, memory};
+}
+
 #ifdef VILA_HAVE_JPEG
+
+// Rows that are decoded before they are put into the image.
+constexpr int64_t kStripRows = 16;
 
 // libjpeg reports an error through a callback that must not return. The callback jumps to the
 // setjmp of one of the two functions below, which hold no object with a destructor; no exception
@@ -107,7 +160,17 @@ struct ErrorHandler {
     std::longjmp(handler->back, 1);
 }
 
-void ignore_message(j_common_ptr, int) {}
+// Whether a warning is about something that other programs write, or that does not change the
+// pixels. All others mean that the coded data are damaged.
+bool is_harmless(int warning) {
+    return warning == JWRN_EXTRANEOUS_DATA || warning == JWRN_ADOBE_XFORM ||
+           warning == JWRN_JFIF_MAJOR || warning == JWRN_NOT_SEQUENTIAL;
+}
+
+// libjpeg calls this for warnings with level -1, and for remarks with others.
+void on_message(j_common_ptr info, int level) {
+    if (level < 0 && !is_harmless(info->err->msg_code)) on_error(info);
+}
 
 struct Decoder {
     jpeg_decompress_struct info{};
@@ -116,7 +179,7 @@ struct Decoder {
     Decoder() {
         info.err = jpeg_std_error(&errors.manager);
         errors.manager.error_exit = on_error;
-        errors.manager.emit_message = ignore_message;
+        errors.manager.emit_message = on_message;
     }
     ~Decoder() { jpeg_destroy_decompress(&info); }
     Decoder(const Decoder&) = delete;
@@ -135,15 +198,24 @@ bool read_header(Decoder& decoder, Bytes bytes) {
     return true;
 }
 
-// Decodes all rows, `row_bytes` each, into `pixels`. Returns false on an error.
-bool read_rows(Decoder& decoder, uint8_t* pixels, size_t row_bytes) {
+// Begins to decode pixels. Returns false on an error.
+bool start(Decoder& decoder) {
     if (setjmp(decoder.errors.back) != 0) return false;
     jpeg_start_decompress(&decoder.info);
-    while (decoder.info.output_scanline < decoder.info.output_height) {
-        JSAMPROW row = pixels + decoder.info.output_scanline * row_bytes;
+    return true;
+}
+
+// Decodes the next `count` rows, `row_bytes` each, and the rest of the file after the last one.
+// Returns false on an error.
+bool read_rows(Decoder& decoder, uint8_t* rows, size_t row_bytes, int64_t count) {
+    if (setjmp(decoder.errors.back) != 0) return false;
+    const int64_t first = decoder.info.output_scanline;
+    while (decoder.info.output_scanline < first + count) {
+        JSAMPROW row = rows + (decoder.info.output_scanline - first) * row_bytes;
         jpeg_read_scanlines(&decoder.info, &row, 1);
     }
-    jpeg_finish_decompress(&decoder.info);
+    if (decoder.info.output_scanline == decoder.info.output_height)
+        jpeg_finish_decompress(&decoder.info);
     return true;
 }
 
@@ -154,11 +226,10 @@ uint8_t scale_byte(int a, int b) {
 }
 
 // Converts gray, or CMYK as Adobe stores it (inverted), to RGB.
-Image to_rgb(const std::vector<uint8_t>& pixels, int64_t width, int64_t height, int64_t channels) {
-    Image image(width, height);
-    for (int64_t i = 0; i < width * height; ++i) {
-        const uint8_t* from = pixels.data() + i * channels;
-        uint8_t* to = image.rgb.data() + i * 3;
+void to_rgb(const std::vector<uint8_t>& pixels, int64_t channels, std::vector<uint8_t>& rgb) {
+    for (size_t i = 0; i < rgb.size() / 3; ++i) {
+        const uint8_t* from = pixels.data() + i * static_cast<size_t>(channels);
+        uint8_t* to = rgb.data() + i * 3;
         for (int64_t c = 0; c < 3; ++c) {
             // from[3] is 255 - black; from[c] is 255 - ink.
             to[c] = channels == 1
@@ -166,10 +237,10 @@ Image to_rgb(const std::vector<uint8_t>& pixels, int64_t width, int64_t height, 
                         : static_cast<uint8_t>(from[3] - scale_byte(255 - from[c], from[3]));
         }
     }
-    return image;
 }
 
-Image decode_pixels(Bytes bytes, const std::string& name) {
+// Decodes strips of rows, and turns each of them, so that there is never a second image in memory.
+Image decode_pixels(Bytes bytes, const Markers& markers, const std::string& name) {
     const auto decoder = std::make_unique<Decoder>();
     const auto check = [&](bool done) {
         VILA_CHECK(done, name, ": the JPEG file is damaged: ", decoder->errors.message);
@@ -177,15 +248,22 @@ Image decode_pixels(Bytes bytes, const std::string& name) {
     check(read_header(*decoder, bytes));
     const int64_t width = decoder->info.image_width, height = decoder->info.image_height;
     const int64_t channels = decoder->info.num_components;
-    check_image_size({width, height, kJpegBits}, static_cast<int64_t>(bytes.size()), name);
-    if (channels == 3) {
-        Image image(width, height);
-        check(read_rows(*decoder, image.rgb.data(), static_cast<size_t>(width * 3)));
-        return image;
+    VILA_CHECK(width == markers.width && height == markers.height &&
+                   channels == static_cast<int64_t>(markers.sampling.size()),
+               name, ": the JPEG file is damaged: it has two frame headers");
+    check(start(*decoder));
+    UprightImage image(width, height, markers.orientation.value());
+    std::vector<uint8_t> rgb(static_cast<size_t>(width * kStripRows * 3));
+    std::vector<uint8_t> pixels;  // of a file that is not RGB
+    if (channels != 3) pixels.resize(static_cast<size_t>(width * kStripRows * channels));
+    for (int64_t first = 0; first < height; first += kStripRows) {
+        const int64_t count = std::min(kStripRows, height - first);
+        check(read_rows(*decoder, channels == 3 ? rgb.data() : pixels.data(),
+                        static_cast<size_t>(width * channels), count));
+        if (channels != 3) to_rgb(pixels, channels, rgb);
+        image.put_rows(first, count, rgb.data());
     }
-    std::vector<uint8_t> pixels(static_cast<size_t>(width * height * channels));
-    check(read_rows(*decoder, pixels.data(), static_cast<size_t>(width * channels)));
-    return to_rgb(pixels, width, height, channels);
+    return image.take();
 }
 
 #else
@@ -194,14 +272,14 @@ struct FreePixels {
     void operator()(void* pixels) const { stbi_image_free(pixels); }
 };
 
-Image decode_pixels(Bytes bytes, const std::string& name) {
+Image decode_pixels(Bytes bytes, const Markers& markers, const std::string& name) {
     int width = 0, height = 0, channels = 0;
     const std::unique_ptr<uint8_t, FreePixels> pixels(stbi_load_from_memory(
         bytes.data(), static_cast<int>(bytes.size()), &width, &height, &channels, 3));
     VILA_CHECK(pixels != nullptr, name, ": the JPEG file is damaged: ", stbi_failure_reason());
-    Image image(width, height);
-    std::memcpy(image.rgb.data(), pixels.get(), image.rgb.size());
-    return image;
+    UprightImage image(width, height, markers.orientation.value());
+    image.put_rows(0, height, pixels.get());
+    return image.take();
 }
 
 #endif
@@ -217,22 +295,9 @@ const char* jpeg_decoder_name() {
 }
 
 StoredSize size_of_jpeg(Bytes start, const std::string& name) {
-    constexpr uint8_t kScan = 0xda;
-    size_t position = 2;
-    for (uint8_t marker = next_marker(start, position); marker != 0 && marker != kScan;
-         marker = next_marker(start, position)) {
-        ByteReader reader(start, name);
-        reader.seek(static_cast<int64_t>(position));
-        const int64_t length = reader.u16_be();
-        if (!is_frame_header(marker)) {
-            position += static_cast<size_t>(length);
-            continue;
-        }
-        reader.u8();  // bits per sample
-        const int64_t height = reader.u16_be();
-        return {reader.u16_be(), height, kJpegBits};
-    }
-    throw Error(name + ": the JPEG file is damaged: it holds no image");
+    const Markers markers = read_markers(start);
+    VILA_CHECK(markers.width > 0, name, ": the JPEG file is damaged: it holds no image");
+    return stored_size(markers);
 }
 
 Decoded decode_jpeg(Bytes bytes, const std::string& name) {
@@ -240,14 +305,13 @@ Decoded decode_jpeg(Bytes bytes, const std::string& name) {
     VILA_CHECK(markers.complete, name, ": the JPEG file is cut short: it has no end marker");
     VILA_CHECK(markers.width > 0 && markers.scans > 0, name,
                ": the JPEG file is damaged: it holds no image");
-    check_image_size({markers.width, markers.height, kJpegBits}, static_cast<int64_t>(bytes.size()),
-                     name);
+    check_image_size(stored_size(markers), static_cast<int64_t>(bytes.size()), name);
     VILA_CHECK(markers.scans <= kMaxJpegScans &&
                    markers.scans * markers.width * markers.height <= kMaxJpegScanPixels,
                name, ": the JPEG file draws its ", markers.width, " x ", markers.height,
                " pixels in ", markers.scans, " scans: at most ", kMaxJpegScans, " scans and ",
                kMaxJpegScanPixels, " pixels over all of them are decoded; re-save it");
-    return {decode_pixels(bytes, name), markers.orientation};
+    return {decode_pixels(bytes, markers, name), {}};  // upright already
 }
 
 }  // namespace vila::data

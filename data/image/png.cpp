@@ -63,9 +63,10 @@ struct Header {
                 return 1;
         }
     }
-    StoredSize stored_size() const { return {width, height, channels() * depth}; }
     // Returns the bytes of a row of `columns` pixels, without its filter number.
     int64_t row_bytes(int64_t columns) const { return (columns * channels() * depth + 7) / 8; }
+    // Whether each row of RGB fits in place of the stored row.
+    bool decodes_in_place() const { return !interlaced && channels() * depth >= 24; }
 };
 
 Header read_header(Bytes content, const std::string& name) {
@@ -110,11 +111,30 @@ std::span<const Pass> passes(const Header& header) {
     return kWhole;
 }
 
+// Returns the bytes of all rows with their filter numbers.
+int64_t inflated_bytes(const Header& header) {
+    int64_t bytes = 0;
+    for (const Pass& pass : passes(header))
+        bytes += pass.rows(header) * (1 + header.row_bytes(pass.columns(header)));
+    return bytes;
+}
+
+// In memory are the joined IDAT chunks, the inflated rows, and the pixels, which may take the place
+// of the rows.
+StoredSize stored_size(const Header& header) {
+    StoredSize size = {header.width, header.height, header.channels() * header.depth};
+    if (size.width <= 0 || size.height <= 0 || size.width > kMaxImageSide ||
+        size.height > kMaxImageSide)
+        return size;  // check_image_size() refuses it
+    size.memory = inflated_bytes(header);
+    if (!header.decodes_in_place()) size.memory += size.width * size.height * 3;
+    size.copies = 1;
+    return size;
+}
+
 std::vector<uint8_t> inflate(const std::vector<uint8_t>& stream, const Header& header,
                              const std::string& name) {
-    int64_t expected = 0;
-    for (const Pass& pass : passes(header))
-        expected += pass.rows(header) * (1 + header.row_bytes(pass.columns(header)));
+    const int64_t expected = inflated_bytes(header);
     std::vector<uint8_t> rows(static_cast<size_t>(expected));
     const int got = stbi_zlib_decode_buffer(
         reinterpret_cast<char*>(rows.data()), static_cast<int>(rows.size()),
@@ -180,12 +200,14 @@ uint8_t gray_sample(const uint8_t* row, int64_t index, const Header& header) {
     return static_cast<uint8_t>(value * 255 / ((1 << header.depth) - 1));
 }
 
-void put_row(const uint8_t* row, const Header& header, const Palette& palette, const Pass& pass,
-             int64_t y, Image& image) {
+// Converts a stored row to RGB. Its pixels are `step` pixels apart in the image, the first at
+// `first`.
+void put_row(const uint8_t* row, const Header& header, const Palette& palette, int64_t columns,
+             int64_t step, uint8_t* first) {
     const int64_t channels = header.channels();
     const bool color = header.color == kRgb || header.color == kRgbAlpha;
-    for (int64_t i = 0; i < pass.columns(header); ++i) {
-        uint8_t* rgb = image.at(pass.x0 + i * pass.dx, y);
+    for (int64_t i = 0; i < columns; ++i) {
+        uint8_t* rgb = first + i * step * 3;
         if (header.color == kIndexed) {
             std::copy_n(palette[sample(row, i, header.depth)].data(), 3, rgb);
         } else if (color) {
@@ -196,8 +218,28 @@ void put_row(const uint8_t* row, const Header& header, const Palette& palette, c
     }
 }
 
+// Decodes rows that are at least as long as those of the image, in their own memory.
+Image decode_in_place(std::vector<uint8_t> rows, const Header& header, const std::string& name) {
+    const int64_t stride = header.channels() * header.depth / 8;
+    const int64_t bytes = header.row_bytes(header.width);
+    std::vector<uint8_t> previous(static_cast<size_t>(bytes));
+    for (int64_t y = 0; y < header.height; ++y) {
+        uint8_t* row = rows.data() + y * (1 + bytes);
+        unfilter(row[0], row + 1, previous.data(), bytes, stride, name);
+        std::copy_n(row + 1, bytes, previous.begin());
+        put_row(previous.data(), header, {}, header.width, 1, rows.data() + y * header.width * 3);
+    }
+    Image image;
+    image.width = header.width;
+    image.height = header.height;
+    rows.resize(static_cast<size_t>(header.width * header.height * 3));
+    image.rgb = std::move(rows);
+    return image;
+}
+
 Image decode_rows(std::vector<uint8_t> rows, const Header& header, const Palette& palette,
                   const std::string& name) {
+    if (header.decodes_in_place()) return decode_in_place(std::move(rows), header, name);
     Image image(header.width, header.height);
     const int64_t stride = std::max<int64_t>(1, header.channels() * header.depth / 8);
     const std::vector<uint8_t> zeros(static_cast<size_t>(header.row_bytes(header.width)));
@@ -207,7 +249,8 @@ Image decode_rows(std::vector<uint8_t> rows, const Header& header, const Palette
         const uint8_t* previous = zeros.data();
         for (int64_t j = 0; j < pass.rows(header); ++j) {
             unfilter(row[0], row + 1, previous, bytes, stride, name);
-            put_row(row + 1, header, palette, pass, pass.y0 + j * pass.dy, image);
+            put_row(row + 1, header, palette, pass.columns(header), pass.dx,
+                    image.at(pass.x0, pass.y0 + j * pass.dy));
             previous = row + 1;
             row += 1 + bytes;
         }
@@ -248,7 +291,7 @@ Contents read_chunks(Bytes bytes, const std::string& name) {
                    ": the PNG file is damaged: its header must come first, and once");
         if (type == tag("IHDR")) {
             png.header = read_header(content, name);
-            check_image_size(png.header.stored_size(), static_cast<int64_t>(bytes.size()), name);
+            check_image_size(stored_size(png.header), static_cast<int64_t>(bytes.size()), name);
         }
         if (type == tag("PLTE"))
             std::memcpy(png.palette.data(), content.data(),
@@ -268,12 +311,14 @@ StoredSize size_of_png(Bytes start, const std::string& name) {
     VILA_CHECK(reader.u32_be() == tag("IHDR"), name,
                ": the PNG file is damaged: its header must come first, and once");
     const int64_t length = 13;
-    return read_header(reader.take(length), name).stored_size();
+    return stored_size(read_header(reader.take(length), name));
 }
 
 Decoded decode_png(Bytes bytes, const std::string& name) {
-    const Contents png = read_chunks(bytes, name);
-    return {decode_rows(inflate(png.stream, png.header, name), png.header, png.palette, name),
+    Contents png = read_chunks(bytes, name);
+    std::vector<uint8_t> rows = inflate(png.stream, png.header, name);
+    png.stream = {};
+    return {decode_rows(std::move(rows), png.header, png.palette, name),
             {.exif = png.exif ? png.exif : png.texts.exif, .xmp = png.texts.xmp}};
 }
 

@@ -42,6 +42,15 @@ Orientation find_orientation(Bytes bytes) {
     return orientation;
 }
 
+// libwebp allocates 4 bytes for a pixel of a lossless image, which it decodes as a whole. It decodes
+// other images by rows, but a channel of transparency as a whole, in up to 5 bytes a pixel.
+StoredSize stored_size(const WebPBitstreamFeatures& features) {
+    constexpr int kLossy = 1;
+    const int64_t channels = features.format != kLossy ? 4 : features.has_alpha ? 5 : 0;
+    const int64_t pixels = int64_t{features.width} * features.height;
+    return {features.width, features.height, kWebpBits, pixels * (channels + 3)};
+}
+
 }  // namespace
 
 bool has_webp() {
@@ -52,7 +61,7 @@ StoredSize size_of_webp(Bytes start, const std::string& name) {
     WebPBitstreamFeatures features;
     VILA_CHECK(WebPGetFeatures(start.data(), start.size(), &features) == VP8_STATUS_OK, name,
                ": the WebP file is cut short or damaged");
-    return {features.width, features.height, kWebpBits};
+    return stored_size(features);
 }
 
 Decoded decode_webp(Bytes bytes, const std::string& name) {
@@ -61,8 +70,7 @@ Decoded decode_webp(Bytes bytes, const std::string& name) {
                ": the WebP file is cut short or damaged");
     VILA_CHECK(!features.has_animation, name,
                ": animated WebP is not supported; save one frame of it as PNG");
-    check_image_size({features.width, features.height, kWebpBits},
-                     static_cast<int64_t>(bytes.size()), name);
+    check_image_size(stored_size(features), static_cast<int64_t>(bytes.size()), name);
     Image image(features.width, features.height);
     const uint8_t* done = WebPDecodeRGBInto(bytes.data(), bytes.size(), image.rgb.data(),
                                             image.rgb.size(), static_cast<int>(image.width * 3));

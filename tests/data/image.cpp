@@ -224,6 +224,38 @@ TEST(DataImage, LimitsWorkOverScans) {
     expect_part(error_of(jpeg), "draws its 5000 x 4000 pixels in 110 scans");
 }
 
+// JPEG has no checksums. Data that libjpeg could decode only with a guess are refused; bytes between
+// the data and the end marker, as some cameras write them, are not.
+TEST(DataImage, RefusesDamagedJpegData) {
+    if (!exact_jpeg()) GTEST_SKIP() << "this build has no libjpeg-turbo";
+    int files = 0;
+    for (const auto& path : golden_files()) {
+        if (!is_jpeg(path)) continue;
+        SCOPED_TRACE(path.filename());
+        ++files;
+        const std::vector<uint8_t> jpeg = read_bytes(path);
+        constexpr uint8_t kScan[] = {0xff, 0xda}, kEnd[] = {0xff, 0xd9};
+        const auto end = std::find_end(jpeg.begin(), jpeg.end(), kEnd, kEnd + 2);
+        const auto scan = std::find_end(jpeg.begin(), end, kScan, kScan + 2) + 14;
+        const auto middle = scan + (end - scan) / 2;
+
+        std::vector<uint8_t> ends_early(jpeg.begin(), middle);
+        ends_early.insert(ends_early.end(), {0xff, 0xd9});
+        expect_part(error_of(ends_early), "a/file: the JPEG file is damaged: Corrupt JPEG data: ");
+
+        std::vector<uint8_t> ones(jpeg.begin(), middle);
+        for (int i = 0; i < 8; ++i) ones.insert(ones.end(), {0xff, 0});
+        ones.insert(ones.end(), middle + std::min<int64_t>(16, end - middle), jpeg.end());
+        expect_part(error_of(ones), "a/file: the JPEG file is damaged: Corrupt JPEG data: ");
+
+        std::vector<uint8_t> padded(jpeg.begin(), end);
+        padded.insert(padded.end(), 20, 0);
+        padded.insert(padded.end(), end, jpeg.end());
+        EXPECT_EQ(decode_image(padded, "padded"), decode_image(jpeg, "whole"));
+    }
+    EXPECT_GT(files, 20);
+}
+
 TEST(DataImage, IgnoresDamagedExif) {
     std::vector<uint8_t> jpeg = read_bytes(image_goldens() / "jpeg_exif_6.jpg");
     const Image turned = decode_image(jpeg, "turned");
