@@ -132,8 +132,8 @@ struct Frame {
     Palette palette{};
 };
 
-// In memory are the codes, an index for each pixel, and the pixels. The image may be as large as the
-// screen.
+// In memory are the codes, an index for each pixel, and the pixels. The image may be as large as
+// the screen.
 StoredSize stored_size(int64_t width, int64_t height) {
     return {width, height, kGifBits, width * height * 4, 1};
 }

@@ -9,9 +9,10 @@
 // its EXIF data or, if they have none, in its XMP data.
 //
 // Decoders do not trust their input: each returns a whole image or throws one line that names the
-// file. A JPEG whose coded data are damaged is an error too, where a decoder could go on with gray or
-// shifted blocks, as Pillow does. Bytes that belong to nothing, such as those that some cameras write
-// before a marker, are not. resize.h resamples images, image_processor.h normalizes them, image_write.h writes them.
+// file. A JPEG whose coded data are damaged is an error too, where a decoder could go on with gray
+// or shifted blocks, as Pillow does. Bytes that belong to nothing, such as those that some cameras
+// write before a marker, are not. resize.h resamples images, image_processor.h normalizes them,
+// image_write.h writes them.
 
 #include <array>
 #include <cstdint>
@@ -46,8 +47,8 @@ struct Image {
 constexpr int64_t kMaxImageFileBytes = int64_t{64} << 20;
 constexpr int64_t kMaxImageSide = 16384;
 constexpr int64_t kMaxImagePixels = int64_t{64} << 20;
-// The memory that decoding one image may take, in bytes: its file, the buffers of the decoder and the
-// pixels. Every decoder reckons it from the header.
+// The memory that decoding one image may take, in bytes: its file, the buffers of the decoder and
+// the pixels. Every decoder reckons it from the header.
 constexpr int64_t kMaxDecodingBytes = 300'000'000;
 // A valid JPEG of a few kilobytes can make a decoder pass over the image any number of times.
 constexpr int64_t kMaxJpegScans = 500;

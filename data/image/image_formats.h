@@ -69,8 +69,9 @@ void check_image_size(const StoredSize& size, int64_t file_bytes, const std::str
 std::optional<int> exif_orientation(Bytes tiff);
 // Reads the orientation from an XMP packet.
 std::optional<int> xmp_orientation(Bytes xmp);
-// Turns an image stored with `orientation` upright. Mirrors it in place; throws if the image that is
-// turned by 90 degrees and the one as stored, beside a file of `file_bytes`, take too much memory.
+// Turns an image stored with `orientation` upright. Mirrors it in place; throws if the image that
+// is turned by 90 degrees and the one as stored, beside a file of `file_bytes`, take too much
+// memory.
 Image apply_orientation(Image image, int orientation, int64_t file_bytes, const std::string& name);
 
 // An image that is filled with rows as they are stored, and is upright.

@@ -42,8 +42,8 @@ Orientation find_orientation(Bytes bytes) {
     return orientation;
 }
 
-// libwebp allocates 4 bytes for a pixel of a lossless image, which it decodes as a whole. It decodes
-// other images by rows, but a channel of transparency as a whole, in up to 5 bytes a pixel.
+// libwebp allocates 4 bytes for a pixel of a lossless image, which it decodes as a whole. It
+// decodes other images by rows, but a channel of transparency as a whole, in up to 5 bytes a pixel.
 StoredSize stored_size(const WebPBitstreamFeatures& features) {
     constexpr int kLossy = 1;
     const int64_t channels = features.format != kLossy ? 4 : features.has_alpha ? 5 : 0;

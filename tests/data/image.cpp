@@ -224,8 +224,8 @@ TEST(DataImage, LimitsWorkOverScans) {
     expect_part(error_of(jpeg), "draws its 5000 x 4000 pixels in 110 scans");
 }
 
-// JPEG has no checksums. Data that libjpeg could decode only with a guess are refused; bytes between
-// the data and the end marker, as some cameras write them, are not.
+// JPEG has no checksums. Data that libjpeg could decode only with a guess are refused; bytes
+// between the data and the end marker, as some cameras write them, are not.
 TEST(DataImage, RefusesDamagedJpegData) {
     if (!exact_jpeg()) GTEST_SKIP() << "this build has no libjpeg-turbo";
     int files = 0;

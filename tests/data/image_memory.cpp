@@ -1,5 +1,5 @@
-// The memory that decoders take: no accepted picture needs more than kMaxDecodingBytes, as measured, and
-// pictures that would are refused by their headers.
+// The memory that decoders take: no accepted picture needs more than kMaxDecodingBytes, as
+// measured, and pictures that would are refused by their headers.
 
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -30,8 +30,8 @@ void append(Pixels& bytes, const std::string& text) {
     bytes.insert(bytes.end(), text.begin(), text.end());
 }
 
-// A gray or colored JPEG without subsampling, each of whose blocks is two codes of one bit (the same
-// shade as the block before; no detail), so that zero bytes are its data.
+// A gray or colored JPEG without subsampling, each of whose blocks is two codes of one bit (the
+// same shade as the block before; no detail), so that zero bytes are its data.
 struct BlankJpeg {
     int64_t width, height;
     int components = 3;
