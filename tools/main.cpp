@@ -4,11 +4,13 @@
 #include <cerrno>
 #include <cstdio>
 #include <exception>
+#include <filesystem>
 #include <functional>
 #include <new>
 
 #include "tensor/env.h"
 #include "tensor/nearest_name.h"
+#include "tensor/shortened.h"
 #include "tools/base/output.h"
 #include "tools/base/process_signals.h"
 #include "tools/commands.h"
@@ -74,7 +76,8 @@ std::string environment_help() {
 }
 
 int fail(const std::string& command, const char* message, int code) {
-    std::fprintf(stderr, "vila %s: %s\n", command.c_str(), one_line(message).c_str());
+    const std::string line = str("vila ", command, ": ", one_line(message));
+    std::fprintf(stderr, "%s\n", shortened(line).c_str());
     if (code == kExitUsage)
         std::fprintf(stderr, "'vila %s --help' lists its arguments\n", command.c_str());
     return code;
@@ -95,6 +98,8 @@ int guarded(const std::string& name, const ProcessSignals& signals,
     } catch (const FileError& error) {
         message = error.what();
         if (error.code() == EPIPE) signals.end_for_closed_pipe();
+    } catch (const std::filesystem::filesystem_error& error) {
+        message = str(error.path1().string(), ": ", error.code().message());
     } catch (const std::bad_alloc&) {
         message = "out of memory";
     } catch (const std::exception& error) {
@@ -145,7 +150,8 @@ int dispatch(const std::vector<std::string>& words) {
         names.push_back(command.name);
     }
     std::fprintf(stderr, "vila: unknown command '%s'; did you mean '%s'?\n\n%s",
-                 one_line(name).c_str(), nearest_name(name, names).c_str(), usage().c_str());
+                 shortened(one_line(name), 100).c_str(), nearest_name(name, names).c_str(),
+                 usage().c_str());
     return kExitUsage;
 }
 

@@ -10,6 +10,7 @@
 #include "dist/mpi_ranks.h"
 #include "dist/watchdog.h"
 #include "tensor/file.h"
+#include "tensor/shortened.h"
 #include "tools/base/hash64.h"
 #include "tools/commands.h"
 #include "tools/train/rank_device.h"
@@ -137,8 +138,9 @@ int cmd_train(Args& args) {
     } catch (const std::exception& error) {
         const dist::LauncherInfo launched = dist::read_launcher();
         if (ranks && ranks->ranks() > 1) {
-            std::fprintf(stderr, "vila train: rank %d: %s\n", static_cast<int>(ranks->rank()),
-                         error.what());
+            const std::string line =
+                str("vila train: rank ", ranks->rank(), ": ", one_line(error.what()));
+            std::fprintf(stderr, "%s\n", shortened(line).c_str());
             dist::abort_ranks(kExitFailure);
         }
         if (ranks || launched.rank == 0) throw;

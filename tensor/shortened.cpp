@@ -1,0 +1,24 @@
+#include "tensor/shortened.h"
+
+namespace vila {
+
+namespace {
+
+bool continues_character(char byte) {
+    return (static_cast<unsigned char>(byte) & 0xC0) == 0x80;
+}
+
+}  // namespace
+
+std::string shortened(std::string_view text, size_t most) {
+    constexpr std::string_view kGap = "...";
+    if (text.size() <= most) return std::string(text);
+    size_t begin = (most - kGap.size()) * 3 / 5;
+    size_t end = text.size() - (most - kGap.size() - begin);
+    // A broken sequence may consist of such bytes only; at most three belong to a character.
+    for (int i = 0; i < 3 && begin > 0 && continues_character(text[begin]); ++i) --begin;
+    for (int i = 0; i < 3 && end < text.size() && continues_character(text[end]); ++i) ++end;
+    return std::string(text.substr(0, begin)).append(kGap).append(text.substr(end));
+}
+
+}  // namespace vila
