@@ -5,6 +5,7 @@
 #include "models/position_grid.h"
 #include "models/vila.h"
 #include "tensor/file.h"
+#include "tensor/path_kind.h"
 #include "tensor/safetensors.h"
 
 namespace vila::models {
@@ -191,17 +192,17 @@ Json Conversion::vision_json() const {
 void Conversion::write_llm_files(const fs::path& folder) const {
     const fs::path from = source_.files_of(Part::Llm);
     for (const std::string& name : options_.companion_files)
-        if (fs::exists(from / name)) fs::copy_file(from / name, out_ / folder / name);
+        if (path_exists(from / name)) fs::copy_file(from / name, out_ / folder / name);
 }
 
 void Conversion::write_preprocessor(const fs::path& folder) const {
     const fs::path directory = source_.files_of(Part::VisionTower);
     const fs::path from = directory / kPreprocessor;
     Json json;
-    if (fs::exists(directory / kProcessor))
+    if (path_exists(directory / kProcessor))
         json = read_json_file((directory / kProcessor).string()).value("image_processor", Json());
     if (json.is_null()) {
-        if (!fs::exists(from)) return;
+        if (!path_exists(from)) return;
         if (!options_.image_size) {
             fs::copy_file(from, out_ / folder / kPreprocessor);
             return;

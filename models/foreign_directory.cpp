@@ -8,6 +8,7 @@
 #include "models/weight_files.h"
 #include "tensor/check.h"
 #include "tensor/json.h"
+#include "tensor/path_kind.h"
 
 namespace vila::models {
 
@@ -44,11 +45,11 @@ void refuse_file(const fs::path& path) {
     VILA_CHECK(extension != ".gguf", path.string(),
                ": a GGUF file, the format of llama.cpp: give the directory of the model that it "
                "was made from");
-    VILA_CHECK(fs::is_directory(path), path.string(), ": not a model directory: it is a file");
+    VILA_CHECK(directory_exists(path), path.string(), ": not a model directory: it is a file");
 }
 
 void refuse_missing(const fs::path& path) {
-    if (fs::exists(path)) return;
+    if (path_exists(path)) return;
     const std::string name = path.string();
     VILA_CHECK(!is_hub_name(name), name,
                ": not a model directory: it does not exist, and nothing is fetched from a hub; if "
@@ -60,7 +61,7 @@ void refuse_missing(const fs::path& path) {
 // Returns the base model that an adapter names, as " for NAME"; empty if it names none.
 std::string base_of(const fs::path& directory) {
     const fs::path file = directory / kAdapterConfig;
-    if (!fs::exists(file)) return "";
+    if (!path_exists(file)) return "";
     const Json config = read_json_file(file.string());
     if (!config.is_object()) return "";
     const Json name = config.value("base_model_name_or_path", Json());
@@ -68,12 +69,12 @@ std::string base_of(const fs::path& directory) {
 }
 
 void refuse_adapter(const fs::path& directory) {
-    std::string file = fs::exists(directory / kAdapterConfig) ? kAdapterConfig : "";
+    std::string file = path_exists(directory / kAdapterConfig) ? kAdapterConfig : "";
     for (const char* weights : kAdapterWeights)
-        if (file.empty() && fs::exists(directory / weights)) file = weights;
+        if (file.empty() && path_exists(directory / weights)) file = weights;
     if (file.empty()) return;
     const std::string what = str(directory.string(), ": holds ", file);
-    VILA_CHECK(!fs::exists(directory / kLlavaAdapter), what, " and ", kLlavaAdapter,
+    VILA_CHECK(!path_exists(directory / kLlavaAdapter), what, " and ", kLlavaAdapter,
                ", a LoRA adapter of LLaVA", base_of(directory),
                ", not a whole model: merge it with LLaVA's scripts/merge_lora_weights.py and give "
                "the result");
@@ -89,21 +90,22 @@ void refuse_adapter(const fs::path& directory) {
 void refuse_quantization_files(const fs::path& directory) {
     for (const auto& [file, method] :
          {std::pair("quantize_config.json", "GPTQ"), std::pair("quant_config.json", "AWQ")})
-        VILA_CHECK(!fs::exists(directory / file), directory.string(), ": holds ", file,
+        VILA_CHECK(!path_exists(directory / file), directory.string(), ": holds ", file,
                    ": the weights are quantized (", method, ")", kPlainWeights);
 }
 
 void refuse_other_formats(const fs::path& directory) {
-    if (fs::exists(directory / kConfigFile) || fs::exists(directory / "llm" / kConfigFile)) return;
+    if (path_exists(directory / kConfigFile) || path_exists(directory / "llm" / kConfigFile))
+        return;
     const std::string what = directory.string();
     const std::string gguf = file_with_extension(directory, ".gguf");
     VILA_CHECK(gguf.empty(), what, ": holds ", gguf,
                ", a GGUF file, the format of llama.cpp: give the directory of the model that it "
                "was made from");
-    VILA_CHECK(!fs::exists(directory / "params.json"), what,
+    VILA_CHECK(!path_exists(directory / "params.json"), what,
                ": holds params.json, a model in Meta's own format: give its Hugging Face form "
                "(transformers has convert_llama_weights_to_hf.py)");
-    VILA_CHECK(!fs::is_directory(directory / "snapshots"), what,
+    VILA_CHECK(!directory_exists(directory / "snapshots"), what,
                ": a cache of the Hugging Face hub: give one of the directories in ",
                (directory / "snapshots").string());
 }

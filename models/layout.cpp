@@ -7,6 +7,7 @@
 #include "models/part_weights.h"
 #include "tensor/check.h"
 #include "tensor/json_fields.h"
+#include "tensor/path_kind.h"
 
 namespace vila::models {
 
@@ -35,14 +36,14 @@ bool is_llava(const Json& config) {
 }
 
 bool is_projector_alone(const fs::path& directory) {
-    return fs::exists(directory / "mm_projector.bin") ||
-           fs::exists(directory / "mm_projector.safetensors");
+    return path_exists(directory / "mm_projector.bin") ||
+           path_exists(directory / "mm_projector.safetensors");
 }
 
 // Adds the end ids that only generation_config.json lists.
 void add_generation_ends(const fs::path& directory, LlamaConfig& config) {
     const fs::path file = directory / "generation_config.json";
-    if (!fs::exists(file)) return;
+    if (!path_exists(file)) return;
     const Json json = read_json_file(file.string());
     for (const int32_t id : read_token_ids(JsonFields(json, file.string()), "eos_token_id"))
         if (std::ranges::find(config.eos_token_ids, id) == config.eos_token_ids.end())
@@ -65,8 +66,8 @@ const char* part_name(Part part) {
 
 std::unique_ptr<Layout> open_layout(const fs::path& directory, const LayoutOptions& options) {
     refuse_foreign_directory(directory);
-    const bool is_joined = fs::exists(directory / "llm" / kConfigFile);
-    if (fs::exists(directory / kConfigFile) && (!is_joined || is_projector_alone(directory))) {
+    const bool is_joined = path_exists(directory / "llm" / kConfigFile);
+    if (path_exists(directory / kConfigFile) && (!is_joined || is_projector_alone(directory))) {
         SourcedJson config = read_config_file(directory);
         VILA_CHECK(config.json.is_object(), config.where, ": expected a JSON object");
         refuse_quantized(config.json, config.where);
@@ -121,7 +122,7 @@ VilaConfig model_config(const Layout& layout) {
 
 SourcedJson read_config_file(const fs::path& directory) {
     const fs::path path = directory / kConfigFile;
-    VILA_CHECK(fs::exists(path), directory.string(), ": not a model directory: it holds no ",
+    VILA_CHECK(path_exists(path), directory.string(), ": not a model directory: it holds no ",
                kConfigFile);
     return {read_json_file(path.string()), path.string()};
 }

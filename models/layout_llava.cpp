@@ -12,6 +12,7 @@
 #include "models/weight_files.h"
 #include "tensor/check.h"
 #include "tensor/json_fields.h"
+#include "tensor/path_kind.h"
 
 namespace vila::models {
 
@@ -55,7 +56,7 @@ class LlavaLayout : public Layout {
         : directory_(directory), config_(std::move(config)), options_(options) {
         if (WeightFiles::present(directory)) return;
         for (const char* file : kProjectorFiles)
-            if (fs::exists(directory / file)) adapter_ = directory / file;
+            if (path_exists(directory / file)) adapter_ = directory / file;
     }
 
     const char* name() const override { return "llava"; }
@@ -112,14 +113,14 @@ class LlavaLayout : public Layout {
     // The model directory that config.json names, relative or absolute; empty if there is none.
     fs::path named_directory(const std::string& name) const {
         for (const fs::path& path : {directory_ / name, fs::path(name)})
-            if (!name.empty() && fs::exists(path / kConfigFile)) return path;
+            if (!name.empty() && path_exists(path / kConfigFile)) return path;
         return {};
     }
 
     fs::path tower() const {
         if (!options_.vision_tower.empty()) return options_.vision_tower;
         const fs::path beside = directory_ / "vision_tower";
-        if (fs::exists(beside / kConfigFile)) return beside;
+        if (path_exists(beside / kConfigFile)) return beside;
         const std::string name = text("mm_vision_tower");
         const fs::path found = named_directory(name);
         VILA_CHECK(!found.empty(), where(), ": the vision tower ", name,
@@ -131,7 +132,7 @@ class LlavaLayout : public Layout {
     fs::path base() const {
         if (!options_.base.empty()) return options_.base;
         const fs::path beside = directory_ / "llm";
-        if (fs::exists(beside / kConfigFile)) return beside;
+        if (path_exists(beside / kConfigFile)) return beside;
         const std::string name = text("_name_or_path");
         const fs::path found = named_directory(name);
         VILA_CHECK(!found.empty() && !fs::equivalent(found, directory_), directory_.string(),

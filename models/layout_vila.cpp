@@ -3,6 +3,7 @@
 #include "models/foreign_directory.h"
 #include "models/layout.h"
 #include "tensor/check.h"
+#include "tensor/path_kind.h"
 
 namespace vila::models {
 
@@ -34,7 +35,7 @@ const char* default_template(const LlamaConfig& llm) {
 class VilaLayout : public Layout {
   public:
     explicit VilaLayout(const fs::path& directory) : directory_(directory) {
-        is_joined_ = fs::exists(directory / folder_of(Part::Llm) / kConfigFile);
+        is_joined_ = path_exists(directory / folder_of(Part::Llm) / kConfigFile);
         if (is_joined_) join_ = read_config_file(directory);
     }
 
@@ -80,7 +81,7 @@ class VilaLayout : public Layout {
     }
 
   private:
-    bool holds(Part part) const { return fs::exists(directory_ / folder_of(part) / kConfigFile); }
+    bool holds(Part part) const { return path_exists(directory_ / folder_of(part) / kConfigFile); }
 
     fs::path directory_;
     bool is_joined_ = false;  // otherwise the directory is a part alone

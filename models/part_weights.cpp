@@ -6,6 +6,7 @@
 #include "models/foreign_directory.h"
 #include "tensor/cpu/cpu_device.h"
 #include "tensor/nearest_name.h"
+#include "tensor/path_kind.h"
 
 namespace vila::models {
 
@@ -72,7 +73,7 @@ bool is_unused(Part part, const std::string& name, const nn::ParameterTable& tab
 bool has_other_head(const Layout& layout) {
     const std::vector<WeightSource> sources = layout.weights(Part::Llm);
     const bool has_files = std::ranges::all_of(sources, [](const WeightSource& source) {
-        return std::filesystem::is_regular_file(source.path) || WeightFiles::present(source.path);
+        return file_exists(source.path) || WeightFiles::present(source.path);
     });
     if (!has_files) return false;
     const PartWeights weights(sources, Part::Llm);

@@ -4,6 +4,7 @@
 
 #include "tensor/json_fields.h"
 #include "tensor/nearest_name.h"
+#include "tensor/path_kind.h"
 #include "tensor/safetensors.h"
 
 namespace vila::models {
@@ -36,7 +37,7 @@ void check_plain_name(const std::string& name, const fs::path& index) {
 }  // namespace
 
 WeightFiles::WeightFiles(const fs::path& path) : path_(path) {
-    if (fs::is_regular_file(path)) {
+    if (file_exists(path)) {
         add(path);
         return;
     }
@@ -44,7 +45,7 @@ WeightFiles::WeightFiles(const fs::path& path) : path_(path) {
     for (const Candidate& candidate : kCandidates) {
         const fs::path file = path / candidate.name;
         expected += str(expected.empty() ? "" : ", ", candidate.name);
-        if (!fs::exists(file)) continue;
+        if (!path_exists(file)) continue;
         if (candidate.is_index) {
             open_shards(file);
         } else {
@@ -57,7 +58,7 @@ WeightFiles::WeightFiles(const fs::path& path) : path_(path) {
 
 bool WeightFiles::present(const fs::path& directory) {
     for (const Candidate& candidate : kCandidates)
-        if (fs::exists(directory / candidate.name)) return true;
+        if (path_exists(directory / candidate.name)) return true;
     return false;
 }
 

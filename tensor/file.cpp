@@ -236,8 +236,10 @@ fs::path AtomicDirectory::move_aside() const {
     return older;
 }
 
-RandomAccessFile::RandomAccessFile(const fs::path& path)
-    : path_(path), descriptor_(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)) {
+RandomAccessFile::RandomAccessFile(const fs::path& path) : path_(path) {
+    VILA_CHECK(path.native().find('\0') == std::string::npos, path.string(),
+               ": the name has a NUL byte");
+    descriptor_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (descriptor_ < 0) fail(path_, "cannot open");
     try {
         size_ = regular_file_size(descriptor_, path_);

@@ -5,6 +5,7 @@
 #include "data/text/unicode.h"
 #include "tensor/check.h"
 #include "tensor/file.h"
+#include "tensor/path_kind.h"
 
 namespace vila::data {
 
@@ -53,13 +54,13 @@ std::string Tokenizer::decode(std::span<const int32_t> ids, bool skip_special) c
 TokenizerFiles read_tokenizer_files(const std::filesystem::path& directory) {
     TokenizerFiles files;
     for (const char* name : kTokenizerFiles)
-        if (std::filesystem::exists(directory / name)) files[name] = read_file(directory / name);
+        if (path_exists(directory / name)) files[name] = read_file(directory / name);
     return files;
 }
 
 std::unique_ptr<Tokenizer> load_tokenizer(const std::filesystem::path& directory) {
     const std::string where = directory.string();
-    VILA_CHECK(std::filesystem::is_directory(directory), where,
+    VILA_CHECK(directory_exists(directory), where,
                " is not a directory: expected one with tokenizer.json or tokenizer.model");
     TokenizerFiles files = read_tokenizer_files(directory);
     VILA_CHECK(files.contains("tokenizer.json") || files.contains("tokenizer.model"), where,

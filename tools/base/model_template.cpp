@@ -5,6 +5,7 @@
 #include "tensor/check.h"
 #include "tensor/json_fields.h"
 #include "tensor/name_list.h"
+#include "tensor/path_kind.h"
 #include "tools/base/output.h"
 #include "tools/base/text_input.h"
 
@@ -49,7 +50,7 @@ data::ChatTemplate find_template(const std::string& name, const models::ModelDir
 
 data::ChatTemplate read_template(const std::string& file, const fs::path& llm,
                                  std::optional<int32_t> image_token) {
-    const bool is_file = is_standard_stream(file) || (fs::exists(file) && !fs::is_directory(file));
+    const bool is_file = is_standard_stream(file) || (path_exists(file) && !directory_exists(file));
     VILA_CHECK(is_file, "no chat template \"", file, "\": expected ",
                name_list(data::ChatTemplate::names()), ", or a file with Jinja source");
     const std::string source = read_text(file), shown = input_name(file);

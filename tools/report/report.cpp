@@ -9,6 +9,7 @@
 #include "tensor/check.h"
 #include "tensor/file.h"
 #include "tensor/json.h"
+#include "tensor/path_kind.h"
 #include "tools/report/html_page.h"
 #include "tools/report/result_table.h"
 #include "tools/report/svg_chart.h"
@@ -62,11 +63,11 @@ RunCurves read_curves(const fs::path& run) {
 // The run in `folder`, or the runs in folder/runs in the order of training.
 std::vector<RunCurves> read_runs(const fs::path& folder) {
     std::vector<fs::path> runs;
-    if (fs::exists(folder / "log.jsonl")) {
+    if (path_exists(folder / "log.jsonl")) {
         runs.push_back(folder);
-    } else if (fs::is_directory(folder / "runs")) {
+    } else if (directory_exists(folder / "runs")) {
         for (const auto& entry : fs::directory_iterator(folder / "runs"))
-            if (fs::exists(entry.path() / "log.jsonl")) runs.push_back(entry.path());
+            if (path_exists(entry.path() / "log.jsonl")) runs.push_back(entry.path());
         std::sort(runs.begin(), runs.end(), [](const fs::path& a, const fs::path& b) {
             return fs::last_write_time(a / "log.jsonl") < fs::last_write_time(b / "log.jsonl");
         });
@@ -115,7 +116,7 @@ AnswerCard to_card(const Json& sample, const fs::path& folder) {
 
 void add_results(HtmlPage& page, const fs::path& folder) {
     const fs::path path = folder / "results.json";
-    if (!fs::exists(path)) return;
+    if (!path_exists(path)) return;
     const Json results = parse_json(read_file(path), path.string());
     try {
         if (results.contains("tables")) page.heading("Results");

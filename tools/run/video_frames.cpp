@@ -8,6 +8,7 @@
 #include <cstdlib>
 
 #include "tensor/check.h"
+#include "tensor/path_kind.h"
 #include "tools/base/subprocess.h"
 
 namespace vila::tools {
@@ -74,8 +75,8 @@ std::vector<int64_t> even_positions(int64_t total, int64_t count) {
 }
 
 VideoFrames::VideoFrames(const fs::path& path, int64_t count) {
-    VILA_CHECK(fs::exists(path), path.string(), ": no such video file or folder of frames");
-    if (fs::is_directory(path)) {
+    VILA_CHECK(path_exists(path), path.string(), ": no such video file or folder of frames");
+    if (directory_exists(path)) {
         read_folder(path, count);
     } else {
         read_video(path, count);
@@ -91,7 +92,7 @@ VideoFrames::Scratch::~Scratch() {
 void VideoFrames::read_folder(const fs::path& folder, int64_t count) {
     std::vector<std::string> names;
     for (const auto& entry : fs::directory_iterator(folder))
-        if (entry.is_regular_file() && is_picture(entry.path()))
+        if (is_picture(entry.path()) && file_exists(entry.path()))
             names.push_back(entry.path().filename().string());
     VILA_CHECK(!names.empty(), folder.string(), ": expected a folder of frames, found no image");
     std::sort(names.begin(), names.end(), name_before);
@@ -114,7 +115,7 @@ void VideoFrames::read_video(const fs::path& video, int64_t count) {
         const fs::path frame = scratch_.path / (std::to_string(i) + ".png");
         run_process({"ffmpeg", "-v", "error", "-nostdin", "-ss", std::to_string(time), "-i",
                      video.string(), "-frames:v", "1", frame.string()});
-        if (fs::exists(frame)) files_.push_back(frame.string());
+        if (path_exists(frame)) files_.push_back(frame.string());
     }
     VILA_CHECK(static_cast<int64_t>(files_.size()) == count, video.string(), ": ffmpeg gave ",
                files_.size(), " of ", count, " frames; is the file complete?");

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "tensor/name_list.h"
+#include "tensor/path_kind.h"
 #include "tools/base/model_template.h"
 #include "tools/train/recipe_keys.h"
 
@@ -50,7 +51,7 @@ void apply_defaults(Recipe& recipe, const fs::path& base) {
     if (!recipe.train.steps && !recipe.train.epochs) recipe.train.epochs = 1.0;
     if (std::optional<std::string>& chat = recipe.data.chat_template; chat) {
         const fs::path file = (base / *chat).lexically_normal();
-        if (!is_template_name(*chat) && fs::exists(file)) *chat = file.string();
+        if (!is_template_name(*chat) && path_exists(file)) *chat = file.string();
     }
     std::string& projector = recipe.model.projector;
     if (projector.find('/') != std::string::npos)

@@ -6,6 +6,7 @@
 #include "dist/launcher.h"
 #include "tensor/file.h"
 #include "tensor/name_list.h"
+#include "tensor/path_kind.h"
 
 namespace vila::tools {
 
@@ -173,9 +174,8 @@ std::optional<data::ChatTemplate> given_template(const Recipe& recipe, const fs:
     if (!recipe.data.chat_template) return std::nullopt;
     const std::string& name = *recipe.data.chat_template;
     if (is_template_name(name)) return data::ChatTemplate::named(name);
-    VILA_CHECK(fs::is_regular_file(name), "data.template: no chat template \"", name,
-               "\": expected ", name_list(data::ChatTemplate::names()),
-               ", or a file with Jinja source");
+    VILA_CHECK(file_exists(name), "data.template: no chat template \"", name, "\": expected ",
+               name_list(data::ChatTemplate::names()), ", or a file with Jinja source");
     const std::string& init = recipe.model.init;
     return read_template(name, tokenizer,
                          init.empty() ? std::nullopt : image_token_id(ModelDirectory(init)));
@@ -266,7 +266,7 @@ std::vector<models::ExtraFile> tokenizer_files(const fs::path& directory,
                                                const std::string& prefix) {
     std::vector<models::ExtraFile> files;
     for (const std::string& name : data::tokenizer_files())
-        if (fs::exists(directory / name))
+        if (path_exists(directory / name))
             files.push_back({prefix + name, read_file(directory / name)});
     return files;
 }

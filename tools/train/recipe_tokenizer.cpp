@@ -5,6 +5,7 @@
 #include "data/text/bpe_trainer.h"
 #include "tensor/file.h"
 #include "tensor/nearest_name.h"
+#include "tensor/path_kind.h"
 #include "tools/train/recipe_fields.h"
 #include "tools/train/recipe_model.h"
 
@@ -88,7 +89,7 @@ fs::path find_or_train_tokenizer(const Recipe& recipe,
                                  const fs::path& own_directory) {
     const std::optional<fs::path> given = tokenizer_directory(recipe.model);
     if (given) return *given;
-    if (fs::exists(own_directory)) return own_directory;
+    if (path_exists(own_directory)) return own_directory;
     const TokenizerConfig config = read_tokenizer_config(recipe.model.tokenizer_config);
     const std::vector<std::string> texts = sample_texts(datasets, recipe_template(recipe, ""));
     const auto tokenizer = data::train_bpe(
