@@ -59,7 +59,7 @@ nn::InitRule read_init_rule(const JsonFields& fields, const std::string& name,
                             const nn::InitRule& fallback) {
     if (!fields.has(name)) return fallback;
     const Json& value = fields.raw(name);
-    if (value.is_number()) return {nn::InitRule::Kind::Normal, value.get<double>()};
+    if (value.is_number()) return {nn::InitRule::Kind::Normal, fields.number_from_zero(name, 0.0)};
     if (value == "fan_in_normal") return {nn::InitRule::Kind::FanInNormal, 1.0};
     if (value == "fan_in_uniform") return {nn::InitRule::Kind::FanInUniform, 1.0};
     fields.fail(name, "a standard deviation, \"fan_in_normal\" or \"fan_in_uniform\"");

@@ -18,12 +18,12 @@ constexpr const char* kQwen2 = "Qwen2ForCausalLM";
 // `positions` is max_position_embeddings.
 RopeConfig read_rope(const JsonFields& fields, int64_t positions) {
     RopeConfig rope;
-    rope.theta = fields.number("rope_theta", rope.theta);
+    rope.theta = fields.positive_number("rope_theta", rope.theta);
     // Newer files have `rope_parameters`, with theta inside; older ones have `rope_scaling`.
     const char* name = fields.has("rope_parameters") ? "rope_parameters" : "rope_scaling";
     if (!fields.has(name)) return rope;
     const JsonFields scaling = fields.object(name);
-    rope.theta = scaling.number("rope_theta", rope.theta);
+    rope.theta = scaling.positive_number("rope_theta", rope.theta);
     const std::string kind = scaling.text("rope_type", scaling.text("type", "default"));
     if (kind == "default") return rope;
     rope.factor = scaling.number("factor", 0.0);
@@ -79,12 +79,12 @@ std::vector<std::optional<int64_t>> read_offsets_of_layer(const JsonFields& fiel
 
 LlamaInit read_llama_init(const JsonFields& fields) {
     LlamaInit init;
-    const double range = fields.number("initializer_range", 0.02);
+    const double range = fields.number_from_zero("initializer_range", 0.02);
     init.embedding = range;
     init.linear.scale = range;
     if (!fields.has("initializer")) return init;
     const JsonFields own = fields.object("initializer");
-    init.embedding = own.number("embedding", init.embedding);
+    init.embedding = own.number_from_zero("embedding", init.embedding);
     init.linear = read_init_rule(own, "linear", init.linear);
     init.residual_scale = own.number("residual_scale", init.residual_scale);
     init.head_scale = own.number("head_scale", init.head_scale);
@@ -152,10 +152,11 @@ void check_sizes(const LlamaConfig& config, const std::string& where) {
                config.max_position_embeddings, ": expected at most ", kMaxPositions);
     VILA_CHECK(config.head_dim <= kMaxHeadDim, where, ": head_dim ", config.head_dim,
                ": expected at most ", kMaxHeadDim);
+    VILA_CHECK(config.head_dim >= 1, where, ": hidden_size ", config.hidden_size,
+               " does not divide into ", config.num_attention_heads,
+               " heads (num_attention_heads)");
     VILA_CHECK(config.head_dim % 2 == 0, where, ": head_dim ", config.head_dim,
                " must be even for rotary positions");
-    VILA_CHECK(config.rms_norm_eps > 0.0, where, ": rms_norm_eps must be positive");
-    VILA_CHECK(config.rope.theta > 0.0, where, ": rope_theta must be positive");
     const auto& offsets = config.init.head_offsets;
     if (offsets.empty()) return;
     VILA_CHECK(config.qkv_bias, where, ": head_offsets need q and k biases (Qwen2ForCausalLM)");
@@ -205,7 +206,7 @@ LlamaConfig LlamaConfig::from_json(const Json& json, const std::string& where) {
     config.num_key_value_heads = fields.integer("num_key_value_heads", config.num_attention_heads);
     config.head_dim = fields.integer("head_dim", config.hidden_size / config.num_attention_heads);
     config.max_position_embeddings = fields.integer("max_position_embeddings", 2048);
-    config.rms_norm_eps = fields.number("rms_norm_eps", config.rms_norm_eps);
+    config.rms_norm_eps = fields.positive_number("rms_norm_eps", config.rms_norm_eps);
     config.rope = read_rope(fields, config.max_position_embeddings);
     const bool attention_bias = fields.boolean("attention_bias", false);
     config.qkv_bias = config.architecture == kQwen2 || attention_bias;

@@ -56,7 +56,7 @@ VisionConfig read_tower(const JsonFields& fields, VisionConfig::Kind kind,
         size_field(fields, "num_attention_heads", defaults.num_attention_heads);
     config.image_size = size_field(fields, "image_size", defaults.image_size);
     config.patch_size = size_field(fields, "patch_size", defaults.patch_size);
-    config.layer_norm_eps = fields.number("layer_norm_eps", clip ? 1e-5 : 1e-6);
+    config.layer_norm_eps = fields.number_from_zero("layer_norm_eps", clip ? 1e-5 : 1e-6);
     config.activation = activation_from_name(
         fields, fields.text("hidden_act", clip ? "quick_gelu" : "gelu_pytorch_tanh"));
     VILA_CHECK_EQ(fields.integer("num_channels", 3), int64_t{3}, fields.where(),
@@ -72,13 +72,13 @@ VisionConfig read_tower(const JsonFields& fields, VisionConfig::Kind kind,
                config.num_attention_heads, " heads");
     VILA_CHECK(config.image_size >= config.patch_size, fields.where(), ": image_size ",
                config.image_size, " is smaller than patch_size ", config.patch_size);
-    config.init.linear.scale = fields.number("initializer_range", 0.02);
+    config.init.linear.scale = fields.number_from_zero("initializer_range", 0.02);
     if (fields.has("initializer")) {
         const JsonFields own = fields.object("initializer");
         config.init.linear = read_init_rule(own, "linear", config.init.linear);
         config.init.residual_scale = own.number("residual_scale", config.init.residual_scale);
-        config.init.position = own.number("position", config.init.position);
-        config.init.class_token = own.number("class_token", config.init.class_token);
+        config.init.position = own.number_from_zero("position", config.init.position);
+        config.init.class_token = own.number_from_zero("class_token", config.init.class_token);
     }
     return config;
 }

@@ -1,10 +1,20 @@
 #include "tensor/json_fields.h"
 
 #include <cmath>
+#include <limits>
 
 #include "tensor/check.h"
 
 namespace vila {
+
+namespace {
+
+// Most numbers become f32 values of a computation.
+bool is_finite_float(double value) {
+    return std::abs(value) <= static_cast<double>(std::numeric_limits<float>::max());
+}
+
+}  // namespace
 
 JsonFields::JsonFields(const Json& json, std::string where)
     : json_(json), where_(std::move(where)) {
@@ -53,8 +63,31 @@ double JsonFields::number(const std::string& name, double fallback) const {
     if (!has(name)) return fallback;
     if (!raw(name).is_number()) fail(name, "a number");
     const double value = raw(name).get<double>();
-    if (!std::isfinite(value)) fail(name, "a finite number");
+    if (!is_finite_float(value)) fail(name, "a finite number");
     return value;
+}
+
+double JsonFields::positive_number(const std::string& name, double fallback) const {
+    const double value = number(name, fallback);
+    if (has(name) && !(static_cast<float>(value) > 0.0f)) fail(name, "a positive number");
+    return value;
+}
+
+double JsonFields::number_from_zero(const std::string& name, double fallback) const {
+    const double value = number(name, fallback);
+    if (has(name) && !(value >= 0.0)) fail(name, "a number from 0");
+    return value;
+}
+
+std::vector<double> JsonFields::numbers(const std::string& name, size_t size) const {
+    std::vector<double> values;
+    if (raw(name).is_array())
+        for (const Json& value : raw(name))
+            if (value.is_number() && is_finite_float(value.get<double>()))
+                values.push_back(value.get<double>());
+    if (values.size() != size || raw(name).size() != size)
+        fail(name, str("a list of ", size, " finite numbers"));
+    return values;
 }
 
 bool JsonFields::boolean(const std::string& name, bool fallback) const {

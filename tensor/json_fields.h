@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "tensor/json.h"
 
@@ -23,13 +24,18 @@ class JsonFields {
 
     // The value of a field. An absent field gives `fallback`; functions without one throw. All
     // throw when the value has the wrong type. Integers must be in [least, 2^40], by default from 1
-    // on; numbers must be finite.
+    // on; numbers must be finite, also as float.
     int64_t integer(const std::string& name) const;
     int64_t integer(const std::string& name, int64_t fallback, int64_t least = 1) const;
     double number(const std::string& name, double fallback) const;
+    // A number above 0, or from 0 on.
+    double positive_number(const std::string& name, double fallback) const;
+    double number_from_zero(const std::string& name, double fallback) const;
     bool boolean(const std::string& name, bool fallback) const;
     std::string text(const std::string& name) const;
     std::string text(const std::string& name, const std::string& fallback) const;
+    // The finite numbers of a list of this size.
+    std::vector<double> numbers(const std::string& name, size_t size) const;
     // A value of any type. Throws when it is absent.
     const Json& raw(const std::string& name) const;
 

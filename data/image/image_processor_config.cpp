@@ -1,10 +1,13 @@
 // Reads preprocessor_config.json as fifteen versions of transformers have written it, on its own or
 // inside processor_config.json, and writes it as the current version reads it.
 
+#include <algorithm>
+
 #include "data/image/image_processor.h"
 #include "tensor/check.h"
 #include "tensor/file.h"
-#include "tensor/json.h"
+#include "tensor/json_fields.h"
+#include "tensor/path_kind.h"
 
 namespace vila::data {
 
@@ -20,14 +23,13 @@ constexpr char kSharedField[] = "image_processor";
 // Fields of one file, with errors that name it. A field that is absent or null keeps its default.
 class Fields {
   public:
-    Fields(const Json& json, const std::string& name) : json_(json), name_(name) {}
+    Fields(const Json& json, const std::string& name) : json_(json), fields_(json, name) {}
 
-    bool has(const char* field) const { return json_.contains(field) && !json_[field].is_null(); }
+    bool has(const char* field) const { return fields_.has(field); }
     const Json& at(const char* field) const { return json_[field]; }
 
     [[noreturn]] void fail(const char* field, const std::string& expected) const {
-        throw Error(str(name_, ": field ", field, ": expected ", expected, ", got ",
-                        has(field) ? json_[field].dump().substr(0, 80) : "nothing"));
+        fields_.fail(field, expected);
     }
     // A step whose field is null is switched off.
     void read(const char* field, bool& value) const {
@@ -35,21 +37,15 @@ class Fields {
             value = value && !json_.contains(field);
             return;
         }
-        if (!json_[field].is_boolean()) fail(field, "true or false");
-        value = json_[field].get<bool>();
+        value = fields_.boolean(field, value);
     }
     void read(const char* field, double& value) const {
-        if (!has(field)) return;
-        if (!json_[field].is_number()) fail(field, "a number");
-        value = json_[field].get<double>();
+        value = fields_.positive_number(field, value);
     }
     void read(const char* field, std::array<double, 3>& values) const {
         if (!has(field)) return;
-        const Json& list = json_[field];
-        const bool numbers = list.is_array() && list.size() == 3 && list[0].is_number() &&
-                             list[1].is_number() && list[2].is_number();
-        if (!numbers) fail(field, "three numbers");
-        for (size_t c = 0; c < 3; ++c) values[c] = list[c].get<double>();
+        const std::vector<double> list = fields_.numbers(field, values.size());
+        std::copy(list.begin(), list.end(), values.begin());
     }
     // Returns a side in pixels: json_[field], or json_[field][key].
     int64_t side(const char* field, const char* key = nullptr) const {
@@ -69,7 +65,7 @@ class Fields {
 
   private:
     const Json& json_;
-    const std::string& name_;
+    JsonFields fields_;
 };
 
 // Class names may end in "Fast" or "Pil", and old ones name feature extractors.
@@ -139,7 +135,7 @@ ImageProcessorConfig config_of(const Json& json, const std::string& name) {
     fields.read("image_mean", config.mean);
     fields.read("image_std", config.deviation);
     for (const double deviation : config.deviation)
-        if (!(deviation > 0.0)) fields.fail("image_std", "numbers above 0");
+        if (!(static_cast<float>(deviation) > 0.0f)) fields.fail("image_std", "numbers above 0");
     if (fields.has("resample")) {
         const Json& resample = fields.at("resample");
         if (resample != 2 && resample != 3) fields.fail("resample", "2 (bilinear) or 3 (bicubic)");
@@ -151,7 +147,7 @@ ImageProcessorConfig config_of(const Json& json, const std::string& name) {
 // Returns the field of processor_config.json, or null.
 Json shared_config(const std::filesystem::path& directory) {
     const std::filesystem::path path = directory / kSharedFile;
-    if (!std::filesystem::exists(path)) return {};
+    if (!path_exists(path)) return {};
     const Json json = parse_json(read_file(path, kMaxConfigBytes), path.string());
     VILA_CHECK(json.is_object(), path.string(), ": not a JSON object");
     return json.value(kSharedField, Json());
@@ -180,7 +176,7 @@ ImageProcessorConfig parse_image_processor_config(const std::string& text,
 }
 
 bool has_image_processor_config(const std::filesystem::path& directory) {
-    return std::filesystem::exists(directory / kOwnFile) || !shared_config(directory).is_null();
+    return path_exists(directory / kOwnFile) || !shared_config(directory).is_null();
 }
 
 ImageProcessorConfig read_image_processor_config(const std::filesystem::path& directory) {
@@ -188,8 +184,8 @@ ImageProcessorConfig read_image_processor_config(const std::filesystem::path& di
     if (!shared.is_null())
         return config_of(shared, str((directory / kSharedFile).string(), ": ", kSharedField));
     const std::filesystem::path path = directory / kOwnFile;
-    VILA_CHECK(std::filesystem::exists(path), directory.string(), ": holds neither ", kOwnFile,
-               " nor a ", kSharedFile, " with the field ", kSharedField,
+    VILA_CHECK(path_exists(path), directory.string(), ": holds neither ", kOwnFile, " nor a ",
+               kSharedFile, " with the field ", kSharedField,
                ": copy one of them from the vision tower's repository");
     return parse_image_processor_config(read_file(path, kMaxConfigBytes), path.string());
 }

@@ -2,6 +2,8 @@
 
 #include "models/config.h"
 
+#include <cmath>
+#include <limits>
 #include <nlohmann/json.hpp>
 
 #include "models/head_offsets.h"
@@ -166,6 +168,19 @@ TEST(LlamaConfigTest, ErrorsAreOneLine) {
               "c.json: num_attention_heads 8 must be a multiple of num_key_value_heads 3");
     EXPECT_EQ(llama_refusal({{"head_dim", 7}}),
               "c.json: head_dim 7 must be even for rotary positions");
+    EXPECT_EQ(llama_refusal({{"hidden_size", 8}, {"num_attention_heads", 16}}),
+              "c.json: hidden_size 8 does not divide into 16 heads (num_attention_heads)");
+    const double infinity = std::numeric_limits<double>::infinity();
+    EXPECT_EQ(llama_refusal({{"rms_norm_eps", -1e-5}}),
+              "c.json: field rms_norm_eps: expected a positive number, got -1e-05");
+    EXPECT_EQ(llama_refusal({{"rope_theta", infinity}}),
+              "c.json: field rope_theta: expected a finite number, got Infinity");
+    EXPECT_EQ(llama_refusal({{"rope_parameters", {{"rope_theta", 0}}}}),
+              "c.json: rope_parameters: field rope_theta: expected a positive number, got 0");
+    EXPECT_EQ(llama_refusal({{"initializer_range", -0.02}}),
+              "c.json: field initializer_range: expected a number from 0, got -0.02");
+    EXPECT_EQ(llama_refusal({{"initializer", {{"linear", std::nan("")}}}}),
+              "c.json: initializer: field linear: expected a finite number, got NaN");
     EXPECT_EQ(llama_refusal({{"num_hidden_layers", 1001}}),
               "c.json: num_hidden_layers 1001: expected at most 1000");
     EXPECT_EQ(llama_refusal({{"max_position_embeddings", 4194305}}),
@@ -236,6 +251,10 @@ TEST(VisionConfigTest, ErrorsAreOneLine) {
     EXPECT_EQ(vision_refusal({{"hidden_act", "relu"}}),
               "c.json: field hidden_act: expected quick_gelu, gelu or gelu_pytorch_tanh, got "
               "\"relu\"");
+    EXPECT_EQ(vision_refusal({{"layer_norm_eps", -1e-5}}),
+              "c.json: field layer_norm_eps: expected a number from 0, got -1e-05");
+    EXPECT_EQ(vision_refusal({{"initializer_range", -1}}),
+              "c.json: field initializer_range: expected a number from 0, got -1");
     EXPECT_EQ(vision_refusal({{"patch_size", 400}}),
               "c.json: image_size 336 is smaller than patch_size 400");
 }

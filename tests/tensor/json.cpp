@@ -159,6 +159,42 @@ TEST(JsonFields, RefusesNumbersThatAreNotFiniteWhereTheyAreRead) {
     EXPECT_EQ(error("eps"), "FILE: field eps: expected a finite number, got Infinity");
 }
 
+TEST(JsonFields, ChecksTheSignOfNumbers) {
+    const Json json = parse_json(
+        R"({"zero": 0, "below": -0.5, "tiny": 1e-60, "huge": 1e300, "one": 1, "text": "1"})",
+        "FILE");
+    const JsonFields fields(json, "FILE");
+    EXPECT_EQ(fields.positive_number("one", 2.0), 1.0);
+    EXPECT_EQ(fields.positive_number("none", 2.0), 2.0);
+    EXPECT_EQ(fields.number_from_zero("zero", 2.0), 0.0);
+    const auto error = [](const auto& read) {
+        try {
+            read();
+        } catch (const Error& caught) {
+            return std::string(caught.what());
+        }
+        return std::string("no error");
+    };
+    for (const char* name : {"zero", "below", "tiny"})
+        EXPECT_TRUE(error([&] {
+                        fields.positive_number(name, 1.0);
+                    }).starts_with(str("FILE: field ", name, ": expected a positive number")));
+    EXPECT_EQ(error([&] { fields.positive_number("huge", 1.0); }),
+              "FILE: field huge: expected a finite number, got 1e+300");
+    EXPECT_EQ(error([&] { fields.positive_number("text", 1.0); }),
+              "FILE: field text: expected a number, got \"1\"");
+    EXPECT_EQ(error([&] { fields.number_from_zero("below", 1.0); }),
+              "FILE: field below: expected a number from 0, got -0.5");
+}
+
+TEST(JsonFields, ReadsListsOfNumbers) {
+    const Json json =
+        parse_json(R"({"three": [1, 2.5, -3], "two": [1, 2], "nan": [1, NaN, 2], "one": 1})", "F");
+    const JsonFields fields(json, "F");
+    EXPECT_EQ(fields.numbers("three", 3), (std::vector<double>{1.0, 2.5, -3.0}));
+    for (const char* name : {"two", "nan", "one"}) EXPECT_THROW(fields.numbers(name, 3), Error);
+}
+
 TEST(JsonFile, NamesTheFileAndRefusesRepeatedKeys) {
     const TemporaryDirectory scratch;
     const std::string path = scratch.path() / "config.json";
