@@ -3,9 +3,7 @@
 #include <condition_variable>
 #include <deque>
 #include <exception>
-#include <map>
 #include <mutex>
-#include <set>
 #include <thread>
 #include <utility>
 
@@ -16,8 +14,6 @@
 namespace vila::data {
 
 namespace {
-
-constexpr size_t kListedSamples = 5;
 
 struct Ready {
     StepBatch batch;
@@ -33,6 +29,7 @@ class Loader::Implementation {
     Implementation(StepBuilder builder, const LoaderOptions& options)
         : builder_(std::move(builder)),
           options_(options),
+          bad_(builder_.records(), options.max_bad_share),
           pool_(std::max(options.threads - 1, 0)),
           next_step_(options.start_step),
           next_built_(options.start_step) {
@@ -53,8 +50,13 @@ class Loader::Implementation {
         Ready ready = options_.threads > 0 ? wait_for_next() : build(next_step_);
         if (ready.error) std::rethrow_exception(ready.error);
         ++next_step_;
-        count(ready.batch);
+        report_bad(ready.batch.bad_samples);
         return std::move(ready.batch);
+    }
+
+    void count_bad(std::span<const BadSample> samples) {
+        for (const BadSample& sample : samples) bad_.add(sample);
+        bad_.check();
     }
 
     int64_t step() const { return next_step_; }
@@ -114,44 +116,19 @@ class Loader::Implementation {
         }
     }
 
-    // Counts the records of a step, and removes the bad ones that were met before.
-    void count(StepBatch& batch) {
-        for (const MicroBatch& micro_batch : batch.micro_batches)
-            for (const LoadedSample& loaded : micro_batch.samples) ++seen_[loaded.sample.source];
-        std::erase_if(batch.bad_samples, [&](const BadSample& sample) {
-            return !bad_.emplace(sample.source, sample.index).second;
-        });
-        for (const BadSample& sample : batch.bad_samples) {
-            if (first_bad_.size() < kListedSamples) first_bad_.push_back(sample);
-            if (options_.on_bad_sample) options_.on_bad_sample(sample);
-        }
-        const int64_t seen = records_seen();
-        const double allowed =
-            options_.max_bad_share * static_cast<double>(std::max(seen, kLeastRecordsOfShare));
-        if (static_cast<double>(bad_.size()) <= allowed) return;
-        std::string list;
-        for (const BadSample& sample : first_bad_)
-            list += str(list.empty() ? "" : "; ", sample.where, ": ", sample.reason);
-        throw Error(str(bad_.size(), " records could not be used while ", seen,
-                        " were read, more than the ", options_.max_bad_share * 100,
-                        " % allowed (max_bad_share); the first: ", list));
-    }
-
-    // Returns how many records were met, each counted once: an epoch visits each of them.
-    int64_t records_seen() const {
-        int64_t records = 0;
-        for (const auto& [source, samples] : seen_)
-            records += std::min(samples, builder_.records_of(source));
-        return records;
+    // Removes the records that were met before from the bad ones of a step, and reports the rest.
+    void report_bad(std::vector<BadSample>& samples) {
+        std::erase_if(samples, [&](const BadSample& sample) { return !bad_.add(sample); });
+        if (options_.on_bad_sample)
+            for (const BadSample& sample : samples) options_.on_bad_sample(sample);
+        bad_.check();
     }
 
     StepBuilder builder_;
     LoaderOptions options_;
+    BadRecords bad_;
     TaskPool pool_;
     int64_t next_step_;
-    std::map<int32_t, int64_t> seen_;            // samples of each source so far
-    std::set<std::pair<int32_t, int64_t>> bad_;  // source and index of the bad records so far
-    std::vector<BadSample> first_bad_;
 
     std::mutex mutex_;  // guards the members below
     std::condition_variable changed_;
@@ -173,6 +150,9 @@ Loader::~Loader() = default;
 
 StepBatch Loader::next() {
     return implementation_->next();
+}
+void Loader::count_bad(std::span<const BadSample> samples) {
+    implementation_->count_bad(samples);
 }
 int64_t Loader::step() const {
     return implementation_->step();

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "data/loader/bad_records.h"
 #include "data/loader/mixture.h"
 #include "data/records/dataset.h"
 #include "data/sample.h"
@@ -32,19 +33,6 @@ struct LoadedImage {
 // be used.
 using ImageLoader = std::function<LoadedImage(const ImageRef&, uint64_t draw)>;
 
-// The share of bad records is computed as if at least this many records had been read; otherwise
-// the first bad one would stop a run.
-constexpr int64_t kLeastRecordsOfShare = 100;
-
-// A record that could not be used.
-struct BadSample {
-    int64_t step = 0;
-    int32_t source = 0;
-    int64_t index = 0;   // of the record in its source
-    std::string where;   // file and record
-    std::string reason;  // one line
-};
-
 struct LoaderOptions {
     int64_t max_length = 2048;  // positions of a sample, images spliced
     // Counts the positions of an image, before it is loaded. Called from several threads at once.
@@ -63,7 +51,7 @@ struct LoaderOptions {
     std::function<double(int64_t positions, int64_t image_positions)> cost;
     int threads = 1;              // threads that prepare steps; 0: prepare in next()
     int64_t prefetch = 2;         // the most steps prepared ahead
-    double max_bad_share = 0.01;  // a larger share of bad records stops the run
+    double max_bad_share = 0.01;  // of all records: see allowed_bad_records()
     // Called once for every bad record, in step order, on the thread that calls next().
     std::function<void(const BadSample&)> on_bad_sample;
 };
@@ -90,8 +78,7 @@ struct StepBatch {
 
 // Bad records (one that does not parse, whose image does not open, or that has no targets after
 // cutting) are replaced by the next record of the same source. Each is reported and counted once,
-// however often it is met. The run stops if they exceed max_bad_share of the records seen, each
-// counted once too, or of 100 records if fewer were seen.
+// however often it is met. The run stops as soon as more are known than allowed_bad_records() says.
 class Loader {
   public:
     // datasets and weights: one each per source; a weight is a share of samples. Referenced objects
@@ -102,8 +89,11 @@ class Loader {
     Loader(const Loader&) = delete;
     Loader& operator=(const Loader&) = delete;
 
-    // Returns the next step; waits until it is ready. Rethrows errors of its preparation.
+    // Returns the next step; waits until it is ready. Rethrows errors of its preparation, and
+    // throws if too many records are bad.
     StepBatch next();
+    // Counts bad records that other ranks met too. Throws if too many are bad.
+    void count_bad(std::span<const BadSample> samples);
     // Returns the number of the step that next() will return.
     int64_t step() const;
     // Jumps to another step, forward or back, in constant time.

@@ -22,9 +22,8 @@ class StepBuilder {
     // Prepares one step on the threads of `pool`. Throws when a record cannot be replaced.
     StepBatch build(int64_t step, TaskPool& pool) const;
     int64_t steps_per_epoch() const;
-    int64_t records_of(int32_t source) const {
-        return datasets_[static_cast<size_t>(source)]->size();
-    }
+    // Returns the number of records of all sources.
+    int64_t records() const { return mixture_.samples_per_epoch(); }
 
   private:
     // A slot of the global batch while the batch is filled.

@@ -31,7 +31,7 @@ head -c 60 images/blue.bmp >gaps/blue.bmp
 : >gaps/green.bmp
 echo "not an image at all" >gaps/white.bmp
 gaps=(data check pairs.jsonl --format pairs --images gaps)
-expect 1 "12 of 24 records cannot be used, more than the 1 %" "${gaps[@]}"
+expect 1 "12 of 24 records cannot be used, more than the 1 allowed (data.max_bad_share = 0.01, of 100 records): a run would stop" "${gaps[@]}"
 expect 1 "bad: 8 records with a missing image: pairs.jsonl:1: gaps/red.bmp is missing or empty; " "${gaps[@]}"
 check "what is no image is found by its header" grep -q "bad: 4 records with an image that cannot be read: pairs.jsonl:4: gaps/white.bmp: not an image" output
 expect 1 "bad: 8 records with an image that cannot be read" "${gaps[@]}" --decode
@@ -83,8 +83,13 @@ micro_batch = 2
 dtype = "f32"
 save_every = 5
 RECIPE
-expect 1 "more than the 1 % allowed (max_bad_share)" train docs.toml --out stopped --threads 1
-expect 1 "5 of 20 records cannot be used, more than the 1 %" data check docs.toml
+expect 1 "of 20 records cannot be used, more than the 1 allowed (data.max_bad_share = 0.01, of 100 records); the first: $folder/docs.jsonl:" train docs.toml --out stopped --threads 1
+expect 1 "5 of 20 records cannot be used, more than the 1 allowed" data check docs.toml
+# `train` and `data check` judge by the same share: that of all records.
+expect 0 "" data check docs.toml data.max_bad_share=0.05
+expect 0 "finished" train docs.toml --out equal --threads 1 data.max_bad_share=0.05
+expect 1 "more than the 4 allowed" data check docs.toml data.max_bad_share=0.04
+expect 1 "5 of 20 records cannot be used, more than the 4 allowed" train docs.toml --out fewer --threads 1 data.max_bad_share=0.04
 expect 0 "finished" train docs.toml --out tolerant --threads 1 data.max_bad_share=0.3
 check "each bad record is reported once in three epochs" [ "$(grep -c 'bad sample .*docs.jsonl:' output)" -eq 5 ]
 check "and logged once" [ "$(grep -o '"where"' tolerant/log.jsonl | wc -l)" -eq 5 ]

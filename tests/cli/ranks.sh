@@ -67,6 +67,13 @@ check "two ranks learn as one does: $(last plain0), $(last alone)" \
     awk "BEGIN { d = $(last plain0) - $(last alone); exit !(d < 0.02 && d > -0.02) }"
 expect 1 "expected a multiple of the 3 ranks" 3 lm.toml --out odd
 
+# --- bad records of all ranks count together ---
+sed '1~4s/.*/{"instruction": 1}/' instructions.jsonl >broken.jsonl
+broken=(2 lm.toml 'data.sources[1].path=broken.jsonl' model.tokenizer=one/model/llm)
+expect 0 "finished" "${broken[@]}" --out broken6 data.max_bad_share=0.06
+expect 1 " of 48 records cannot be used, more than the 5 allowed" "${broken[@]}" --out broken5 \
+    data.max_bad_share=0.05
+
 # --- a run resumes with other ranks and another stage ---
 expect 0 "finished" 3 lm.toml --out moved train.rank_invariant=true train.zero=1
 for job in 1:0 4:2 2:3 3:0; do

@@ -328,16 +328,52 @@ TEST_F(LoaderTest, StopsAfterTooManyBadSamples) {
     LoaderOptions strict = options();
     strict.threads = 3;
     const std::string message = message_of([&] { steps(strict, 30); });
-    EXPECT_TRUE(message.find("records could not be used while 12 were read, more than the 1 % "
-                             "allowed (max_bad_share); the first: b:") != std::string::npos)
+    EXPECT_TRUE(message.find(" of 130 records cannot be used, more than the 1 allowed "
+                             "(data.max_bad_share = 0.01); the first: b:") != std::string::npos)
         << message;
-    EXPECT_NE(message.find(": broken; b:"), std::string::npos);
-    // One bad record among the first hundred does not stop the run.
+    EXPECT_TRUE(message.ends_with(": broken")) << message;
     second_.broken = {3};
-    EXPECT_EQ(message_of([&] { steps(strict, 11); }), "no error");
+    EXPECT_EQ(message_of([&] { steps(strict, 30); }), "no error");
 }
 
-// One bad record of 130 is allowed, and stays one in every epoch.
+// The share is that of all records, also before most of them have been read.
+TEST_F(LoaderTest, JudgesBadSamplesByAllRecords) {
+    for (int64_t i = 0; i < 13; ++i) second_.broken.insert(i);
+    LoaderOptions strict = options();
+    strict.max_bad_share = 0.1;  // 13 of 130
+    EXPECT_EQ(message_of([&] { steps(strict, 30); }), "no error");
+    first_.broken = {7};
+    const std::string message = message_of([&] { steps(strict, 60); });
+    EXPECT_TRUE(message.starts_with("14 of 130 records cannot be used, more than the 13"))
+        << message;
+}
+
+TEST_F(LoaderTest, CountsTheBadSamplesOfOtherRanks) {
+    second_.broken = {3};
+    const auto made = loader(options());
+    made->count_bad(std::vector<BadSample>{{0, 1, 3, "b:3", "broken"}});
+    for (int64_t step = 0; step < 30; ++step) EXPECT_TRUE(made->next().bad_samples.empty());
+    EXPECT_EQ(message_of([&] {
+                  made->count_bad(std::vector<BadSample>{{2, 0, 9, "a:9", "broken"}});
+              }),
+              "2 of 130 records cannot be used, more than the 1 allowed (data.max_bad_share = "
+              "0.01); the first: b:3: broken");
+}
+
+TEST(BadRecords, AllowsAShareOfAtLeastAHundredRecords) {
+    EXPECT_EQ(allowed_bad_records(5, 0.01), 1);
+    EXPECT_EQ(allowed_bad_records(5, 0.009), 0);
+    EXPECT_EQ(allowed_bad_records(100, 0.29), 29);
+    EXPECT_EQ(allowed_bad_records(250, 0.01), 2);
+    EXPECT_EQ(allowed_bad_records(1000000, 0.0), 0);
+    EXPECT_EQ(allowed_bad_records(7, 1.0), 100);
+    EXPECT_EQ(too_many_bad_records(1, 5, 0.01), "");
+    EXPECT_EQ(too_many_bad_records(2, 5, 0.01),
+              "2 of 5 records cannot be used, more than the 1 allowed (data.max_bad_share = 0.01, "
+              "of 100 records)");
+}
+
+// Two bad records of 130 are allowed, and stay two in every epoch.
 TEST_F(LoaderTest, CountsABadRecordOnce) {
     second_.broken = {3};
     bad_images_ = {"a/6"};
@@ -356,7 +392,7 @@ TEST_F(LoaderTest, CountsABadRecordOnce) {
     // A third one is too many: 3 of 130 records are 2.3 %.
     first_.broken = {9};
     const std::string message = message_of([&] { steps(strict, 200); });
-    EXPECT_TRUE(message.starts_with("3 records could not be used while ")) << message;
+    EXPECT_TRUE(message.starts_with("3 of 130 records cannot be used, more than the 2")) << message;
 }
 
 // More bad records may follow each other if more are allowed: here 30 of every 40.

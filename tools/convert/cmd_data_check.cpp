@@ -98,7 +98,8 @@ int check_data(std::vector<std::string> arguments) {
     args.option("--max-length", max_length, "longest sample, in text and image positions")
         ->check(CLI::PositiveNumber);
     args.option("--max-bad-share", max_bad_share,
-                "largest share of records that may be bad (default: data.max_bad_share, or 0.01)")
+                "largest share of all records, or of 100 if there are fewer, that may be bad "
+                "(default: data.max_bad_share, or 0.01)")
         ->check(CLI::Range(0.0, 1.0));
     args.option("--limit", job.options.limit,
                 "check only this many records of a source, evenly spread over it; 0: all");
@@ -109,7 +110,8 @@ int check_data(std::vector<std::string> arguments) {
         ->check(CLI::Range(0, 4096, "[0, 4096]"));
     args.footer("Formats:\n" + data::describe_dataset_formats() +
                 "\nExit code 1 if a source cannot be opened or has no usable record, or if a run "
-                "would stop\nbecause more records are bad than data.max_bad_share allows.");
+                "would stop\nbecause more records are bad than data.max_bad_share allows. With "
+                "--limit, only the checked\nrecords are judged.");
     args.parse();
 
     if (source.format.empty()) {

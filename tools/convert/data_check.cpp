@@ -5,7 +5,7 @@
 #include <filesystem>
 #include <sstream>
 
-#include "data/loader/loader.h"
+#include "data/loader/bad_records.h"
 #include "data/loader/task_pool.h"
 #include "tensor/check.h"
 #include "tools/base/image_source.h"
@@ -108,7 +108,7 @@ Json left_out_json(const std::vector<data::LeftOut>& reasons) {
 
 struct Totals {
     int64_t records = 0, usable = 0;
-    double bad_share = 0.0;  // of at least as many records as the loader divides by
+    int64_t bad() const { return records - usable; }
 };
 
 Totals totals_of(const std::vector<SourceCheck>& checks) {
@@ -117,8 +117,6 @@ Totals totals_of(const std::vector<SourceCheck>& checks) {
         totals.records += check.records;
         totals.usable += check.usable;
     }
-    totals.bad_share = static_cast<double>(totals.records - totals.usable) /
-                       static_cast<double>(std::max(totals.records, data::kLeastRecordsOfShare));
     return totals;
 }
 
@@ -162,10 +160,9 @@ std::string reason_to_stop(const std::vector<SourceCheck>& checks, double max_ba
         if (check.usable == 0) return str("source ", check.source.name, " has no usable record");
     }
     const Totals totals = totals_of(checks);
-    if (totals.bad_share <= max_bad_share) return "";
-    return str(totals.records - totals.usable, " of ", totals.records,
-               " records cannot be used, more than the ", max_bad_share * 100,
-               " % that data.max_bad_share allows: a run would stop");
+    const std::string reason =
+        data::too_many_bad_records(totals.bad(), totals.records, max_bad_share);
+    return reason.empty() ? "" : reason + ": a run would stop";
 }
 
 std::string describe_checks(const std::vector<SourceCheck>& checks) {
@@ -205,7 +202,8 @@ Json checks_json(const std::vector<SourceCheck>& checks, double max_bad_share) {
     return {{"sources", sources},
             {"records", totals.records},
             {"usable", totals.usable},
-            {"bad_share", totals.bad_share},
+            {"bad_records", totals.bad()},
+            {"allowed_bad_records", data::allowed_bad_records(totals.records, max_bad_share)},
             {"max_bad_share", max_bad_share},
             {"stops", stop.empty() ? Json() : Json(stop)}};
 }

@@ -44,8 +44,9 @@ struct SourceCheck {
 SourceCheck check_source(const CheckedSource& source, const data::TemplateContext& context,
                          const DataCheckOptions& options);
 
-// Returns why a run on these sources would not start or would stop: no usable record, a source that
-// cannot be opened, or more bad records than `max_bad_share`. Empty if it would run.
+// Returns why a run on these sources would not start, or would stop within an epoch: no usable
+// record, a source that cannot be opened, or more bad records than data::allowed_bad_records() of
+// those that were checked. Empty if it would run.
 std::string reason_to_stop(const std::vector<SourceCheck>& checks, double max_bad_share);
 
 // Returns the results as text for people.

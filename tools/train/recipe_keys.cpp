@@ -78,8 +78,8 @@ void data_fields(FieldList& list, DataRecipe& data) {
         "data.pack", data.pack,
         "pack samples end to end into micro-batches of up to micro_batch * max_length positions");
     list.number("data.max_bad_share", data.max_bad_share, {0.0, 1.0},
-                "stop if a larger share of the records read cannot be used, each counted once (of "
-                "at least 100 records)")
+                "stop as soon as more than this share of the records of all sources, or of 100 if "
+                "there are fewer, are known to be unusable; each counts once")
         .may_change_on_resume = true;
     list.choice("data.image_mode", data.image_mode, data::image_mode_names(),
                 "how an image is made square (default: as in the model, otherwise pad)");

@@ -49,6 +49,9 @@ Json step_line(int64_t step, const StepTotals& totals, double lr, const StepCost
                  {"tokens_per_second", costs.tokens_per_second(totals)},
                  {"seconds", costs.seconds},
                  {"losses", source_means(totals, sources)}};
+    if (totals.truncated > 0) line["truncated_samples"] = totals.truncated;
+    for (const data::BadSample& bad : totals.bad_samples)
+        line["bad_samples"].push_back({{"where", bad.where}, {"reason", bad.reason}});
     if (several_ranks)
         line["communication"] = {{"collectives", costs.traffic.calls},
                                  {"sent_bytes", costs.traffic.bytes_sent},
@@ -83,11 +86,16 @@ Json all_sample_ids(dist::Collectives& ranks, const data::StepBatch& batch,
     return join(ranks, mine);
 }
 
-Json all_bad_samples(dist::Collectives& ranks, const data::StepBatch& batch) {
+std::vector<data::BadSample> all_bad_samples(dist::Collectives& ranks,
+                                             const data::StepBatch& batch) {
     Json mine = Json::array();
     for (const data::BadSample& bad : batch.bad_samples)
-        mine.push_back({{"where", bad.where}, {"reason", bad.reason}});
-    return join(ranks, mine);
+        mine.push_back({bad.source, bad.index, bad.where, bad.reason});
+    std::vector<data::BadSample> all;
+    for (const Json& bad : join(ranks, mine))
+        all.push_back({batch.step, bad[0].get<int32_t>(), bad[1].get<int64_t>(),
+                       bad[2].get<std::string>(), bad[3].get<std::string>()});
+    return all;
 }
 
 }  // namespace vila::tools

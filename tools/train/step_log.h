@@ -15,7 +15,8 @@ namespace vila::tools {
 // One step, summed over all ranks.
 struct StepTotals {
     int64_t max_micro_batches = 0;  // on the rank that has the most
-    int64_t tokens = 0, targets = 0, truncated = 0, bad_samples = 0;
+    int64_t tokens = 0, targets = 0, truncated = 0;
+    std::vector<data::BadSample> bad_samples;
     double loss = 0.0;                  // mean over the target tokens (clip: over the pairs)
     double norm = 0.0;                  // of all gradients, before clipping
     std::vector<double> source_losses;  // sum of the losses of each source
@@ -44,8 +45,8 @@ std::string step_text(const StepTotals& totals, const StepCosts& costs, double p
 // Names of the samples of all ranks' batches, for reports of bad steps. All ranks call it.
 Json all_sample_ids(dist::Collectives& ranks, const data::StepBatch& batch,
                     const std::vector<std::string>& sources);
-// Returns the place and reason of each bad record of this step, on all ranks. All ranks must call
-// it.
-Json all_bad_samples(dist::Collectives& ranks, const data::StepBatch& batch);
+// Returns the bad records of this step on all ranks. All ranks must call it.
+std::vector<data::BadSample> all_bad_samples(dist::Collectives& ranks,
+                                             const data::StepBatch& batch);
 
 }  // namespace vila::tools

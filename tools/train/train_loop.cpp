@@ -99,16 +99,20 @@ data::StepBatch TrainLoop::next_batch(StepTotals& totals) {
                              .bad_samples = static_cast<int64_t>(batch.bad_samples.size())};
     std::vector<StepHeader> all(static_cast<size_t>(parts_.ranks.ranks()));
     parts_.ranks.all_gather(&mine, all.data(), sizeof mine);
-    int64_t failed = 0;
+    int64_t failed = 0, bad_samples = 0;
     for (const StepHeader& header : all) {
         failed += header.failed;
         totals.max_micro_batches = std::max(totals.max_micro_batches, header.micro_batches);
         totals.tokens += header.tokens;
         totals.targets += header.targets;
         totals.truncated += header.truncated;
-        totals.bad_samples += header.bad_samples;
+        bad_samples += header.bad_samples;
     }
     if (failed > 0) dist::agree(parts_.ranks, failure);
+    if (bad_samples > 0) {
+        totals.bad_samples = all_bad_samples(parts_.ranks, batch);
+        dist::agree(parts_.ranks, [&] { parts_.loader.count_bad(totals.bad_samples); });
+    }
     VILA_ASSERT(batch.step == step_);
     return batch;
 }
@@ -157,9 +161,7 @@ void TrainLoop::write_log(const data::StepBatch& batch, const StepTotals& totals
                           bool updated, const StepCosts& costs) {
     const bool several_ranks = parts_.ranks.ranks() > 1;
     Json line = step_line(step_, totals, lr, costs, options_.sources, several_ranks);
-    if (totals.truncated > 0) line["truncated_samples"] = totals.truncated;
     if (save_failures_ > 0) line["save_failures"] = save_failures_;
-    if (totals.bad_samples > 0) line["bad_samples"] = all_bad_samples(parts_.ranks, batch);
     if (!updated) {
         line["skipped"] = true;
         line["samples"] = all_sample_ids(parts_.ranks, batch, options_.sources);

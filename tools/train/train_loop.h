@@ -4,10 +4,10 @@
 // decides how a batch becomes a loss; nothing here depends on the kind of stage.
 //
 // All ranks of a job run the loop in lockstep. Besides gradients and weights they exchange two
-// small messages per step: before the gradients their counts of micro-batches, tokens and targets,
-// and afterwards the step totals (losses, squared gradient norm, received stop signals, whether a
-// background save is written). All ranks get the same sums, bit for bit, and therefore make the
-// same decisions. Only rank 0 prints and writes the log.
+// small messages per step: before the gradients their counts of micro-batches, tokens and targets
+// (and bad records, if a rank met any), and afterwards the step totals (losses, squared gradient
+// norm, received stop signals, whether a background save is written). All ranks get the same sums,
+// bit for bit, and therefore make the same decisions. Only rank 0 prints and writes the log.
 
 #include <cstdint>
 #include <functional>
@@ -72,7 +72,8 @@ class TrainLoop {
 
   private:
     void train_one_step();
-    // Returns this rank's batch and sets the counts of `totals`.
+    // Returns this rank's batch and sets the counts of `totals`. Throws on all ranks if too many
+    // records are bad.
     data::StepBatch next_batch(StepTotals& totals);
     // Sums losses, squared norm and operations over all ranks, and sets signal_ and all_written_.
     void reduce_totals(const StepResult& result, StepTotals& totals);
