@@ -9,6 +9,7 @@
 #include "tensor/check.h"
 #include "tensor/json.h"
 #include "tensor/name_list.h"
+#include "tensor/shortened.h"
 
 namespace vila::data {
 
@@ -49,9 +50,9 @@ MissingImage missing_image_named(const std::string& name) {
 }
 
 void LeftOut::add(const std::string& example) {
-    constexpr size_t kExamples = 5;
+    constexpr size_t kExamples = 5, kExampleBytes = 250;
     ++count;
-    if (examples.size() < kExamples) examples.push_back(example);
+    if (examples.size() < kExamples) examples.push_back(shortened(example, kExampleBytes));
 }
 
 std::string describe(const LeftOut& left_out) {
@@ -95,6 +96,13 @@ std::unique_ptr<Dataset> open_dataset(const DatasetSource& source) {
                     ": expected ", name_list(dataset_format_names())));
 }
 
+std::vector<LeftOut> left_out_files(const std::vector<std::filesystem::path>& empty_files) {
+    if (empty_files.empty()) return {};
+    LeftOut files{.what = "files without a record", .count = 0, .examples = {}};
+    for (const std::filesystem::path& file : empty_files) files.add(file.string());
+    return {files};
+}
+
 JsonDataset::JsonDataset(const DatasetSource& source)
     : records_(source.path, RecordLayout::Json, {".json", ".jsonl"}),
       images_(source.images),
@@ -124,8 +132,9 @@ void JsonDataset::leave_out_missing() {
 }
 
 std::vector<LeftOut> JsonDataset::left_out() const {
-    if (left_out_.count == 0) return {};
-    return {left_out_};
+    std::vector<LeftOut> reasons = left_out_files(records_.empty_files());
+    if (left_out_.count > 0) reasons.push_back(left_out_);
+    return reasons;
 }
 
 Sample JsonDataset::get(int64_t index, const TemplateContext& context) const {
@@ -141,6 +150,8 @@ Sample JsonDataset::get(int64_t index, const TemplateContext& context) const {
 
 ImageRef JsonDataset::image_named(const std::string& name) const {
     VILA_CHECK(!name.empty(), "the name of an image is empty: expected a file name");
+    VILA_CHECK(name.find('\0') == std::string::npos, "the name of an image, ", shown(Json(name)),
+               ", has a NUL byte: expected a file name");
     return {(images_ / name).string()};
 }
 

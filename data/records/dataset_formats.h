@@ -61,6 +61,10 @@ class JsonDataset : public Dataset {
     LeftOut left_out_;
 };
 
+// Returns the left-out parts that files without a record are: one entry, or none without such
+// files.
+std::vector<LeftOut> left_out_files(const std::vector<std::filesystem::path>& empty_files);
+
 // Opens a source with a reader derived from JsonDataset.
 template <typename Reader>
 std::unique_ptr<Dataset> open_json(const DatasetSource& source) {

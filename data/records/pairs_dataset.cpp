@@ -134,8 +134,8 @@ class TarPairsDataset final : public Dataset {
     }
 
     std::vector<LeftOut> left_out() const override {
-        std::vector<LeftOut> reasons;
-        for (const LeftOut* reason : {&incomplete_, &repeated_, &others_})
+        std::vector<LeftOut> reasons = left_out_files(empty_files_);
+        for (const LeftOut* reason : {&unread_, &incomplete_, &repeated_, &others_})
             if (reason->count > 0) reasons.push_back(*reason);
         return reasons;
     }
@@ -146,6 +146,8 @@ class TarPairsDataset final : public Dataset {
         const auto place = [&](const std::string& name) {
             return str(paths_[file].string(), ": ", name);
         };
+        if (index.files.empty() && index.links.empty()) empty_files_.push_back(paths_[file]);
+        if (index.unread >= 0) unread_.add(place(str("offset ", index.unread)));
         std::vector<TarMember> members;  // parts of samples
         for (const TarMember& member : index.files) {
             if (key_of(member.name).empty() || is_metadata(member.name))
@@ -187,6 +189,12 @@ class TarPairsDataset final : public Dataset {
     std::vector<std::filesystem::path> paths_;
     std::vector<std::unique_ptr<RandomAccessFile>> files_;
     std::vector<TarPair> pairs_;
+    std::vector<std::filesystem::path> empty_files_;
+    LeftOut unread_{.what =
+                        "tar files with bytes after the end of the archive, which are not read (as "
+                        "in archives joined by cat)",
+                    .count = 0,
+                    .examples = {}};
     LeftOut incomplete_{.what =
                             "samples without an image or a caption (the name of a member up to "
                             "its first dot tells its sample)",

@@ -7,6 +7,7 @@
 #include "data/records/gzip.h"
 #include "data/records/text_file.h"
 #include "tensor/check.h"
+#include "tensor/path_kind.h"
 
 namespace vila::data {
 
@@ -14,8 +15,13 @@ namespace {
 
 constexpr int64_t kBlockBytes = int64_t{1} << 20;
 
+// In text with the line ends of any system: LF, CR LF, or CR alone.
+bool is_line_end(char c) {
+    return c == '\n' || c == '\r';
+}
+
 bool is_blank(char c) {
-    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+    return c == ' ' || c == '\t' || is_line_end(c);
 }
 
 }  // namespace
@@ -27,7 +33,10 @@ class RecordFile::Scanner {
 
     bool at_end() const { return offset_ >= file_.bytes_; }
     int64_t offset() const { return offset_; }
-    void seek(int64_t offset) { offset_ = offset; }
+    void seek(int64_t offset) {
+        offset_ = offset;
+        return_ = -1;
+    }
     // Returns the next byte. Must not be called at the end.
     char peek() {
         if (offset_ < block_begin_ || offset_ >= block_end_) load();
@@ -42,22 +51,33 @@ class RecordFile::Scanner {
         while (!at_end() && is_blank(peek())) ++offset_;
     }
     void skip_blanks_in_line() {
-        while (!at_end() && is_blank(peek()) && peek() != '\n') ++offset_;
+        while (!at_end() && is_blank(peek()) && !is_line_end(peek())) ++offset_;
     }
     // Moves past the next line end, or to the end of the file.
     void skip_line() {
         while (!at_end()) {
             peek();
-            const char* begin = block_.data() + (offset_ - block_begin_);
-            const auto left = static_cast<size_t>(block_end_ - offset_);
-            const auto* found = static_cast<const char*>(std::memchr(begin, '\n', left));
-            offset_ = found == nullptr ? block_end_ : offset_ + (found - begin) + 1;
-            if (found != nullptr) return;
+            if (return_ < offset_) return_ = find('\r', block_end_);
+            const int64_t end = find('\n', return_);
+            offset_ = std::min(end + 1, block_end_);
+            if (end == block_end_) continue;
+            const bool is_pair = end == return_ && !at_end() && peek() == '\n';
+            if (is_pair) ++offset_;
+            return;
         }
     }
 
   private:
+    // Returns the offset of the next `c` in the block, or `end` if there is none before.
+    int64_t find(char c, int64_t end) const {
+        const char* begin = block_.data() + (offset_ - block_begin_);
+        const auto* found =
+            static_cast<const char*>(std::memchr(begin, c, static_cast<size_t>(end - offset_)));
+        return found == nullptr ? end : offset_ + (found - begin);
+    }
+
     void load() {
+        return_ = -1;
         block_begin_ = offset_;
         block_end_ = std::min(file_.bytes_, offset_ + kBlockBytes);
         block_.resize(block_end_ - block_begin_);
@@ -67,6 +87,7 @@ class RecordFile::Scanner {
     const RecordFile& file_;
     std::vector<char> block_;
     int64_t block_begin_ = 0, block_end_ = 0, offset_ = 0;
+    int64_t return_ = -1;  // of the next CR in the block, or its end; less than offset_: not known
 };
 
 RecordFile::RecordFile(const std::filesystem::path& path, RecordLayout layout) : path_(path) {
@@ -121,7 +142,7 @@ void RecordFile::index_lines(Scanner& scanner) {
     while (!scanner.at_end()) {
         scanner.skip_blanks_in_line();
         const int64_t begin = scanner.offset();
-        const bool blank = scanner.at_end() || scanner.peek() == '\n';
+        const bool blank = scanner.at_end() || is_line_end(scanner.peek());
         scanner.skip_line();
         if (!blank) add(begin, scanner.offset());
         if (blank) is_line_each_ = false;
@@ -135,7 +156,7 @@ void RecordFile::index_paragraphs(Scanner& scanner) {
     while (!scanner.at_end()) {
         const int64_t line = scanner.offset();
         scanner.skip_blanks_in_line();
-        const bool blank = scanner.at_end() || scanner.peek() == '\n';
+        const bool blank = scanner.at_end() || is_line_end(scanner.peek());
         if (blank && begin >= 0) add(begin, line);
         if (blank || begin < 0) begin = blank ? -1 : scanner.offset();
         if (!blank) ++lines;
@@ -208,7 +229,7 @@ std::string RecordFile::where(int64_t index) const {
 
 std::vector<std::filesystem::path> files_at(const std::filesystem::path& path,
                                             const std::vector<std::string>& extensions) {
-    if (!std::filesystem::is_directory(path)) return {path};
+    if (!directory_exists(path)) return {path};
     const auto counts = [&](std::filesystem::path file) {
         if (file.extension() == ".gz") file = file.stem();
         return std::find(extensions.begin(), extensions.end(), file.extension()) !=
@@ -218,10 +239,10 @@ std::vector<std::filesystem::path> files_at(const std::filesystem::path& path,
     for (const auto& entry : std::filesystem::directory_iterator(path)) {
         const std::filesystem::path name = entry.path().filename();
         // Hidden files are not data: macOS writes a "._x" beside each file x.
-        if (!entry.is_regular_file() || name.string().starts_with('.')) continue;
+        if (name.string().starts_with('.')) continue;
         VILA_CHECK(name.extension() != ".zip" || !counts(name.stem()), entry.path().string(),
                    " is a zip archive: unpack it (unzip FILE), or move it elsewhere");
-        if (counts(name)) files.push_back(entry.path());
+        if (counts(name) && !directory_exists(entry.path())) files.push_back(entry.path());
     }
     std::sort(files.begin(), files.end());
     std::string wanted;
@@ -236,6 +257,7 @@ RecordFiles::RecordFiles(const std::filesystem::path& path, RecordLayout layout,
         firsts_.push_back(size_);
         files_.push_back(std::make_unique<RecordFile>(file, layout));
         size_ += files_.back()->size();
+        if (files_.back()->size() == 0) empty_files_.push_back(file);
     }
     VILA_CHECK(size_ > 0, path.string(), " is empty: expected at least one record");
 }

@@ -16,7 +16,8 @@
 namespace vila::data {
 
 enum class RecordLayout {
-    // The elements of one JSON array, or one JSON value per line; blank lines are skipped.
+    // The elements of one JSON array, or one JSON value per line; blank lines are skipped. As in
+    // Python's text mode, lines end with LF, CR LF or CR alone.
     Json,
     // Plain text: documents separated by blank lines, or one document per line if there is no blank
     // line.
@@ -69,12 +70,15 @@ class RecordFiles {
     int64_t size() const { return size_; }
     std::string text(int64_t index) const;
     std::string where(int64_t index) const;
+    // Returns the files without a record, in the order of their names.
+    const std::vector<std::filesystem::path>& empty_files() const { return empty_files_; }
 
   private:
     const RecordFile& file_of(int64_t& index) const;
 
     std::vector<std::unique_ptr<RecordFile>> files_;
     std::vector<int64_t> firsts_;  // index of each file's first record
+    std::vector<std::filesystem::path> empty_files_;
     int64_t size_ = 0;
 };
 

@@ -109,6 +109,7 @@ class TarReader {
     TarIndex read() {
         TarIndex index;
         while (read_header()) read_member(index);
+        index.unread = find_byte();
         VILA_CHECK(extension_.name.empty() && extension_.bytes < 0, path_.string(),
                    " is cut short: it ends after an extended header, at offset ", file_.size());
         return index;
@@ -129,6 +130,21 @@ class TarReader {
                    " is damaged, or not a tar file: the header at offset ", offset_,
                    " has a wrong checksum");
         return true;
+    }
+
+    // Returns the offset of the first byte from here on that is not zero, or -1.
+    int64_t find_byte() const {
+        std::vector<char> bytes(size_t{1} << 16);
+        for (int64_t offset = offset_; offset < file_.size();) {
+            const int64_t count =
+                std::min(static_cast<int64_t>(bytes.size()), file_.size() - offset);
+            file_.read_at(offset, bytes.data(), count);
+            const auto end = bytes.begin() + count;
+            const auto found = std::find_if(bytes.begin(), end, [](char c) { return c != '\0'; });
+            if (found != end) return offset + (found - bytes.begin());
+            offset += count;
+        }
+        return -1;
     }
 
     void read_member(TarIndex& index) {

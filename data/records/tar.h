@@ -18,6 +18,7 @@ struct TarMember {
 struct TarIndex {
     std::vector<TarMember> files;    // the regular files in stored order
     std::vector<std::string> links;  // names of links and sparse files, whose bytes are elsewhere
+    int64_t unread = -1;  // offset of the first byte other than zero after the archive; -1: none
 };
 
 // Reads the index of an uncompressed tar file. Understands ustar, GNU long names, and pax paths and

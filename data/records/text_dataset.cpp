@@ -35,6 +35,9 @@ class PlainTextDataset final : public Dataset {
 
     int64_t size() const override { return records_.size(); }
     std::string where(int64_t index) const override { return records_.where(index); }
+    std::vector<LeftOut> left_out() const override {
+        return left_out_files(records_.empty_files());
+    }
     Sample get(int64_t index, const TemplateContext& context) const override {
         return at_record([&] { return where(index); },
                          [&] {

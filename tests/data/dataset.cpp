@@ -137,9 +137,13 @@ TEST(Dataset, LlavaErrorsNameTheRecord) {
         {"image": 3, "conversations": []},
         {"image": "a.jpg", "conversations": {"from": "human"}},
         5,
-        {"conversations": [1 2]}
+        {"conversations": [1 2]},
+        {"image": "a.png\u0000.jpg", "conversations": []}
     ])");
-    ASSERT_EQ(reader.size(), 10);
+    ASSERT_EQ(reader.size(), 11);
+    EXPECT_EQ(reader.error(10),
+              "bad.json[10]: the name of an image, \"a.png\\u0000.jpg\", has a NUL byte: expected "
+              "a file name");
     EXPECT_EQ(reader.error(0),
               "bad.json[0]: the field \"conversations\" or \"messages\" is missing");
     EXPECT_EQ(reader.error(1),
@@ -290,6 +294,18 @@ TEST_F(TarPairs, CountsWhatIsLeftOut) {
                   "samples without an image or a caption (the name of a member up to its first dot "
                   "tells its sample): " +
                   (scratch_.path() / "a.tar").string() + ": a.b.jpg");
+}
+
+// `cat` of two archives makes a file of which tar programs read the first archive only.
+TEST_F(TarPairs, NamesBytesAfterTheEndOfTheArchive) {
+    const std::string one = tar_member("0.jpg", "x") + tar_member("0.txt", "one");
+    const std::string end(1024, '\0');
+    const std::string pair = "0 <s>(image)[one</s>]\n";
+    EXPECT_EQ(read(one + end + std::string(70000, '\0')), pair);
+    EXPECT_EQ(read(one + end + one + end),
+              pair +
+                  "1 tar files with bytes after the end of the archive, which are not read (as in "
+                  "archives joined by cat): TAR: offset 3072\n");
 }
 
 TEST_F(TarPairs, CaptionsAreTextWithoutLineEnds) {
@@ -521,6 +537,31 @@ TEST(Dataset, PlainText) {
     EXPECT_EQ(json.text(1), "<s>[Two</s>]");
     EXPECT_EQ(json.get(1).id, "3");
     EXPECT_EQ(json.error(2), "a.jsonl:3: the field \"text\" is missing");
+}
+
+// One line counts the files of a folder that hold nothing.
+TEST(Dataset, CountsFilesWithoutARecord) {
+    const auto left_out = [](const std::string& format, const char* suffix,
+                             const std::string& content) {
+        const ScratchFolder scratch;
+        scratch.write(std::string("a") + suffix, content);
+        scratch.write(std::string("b") + suffix, "");
+        scratch.write(std::string("c") + suffix, "");
+        const auto dataset = open_dataset({format, scratch.path(), "", 6});
+        EXPECT_EQ(dataset->size(), 1) << format;
+        std::string text;
+        for (const LeftOut& reason : dataset->left_out()) text += describe(reason);
+        for (size_t at; (at = text.find(scratch.path().string() + "/")) != std::string::npos;)
+            text.erase(at, scratch.path().string().size() + 1);
+        return text;
+    };
+    for (const std::string& format : dataset_format_names())
+        for (const char* suffix : {".json", ".jsonl", ".jsonl.gz"})
+            EXPECT_EQ(left_out(format, suffix, "{}"),
+                      str("2 files without a record: b", suffix, "; c", suffix));
+    EXPECT_EQ(left_out("text", ".txt", "one"), "2 files without a record: b.txt; c.txt");
+    EXPECT_EQ(left_out("pairs", ".tar", tar_member("0.jpg", "x") + tar_member("0.txt", "one")),
+              "2 files without a record: b.tar; c.tar");
 }
 
 TEST(Dataset, OpeningErrors) {

@@ -84,6 +84,33 @@ TEST(RecordFile, PlainTextWithoutBlankLinesHasOneDocumentPerLine) {
     EXPECT_EQ(RecordFile(scratch.write("c.txt", " \n\n"), RecordLayout::Paragraphs).size(), 0);
 }
 
+// Every line end is one, as in Python's text mode.
+TEST(RecordFile, LinesMayEndWithCarriageReturns) {
+    const ScratchFolder scratch;
+    const auto json = scratch.write("a.jsonl", "{}\r{\"a\": 1}\r\r[2]\r\n3\n4");
+    const RecordFile records(json, RecordLayout::Json);
+    EXPECT_EQ(texts_of(records), (Texts{"{}", "{\"a\": 1}", "[2]", "3", "4"}));
+    EXPECT_EQ(records.where(2), json.string() + ":4");
+    EXPECT_EQ(records.where(4), json.string() + ":6");
+    const RecordFile lines(scratch.write("a.txt", "one\rtwo\rthree"), RecordLayout::Paragraphs);
+    EXPECT_EQ(texts_of(lines), (Texts{"one", "two", "three"}));
+    EXPECT_EQ(lines.where(2), (scratch.path() / "a.txt").string() + ":3");
+    const RecordFile documents(scratch.write("b.txt", "one\rtwo\r\rthree\r"),
+                               RecordLayout::Paragraphs);
+    EXPECT_EQ(texts_of(documents), (Texts{"one\rtwo", "three"}));
+}
+
+// Line ends at and across the borders of blocks of 1 MiB.
+TEST(RecordFile, LineEndsAtTheBordersOfBlocks) {
+    const ScratchFolder scratch;
+    for (const char* end : {"\n", "\r", "\r\n"})
+        for (const int before : {-2, -1, 0, 1}) {
+            const std::string first((1 << 20) + before, 'x');
+            const auto path = scratch.write("a.jsonl", first + end + "1" + end + "2" + end);
+            EXPECT_EQ(texts_of(RecordFile(path, RecordLayout::Json)), (Texts{first, "1", "2"}));
+        }
+}
+
 TEST(RecordFile, ErrorsNameTheFile) {
     const ScratchFolder scratch;
     const auto open = [&](const char* content) {
@@ -118,6 +145,7 @@ TEST(RecordFiles, ReadsADirectoryInOrderOfNames) {
     EXPECT_EQ(files.text(3), "4");
     EXPECT_EQ(files.where(2), (scratch.path() / "b.jsonl").string() + ":2");
     EXPECT_EQ(files.where(3), (scratch.path() / "d.jsonl").string() + ":1");
+    EXPECT_EQ(files.empty_files(), std::vector<std::filesystem::path>{scratch.path() / "c.jsonl"});
     EXPECT_EQ(message_of([&] { files.text(4); }), "record 4: expected 0 to 3");
     EXPECT_EQ(message_of(
                   [&] { RecordFiles(scratch.path() / "c.jsonl", RecordLayout::Json, {".jsonl"}); }),
@@ -144,14 +172,49 @@ TEST(RecordFile, UnpacksGzip) {
     EXPECT_EQ(RecordFiles(scratch.path(), RecordLayout::Json, {".jsonl"}).size(), 2);
     const auto twice = scratch.write("b.jsonl.gz", packed + packed);
     EXPECT_EQ(RecordFile(twice, RecordLayout::Json).size(), 4);
+    // Tapes and block devices pad members with zeros; any other bytes between them are an error.
+    const std::string zeros(600, '\0');
+    const auto padded = scratch.write("b.jsonl.gz", packed + zeros + packed + zeros);
+    EXPECT_EQ(RecordFile(padded, RecordLayout::Json).size(), 4);
     std::string damaged = packed;
     damaged[20] = 'x';
-    for (const std::string& bad : {damaged, packed.substr(0, 25)}) {
+    for (const std::string& bad :
+         {damaged, packed.substr(0, 25), packed + zeros + packed.substr(0, 25), packed + "x",
+          packed + zeros + "{}", packed + "\x1f" + "x"}) {
         const auto broken = scratch.write("c.jsonl.gz", bad);
         EXPECT_TRUE(message_of([&] {
                         RecordFile(broken, RecordLayout::Json);
                     }).starts_with("cannot unpack " + broken.string()));
     }
+    const auto followed = scratch.write("c.jsonl.gz", packed + zeros + "{\"a\": 3}");
+    EXPECT_EQ(message_of([&] { RecordFile(followed, RecordLayout::Json); }),
+              "cannot unpack " + followed.string() +
+                  ": it goes on after its last gzip member with something else, at byte 634; "
+                  "`head -c 34` gives the part before that");
+}
+
+// A MiB of spaces, compressed by gzip -n9 to a KiB, most of it zeros.
+std::string packed_spaces() {
+    const std::string head(
+        "\x1f\x8b\x08\x00\x00\x00\x00\x00\x02\x03\xed\xc1\x31\x01\x00\x00\x00\xc2\xa0\x2a"
+        "\xeb\x9f\xd2\x10\xbe\x40\x01",
+        27);
+    const std::string tail("\x7c\x06\xa7\x02\x03\xf1\x00\x00\x10\x00", 10);
+    return head + std::string(1052 - head.size() - tail.size(), '\0') + tail;
+}
+
+TEST(RecordFile, RefusesAFileThatUnpacksToHundredsOfTimesItsSize) {
+    if (!has_gzip()) GTEST_SKIP() << "this build has no zlib";
+    const ScratchFolder scratch;
+    const auto small = scratch.write("b.jsonl.gz", packed_spaces());
+    EXPECT_EQ(RecordFile(small, RecordLayout::Json).size(), 0);
+    std::string bomb;
+    for (int i = 0; i < 300; ++i) bomb += packed_spaces();
+    const auto path = scratch.write("a.jsonl.gz", bomb);
+    EXPECT_TRUE(
+        message_of([&] { RecordFile(path, RecordLayout::Json); })
+            .ends_with("it unpacks to more than 200 times its size; if that is right, unpack "
+                       "it with gunzip"));
 }
 
 }  // namespace
