@@ -56,7 +56,7 @@ SplitStep step_of_pattern(const Json& split, const std::string& where) {
         if (isolates && regex == split_pattern(rule)) return {rule, std::nullopt};
     if (auto pattern = SplitPattern::parse(regex); isolates && pattern)
         return {SplitRule::Gpt2, std::move(pattern)};
-    throw Error(str(where, ": tokenizer.json splits words with ", split.dump(),
+    throw Error(str(where, ": tokenizer.json splits words with ", shown(split),
                     ": expected the pattern of Llama 3, Qwen2 or GPT-2, or a few classes of "
                     "characters"));
 }
@@ -64,7 +64,7 @@ SplitStep step_of_pattern(const Json& split, const std::string& where) {
 std::vector<SplitStep> read_splits(const Json& pre_tokenizer, const std::string& where) {
     const std::vector<Json> parts = parts_of(pre_tokenizer, "pretokenizers");
     const auto refuse = [&] {
-        throw Error(str(where, ": tokenizer.json has pre_tokenizer ", pre_tokenizer.dump(),
+        throw Error(str(where, ": tokenizer.json has pre_tokenizer ", shown(pre_tokenizer),
                         ": expected any of Digits and Split, then ByteLevel"));
     };
     if (parts.empty() || type_of(parts.back()) != "ByteLevel") refuse();
@@ -94,17 +94,25 @@ void read_model(const Json& model, const std::string& where, BpeDefinition& defi
                ": tokenizer.json holds a SentencePiece vocabulary (byte_fallback): expected "
                "byte-level BPE");
     definition.ignore_merges = model.value("ignore_merges", false);
-    if (model.contains("unk_token") && model["unk_token"].is_string())
+    if (model.contains("unk_token") && !model["unk_token"].is_null())
         definition.unknown = model["unk_token"];
     definition.fuses_unknown = model.value("fuse_unk", false);
     definition.vocabulary = read_vocabulary(model, where);
     definition.merges = read_merges(model, where);
 }
 
+// Bytes are the only decoding; a file that names none means it too.
+void check_decoder(const Json& decoder, const std::string& where) {
+    for (const Json& part : parts_of(decoder, "decoders"))
+        VILA_CHECK(type_of(part) == "ByteLevel", where, ": tokenizer.json has decoder ",
+                   shown(decoder), ": expected ByteLevel");
+}
+
 BpeDefinition read_definition(const Json& tokenizer, const Json& config, const std::string& where) {
     BpeDefinition definition;
     definition.composes = reads_nfc(tokenizer.value("normalizer", Json()), where);
     definition.splits = read_splits(tokenizer.value("pre_tokenizer", Json()), where);
+    check_decoder(tokenizer.value("decoder", Json()), where);
     read_model(tokenizer.at("model"), where, definition);
     definition.added = read_added_tokens(tokenizer, config, where);
     const SequenceTokens tokens = read_sequence_tokens(tokenizer, config, where);

@@ -42,6 +42,15 @@ Charsmap::Charsmap(std::string_view bytes, const std::string& where) {
     replacements_ = bytes.substr(trie_bytes);
     VILA_CHECK(replacements_.back() == '\0', where,
                ": the last replacement of the character map does not end");
+    // NFKC makes at most 33 bytes of a character. A long replacement would fill the memory.
+    constexpr size_t kMaxReplacement = 1024;
+    for (size_t begin = 0; begin < replacements_.size();) {
+        const size_t end = replacements_.find('\0', begin);
+        VILA_CHECK(end - begin <= kMaxReplacement, where,
+                   ": a replacement of the character map has ", end - begin, " bytes: at most ",
+                   kMaxReplacement, " are supported");
+        begin = end + 1;
+    }
 }
 
 Charsmap::Match Charsmap::longest(std::string_view text) const {

@@ -121,7 +121,8 @@ Json special_tokens_of(const TokenizerFiles& files, const std::string& where) {
     Json tokens = Json::object();
     for (const char* key : {"bos_token", "eos_token", "unk_token", "sep_token", "pad_token",
                             "cls_token", "mask_token"})
-        if (const std::string token = token_named(config, key); !token.empty()) tokens[key] = token;
+        if (const std::string token = token_named(config, key, where); !token.empty())
+            tokens[key] = token;
     return tokens;
 }
 

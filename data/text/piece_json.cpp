@@ -43,7 +43,7 @@ SpaceRule read_normalizer(const Json& normalizer, const std::string& where, Text
         else if (is_replace(part, " ", kSpaceMark))
             spaces.replaces = true;
         else
-            throw Error(str(where, ": tokenizer.json has normalizer ", part.dump(),
+            throw Error(str(where, ": tokenizer.json has normalizer ", shown(part),
                             ": expected NFC, Prepend of U+2581 or Replace of a space by U+2581"));
     }
     return spaces;
@@ -75,7 +75,7 @@ void read_text_rules(const Json& tokenizer, const std::string& where, PieceDefin
     }
     VILA_CHECK(parts.size() == 1 && type_of(parts[0]) == "Metaspace" &&
                    parts[0].value("replacement", std::string(kSpaceMark)) == kSpaceMark,
-               where, ": tokenizer.json has pre_tokenizer ", pre_tokenizer.dump(),
+               where, ": tokenizer.json has pre_tokenizer ", shown(pre_tokenizer),
                ": expected Metaspace with U+2581, or none");
     VILA_CHECK(spaces.replaces || !spaces.prepends, where,
                ": tokenizer.json prepends U+2581 without replacing spaces by it: not supported");
@@ -95,7 +95,7 @@ struct DecoderRule {
 DecoderRule read_decoder(const Json& decoder, bool byte_fallback, const std::string& where) {
     DecoderRule rule;
     const auto refuse = [&] {
-        throw Error(str(where, ": tokenizer.json has decoder ", decoder.dump(),
+        throw Error(str(where, ": tokenizer.json has decoder ", shown(decoder),
                         ": expected Replace of U+2581 by a space, ByteFallback, Fuse and Strip of "
                         "one space, in that order"));
     };

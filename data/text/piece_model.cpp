@@ -5,6 +5,7 @@
 #include <cctype>
 #include <string_view>
 #include <unordered_map>
+#include <unordered_set>
 
 #include "data/text/piece_format.h"
 #include "data/text/sentencepiece_model.h"
@@ -189,29 +190,37 @@ void list_merges(const SentencePieceModel& model, PieceDefinition& definition) {
 
 // ---- The configuration files in the directory ----
 
-std::optional<int32_t> id_of(const PieceDefinition& definition, const std::string& spelling) {
-    for (size_t id = 0; id < definition.pieces.size(); ++id)
-        if (definition.pieces[id].spelling == spelling) return static_cast<int32_t>(id);
-    return std::nullopt;
-}
+// The tokens of a vocabulary that text is searched for.
+class AddedTokens {
+  public:
+    explicit AddedTokens(PieceDefinition& definition) : added_(definition.added) {
+        for (size_t id = 0; id < definition.pieces.size(); ++id)
+            ids_.emplace(definition.pieces[id].spelling, static_cast<int32_t>(id));
+    }
 
-void add_named(const Json& entry, PieceDefinition& definition) {
-    AddedToken token;
-    token.content = entry.is_string() ? entry.get<std::string>() : "";
-    token.special = true;
-    if (entry.is_object()) {
-        token = read_added_token(entry, 0);
+    // Adds a token that a file names, unless it is there already or is no piece.
+    void add_named(const Json& entry) {
+        AddedToken token;
+        token.content = entry.is_string() ? entry.get<std::string>() : "";
+        if (entry.is_object()) token = read_added_token(entry, 0);
         token.special = true;
         token.normalized = false;
+        const auto id = ids_.find(token.content);
+        if (id == ids_.end() || !known_.insert(token.content).second) return;
+        token.id = id->second;
+        added_.push_back(std::move(token));
     }
-    const bool known =
-        std::any_of(definition.added.begin(), definition.added.end(),
-                    [&](const AddedToken& other) { return other.content == token.content; });
-    const auto id = id_of(definition, token.content);
-    if (known || !id) return;
-    token.id = *id;
-    definition.added.push_back(token);
-}
+
+    void add(AddedToken token) {
+        known_.insert(token.content);
+        added_.push_back(std::move(token));
+    }
+
+  private:
+    std::vector<AddedToken>& added_;
+    std::unordered_map<std::string_view, int32_t> ids_;  // of the pieces, by spelling
+    std::unordered_set<std::string> known_;
+};
 
 // Special tokens are found in text even if no file lists them as added.
 void read_added(const TokenizerFiles& files, const Json& config, const std::string& where,
@@ -221,24 +230,25 @@ void read_added(const TokenizerFiles& files, const Json& config, const std::stri
         for (AddedToken& token : definition.added) token.normalized = false;
         return;
     }
+    AddedTokens tokens(definition);
     const Json listed = parse_json_file(files, "added_tokens.json", where);
     for (const auto& [content, id] : listed.items()) {
         AddedToken token;
         token.content = content;
         token.id = read_id(id, where + "/added_tokens.json");
-        definition.added.push_back(token);
+        tokens.add(std::move(token));
     }
     for (const char* key : {"bos_token", "eos_token", "unk_token", "pad_token"})
-        if (config.contains(key)) add_named(config[key], definition);
+        if (config.contains(key)) tokens.add_named(config[key]);
     const Json additional = config.value("additional_special_tokens", Json::array());
-    for (const Json& entry : additional) add_named(entry, definition);
+    for (const Json& entry : additional) tokens.add_named(entry);
 }
 
 bool flag_of(const Json& config, const char* key, bool otherwise) {
     return config.contains(key) && config[key].is_boolean() ? config[key].get<bool>() : otherwise;
 }
 
-void apply_config(const SentencePieceModel& model, const Json& config,
+void apply_config(const SentencePieceModel& model, const Json& config, const std::string& where,
                   PieceDefinition& definition) {
     // Not legacy: the wrapper adds the prefix, and only before the first text.
     const bool legacy = flag_of(config, "legacy", true);
@@ -249,14 +259,14 @@ void apply_config(const SentencePieceModel& model, const Json& config,
                                                                  : TextRules::Prefix::Never;
     definition.marks_are_spaces = !legacy;
     definition.lone_prefix = rules.prefix == TextRules::Prefix::First;
-    definition.bos = token_named(config, "bos_token");
-    definition.eos = token_named(config, "eos_token");
-    definition.pad = token_named(config, "pad_token");
+    definition.bos = token_named(config, "bos_token", where);
+    definition.eos = token_named(config, "eos_token", where);
+    definition.pad = token_named(config, "pad_token", where);
     definition.adds_bos = flag_of(config, "add_bos_token", true) && !definition.bos.empty();
 }
 
 // Uses the model's own settings for what no other file sets.
-Json with_defaults(Json config, const SentencePieceModel& model) {
+Json with_defaults(Json config, const SentencePieceModel& model, const std::string& where) {
     const auto control = [&](const std::string& text) {
         return std::any_of(model.pieces.begin(), model.pieces.end(), [&](const auto& piece) {
             return piece.type == Type::Control && piece.text == text;
@@ -265,7 +275,7 @@ Json with_defaults(Json config, const SentencePieceModel& model) {
     // The first converted Llama names its tokens "".
     const auto lacks = [&](const char* key) {
         return !config.contains(key) ||
-               (!config[key].is_null() && token_named(config, key).empty());
+               (!config[key].is_null() && token_named(config, key, where).empty());
     };
     if (lacks("bos_token") && control(model.bos_piece)) config["bos_token"] = model.bos_piece;
     if (lacks("eos_token") && control(model.eos_piece)) config["eos_token"] = model.eos_piece;
@@ -298,9 +308,9 @@ PieceDefinition read_piece_model(const TokenizerFiles& files, const std::string&
             rules.keeps.add(definition.pieces[id].spelling, static_cast<int64_t>(id));
     list_merges(model, definition);
     try {
-        const Json config = with_defaults(read_tokenizer_config(files, where), model);
+        const Json config = with_defaults(read_tokenizer_config(files, where), model, where);
         read_added(files, config, where, definition);
-        apply_config(model, config, definition);
+        apply_config(model, config, where, definition);
     } catch (const Json::exception& error) {
         throw Error(str(where, "/tokenizer_config.json: ", json_error_text(error)));
     }

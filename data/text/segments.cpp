@@ -31,7 +31,7 @@ class SegmentEncoder {
     void eos(bool is_target) {
         VILA_CHECK(tokenizer_.eos_id().has_value(),
                    "the tokenizer names no end of sequence: set eos_token in "
-                   "tokenizer_config.json");
+                   "tokenizer_config.json to a token of the vocabulary");
         put(*tokenizer_.eos_id(), is_target);
         place_ = TextPlace::AfterToken;
     }

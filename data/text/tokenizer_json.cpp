@@ -1,8 +1,8 @@
 #include "data/text/tokenizer_json.h"
 
-#include <algorithm>
 #include <charconv>
 #include <limits>
+#include <unordered_set>
 
 #include "tensor/check.h"
 
@@ -19,7 +19,14 @@ std::string token_in_front(const Json& post_processor, const std::string& where)
         VILA_CHECK(type == "TemplateProcessing", where, ": tokenizer.json has post_processor ",
                    type, ": expected TemplateProcessing, ByteLevel or none");
         bool is_after_text = false;
-        for (const Json& item : part.at("single")) {
+        VILA_CHECK(part.at("single").is_array(), where,
+                   ": tokenizer.json: post_processor: field single: expected a list, got ",
+                   shown(part["single"]));
+        for (const Json& item : part["single"]) {
+            VILA_CHECK(item.contains("Sequence") || item.contains("SpecialToken"), where,
+                       ": tokenizer.json: post_processor: field single: expected Sequence or "
+                       "SpecialToken, got ",
+                       shown(item));
             is_after_text = is_after_text || item.contains("Sequence");
             if (!item.contains("SpecialToken")) continue;
             const std::string token = item["SpecialToken"].at("id");
@@ -58,7 +65,10 @@ Json read_tokenizer_config(const TokenizerFiles& files, const std::string& where
     for (const char* key :
          {"bos_token", "eos_token", "pad_token", "unk_token", "additional_special_tokens"})
         if (!config.contains(key) && map.contains(key)) config[key] = map[key];
-    VILA_CHECK(!config.contains("add_eos_token") || config["add_eos_token"] != true, where,
+    // Beside tokenizer.json, transformers ignores add_bos_token and add_eos_token.
+    VILA_CHECK(files.contains("tokenizer.json") || !config.contains("add_eos_token") ||
+                   config["add_eos_token"] != true,
+               where,
                "/tokenizer_config.json: field add_eos_token: an end token after each text is not "
                "supported; set it to false");
     return config;
@@ -113,6 +123,8 @@ std::vector<std::pair<std::string, std::string>> read_merges(const Json& model,
                                                              const std::string& where) {
     std::vector<std::pair<std::string, std::string>> merges;
     const Json& list = model.at("merges");
+    VILA_CHECK(list.is_array(), where, ": tokenizer.json: field merges: expected a list, got ",
+               shown(list));
     merges.reserve(list.size());
     for (const Json& merge : list) merges.push_back(read_merge(merge, where));
     return merges;
@@ -132,8 +144,11 @@ AddedToken read_added_token(const Json& entry, int32_t id) {
 
 std::vector<AddedToken> read_added_tokens_decoder(const Json& config, const std::string& where) {
     std::vector<AddedToken> tokens;
-    if (!config.contains("added_tokens_decoder")) return tokens;
-    for (const auto& [key, entry] : config["added_tokens_decoder"].items()) {
+    const Json listed = config.value("added_tokens_decoder", Json());
+    VILA_CHECK(listed.is_null() || listed.is_object(), where,
+               "/tokenizer_config.json: field added_tokens_decoder: expected an object, got ",
+               shown(listed));
+    for (const auto& [key, entry] : listed.items()) {
         int32_t id = -1;
         const auto parsed = std::from_chars(key.data(), key.data() + key.size(), id);
         VILA_CHECK(parsed.ec == std::errc() && parsed.ptr == key.data() + key.size(), where,
@@ -146,40 +161,46 @@ std::vector<AddedToken> read_added_tokens_decoder(const Json& config, const std:
 std::vector<AddedToken> read_added_tokens(const Json& tokenizer, const Json& config,
                                           const std::string& where) {
     std::vector<AddedToken> tokens;
+    std::unordered_set<std::string> known;
     const Json listed = tokenizer.value("added_tokens", Json::array());
-    for (const Json& entry : listed)
+    for (const Json& entry : listed) {
         tokens.push_back(
             read_added_token(entry, read_id(entry.at("id"), where + ": tokenizer.json")));
-    for (const AddedToken& token : read_added_tokens_decoder(config, where)) {
-        const bool known = std::any_of(tokens.begin(), tokens.end(), [&](const AddedToken& other) {
-            return other.content == token.content;
-        });
-        if (!known) tokens.push_back(token);
+        known.insert(tokens.back().content);
     }
+    for (const AddedToken& token : read_added_tokens_decoder(config, where))
+        if (known.insert(token.content).second) tokens.push_back(token);
     return tokens;
 }
 
 void check_added_token(const AddedToken& token, int64_t vocabulary, const std::string& where) {
     // A huge id would allocate without bound.
     VILA_CHECK(token.id >= 0 && token.id < 16 * vocabulary + 65536, where,
-               " gives the added token \"", token.content, "\" the id ", token.id);
+               " gives the added token ", shown(Json(token.content)), " the id ", token.id);
+    // A long one would make the search in a text slow.
+    constexpr size_t kMaxAddedBytes = 1024;
+    VILA_CHECK(token.content.size() <= kMaxAddedBytes, where, " has an added token of ",
+               token.content.size(), " bytes, ", shown(Json(token.content)), ": at most ",
+               kMaxAddedBytes, " are supported");
 }
 
-std::string token_named(const Json& config, const char* key) {
-    if (!config.contains(key)) return "";
+std::string token_named(const Json& config, const char* key, const std::string& where) {
+    if (!config.contains(key) || config[key].is_null()) return "";
     const Json& value = config[key];
-    if (value.is_string()) return value.get<std::string>();
-    return value.is_object() ? value.value("content", std::string()) : std::string();
+    const Json name = value.is_object() ? value.value("content", Json()) : value;
+    VILA_CHECK(name.is_string(), where, "/tokenizer_config.json: field ", key,
+               ": expected a token, got ", shown(value));
+    return name.get<std::string>();
 }
 
 SequenceTokens read_sequence_tokens(const Json& tokenizer, const Json& config,
                                     const std::string& where) {
-    SequenceTokens tokens{token_named(config, "bos_token"), token_named(config, "eos_token"),
-                          token_named(config, "pad_token"), false};
+    SequenceTokens tokens{token_named(config, "bos_token", where),
+                          token_named(config, "eos_token", where),
+                          token_named(config, "pad_token", where), false};
     const std::string front = token_in_front(tokenizer.value("post_processor", Json()), where);
     if (!front.empty()) tokens.bos = front;
-    tokens.adds_bos = !front.empty() || (config.contains("add_bos_token") &&
-                                         config["add_bos_token"] == true && !tokens.bos.empty());
+    tokens.adds_bos = !front.empty();
     return tokens;
 }
 

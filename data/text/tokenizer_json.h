@@ -18,7 +18,7 @@ namespace vila::data {
 // it is not JSON.
 Json parse_json_file(const TokenizerFiles& files, const char* name, const std::string& where);
 // Reads tokenizer_config.json, with the special tokens of special_tokens_map.json. Throws if
-// add_eos_token is set.
+// add_eos_token is set and there is no tokenizer.json, beside which transformers ignores it.
 Json read_tokenizer_config(const TokenizerFiles& files, const std::string& where);
 
 // Returns part["type"], "?" if there is none.
@@ -45,19 +45,22 @@ std::vector<AddedToken> read_added_tokens_decoder(const Json& config, const std:
 std::vector<AddedToken> read_added_tokens(const Json& tokenizer, const Json& config,
                                           const std::string& where);
 
-// Throws if the id of an added token is negative or far above a vocabulary of this size.
+// Throws if an added token is long, or if its id is negative or far above a vocabulary of this
+// size.
 void check_added_token(const AddedToken& token, int64_t vocabulary, const std::string& where);
 
-// Reads config[key], written as "<s>" or {"content": "<s>", ...}; empty if there is none.
-std::string token_named(const Json& config, const char* key);
+// Reads config[key], written as "<s>" or {"content": "<s>", ...}; empty if there is none. Throws if
+// it is neither.
+std::string token_named(const Json& config, const char* key, const std::string& where);
 
 // The tokens that mark a sequence; empty for none.
 struct SequenceTokens {
     std::string bos, eos, pad;
     bool adds_bos = false;  // a sequence begins with `bos`
 };
-// Returns the tokens that the files put around a sequence. Throws if one is put anywhere but in
-// front.
+// Returns the tokens that the files put around a sequence. As in transformers, only the
+// post-processor of tokenizer.json adds one, whatever add_bos_token says. Throws if one is put
+// anywhere but in front.
 SequenceTokens read_sequence_tokens(const Json& tokenizer, const Json& config,
                                     const std::string& where);
 

@@ -2,6 +2,7 @@
 
 #include "tensor/check.h"
 #include "tensor/file.h"
+#include "tensor/json.h"
 
 namespace vila::data {
 
@@ -12,17 +13,15 @@ void VocabularyTokenizer::add_spelling(const std::string& spelling, int32_t id) 
 void VocabularyTokenizer::set_sequence_tokens(const std::string& bos, const std::string& eos,
                                               const std::string& pad, bool adds_bos,
                                               const std::string& where) {
-    const auto named = [&](const std::string& name) -> std::optional<int32_t> {
-        if (name.empty()) return std::nullopt;
-        const auto id = token_to_id(name);
-        VILA_CHECK(id.has_value(), where, " names the token \"", name,
-                   "\", which its vocabulary does not have");
-        return id;
+    const auto named = [&](const std::string& name) {
+        return name.empty() ? std::nullopt : token_to_id(name);
     };
     bos_id_ = named(bos);
     eos_id_ = named(eos);
-    pad_id_ = pad.empty() ? std::nullopt : token_to_id(pad);
+    pad_id_ = named(pad);
     adds_bos_ = adds_bos;
+    VILA_CHECK(bos_id_ || !adds_bos, where, " begins sequences with the token ", shown(Json(bos)),
+               ", which its vocabulary does not have");
 }
 
 void VocabularyTokenizer::check_id(int32_t id) const {

@@ -30,8 +30,9 @@ class VocabularyTokenizer : public Tokenizer {
     // If several ids have one spelling, token_to_id() returns the first one added.
     void add_spelling(const std::string& spelling, int32_t id);
     // Sets the tokens that begin, end and pad a sequence, by name; an empty name stands for none.
-    // Call after all spellings are added. Throws, with `where` in front, if the vocabulary lacks
-    // `bos` or `eos`. A `pad` that it lacks is ignored, because encoding never pads.
+    // Call after all spellings are added. A name that the vocabulary lacks stands for none too:
+    // transformers gives it a new id, for which a model has no embedding. Throws, with `where` in
+    // front, if sequences begin with such a `bos`.
     void set_sequence_tokens(const std::string& bos, const std::string& eos, const std::string& pad,
                              bool adds_bos, const std::string& where);
     // Throws for an id outside [0, vocab_size()).

@@ -307,7 +307,8 @@ TEST(ChatTemplate, NamesMissingTokens) {
     const auto endless = byte_tokenizer(without_eos);
     EXPECT_EQ(
         message_of([&] { encode_segments(ChatTemplate::named("qa").render(kTwoTurns), *endless); }),
-        "the tokenizer names no end of sequence: set eos_token in tokenizer_config.json");
+        "the tokenizer names no end of sequence: set eos_token in tokenizer_config.json to a token "
+        "of the vocabulary");
 }
 
 TEST(ChatTemplate, StopIds) {

@@ -294,6 +294,14 @@ TEST(Tokenizer, RefusesSettingsThatWouldChangeIds) {
         {"/pre_tokenizer/pretokenizers/1/add_prefix_space", true, "add_prefix_space"},
         {"/model/merges/0", "one two three", "merge \"one two three\": expected two tokens"},
         {"/model/merges/0", {"zz", "qq"}, "not all in the vocabulary"},
+        {"/model/merges", nullptr, "field merges: expected a list, got null"},
+        {"/model/merges", {{"a", "b"}}, "field merges: expected a list, got {"},
+        {"/model/unk_token", 3, "tokenizer.json: "},
+        {"/post_processor/single", "A", "field single: expected a list, got \"A\""},
+        {"/post_processor/single/1", "A", "expected Sequence or SpecialToken, got \"A\""},
+        {"/decoder", 7, "has decoder 7: expected ByteLevel"},
+        {"/decoder/type", "Fuse", "\"Fuse\""},
+        {"/added_tokens/0/content", std::string(1025, 'x'), "has an added token of 1025 bytes"},
         {"/model/vocab/a", 9000000000, "the id 9000000000"},
         {"/model/vocab/a", "x", "tokenizer.json: "},
         {"/added_tokens/0/id", -3, "the id -3"},
@@ -312,19 +320,81 @@ TEST(Tokenizer, RefusesSettingsThatWouldChangeIds) {
                   BpeTokenizer({{"tokenizer.json", "{"}}, "DIR");
               }).find("DIR/tokenizer.json: not valid JSON"),
               std::string::npos);
-    EXPECT_NE(message_of([&] {
-                  BpeTokenizer({{"tokenizer.json", good.dump()},
-                                {"tokenizer_config.json", R"({"eos_token": "<none>"})"}},
-                               "DIR");
-              }).find("names the token \"<none>\""),
-              std::string::npos);
+    const auto config_message = [&](const char* config) {
+        return message_of([&] {
+            BpeTokenizer({{"tokenizer.json", good.dump()}, {"tokenizer_config.json", config}},
+                         "DIR");
+        });
+    };
+    EXPECT_EQ(config_message(R"({"bos_token": 3})"),
+              "DIR/tokenizer_config.json: field bos_token: expected a token, got 3");
+    EXPECT_EQ(config_message(R"({"eos_token": {"lstrip": true}})"),
+              "DIR/tokenizer_config.json: field eos_token: expected a token, got "
+              "{\"lstrip\":true}");
+    EXPECT_EQ(config_message(R"({"added_tokens_decoder": []})"),
+              "DIR/tokenizer_config.json: field added_tokens_decoder: expected an object, got []");
+    json without = good;
+    without["decoder"] = nullptr;
     EXPECT_EQ(message_of([&] {
-                  BpeTokenizer({{"tokenizer.json", good.dump()},
-                                {"tokenizer_config.json", R"({"add_eos_token": true})"}},
-                               "DIR");
+                  BpeTokenizer({{"tokenizer.json", without.dump()}}, "DIR");
               }),
-              "DIR/tokenizer_config.json: field add_eos_token: an end token after each text is not "
-              "supported; set it to false");
+              "no error");
+}
+
+// Beside tokenizer.json, add_bos_token and add_eos_token change nothing; what tokenizers puts in
+// front of a text is in the post-processor.
+TEST(Tokenizer, OnlyThePostProcessorAddsTokens) {
+    for (const char* name : {"llama3", "metaspace"}) {
+        TokenizerFiles files = read_tokenizer_files(folder(name));
+        json config = json::parse(files.at("tokenizer_config.json"));
+        config["add_eos_token"] = true;
+        for (const bool adds : {true, false}) {
+            config["add_bos_token"] = adds;
+            files["tokenizer_config.json"] = config.dump();
+            EXPECT_TRUE(make_tokenizer(files, "DIR")->adds_bos()) << name;
+        }
+        json tokenizer = json::parse(files.at("tokenizer.json"));
+        tokenizer["post_processor"] = nullptr;
+        files["tokenizer.json"] = tokenizer.dump();
+        config["add_bos_token"] = true;
+        files["tokenizer_config.json"] = config.dump();
+        const auto made = make_tokenizer(files, "DIR");
+        EXPECT_FALSE(made->adds_bos()) << name;
+        EXPECT_TRUE(made->bos_id().has_value()) << name;
+    }
+}
+
+// transformers would give them new ids, which no model knows.
+TEST(Tokenizer, TokensOfASequenceMayBeMissing) {
+    for (const char* name : {"llama3", "metaspace", "llama2"}) {
+        TokenizerFiles files = read_tokenizer_files(folder(name));
+        json config = json::parse(files.at("tokenizer_config.json"));
+        config["eos_token"] = "<none>";
+        files["tokenizer_config.json"] = config.dump();
+        const auto made = make_tokenizer(files, "DIR");
+        EXPECT_EQ(made->eos_id(), std::nullopt) << name;
+        EXPECT_EQ(made->vocab_size(), load_tokenizer(folder(name))->vocab_size());
+    }
+    TokenizerFiles files = read_tokenizer_files(folder("llama2"));
+    files["tokenizer_config.json"] = R"({"bos_token": "<none>", "add_bos_token": true})";
+    EXPECT_EQ(message_of([&] { make_tokenizer(files, "DIR"); }),
+              "DIR begins sequences with the token \"<none>\", which its vocabulary does not have");
+}
+
+// Directories with many added tokens take time in proportion to their number.
+TEST(Tokenizer, ReadsManyAddedTokens) {
+    constexpr int kCount = 30000;
+    TokenizerFiles files = read_tokenizer_files(folder("gpt2"));
+    json tokenizer = json::parse(files.at("tokenizer.json"));
+    json listed = json::array(), decoder = json::object();
+    for (int i = 0; i < kCount; ++i) {
+        listed.push_back({{"id", 1000 + i}, {"content", "<a" + std::to_string(i) + ">"}});
+        decoder[std::to_string(1000 + kCount + i)] = {{"content", "<b" + std::to_string(i) + ">"}};
+    }
+    tokenizer["added_tokens"] = listed;
+    files["tokenizer.json"] = tokenizer.dump();
+    files["tokenizer_config.json"] = json{{"added_tokens_decoder", decoder}}.dump();
+    EXPECT_EQ(make_tokenizer(files, "DIR")->vocab_size(), 1000 + 2 * kCount);
 }
 
 // LLaVA and Vicuna name a token for padding that their vocabularies lack.
