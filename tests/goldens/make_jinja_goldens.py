@@ -124,7 +124,29 @@ TEMPLATES = {
     "sums": "{{ numbers | sum }}{{ [{'a': 1}, {'a': 2.5}] | sum(attribute='a') }}{{ [] | sum }}{{ [1] | sum(start=4) }}{{ [[1], [2]] | sum(start=[]) }}"
             "{{ {'a': 1}.copy() }}",
     "octal escapes": "{{ '\\101\\0\\7777' }}",
+    "formats": "{{ '%s has %d' % ('é', 7) }}|{{ '%s' % 'a' }}|{{ '%s' % [1, 'a'] }}|{{ '%s' % none }}|{{ '%s%s' % (true, 1.5) }}|"
+               "{{ '%r %r' % (\"a'b\", 2.0) }}|{{ '100%%' % () }}|{{ '%s' % missing }}|{{ '%s' % deep }}|{{ 'a' % [1] }}|{{ 'a' % {} }}",
+    "formats of numbers": "{{ '%05d|%-5d|%+d|% d|%5d|%.3d|%i|%u' % (7, 7, 7, 7, -7, 7, 7.9, -7.9) }}|{{ '%x %X %o %x' % (255, 255, 8, -255) }}|"
+                          "{{ '%.2f|%8.3f|%-8.1f|%+.0f|%08.2f|%f' % (1.005, 3.14159, 2.25, 2.5, -1.5, 1) }}|{{ '%e %E %g %G %.3g' % (12345.678, 0.00012, 1e10, 1e-10, 2.0) }}|"
+                          "{{ '%d' % true }}|{{ '%c%c' % ('é', 97) }}|{{ '%f %F %5.1f' % (1e999, 1e999, -1e999) }}|{{ '%d' % -9223372036854775807 }}",
+    "formats with widths": "{{ '[%5s]' % 'é' }}{{ '[%-5s]' % 'ab' }}{{ '[%.2s]' % 'é日本' }}{{ '[%5.1s]' % 'ab' }}{{ '[%*d]' % (5, 3) }}{{ '[%-*d]' % (5, 3) }}"
+                           "{{ '[%*d]' % (-5, 3) }}{{ '[%.*f]' % (2, 3.14159) }}{{ '[%05s]' % 'a' }}{{ '[%-05d]' % 3 }}{{ '[%5c]' % 'x' }}{{ '[%.3r]' % 'abcdef' }}{{ '%ld' % 3 }}",
+    "formats by name": "{{ '%(a)s-%(b)03d' % {'a': 'x', 'b': 7} }}|{{ '%(a)s' % {'a': 1, 'unused': 2} }}|"
+                       "{{ '%s and %s' | format('a', 'b') }}|{{ '%(x)s' | format(x=1) }}|{{ 'plain' | format }}",
     # Refused by both.
+    "a format without values": "{{ '%s %s' % 'a' }}",
+    "a format with a value too many": "{{ '%s' % ('a', 'b') }}",
+    "a format of a value without use": "{{ 'a' % 1 }}",
+    "a format of text as a number": "{{ '%d' % '7' }}",
+    "a format of a float in base 16": "{{ '%x' % 1.5 }}",
+    "a format with a width before %": "{{ '%5%' % 1 }}",
+    "a format with and without names": "{{ '%(a)s %s' % {'a': 1} }}",
+    "a format that ends": "{{ '%5' % 1 }}",
+    "a format of an unknown kind": "{{ '%y' % 1 }}",
+    "a format without the name": "{{ '%(a)s' % {'b': 1} }}",
+    "a format of names without a dict": "{{ '%(a)s' % ('b',) }}",
+    "a format of a long text as a character": "{{ '%c' % 'ab' }}",
+    "a format of infinity as an integer": "{{ '%d' % 1e999 }}",
     "index of nothing": "{{ 'abc'.index('d') }}",
     "empty separator": "{{ 'abc'.partition('') }}",
     "sum of a tuple and a list": "{{ (1,) + [2] }}",

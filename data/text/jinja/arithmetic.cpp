@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "data/text/jinja/builtins.h"
+#include "data/text/jinja/percent_format.h"
 #include "tensor/check.h"
 
 namespace vila::data::jinja {
@@ -77,6 +78,7 @@ Value arithmetic(Runtime& runtime, const std::string& operation, const Value& a,
         list.insert(list.end(), b.list()->begin(), b.list()->end());
         return {std::move(list), a.list_kind()};
     }
+    if (operation == "%" && a.is_string()) return percent_formatted(runtime, *a.text(), b);
     const auto repeats = [](const Value& value) { return value.is_string() || is_sequence(value); };
     if (operation == "*" && repeats(a) && b.is_integer())
         return repeated(runtime, a, b.as_integer(""));

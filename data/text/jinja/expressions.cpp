@@ -89,8 +89,9 @@ Value Binary::evaluate(Runtime& runtime) const {
         text += runtime.text_of(b);
         return text;
     }
+    const bool formats = operation == "%" && a.is_string();  // a missing value prints as nothing
     for (const Value* value : {&a, &b})
-        VILA_CHECK(!value->is_undefined(), value->missing_name(), " is undefined");
+        VILA_CHECK(formats || !value->is_undefined(), value->missing_name(), " is undefined");
     return arithmetic(runtime, operation, a, b);
 }
 

@@ -7,6 +7,7 @@
 
 #include "data/text/jinja/builtins.h"
 #include "data/text/jinja/list_filters.h"
+#include "data/text/jinja/percent_format.h"
 #include "data/text/jinja/text_methods.h"
 #include "tensor/check.h"
 
@@ -153,6 +154,15 @@ Value items(Runtime& runtime, const Value& value) {
     return method(runtime, value, "items").callable()->call({});
 }
 
+Value with_format(Runtime& runtime, const Value& value, const Arguments& arguments) {
+    VILA_CHECK(arguments.positional.empty() || arguments.keywords.empty(),
+               "format: expected positional arguments or names, not both");
+    return percent_formatted(runtime, runtime.text_of(value),
+                             arguments.keywords.empty()
+                                 ? Value(arguments.positional, ListKind::Tuple)
+                                 : Value(arguments.keywords));
+}
+
 Value json(Runtime& runtime, const Value& value, const Arguments& arguments) {
     const Value *ascii = arguments.find(0, "ensure_ascii"), *indent = arguments.find(1, "indent"),
                 *separators = arguments.find(2, "separators"),
@@ -197,6 +207,7 @@ constexpr NamedFilter kFilters[] = {
     {"e", 0, [](R& r, V& v, A&) { return escaped(r, r.text_of(v)); }},
     {"safe", 0, [](R&, V& v, A&) { return v; }},
     {"string", 0, [](R& r, V& v, A&) { return v.is_string() ? v : Value(r.text_of(v)); }},
+    {"format", kAny, with_format},
     {"tojson", 4, json},
     {"int", 2, to_integer},
     {"float", 1, to_float},
