@@ -42,6 +42,10 @@ expect 1 "has no usable record" data check pairs.jsonl --format pairs --images n
 expect 1 "drop-image" "${gaps[@]}" --missing-image drop-image
 expect 1 "expected error, drop-image or drop-document" "${gaps[@]}" --missing-image ignore
 expect 2 "KEY=VALUE needs a recipe" "${pairs[@]}" data.pack=true
+for option in --images --model --missing-image --max-images; do
+    expect 2 "$option has no effect on a recipe" data check lm.toml $option 1
+done
+expect 2 "--max-images has no effect on a format other than mmc4" "${pairs[@]}" --max-images 2
 expect 0 "vila data check RECIPE" data --help
 
 # --- a tar file with members that are not part of a sample ---

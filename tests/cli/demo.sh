@@ -39,6 +39,7 @@ before=$(stat -c %Y.%i demo/runs/*/model/config.json)
 run_expect 0 "Held-out questions about images" demo --out demo "${small[@]}" train.steps=3
 check "finished stages are left alone" [ "$before" = "$(stat -c %Y.%i demo/runs/*/model/config.json)" ]
 run_expect 1 "holds the world of another seed" demo --out demo "${small[@]}" train.steps=3 --seed 2
+run_expect 1 "holds a world of another size" demo --out demo --scale 0.02 --threads 1 --set train.steps=3
 run_expect 1 "lm-1" demo --out other "${small[@]}" train.stps=3
 check "the message of the training is shown" grep -q "did you mean 'train.steps'" output
 run_expect 0 "" generate --model demo/model --image demo/world/images/test/000000.png --prompt "what color is it ?"

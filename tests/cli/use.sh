@@ -243,6 +243,30 @@ check "a failed preprocess leaves no file" [ ! -e none.safetensors ]
 # --- inspect, data ---
 expect 0 "mlp2x_gelu, 4 features -> 4 tokens" inspect $model
 expect 0 "every byte agrees with its hash" inspect sft/checkpoints/step-* --verify
+# --- links to nothing are errors, not absent files ---
+for file in llm/tokenizer_config.json llm/chat_template.jinja vision_tower/processor_config.json llm/model.safetensors; do
+    rm -rf linked
+    cp -r $model linked
+    ln -sf ../../blobs/gone linked/$file
+    fails "linked/$file: a symbolic link to ../../blobs/gone, which is missing" generate --model linked --image images/red.bmp --prompt hi
+done
+ln -sf loop.json loop.json
+fails "loop.json: cannot be looked up: Too many levels of symbolic links" data stats loop.json --format llava --model $model
+ln -s nowhere link.png
+fails "link.png" generate --model $model --image link.png --prompt hi
+
+# --- messages have at most 300 characters ---
+long=$(printf 'x%.0s' $(seq 2000))
+fails_briefly() {
+    expect "$@"
+    check "short: ${*:2}" [ "$(head -n 1 output | wc -c)" -le 301 ]
+}
+fails_briefly 1 "did you mean 'train.steps'" train lm.toml --out brief "train.$long=1"
+fails_briefly 1 "File name too long" inspect "$long"
+fails_briefly 2 "unknown option --xxx" inspect "--$long"
+fails_briefly 2 "unknown command 'xxx" "$long"
+echo "{\"id\": \"a\", \"messages\": [{\"role\": \"$long\", \"content\": \"hi\"}]}" >role.jsonl
+fails_briefly 1 "expected system, user or assistant" generate --model $model --input role.jsonl
 cp -r sft/checkpoints/step-* torn
 printf x | dd of=torn/rank-00000.safetensors bs=1 seek=9000 conv=notrunc 2>dd.log
 fails "torn" inspect torn --verify
@@ -262,5 +286,31 @@ mv llava.json moved.json
 expect 0 "no samples: " report sft
 check "the report gives the reason for missing samples" grep -q "llava.json" output
 fails "holds neither log.jsonl nor" report images
+
+# --- options that a mode would ignore are refused ---
+ignored() {  # OPTION arguments...
+    expect 2 "$1 has no effect" "${@:2}"
+    check "one line and a hint: ${*:2}" [ "$(wc -l <output)" -eq 2 ]
+}
+ignored --batch generate --model $model --prompt hi --batch 2
+ignored --frames generate --model $model --prompt hi --frames=2
+ignored --top-p generate --model $model --prompt hi --top-p 0.9
+ignored --top-k chat --model $model --top-k 3
+ignored --max-tokens eval choice --model $model --data questions.jsonl --max-tokens 3
+ignored --annotations eval exact --model $model --data questions.jsonl --annotations questions.jsonl
+for option in "--blind" "--batch 2" "--data questions.jsonl" "--images images"; do
+    # shellcheck disable=SC2086
+    ignored "${option%% *}" eval exact --predictions predictions.jsonl --annotations questions.jsonl $option
+done
+ignored --verify inspect $model --verify
+ignored --index inspect $model --index 3
+ignored --model inspect pixels.safetensors --model $model
+ignored --special tokenize --decode --special --model $model
+ignored --samples report images --samples 3
+ignored --image-token convert $model converted --image-token 3
+ignored --text bench gemm --text text.txt
+ignored --prompt bench --prompt hi
+ignored --small bench gemm --small
+ignored --images plan lm.toml --images 2
 
 finish

@@ -9,7 +9,9 @@
 #include "data/text/bpe_trainer.h"
 #include "models/model_directory.h"
 #include "tensor/file.h"
+#include "tensor/name_list.h"
 #include "tensor/nearest_name.h"
+#include "tools/base/option_checks.h"
 #include "tools/base/output.h"
 #include "tools/bench/bench_attention.h"
 #include "tools/bench/bench_decode_batch.h"
@@ -169,6 +171,31 @@ void check_name(const std::string& what) {
             str("unknown bench '", what, "'; did you mean '", nearest_name(what, names), "'?"));
 }
 
+// Throws UsageError for options that belong to other benchmarks than `what`.
+void refuse_unused(const Args& args, const std::string& what) {
+    struct Owned {
+        const char* option;
+        std::vector<std::string> benches;
+    };
+    const Owned options[] = {{"--image", {"preprocess", "generate"}},
+                             {"--model", {"generate", "decode-batch", "tokenize"}},
+                             {"--text", {"tokenize"}},
+                             {"--prompt", {"generate"}},
+                             {"--max-tokens", {"generate", "decode-batch"}}};
+    for (const Owned& owned : options) {
+        const bool is_used =
+            std::any_of(std::begin(kBenches), std::end(kBenches), [&](auto& bench) {
+                const bool runs = what.empty() ? !bench.only_by_name : what == bench.name;
+                return runs && std::find(owned.benches.begin(), owned.benches.end(), bench.name) !=
+                                   owned.benches.end();
+            });
+        if (!is_used)
+            refuse_options(args, {owned.option},
+                           what.empty() ? "unless WHAT is " + name_list(owned.benches)
+                                        : "on the benchmark " + what);
+    }
+}
+
 // Runs the benchmark `what`, or every benchmark of this kind of device if `what` is empty. `run`
 // returns false for one that the device does not have; `wanted` names the other kind.
 template <typename Run>
@@ -234,9 +261,11 @@ int cmd_bench(Args& args) {
     args.footer(bench_help());
     args.parse();
     check_name(what);
+    refuse_unused(args, what);
 
     const auto device = common.make_device();
     const bool on_gpu = device->kind() == DeviceKind::Cuda;
+    if (!on_gpu) refuse_options(args, {"--small"}, "on a CPU");
     options.dtype = common.dtype_or(on_gpu ? DType::BF16 : DType::F32);
     if (on_gpu) {
         run_on_gpu(*device, what, options);

@@ -3,6 +3,8 @@
 #include "data/text/tokenizer.h"
 #include "models/convert.h"
 #include "tensor/name_list.h"
+#include "tensor/path_kind.h"
+#include "tools/base/option_checks.h"
 #include "tools/base/progress.h"
 #include "tools/commands.h"
 
@@ -16,7 +18,7 @@ namespace {
 std::optional<int32_t> image_token_of(const models::Layout& layout) {
     const fs::path directory = layout.files_of(models::Part::Llm);
     for (const char* file : {"tokenizer.json", "tokenizer.model", "vocab.json"})
-        if (fs::exists(directory / file))
+        if (path_exists(directory / file))
             return data::load_tokenizer(directory)->token_to_id("<image>");
     return std::nullopt;
 }
@@ -54,6 +56,8 @@ int cmd_convert(Args& args) {
         ->check(CLI::IsMember({"f32", "bf16", "f16"}));
     args.parse();
 
+    if (options.layout != "llava-hf")
+        refuse_options(args, {"--image-token"}, "in layouts other than llava-hf");
     if (dtype) options.dtype = dtype_from_name(*dtype);
     for (const fs::path& read : {source, parts.vision_tower, parts.base})
         if (!read.empty()) refuse_places_inside(destination, read);

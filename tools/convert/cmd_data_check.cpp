@@ -11,6 +11,7 @@
 #include "tools/base/args.h"
 #include "tools/base/image_source.h"
 #include "tools/base/model_template.h"
+#include "tools/base/option_checks.h"
 #include "tools/base/output.h"
 #include "tools/convert/data_check.h"
 #include "tools/train/recipe.h"
@@ -115,8 +116,12 @@ int check_data(std::vector<std::string> arguments) {
     args.parse();
 
     if (source.format.empty()) {
+        refuse_options(args, {"--images", "--model", "--missing-image", "--max-images"},
+                       "on a recipe, whose sources and model are its own");
         read_recipe(path, overrides, job);
     } else {
+        if (source.format != "mmc4")
+            refuse_options(args, {"--max-images"}, "on a format other than mmc4");
         if (!overrides.empty()) throw UsageError("KEY=VALUE needs a recipe: leave out --format");
         source.path = path;
         if (source.images.empty()) source.images = source.path.parent_path();

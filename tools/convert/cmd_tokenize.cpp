@@ -5,6 +5,7 @@
 #include "data/text/tokenizer.h"
 #include "models/model_directory.h"
 #include "tensor/json.h"
+#include "tools/base/option_checks.h"
 #include "tools/base/output.h"
 #include "tools/base/text_input.h"
 #include "tools/commands.h"
@@ -46,6 +47,7 @@ int cmd_tokenize(Args& args) {
         "of "
         "ids,\nor the reverse with --decode.");
     args.parse();
+    if (decode) refuse_options(args, {"--special", "--json"}, "with --decode");
 
     const auto tokenizer =
         data::load_tokenizer(models::ModelDirectory(model_path).files_of(models::Part::Llm));

@@ -10,6 +10,7 @@
 #include <cmath>
 #include <csignal>
 #include <cstdio>
+#include <optional>
 
 #include "data/world/world.h"
 #include "tensor/file.h"
@@ -50,17 +51,23 @@ void run_self(const std::vector<std::string>& words) {
                "' did not finish; run the same command again to continue");
 }
 
-// Renders the world, unless it exists. Throws if the existing one has another seed.
-void provide_world(const fs::path& world, uint64_t seed, double scale) {
+// Renders the world, unless it exists. Throws if the existing one has another seed, or another size
+// than `scale` asks for.
+void provide_world(const fs::path& world, uint64_t seed, std::optional<double> scale) {
+    data::WorldOptions options;
+    options.seed = seed;
+    options = options.scaled(scale.value_or(1.0));
     if (fs::exists(world / "world.json")) {
         const Json description = read_json_file(world / "world.json");
         VILA_CHECK_EQ(description.at("seed").get<uint64_t>(), seed, world.string(),
                       ": holds the world of another seed; give its --seed or another --out");
+        VILA_CHECK(!scale || description.at("train_images").get<int64_t>() ==
+                                 int64_t{options.train_single} + options.train_multi,
+                   world.string(),
+                   ": holds a world of another size; leave out --scale or give another --out");
         return;
     }
-    data::WorldOptions options;
-    options.seed = seed;
-    data::make_world(options.scaled(scale), world);
+    data::make_world(options, world);
 }
 
 void copy_model(const fs::path& from, const fs::path& to) {
@@ -72,7 +79,7 @@ void copy_model(const fs::path& from, const fs::path& to) {
 
 struct DemoOptions {
     fs::path out = "demo";
-    double scale = 1.0;
+    std::optional<double> scale;
     std::vector<std::string> overrides;
     CommonOptions common;
 };
@@ -81,7 +88,7 @@ DemoOptions parse_options(Args& args) {
     DemoOptions options;
     args.option("--out", options.out, "output folder; a demo that was stopped is continued");
     args.option("--scale", options.scale,
-                "size of the world, as a multiple of that of the full demo")
+                "size of the world, as a multiple of that of the full demo (default: 1)")
         ->check(CLI::Range(1e-4, 100.0, "[1e-4, 100]"));
     args.option(
         "--set", options.overrides,

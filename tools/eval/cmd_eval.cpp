@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "tensor/json.h"
+#include "tools/base/option_checks.h"
 #include "tools/base/output.h"
 #include "tools/commands.h"
 #include "tools/eval/eval_task.h"
@@ -78,7 +79,16 @@ EvalCommand parse_command(Args& args) {
 
     command.eval.max_tokens = max_tokens.value_or(0);
     const bool scores_file = !command.predictions.empty();
-    if (scores_file) command.data = command.annotations;
+    if (scores_file) {
+        refuse_options(args, {"--batch", "--max-tokens", "--blind", "--data", "--images"},
+                       "with --predictions, which no model makes");
+        command.data = command.annotations;
+    } else {
+        refuse_options(args, {"--annotations"}, "without --predictions");
+    }
+    if (find_eval_task(command.task).max_tokens == 0)
+        refuse_options(args, {"--max-tokens"},
+                       "on a task that picks from choices instead of generating text");
     if (command.data.empty() || scores_file != command.model.empty())
         throw UsageError(
             "give either --model and --data, or --predictions and --annotations, not both");

@@ -5,8 +5,10 @@
 #include "data/records/describe.h"
 #include "models/model_directory.h"
 #include "tensor/name_list.h"
+#include "tensor/path_kind.h"
 #include "tools/base/image_source.h"
 #include "tools/base/model_template.h"
+#include "tools/base/option_checks.h"
 #include "tools/base/output.h"
 #include "tools/commands.h"
 #include "tools/report/inspect.h"
@@ -34,10 +36,10 @@ std::string describe_record(const data::DatasetSource& source, const fs::path& m
 }
 
 std::string describe_path(const fs::path& path, bool verify) {
-    VILA_CHECK(fs::exists(path), path.string(), ": does not exist");
-    if (fs::exists(path / "manifest.json")) return describe_checkpoint(path, verify);
-    if (fs::exists(path / "config.json")) return describe_model(path);
-    if (fs::is_directory(path / "model")) return describe_model(path / "model");
+    VILA_CHECK(path_exists(path), path.string(), ": does not exist");
+    if (path_exists(path / "manifest.json")) return describe_checkpoint(path, verify);
+    if (path_exists(path / "config.json")) return describe_model(path);
+    if (directory_exists(path / "model")) return describe_model(path / "model");
     VILA_CHECK(path.extension() == ".safetensors", path.string(),
                ": expected a model directory, a checkpoint, a .safetensors file, or a dataset with "
                "--format and --model");
@@ -64,9 +66,14 @@ int cmd_inspect(Args& args) {
     args.parse();
 
     if (source.format.empty()) {
+        refuse_options(args, {"--images", "--model", "--template", "--index"},
+                       "without --format, which says that PATH is a dataset");
+        if (!path_exists(path / "manifest.json"))
+            refuse_options(args, {"--verify"}, "on anything but a checkpoint");
         print_description(describe_path(path, verify));
         return 0;
     }
+    refuse_options(args, {"--verify"}, "on anything but a checkpoint");
     if (model_path.empty()) throw UsageError("a dataset needs a tokenizer: give --model");
     source.path = path;
     if (source.images.empty()) source.images = path.parent_path();

@@ -4,6 +4,9 @@
 #include <filesystem>
 
 #include "tensor/output_path.h"
+#include "tensor/path_kind.h"
+#include "tensor/shortened.h"
+#include "tools/base/option_checks.h"
 #include "tools/base/output.h"
 #include "tools/commands.h"
 #include "tools/report/report.h"
@@ -22,14 +25,16 @@ int cmd_report(Args& args) {
         ->check(CLI::NonNegativeNumber);
     common.declare(args);
     args.parse();
+    const bool is_run = path_exists(run / "recipe.toml");
+    if (!is_run) refuse_options(args, {"--samples"}, "on a folder that is not a training run");
     const std::filesystem::path path = output.empty() ? run / "report.html" : output;
     if (!output.empty()) check_output_path(output_path(output));
     std::vector<SourceSamples> samples;
-    if (count > 0 && std::filesystem::exists(run / "recipe.toml")) {
+    if (count > 0 && is_run) {
         try {
             samples = run_samples(run, count, common);
         } catch (const Error& error) {
-            std::fprintf(stderr, "vila report: no samples: %s\n", error.what());
+            std::fprintf(stderr, "vila report: no samples: %s\n", shortened(error.what()).c_str());
         }
     }
     const std::string text = report_page(run, samples);

@@ -4,6 +4,7 @@
 #include <cstdio>
 
 #include "models/generate.h"
+#include "tensor/shortened.h"
 #include "tools/base/output.h"
 #include "tools/base/text_input.h"
 #include "tools/commands.h"
@@ -91,6 +92,7 @@ int cmd_chat(Args& args) {
         "  /reset       start over\n"
         "  /exit        leave");
     args.parse();
+    sampling.check(args);
 
     LoadedModel loaded(model_path, common);
     chat.apply(loaded);
@@ -111,7 +113,7 @@ int cmd_chat(Args& args) {
         } catch (const Error& error) {
             // An error (an unreadable image, a prompt that is too long) drops this line only;
             // images for the next message stay.
-            std::fprintf(stderr, "%s\n", error.what());
+            std::fprintf(stderr, "%s\n", shortened(error.what()).c_str());
         }
     }
     return 0;

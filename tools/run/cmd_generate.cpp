@@ -7,6 +7,7 @@
 #include "models/generate.h"
 #include "tensor/json.h"
 #include "tools/base/json_lines.h"
+#include "tools/base/option_checks.h"
 #include "tools/base/output.h"
 #include "tools/base/progress.h"
 #include "tools/base/text_input.h"
@@ -132,6 +133,10 @@ GenerateCommand parse_command(Args& args) {
     const bool has_own = !command.images.empty() || !command.video.empty() || command.raw;
     if (command.has_input && has_own)
         throw UsageError("--input: each request gives its own images and messages");
+    if (!command.has_input) refuse_options(args, {"--batch"}, "without --input");
+    if (command.has_input || command.video.empty())
+        refuse_options(args, {"--frames"}, "without --video");
+    command.sampling.check(args);
     if (command.raw && command.chat.given())
         throw UsageError("--raw uses no chat template: give no --template and no --system with it");
     return command;

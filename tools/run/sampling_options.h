@@ -4,6 +4,7 @@
 
 #include "models/generate.h"
 #include "tools/base/args.h"
+#include "tools/base/option_checks.h"
 
 namespace vila::tools {
 
@@ -35,6 +36,12 @@ struct SamplingOptions {
         args.option("--min-tokens", min_tokens, "minimum number of new tokens")
             ->check(CLI::NonNegativeNumber);
         args.option("--stop", stops, "end the answer before this string; may be repeated");
+    }
+    // Throws UsageError for options without effect. Call after args.parse().
+    void check(const Args& args) const {
+        if (temperature == 0.0)
+            refuse_options(args, {"--top-p", "--top-k"},
+                           "at --temperature 0, which takes the most likely token");
     }
     models::GenerateOptions to_options(uint64_t seed) const {
         models::GenerateOptions options;

@@ -4,6 +4,7 @@
 #include <cstdio>
 
 #include "tools/base/json_lines.h"
+#include "tools/base/option_checks.h"
 #include "tools/base/output.h"
 #include "tools/base/units.h"
 #include "tools/commands.h"
@@ -73,6 +74,8 @@ int cmd_plan(Args& args) {
         " cannot be planned: vila plan runs a step of a vision language model, and this stage "
         "trains a vision tower with a text tower");
     PlanOptions options = plan_options(recipe, ranks, images);
+    if (!options.model.vision)
+        refuse_options(args, {"--images"}, "on a model without a vision tower");
     const MemoryPlan plan = plan_memory(options);
     options.activation_checkpointing = !options.activation_checkpointing;
     const MemoryPlan other = plan_memory(options);

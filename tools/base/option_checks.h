@@ -1,0 +1,22 @@
+#pragma once
+
+// Checks of options that only some modes of a command use.
+
+#include <initializer_list>
+#include <string>
+
+#include "tools/base/args.h"
+
+namespace vila::tools {
+
+// Throws UsageError "--batch has no effect WHEN" if one of the options, or flags, was given. For
+// options that the command would ignore. Call after args.parse().
+inline void refuse_options(const Args& args, std::initializer_list<const char*> names,
+                           const std::string& when) {
+    for (const std::string& word : args.raw())
+        for (const std::string name : names)
+            if (word == name || word.starts_with(name + "="))
+                throw UsageError(str(name, " has no effect ", when, ": leave it out"));
+}
+
+}  // namespace vila::tools
