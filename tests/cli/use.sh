@@ -243,6 +243,15 @@ check "a failed preprocess leaves no file" [ ! -e none.safetensors ]
 # --- inspect, data ---
 expect 0 "mlp2x_gelu, 4 features -> 4 tokens" inspect $model
 expect 0 "every byte agrees with its hash" inspect sft/checkpoints/step-* --verify
+cp -r $model broken
+sed -i '/"chat_template"/d' broken/config.json
+echo '{% if %}' >broken/llm/chat_template.jinja
+expect 0 "chat template     cannot be used: broken/llm/chat_template.jinja line 1: " inspect broken
+check "and the rest is described" grep -q "^parameters" output
+fails "broken/llm/chat_template.jinja line 1: " generate --model broken --prompt hi
+expect 0 "vision tower      CLIPVisionModel: 2 layers, width 16, images 8 px, patches 4 px" inspect $model/vision_tower
+check "with its parameters" grep -qE "^parameters +[0-9]+$" output
+
 # --- links to nothing are errors, not absent files ---
 for file in llm/tokenizer_config.json llm/chat_template.jinja vision_tower/processor_config.json llm/model.safetensors; do
     rm -rf linked

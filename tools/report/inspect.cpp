@@ -5,9 +5,12 @@
 #include <cstdio>
 
 #include "models/model_directory.h"
+#include "models/vit.h"
 #include "tensor/cpu/cpu_device.h"
 #include "tensor/json.h"
+#include "tensor/path_kind.h"
 #include "tensor/safetensors.h"
+#include "tensor/shortened.h"
 #include "tools/train/checkpoint.h"
 
 namespace vila::tools {
@@ -43,20 +46,56 @@ std::string describe_llm(const models::LlamaConfig& llm) {
             llm.max_position_embeddings, " positions"));
 }
 
-std::string describe_vision(const models::VilaConfig& config) {
-    const models::VisionConfig& vision = *config.vision;
-    const models::ImageLayout layout = config.image_layout();
+std::string tower_text(const models::VisionConfig& vision) {
     const bool clip = vision.kind == models::VisionConfig::Kind::Clip;
+    return str(clip ? "CLIPVisionModel" : "SiglipVisionModel", ": ", vision.num_hidden_layers,
+               " layers, width ", vision.hidden_size, ", images ", vision.image_size,
+               " px, patches ", vision.patch_size, " px");
+}
+
+std::string describe_vision(const models::VilaConfig& config) {
+    const models::ImageLayout layout = config.image_layout();
     return line("vision tower",
-                str(clip ? "CLIPVisionModel" : "SiglipVisionModel", ": ", vision.num_hidden_layers,
-                    " layers, width ", vision.hidden_size, ", images ", vision.image_size,
-                    " px, patches ", vision.patch_size, " px, hidden state ", config.select_layer,
+                str(tower_text(*config.vision), ", hidden state ", config.select_layer,
                     config.select_class_token ? " with" : " without", " class token")) +
            line("projector",
                 str(models::ProjectorConfig::kind_name(config.projector.kind), ", ",
                     layout.tile_features, " features -> ", layout.tile_tokens,
                     " tokens an image, token order ",
                     models::ProjectorConfig::order_name(config.projector.token_order)));
+}
+
+// Returns the name of the model's chat template, or why it cannot be used.
+std::string template_text(const models::ModelDirectory& directory,
+                          const models::VilaConfig& config) {
+    try {
+        return model_template(directory, config).name();
+    } catch (const Error& error) {
+        return "cannot be used: " + shortened(error.what());
+    }
+}
+
+// Returns whether a directory holds a vision tower, or a whole CLIP or SigLIP model, and no
+// language model.
+bool is_tower_alone(const models::ModelDirectory& directory) {
+    const models::Layout& layout = directory.layout();
+    if (layout.name() != std::string_view("vila") || path_exists(directory.path() / "llm"))
+        return false;
+    const Json config = layout.part_config(models::Part::VisionTower).json;
+    const Json type = config.is_object() ? config.value("model_type", Json()) : Json();
+    if (!type.is_string()) return false;
+    const std::string name = type.get<std::string>();
+    return name.starts_with("clip") || name.starts_with("siglip");
+}
+
+std::string describe_tower(const models::ModelDirectory& directory) {
+    const models::VisionConfig config = directory.vision_config();
+    const auto device = make_cpu_device();
+    nn::ParameterTable table;
+    const models::Vit tower(config, table);
+    directory.load_part(models::Part::VisionTower, table, *device, DType::F32);
+    return line("vision tower", tower_text(config)) +
+           line("parameters", count_text(static_cast<double>(table.count())));
 }
 
 }  // namespace
@@ -84,14 +123,15 @@ std::string describe_safetensors(const fs::path& path) {
 }
 
 std::string describe_model(const fs::path& directory) {
-    const auto device = make_cpu_device();
     const models::ModelDirectory opened(directory);
+    if (is_tower_alone(opened)) return describe_tower(opened);
+    const auto device = make_cpu_device();
     const auto model = opened.load(*device, DType::F32);
     const models::VilaConfig& config = model->config();
     std::string text = describe_llm(config.llm);
     if (model->has_vision())
         text += describe_vision(config) + line("image mode", config.image_mode);
-    text += line("chat template", model_template(opened, config).name());
+    text += line("chat template", template_text(opened, config));
     const auto count = [](const nn::ParameterTable& table) {
         return count_text(static_cast<double>(table.count()));
     };
