@@ -344,9 +344,6 @@ void check_image_size(const Layout& source, int64_t image_size) {
 
 void convert_model(const Layout& source, const fs::path& destination, Device& device,
                    const ConvertOptions& options) {
-    VILA_CHECK(
-        !fs::exists(destination) || (fs::is_directory(destination) && fs::is_empty(destination)),
-        destination.string(), ": exists; a model is written to a new directory");
     if (options.image_size) check_image_size(source, *options.image_size);
     AtomicDirectory output(destination);
     const Conversion conversion(source, output.path(), device, options);

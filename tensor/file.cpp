@@ -79,6 +79,12 @@ fs::path without_trailing_slash(const fs::path& path) {
     return clean.has_filename() ? clean : clean.parent_path();
 }
 
+// Removes folders, given the outermost first, unless other files were put into them.
+void remove_if_empty(const std::vector<fs::path>& folders) {
+    for (auto folder = folders.rbegin(); folder != folders.rend(); ++folder)
+        ::rmdir(folder->c_str());
+}
+
 void sync_path(const fs::path& path, int flags) {
     const Descriptor file(path, flags);
     if (file.get() < 0) fail(path, "cannot open to flush");
@@ -179,37 +185,50 @@ void AtomicFile::commit() {
 AtomicDirectory::AtomicDirectory(const fs::path& path)
     : final_path_(follow_links(without_trailing_slash(path))) {
     VILA_CHECK(final_path_.has_filename(), path.string(), ": not a name that can be written to");
-    std::error_code error;
-    const fs::path parent = directory_of(final_path_);
-    fs::create_directories(parent, error);
-    VILA_CHECK(!error, parent.string(), ": cannot create: ", error.message());
-    for (int attempt = 0; attempt <= kMaxTemporaryNames; ++attempt) {
-        temporary_path_ = temporary_sibling(final_path_, attempt);
-        if (::mkdir(temporary_path_.c_str(), 0777) == 0) break;
-        if (errno != EEXIST || attempt == kMaxTemporaryNames)
-            fail(path, "cannot create a directory in this folder");
+    check_output_directory(without_trailing_slash(path));
+    try {
+        create_parents();
+        temporary_path_ = make_temporary_directory(final_path_);
+    } catch (...) {
+        remove_if_empty(created_parents_);
+        throw;
     }
     descriptor_ = ::open(temporary_path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 }
 
 AtomicDirectory::~AtomicDirectory() {
-    std::error_code ignored;
-    if (!committed_) fs::remove_all(temporary_path_, ignored);
+    if (!committed_) {
+        std::error_code ignored;
+        fs::remove_all(temporary_path_, ignored);
+        remove_if_empty(created_parents_);
+    }
     if (descriptor_ >= 0) ::close(descriptor_);
+}
+
+void AtomicDirectory::create_parents() {
+    std::error_code error;
+    std::vector<fs::path> missing;  // the innermost first
+    for (fs::path parent = directory_of(final_path_); !fs::exists(parent, error);
+         parent = directory_of(parent))
+        missing.push_back(parent);
+    for (auto parent = missing.rbegin(); parent != missing.rend(); ++parent) {
+        const bool created = fs::create_directory(*parent, error);
+        VILA_CHECK(!error, parent->string(), ": cannot create: ", error.message());
+        if (created) created_parents_.push_back(*parent);
+    }
 }
 
 void AtomicDirectory::commit(bool flush) {
     VILA_ASSERT(!committed_);
     if (flush) sync_content();
-    const fs::path older = move_aside();
-    std::error_code error;
-    fs::rename(temporary_path_, final_path_, error);
-    std::error_code ignored;
-    if (error && !older.empty()) fs::rename(older, final_path_, ignored);
-    VILA_CHECK(!error, final_path_.string(), ": cannot finish writing: ", error.message());
+    struct stat replaced = {};
+    if (::stat(final_path_.c_str(), &replaced) == 0 && descriptor_ >= 0)
+        take_over_owner(descriptor_, replaced);
+    // Replaces nothing but an empty directory.
+    if (::rename(temporary_path_.c_str(), final_path_.c_str()) != 0)
+        fail(final_path_, "cannot finish writing");
     committed_ = true;
     sync_directory(directory_of(final_path_));
-    if (!older.empty()) fs::remove_all(older, error);
 }
 
 void AtomicDirectory::sync_content() const {
@@ -221,19 +240,6 @@ void AtomicDirectory::sync_content() const {
         }
     }
     sync_directory(temporary_path_);
-}
-
-// Renames the directory that is to be replaced. Returns its new name, which nothing had before;
-// empty if there was none.
-fs::path AtomicDirectory::move_aside() const {
-    if (!fs::exists(final_path_)) return {};
-    fs::path older = final_path_.string() + ".old";
-    for (int attempt = 1; fs::exists(fs::symlink_status(older)); ++attempt)
-        older = str(final_path_.string(), ".old-", attempt);
-    std::error_code error;
-    fs::rename(final_path_, older, error);
-    VILA_CHECK(!error, final_path_.string(), ": cannot move aside: ", error.message());
-    return older;
 }
 
 RandomAccessFile::RandomAccessFile(const fs::path& path) : path_(path) {

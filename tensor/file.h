@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "tensor/check.h"
 
@@ -67,12 +68,12 @@ class AtomicFile {
 };
 
 // A directory that is being written: put files into path(), then commit() syncs all of them and
-// renames the directory to its final name, replacing an older one. A symbolic link stays, and the
-// directory that it names is replaced. Without commit() the destructor removes it. If the program
-// dies between moving the older directory aside and the rename, the older one is found under its
-// name with ".old" appended, or ".old-1" and so on if that name was taken.
+// renames the directory to its final name. It replaces only an empty directory, whose mode and
+// owner it takes over. A symbolic link stays, and what it names is made. Without commit() the
+// destructor removes the directory, and the folders above it that the constructor had to create.
 class AtomicDirectory {
   public:
+    // Throws if anything but an empty directory has the name, or if it cannot be written.
     explicit AtomicDirectory(const std::filesystem::path& path);
     ~AtomicDirectory();
     AtomicDirectory(const AtomicDirectory&) = delete;
@@ -80,13 +81,15 @@ class AtomicDirectory {
 
     const std::filesystem::path& path() const { return temporary_path_; }
     // With `flush` false the files are not forced to the disk: after a power cut some may be empty.
+    // Throws if a directory with files has the name by now.
     void commit(bool flush = true);
 
   private:
+    void create_parents();
     void sync_content() const;
-    std::filesystem::path move_aside() const;
 
     std::filesystem::path final_path_;
+    std::vector<std::filesystem::path> created_parents_;  // the outermost first
     std::filesystem::path temporary_path_;
     int descriptor_ = -1;  // open while the directory is made: see remove_own_temporaries()
     bool committed_ = false;

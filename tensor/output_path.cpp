@@ -138,6 +138,14 @@ void check_output_path(const fs::path& path) {
         refuse(path, str("the folder ", folder.string(), ": ", std::strerror(errno)), errno);
 }
 
+void check_output_directory(const fs::path& path) {
+    std::error_code error;
+    const fs::path real = follow_links(path);
+    const bool is_free = !fs::exists(fs::symlink_status(real, error)) ||
+                         (fs::is_directory(real, error) && fs::is_empty(real, error));
+    VILA_CHECK(is_free, path.string(), ": exists; move it away or choose another name");
+}
+
 fs::path follow_links(const fs::path& path) {
     fs::path current = path;
     std::error_code error;

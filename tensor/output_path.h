@@ -31,6 +31,10 @@ OutputPath find_output_path(const std::filesystem::path& path, bool open = true)
 // Throws the error that opening `path` for writing would throw. Commands call it before long work.
 void check_output_path(const std::filesystem::path& path);
 
+// Throws unless AtomicDirectory (file.h) can make `path`: nothing, or an empty directory, has the
+// name.
+void check_output_directory(const std::filesystem::path& path);
+
 // Returns `path` if it is not a symbolic link, otherwise the name at the end of its links.
 std::filesystem::path follow_links(const std::filesystem::path& path);
 

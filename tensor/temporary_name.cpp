@@ -1,14 +1,20 @@
 #include "tensor/temporary_name.h"
 
+#include <sys/random.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include <cerrno>
+#include <chrono>
 #include <climits>
+#include <cstdint>
 #include <cstdio>
-#include <string>
+#include <cstring>
 #include <system_error>
 #include <vector>
 
 #include "tensor/check.h"
+#include "tensor/file.h"
 
 namespace vila {
 
@@ -16,25 +22,52 @@ namespace fs = std::filesystem;
 
 namespace {
 
-std::string own_suffix() {
-    return str(".tmp-", ::getpid());
+std::string make_nonce() {
+    uint64_t random = 0;
+    if (::getrandom(&random, sizeof random, GRND_NONBLOCK) != sizeof random)
+        random = static_cast<uint64_t>(std::chrono::system_clock::now().time_since_epoch().count());
+    char text[48];
+    std::snprintf(text, sizeof text, "%d-%016llx", static_cast<int>(::getpid()),
+                  static_cast<unsigned long long>(random));
+    return text;
 }
 
-bool is_own_temporary(const fs::path& path) {
-    const std::string name = path.filename().string(), suffix = own_suffix();
+std::string suffix_of(const std::string& nonce) {
+    return ".tmp-" + nonce;
+}
+
+}  // namespace
+
+const std::string& process_nonce() {
+    static const std::string nonce = make_nonce();
+    return nonce;
+}
+
+fs::path temporary_sibling(const fs::path& path, int attempt) {
+    std::string suffix = suffix_of(process_nonce());
+    if (attempt > 0) suffix += str("-", attempt);
+    const std::string name = path.filename().string();
+    return path.parent_path() / (name.substr(0, NAME_MAX - suffix.size()) + suffix);
+}
+
+bool is_temporary_of(const fs::path& path, const std::string& nonce) {
+    const std::string name = path.filename().string(), suffix = suffix_of(nonce);
     const size_t at = name.rfind(suffix);
     if (at == std::string::npos) return false;
     const size_t end = at + suffix.size();
     return end == name.size() || name[end] == '-';
 }
 
-}  // namespace
-
-fs::path temporary_sibling(const fs::path& path, int attempt) {
-    std::string suffix = own_suffix();
-    if (attempt > 0) suffix += str("-", attempt);
-    const std::string name = path.filename().string();
-    return path.parent_path() / (name.substr(0, NAME_MAX - suffix.size()) + suffix);
+fs::path make_temporary_directory(const fs::path& path) {
+    for (int attempt = 0; attempt <= kMaxTemporaryNames; ++attempt) {
+        fs::path made = temporary_sibling(path, attempt);
+        if (::mkdir(made.c_str(), 0777) == 0) return made;
+        if (errno != EEXIST) break;
+    }
+    const int code = errno;
+    throw FileError(
+        str(path.string(), ": cannot create a directory in this folder: ", std::strerror(code)),
+        code);
 }
 
 // Finds the files by the open descriptors of the process.
@@ -43,7 +76,7 @@ void remove_own_temporaries() {
     std::vector<fs::path> temporaries;
     for (const auto& entry : fs::directory_iterator("/proc/self/fd", error)) {
         const fs::path target = fs::read_symlink(entry.path(), error);
-        if (!error && is_own_temporary(target)) temporaries.push_back(target);
+        if (!error && is_temporary_of(target, process_nonce())) temporaries.push_back(target);
     }
     for (const fs::path& path : temporaries) {
         // Renames first, so that no other thread gives the directory its final name meanwhile.

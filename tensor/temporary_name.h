@@ -4,16 +4,29 @@
 // process.
 
 #include <filesystem>
+#include <string>
 
 namespace vila {
+
+// Distinguishes the temporary names of this process from all others, also of earlier processes with
+// the same number and of other machines: the process number, a dash and 16 random hexadecimal
+// digits.
+const std::string& process_nonce();
 
 // The number of attempts that temporary_sibling() has a name for.
 constexpr int kMaxTemporaryNames = 1000;
 
 // Returns a name in the same folder as `path`, so that rename() stays on one file system:
-// NAME.tmp-PID for attempt 0, then NAME.tmp-PID-1 and so on. Cuts a NAME that is too long for a
+// NAME.tmp-NONCE for attempt 0, then NAME.tmp-NONCE-1 and so on. Cuts a NAME that is too long for a
 // file system.
 std::filesystem::path temporary_sibling(const std::filesystem::path& path, int attempt);
+
+// Returns whether `path` has a temporary name that the process with this nonce chose.
+bool is_temporary_of(const std::filesystem::path& path, const std::string& nonce);
+
+// Creates a directory with a temporary name beside `path`. Throws FileError, which names `path`, if
+// the folder cannot be written.
+std::filesystem::path make_temporary_directory(const std::filesystem::path& path);
 
 // Removes the files and directories that AtomicFile and AtomicDirectory of this process have open
 // under temporary names. The process is expected to end: other threads may still be writing them.

@@ -133,7 +133,6 @@ WorldOptions WorldOptions::scaled(double factor) const {
 
 void make_world(const WorldOptions& options, const fs::path& out,
                 const std::function<void(int64_t done, int64_t total)>& on_image) {
-    VILA_CHECK(!fs::exists(out), out.string(), ": exists already; remove it or name another place");
     const int64_t total = int64_t{options.train_single} + options.train_multi +
                           options.test_single + options.test_multi;
     int64_t done = 0;

@@ -51,8 +51,8 @@ struct WorldOptions {
 
 // Writes the world to the new directory `out`; equal options give equal bytes. Writes to a sibling
 // directory first, which is renamed to `out` when complete. Calls `on_image`, if given, with the
-// number of scenes rendered so far and the total. Throws vila::Error if `out` exists or cannot be
-// written.
+// number of scenes rendered so far and the total. Throws vila::Error if `out` exists and is
+// not empty, or cannot be written.
 void make_world(const WorldOptions& options, const std::filesystem::path& out,
                 const std::function<void(int64_t done, int64_t total)>& on_image = {});
 

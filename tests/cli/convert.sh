@@ -59,7 +59,7 @@ fails "lies inside" convert layouts/llava_hf layouts/llava_hf/new
 fails "lies inside" convert layouts/llava_hf layouts/new/../llava_hf/new
 ln -s layouts/llava_hf link
 fails "lies inside" convert layouts/llava_hf link
-fails "exists; a model is written to a new directory" convert layouts/llava_hf llava.vila
+fails "llava.vila: exists; move it away or choose another name" convert layouts/llava_hf llava.vila
 fails "not a model directory" convert absent out
 run_expect 2 "--to" convert layouts/llava_hf out --to gguf
 run_expect 2 "--dtype" convert layouts/llava_hf out --dtype int4

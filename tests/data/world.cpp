@@ -83,7 +83,7 @@ TEST_F(World, RefusesToOverwrite) {
         make_world(options(7), world());
         FAIL() << "no error";
     } catch (const Error& error) {
-        EXPECT_NE(std::string(error.what()).find("exists already"), std::string::npos);
+        EXPECT_NE(std::string(error.what()).find(": exists; move it away"), std::string::npos);
     }
 }
 

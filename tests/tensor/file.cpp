@@ -52,26 +52,62 @@ TEST(File, WithoutCommitNothingAppears) {
     EXPECT_EQ(entries(directory.path()), 1);
 }
 
-TEST(File, DirectoryAppearsWholeAndReplacesAnOlderOne) {
+TEST(File, DirectoryAppearsWhole) {
     const TemporaryDirectory directory;
     const fs::path path = directory.path() / "model";
     {
-        AtomicDirectory making(path);
-        write_file_atomic(making.path() / "gone", "1");
+        AtomicDirectory making(path.string() + "/");
+        fs::create_directory(making.path() / "part");
+        write_file_atomic(making.path() / "part" / "weights", "1");
         EXPECT_FALSE(fs::exists(path));
         making.commit();
     }
-    EXPECT_EQ(read_file(path / "gone"), "1");
+    EXPECT_EQ(read_file(path / "part" / "weights"), "1");
+    EXPECT_EQ(entries(directory.path()), 1);
+}
+
+TEST(File, DirectoryReplacesNothingButAnEmptyOne) {
+    const TemporaryDirectory directory;
+    const fs::path path = directory.path() / "model";
+    fs::create_directory(path);
+    fs::permissions(path, fs::perms::owner_all);
+    { const AtomicDirectory abandoned(path); }
     {
-        AtomicDirectory making(path.string() + "/");
-        fs::create_directory(making.path() / "part");
-        write_file_atomic(making.path() / "part" / "kept", "2");
+        AtomicDirectory making(path);
+        write_file_atomic(making.path() / "kept", "1");
         making.commit();
     }
-    EXPECT_EQ(read_file(path / "part" / "kept"), "2");
-    EXPECT_FALSE(fs::exists(path / "gone"));
-    { const AtomicDirectory abandoned(path); }
-    EXPECT_EQ(entries(directory.path()), 1);
+    EXPECT_EQ(fs::status(path).permissions(), fs::perms::owner_all) << "the mode stays";
+    write_file_atomic(directory.path() / "file", "2");
+    EXPECT_THROW(AtomicDirectory{path}, Error);
+    EXPECT_THROW(AtomicDirectory{directory.path() / "file"}, Error);
+    EXPECT_EQ(entries(directory.path()), 2);
+    // Made by somebody else meanwhile.
+    AtomicDirectory late(directory.path() / "late");
+    fs::create_directory(directory.path() / "late");
+    write_file_atomic(directory.path() / "late" / "precious", "3");
+    EXPECT_THROW(late.commit(), FileError);
+    EXPECT_EQ(read_file(directory.path() / "late" / "precious"), "3");
+    EXPECT_EQ(read_file(path / "kept"), "1");
+    EXPECT_EQ(read_file(directory.path() / "file"), "2");
+}
+
+TEST(File, AbandonedDirectoryLeavesNothing) {
+    const TemporaryDirectory directory;
+    fs::create_directory(directory.path() / "a");
+    {
+        const AtomicDirectory abandoned(directory.path() / "a/b/c/model");
+        EXPECT_TRUE(fs::is_directory(directory.path() / "a/b/c"));
+    }
+    EXPECT_EQ(entries(directory.path() / "a"), 0) << "b and c were created for the model";
+    {
+        const AtomicDirectory abandoned(directory.path() / "a/b/c/model");
+        write_file_atomic(directory.path() / "a/b/notes", "the user's");
+    }
+    EXPECT_EQ(read_file(directory.path() / "a/b/notes"), "the user's");
+    EXPECT_FALSE(fs::exists(directory.path() / "a/b/c"));
+    write_file_atomic(directory.path() / "file", "");
+    EXPECT_THROW(AtomicDirectory{directory.path() / "file/x/model"}, Error);
 }
 
 TEST(File, ReadAtStaysInsideAndNoticesShrinking) {

@@ -230,9 +230,8 @@ TEST_F(OutputPathTest, RemovesWhatIsBeingWritten) {
     EXPECT_EQ(read_file(at("kept.tmp-1")), "the user's");
 }
 
-TEST_F(OutputPathTest, DirectoriesFollowLinksAndKeepOldOnes) {
+TEST_F(OutputPathTest, DirectoriesFollowLinks) {
     fs::create_directory(at("real"));
-    write_file_atomic(at("real/gone"), "1");
     fs::create_directory_symlink("real", at("link"));
     fs::create_directory(at("real.old"));
     write_file_atomic(at("real.old/precious"), "2");
@@ -243,7 +242,6 @@ TEST_F(OutputPathTest, DirectoriesFollowLinksAndKeepOldOnes) {
     }
     EXPECT_EQ(fs::read_symlink(at("link")), "real");
     EXPECT_EQ(read_file(at("real/made")), "3");
-    EXPECT_FALSE(fs::exists(at("real/gone")));
     EXPECT_EQ(read_file(at("real.old/precious")), "2");
     EXPECT_EQ(entries(), 3);
     fs::create_directory_symlink("later", at("dangling"));
@@ -253,6 +251,19 @@ TEST_F(OutputPathTest, DirectoriesFollowLinksAndKeepOldOnes) {
     }
     EXPECT_TRUE(fs::is_directory(at("later")));
     EXPECT_TRUE(fs::is_symlink(at("dangling")));
+}
+
+TEST_F(OutputPathTest, TemporaryNamesTellTheProcess) {
+    const std::string& nonce = process_nonce();
+    EXPECT_EQ(nonce, process_nonce());
+    EXPECT_TRUE(nonce.starts_with(str(::getpid(), "-"))) << nonce;
+    EXPECT_GE(nonce.size(), 18u) << nonce;
+    for (const int attempt : {0, 1, kMaxTemporaryNames})
+        EXPECT_TRUE(is_temporary_of(temporary_sibling(at("file"), attempt), nonce));
+    EXPECT_TRUE(is_temporary_of(temporary_sibling(at(std::string(NAME_MAX, 'n')), 0), nonce));
+    for (const char* name : {"file", "file.tmp-0", "file.tmp-", "x.tmp-77-0123456789abcdef"})
+        EXPECT_FALSE(is_temporary_of(at(name), nonce)) << name;
+    EXPECT_FALSE(is_temporary_of(at("file.tmp-" + nonce + "0"), nonce));
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 
 #include "tensor/check.h"
 #include "tensor/path_kind.h"
+#include "tensor/temporary_name.h"
 #include "tools/base/subprocess.h"
 
 namespace vila::tools {
@@ -103,7 +104,7 @@ void VideoFrames::read_folder(const fs::path& folder, int64_t count) {
 void VideoFrames::read_video(const fs::path& video, int64_t count) {
     const double seconds = seconds_of_video(video);
     // remove_own_temporaries() finds the folder by its name and the open descriptor.
-    const std::string name = str("vila-frames.tmp-", ::getpid(), "-XXXXXX");
+    const std::string name = str("vila-frames.tmp-", process_nonce(), "-XXXXXX");
     std::string pattern = (fs::temp_directory_path() / name).string();
     VILA_CHECK(::mkdtemp(pattern.data()) != nullptr, "cannot make a folder in ",
                fs::temp_directory_path().string());
