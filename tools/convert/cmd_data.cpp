@@ -12,6 +12,7 @@
 #include "tools/base/image_source.h"
 #include "tools/base/model_template.h"
 #include "tools/base/output.h"
+#include "tools/base/output_guard.h"
 #include "tools/base/progress.h"
 #include "tools/commands.h"
 #include "tools/convert/cmd_data_check.h"
@@ -79,6 +80,7 @@ int print_stats(std::vector<std::string> arguments) {
                 "read only this many records, evenly spread over the dataset; 0: all");
     args.footer("Formats:\n" + data::describe_dataset_formats());
     args.parse();
+    OutputGuard("standard output", "-").check_input("PATH", source.path);
     if (source.images.empty()) source.images = source.path.parent_path();
     const models::ModelDirectory model(model_path);
     const models::VilaConfig config = model.config();

@@ -13,6 +13,7 @@
 #include "tools/base/model_template.h"
 #include "tools/base/option_checks.h"
 #include "tools/base/output.h"
+#include "tools/base/output_guard.h"
 #include "tools/convert/data_check.h"
 #include "tools/train/recipe.h"
 #include "tools/train/recipe_model.h"
@@ -114,6 +115,7 @@ int check_data(std::vector<std::string> arguments) {
                 "would stop\nbecause more records are bad than data.max_bad_share allows. With "
                 "--limit, only the checked\nrecords are judged.");
     args.parse();
+    OutputGuard("standard output", "-").check_input("PATH", path);
 
     if (source.format.empty()) {
         refuse_options(args, {"--images", "--model", "--missing-image", "--max-images"},

@@ -6,6 +6,7 @@
 #include "tensor/output_path.h"
 #include "tensor/safetensors.h"
 #include "tools/base/output.h"
+#include "tools/base/output_guard.h"
 #include "tools/base/progress.h"
 #include "tools/commands.h"
 #include "tools/run/loaded_model.h"
@@ -27,6 +28,9 @@ int cmd_preprocess(Args& args) {
     common.declare(args);
     args.parse();
 
+    const OutputGuard guard("--output", output);
+    guard.check_input("--model", model_path);
+    for (const std::string& path : paths) guard.check_input("the image", path);
     check_output_path(output_path(output));
     const auto device = common.make_device();
     const models::ModelDirectory model(model_path);

@@ -7,6 +7,7 @@
 #include "tensor/json.h"
 #include "tools/base/option_checks.h"
 #include "tools/base/output.h"
+#include "tools/base/output_guard.h"
 #include "tools/base/text_input.h"
 #include "tools/commands.h"
 
@@ -49,6 +50,7 @@ int cmd_tokenize(Args& args) {
     args.parse();
     if (decode) refuse_options(args, {"--special", "--json"}, "with --decode");
 
+    OutputGuard("standard output", "-").check_input("standard input", "-");
     const auto tokenizer =
         data::load_tokenizer(models::ModelDirectory(model_path).files_of(models::Part::Llm));
     LineReader lines("-");

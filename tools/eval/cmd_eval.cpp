@@ -6,6 +6,7 @@
 #include "tensor/json.h"
 #include "tools/base/option_checks.h"
 #include "tools/base/output.h"
+#include "tools/base/output_guard.h"
 #include "tools/commands.h"
 #include "tools/eval/eval_task.h"
 #include "tools/run/template_options.h"
@@ -102,9 +103,30 @@ EvalCommand parse_command(Args& args) {
     return command;
 }
 
+// Throws if the output is among the files that are read.
+void check_output(const EvalCommand& command, const std::vector<EvalItem>& items) {
+    const bool prints = command.output.empty();
+    const OutputGuard output(prints ? "standard output" : "--output",
+                             prints ? "-" : command.output);
+    output.check_input(command.predictions.empty() ? "--data" : "--annotations", command.data);
+    output.check_input("--predictions", command.predictions);
+    output.check_input("--model", command.model);
+    command.chat.check_not_written(output);
+    const auto check_images = [&](const EvalTurn& turn) {
+        for (const std::string& image : turn.images) output.check_input("the image", image);
+    };
+    for (const EvalItem& item : items) {
+        check_images(item.question);
+        for (const EvalTurn& shot : item.shots) check_images(shot);
+    }
+    // A folder that also holds the questions may hold results, too.
+    if (!lies_inside(command.data, command.images)) output.check_input("--images", command.images);
+}
+
 EvalResult evaluate(const EvalCommand& command) {
     const EvalTask& task = find_eval_task(command.task);
     const auto items = load_eval_items(command.data, command.images, command.items);
+    check_output(command, items);
     if (!command.predictions.empty())
         return score_predictions(task, items, load_predictions(command.predictions, items));
     LoadedModel loaded(command.model, command.common);

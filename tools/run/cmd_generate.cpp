@@ -9,6 +9,7 @@
 #include "tools/base/json_lines.h"
 #include "tools/base/option_checks.h"
 #include "tools/base/output.h"
+#include "tools/base/output_guard.h"
 #include "tools/base/progress.h"
 #include "tools/base/text_input.h"
 #include "tools/commands.h"
@@ -63,7 +64,8 @@ void answer_together(const PromptBuilder& builder, const SamplingOptions& sampli
 
 // Answers the requests of a file in order, `batch` at a time, and prints one JSON line for each.
 void answer_requests(const PromptBuilder& builder, const SamplingOptions& sampling, uint64_t seed,
-                     const std::filesystem::path& input, int64_t batch) {
+                     const std::filesystem::path& input, int64_t batch,
+                     const OutputGuard& outputs) {
     models::GenerateOptions options = sampling.to_options(seed);
     options.stop_ids = builder.stop_ids();
     Progress progress("generate", count_lines(input));
@@ -77,7 +79,7 @@ void answer_requests(const PromptBuilder& builder, const SamplingOptions& sampli
     };
     for_each_json_line(input, [&](const Json& request, const std::string& where) {
         waiting.push_back({request_id(request),
-                           request_prompt(builder, request, where, input.parent_path()),
+                           request_prompt(builder, request, {where, input.parent_path(), outputs}),
                            request.contains("prompt")});
         builder.check_fits(waiting.back().prompt, sampling.max_tokens);
         if (static_cast<int64_t>(waiting.size()) == batch) answer_waiting();
@@ -180,11 +182,15 @@ void answer_prompt(const PromptBuilder& builder, const GenerateCommand& command)
 
 int cmd_generate(Args& args) {
     const GenerateCommand command = parse_command(args);
+    const OutputGuard outputs("standard output", "-");
+    outputs.check_input("--input", command.input);
+    outputs.check_input("--video", command.video);
+    for (const std::string& image : command.images) outputs.check_input("--image", image);
     LoadedModel loaded(command.model, command.common);
     command.chat.apply(loaded);
     if (command.has_input) {
         answer_requests(loaded.prompts(), command.sampling, command.seed(), command.input,
-                        command.batch);
+                        command.batch, outputs);
     } else {
         answer_prompt(loaded.prompts(), command);
     }

@@ -5,6 +5,7 @@
 #include "tensor/safetensors.h"
 #include "tools/base/json_lines.h"
 #include "tools/base/output.h"
+#include "tools/base/output_guard.h"
 #include "tools/base/progress.h"
 #include "tools/base/text_input.h"
 #include "tools/commands.h"
@@ -59,6 +60,10 @@ int cmd_score(Args& args) {
     args.parse();
 
     refuse_shared_stream({{"--output", output}, {"--dump", dump}});
+    const OutputGuard outputs({{"--output", output}, {"--dump", dump}});
+    outputs.check_input("--input", input);
+    outputs.check_input("--model", model_path);
+    chat.check_not_written(outputs);
     ResultFile answers(output);
     if (!dump.empty()) check_output_path(output_path(dump));
     LoadedModel loaded(model_path, common);
@@ -68,7 +73,8 @@ int cmd_score(Args& args) {
     int64_t scored = 0;
     for_each_json_line(input, [&](const Json& request, const std::string& where) {
         const std::string name = request_id(request);
-        const Prompt prompt = request_prompt(loaded.prompts(), request, where, input.parent_path());
+        const Prompt prompt =
+            request_prompt(loaded.prompts(), request, {where, input.parent_path(), outputs});
         const Score score = score_prompt(loaded.prompts(), prompt);
         answers.write(answer_line(name, prompt, score).dump() + "\n");
         progress.count(++scored);

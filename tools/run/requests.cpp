@@ -46,13 +46,15 @@ PromptImage open_data_url(std::string_view url) {
 }
 
 // Opens an image that a request names: a file, relative to `folder`, or a data: URL.
-PromptImage open_image(std::string name, const std::filesystem::path& folder) {
+PromptImage open_image(std::string name, const RequestPlace& place) {
     if (name.starts_with("data:")) return open_data_url(name);
     if (name.starts_with("file://")) name.erase(0, 7);
     VILA_CHECK(name.find("://") == std::string::npos, "the image ", name.substr(0, kShownUrl),
                " is an address: expected the name of a file or a data: URL; download the image "
                "first");
-    return PromptImage(data::ImageRef{.path = (folder / name).string()});
+    const std::string file = (place.folder / name).string();
+    place.outputs.check_input("the image", file);
+    return PromptImage(data::ImageRef{.path = file});
 }
 
 // Returns the text of a message whose content is a list of parts, with a placeholder for each
@@ -100,8 +102,7 @@ std::vector<std::string> read_images(const Json& request) {
     return one.empty() ? images : one;
 }
 
-Prompt read_prompt(const PromptBuilder& builder, const Json& request,
-                   const std::filesystem::path& folder) {
+Prompt read_prompt(const PromptBuilder& builder, const Json& request, const RequestPlace& place) {
     const Json* text = find_field(request, {"prompt"});
     const Json* list = find_field(request, {"messages"});
     VILA_CHECK((text == nullptr) != (list == nullptr),
@@ -114,7 +115,7 @@ Prompt read_prompt(const PromptBuilder& builder, const Json& request,
                "images are named both in \"images\" and in \"messages\": name them in one place");
     if (!named.empty()) images = named;
     std::vector<PromptImage> opened;
-    for (const std::string& image : images) opened.push_back(open_image(image, folder));
+    for (const std::string& image : images) opened.push_back(open_image(image, place));
     Prompt prompt = text != nullptr
                         ? builder.raw_prompt(data::text_field(request, {"prompt"}), opened)
                         : builder.chat_prompt(std::move(messages), opened);
@@ -130,12 +131,12 @@ std::string request_id(const Json& request) {
     return id.is_string() ? id.get<std::string>() : id.dump();
 }
 
-Prompt request_prompt(const PromptBuilder& builder, const Json& request, const std::string& where,
-                      const std::filesystem::path& folder) {
+Prompt request_prompt(const PromptBuilder& builder, const Json& request,
+                      const RequestPlace& place) {
     try {
-        return read_prompt(builder, request, folder);
+        return read_prompt(builder, request, place);
     } catch (const Error& error) {
-        throw Error(str(where, ": ", error.what()));
+        throw Error(str(place.where, ": ", error.what()));
     }
 }
 

@@ -15,15 +15,20 @@
 #include <string>
 
 #include "tensor/json.h"
+#include "tools/base/output_guard.h"
 #include "tools/run/prompt_builder.h"
 
 namespace vila::tools {
 
 // The field "id": its text, or its JSON if it is not a string. Throws if it is missing.
 std::string request_id(const Json& request);
-// The prompt of a request. `folder` is where its images are; `where` names the line in messages.
-// Throws, with `where` in front, for a request of neither form and for what cannot be read of it.
-Prompt request_prompt(const PromptBuilder& builder, const Json& request, const std::string& where,
-                      const std::filesystem::path& folder);
+struct RequestPlace {
+    const std::string& where;      // the line, for messages
+    std::filesystem::path folder;  // of its images
+    const OutputGuard& outputs;    // must not be among its images
+};
+// The prompt of a request. Throws, with the line in front, for a request of neither form and for
+// what cannot be read of it.
+Prompt request_prompt(const PromptBuilder& builder, const Json& request, const RequestPlace& place);
 
 }  // namespace vila::tools

@@ -6,6 +6,7 @@
 
 #include "tools/base/args.h"
 #include "tools/base/model_template.h"
+#include "tools/base/output_guard.h"
 #include "tools/run/loaded_model.h"
 
 namespace vila::tools {
@@ -18,6 +19,10 @@ struct TemplateOptions {
             "--template", name,
             "chat template to use instead of the model's: a name, or a file with Jinja source");
         args.option("--system", system, "system message of conversations that have none");
+    }
+    // Throws if an output is the file of the template.
+    void check_not_written(const OutputGuard& outputs) const {
+        outputs.check_input("--template", name);
     }
     bool given() const { return !name.empty() || !system.empty(); }
     // Sets the template and the system message that were given.
