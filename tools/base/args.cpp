@@ -28,6 +28,10 @@ void Args::parse() {
     if (!problem.empty()) throw UsageError(problem);
 }
 
+std::string Args::not_empty(const std::string& value) {
+    return value.empty() ? "expected a name, got an empty one" : "";
+}
+
 void Args::refuse_unknown(const std::vector<std::string>& unknown) const {
     if (unknown.empty()) return;
     const std::string& first = unknown.front();

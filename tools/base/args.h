@@ -14,9 +14,11 @@
 // and --seed.
 
 #include <cstdint>
+#include <filesystem>
 #include <memory>
 #include <optional>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include <CLI/CLI.hpp>
@@ -50,7 +52,7 @@ class Args {
     // ->check().
     template <typename T>
     CLI::Option* option(const std::string& name, T& value, const std::string& help) {
-        CLI::Option* declared = app_.add_option(name, value, help);
+        CLI::Option* declared = add(name, value, help);
         if constexpr (requires {
                           value.push_back(*value.begin());
                           value.begin()->size();
@@ -67,12 +69,12 @@ class Args {
     // Declares a required positional argument.
     template <typename T>
     CLI::Option* positional(const std::string& name, T& value, const std::string& help) {
-        return app_.add_option(name, value, help)->required();
+        return add(name, value, help)->required();
     }
     // Declares an optional positional argument.
     template <typename T>
     CLI::Option* optional_positional(const std::string& name, T& value, const std::string& help) {
-        return app_.add_option(name, value, help);
+        return add(name, value, help);
     }
 
     // Fills the declared variables. Throws UsageError, which names the nearest option for a
@@ -80,6 +82,15 @@ class Args {
     void parse();
 
   private:
+    // A path must not be empty.
+    template <typename T>
+    CLI::Option* add(const std::string& name, T& value, const std::string& help) {
+        CLI::Option* declared = app_.add_option(name, value, help);
+        if constexpr (std::is_same_v<T, std::filesystem::path>) declared->check(not_empty);
+        return declared;
+    }
+    // Returns an error message, or nothing for a valid value.
+    static std::string not_empty(const std::string& value);
     void refuse_unknown(const std::vector<std::string>& unknown) const;
 
     std::string command_;

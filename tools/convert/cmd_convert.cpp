@@ -5,6 +5,7 @@
 #include "tensor/name_list.h"
 #include "tensor/path_kind.h"
 #include "tools/base/option_checks.h"
+#include "tools/base/output_guard.h"
 #include "tools/base/progress.h"
 #include "tools/commands.h"
 
@@ -14,6 +15,8 @@ namespace fs = std::filesystem;
 
 namespace {
 
+constexpr int kLargestSide = 4096;  // of images, in pixels
+
 // The id of "<image>" in the model's tokenizer, if it has both.
 std::optional<int32_t> image_token_of(const models::Layout& layout) {
     const fs::path directory = layout.files_of(models::Part::Llm);
@@ -21,13 +24,6 @@ std::optional<int32_t> image_token_of(const models::Layout& layout) {
         if (path_exists(directory / file))
             return data::load_tokenizer(directory)->token_to_id("<image>");
     return std::nullopt;
-}
-
-void refuse_places_inside(const fs::path& destination, const fs::path& source) {
-    const std::string inner = fs::weakly_canonical(destination).string() + "/";
-    const std::string outer = fs::weakly_canonical(source).string() + "/";
-    VILA_CHECK(!inner.starts_with(outer), destination.string(), ": lies inside ", source.string(),
-               ", which is the input; choose another directory");
 }
 
 }  // namespace
@@ -50,7 +46,8 @@ int cmd_convert(Args& args) {
                 "llava-hf: token id of an image (default: the tokenizer's <image>)");
     args.option("--image-size", options.image_size,
                 "resize the vision tower for images of this many pixels a side, by "
-                "interpolating its position embeddings");
+                "interpolating its position embeddings")
+        ->check(CLI::Range(1, kLargestSide, str("[1, ", kLargestSide, "]")));
     std::optional<std::string> dtype;
     args.option("--dtype", dtype, "f32, bf16 or f16 (default: every tensor keeps its dtype)")
         ->check(CLI::IsMember({"f32", "bf16", "f16"}));
@@ -59,8 +56,10 @@ int cmd_convert(Args& args) {
     if (options.layout != "llava-hf")
         refuse_options(args, {"--image-token"}, "in layouts other than llava-hf");
     if (dtype) options.dtype = dtype_from_name(*dtype);
-    for (const fs::path& read : {source, parts.vision_tower, parts.base})
-        if (!read.empty()) refuse_places_inside(destination, read);
+    const OutputGuard output("DST", destination);
+    output.check_input("SRC", source);
+    output.check_input("--vision-tower", parts.vision_tower);
+    output.check_input("--base", parts.base);
     const auto layout = models::open_layout(source, parts);
     if (options.layout == "llava-hf" && !options.image_token)
         options.image_token = image_token_of(*layout);
