@@ -66,9 +66,8 @@ ImageProcessorConfig read_image_processor_config(const std::filesystem::path& di
 bool has_image_processor_config(const std::filesystem::path& directory);
 // Parses the text of a preprocessor_config.json; error messages use `name`.
 ImageProcessorConfig parse_image_processor_config(const std::string& json, const std::string& name);
-// Writes a preprocessor_config.json that transformers' AutoImageProcessor opens.
-void write_image_processor_config(const std::filesystem::path& path,
-                                  const ImageProcessorConfig& config);
+// Returns the text of a preprocessor_config.json that transformers' AutoImageProcessor opens.
+std::string image_processor_config_text(const ImageProcessorConfig& config);
 
 // Immutable after construction: threads may share one.
 class ImageProcessor {

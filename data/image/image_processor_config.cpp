@@ -190,8 +190,7 @@ ImageProcessorConfig read_image_processor_config(const std::filesystem::path& di
     return parse_image_processor_config(read_file(path, kMaxConfigBytes), path.string());
 }
 
-void write_image_processor_config(const std::filesystem::path& path,
-                                  const ImageProcessorConfig& config) {
+std::string image_processor_config_text(const ImageProcessorConfig& config) {
     Json json;
     json["image_processor_type"] = config.type;
     json["do_convert_rgb"] = true;
@@ -210,7 +209,7 @@ void write_image_processor_config(const std::filesystem::path& path,
     json["do_normalize"] = config.do_normalize;
     json["image_mean"] = config.mean;
     json["image_std"] = config.deviation;
-    write_file_atomic(path, json.dump(2) + "\n");
+    return json.dump(2) + "\n";
 }
 
 }  // namespace vila::data

@@ -120,7 +120,7 @@ TEST(DataImageProcessor, WritesConfigForTransformers) {
     for (const bool siglip : {false, true}) {
         const auto config =
             ImageProcessorConfig::for_tower(48, {0.1, 0.25, 1.0 / 3}, {0.2, 0.3, 2.0 / 3}, siglip);
-        write_image_processor_config(path, config);
+        write_file_atomic(path, image_processor_config_text(config));
         EXPECT_EQ(read_bytes(path), read_bytes(image_goldens() / (siglip ? "written_siglip.json"
                                                                          : "written_clip.json")));
         const ImageProcessorConfig read = read_image_processor_config(scratch.path());

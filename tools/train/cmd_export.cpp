@@ -1,10 +1,12 @@
 // vila export CHECKPOINT DST: writes the model directory of a run as of one of its checkpoints. Any
-// number of ranks and any ZeRO stage may have written the checkpoint.
+// number of ranks and any ZeRO stage may have written the checkpoint. The run may be training.
 
 #include <cstdio>
 
 #include "tensor/cpu/cpu_device.h"
+#include "tensor/output_path.h"
 #include "tools/base/hash64.h"
+#include "tools/base/output_guard.h"
 #include "tools/base/progress.h"
 #include "tools/commands.h"
 #include "tools/train/checkpoint.h"
@@ -48,11 +50,15 @@ int cmd_export(Args& args) {
     args.positional("DST", destination, "model directory to write");
     args.parse();
     while (source.filename().empty() && source.has_parent_path()) source = source.parent_path();
-    VILA_CHECK(!fs::exists(destination), destination.string(), ": exists already");
+    const RunDirectory run(run_directory_of(source), false);
+    const OutputGuard output("DST", destination);
+    output.check_input("CHECKPOINT", source);
+    output.check_input("the run", run.root());
+    check_output_directory(destination);
 
     const auto device = make_cpu_device();
-    const RunDirectory run(run_directory_of(source), false);
-    const Recipe recipe = load_recipe(run.recipe().string(), {});
+    Recipe recipe = load_recipe(run.recipe().string(), {});
+    recipe.train.cache_features = false;  // nothing is written into the run
     const fs::path tokenizer = tokenizer_directory(recipe.model).value_or(run.tokenizer());
     const auto alone = dist::one_process();
     const auto stage =

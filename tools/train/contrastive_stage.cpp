@@ -35,11 +35,9 @@ std::unique_ptr<models::ClipModel> make_model(const Recipe& recipe,
 
 }  // namespace
 
-ContrastiveStage::ContrastiveStage(const Recipe& recipe, const fs::path& run,
-                                   const fs::path& tokenizer_directory, dist::Collectives& ranks,
-                                   Device& device)
+ContrastiveStage::ContrastiveStage(const Recipe& recipe, const fs::path& tokenizer_directory,
+                                   dist::Collectives& ranks, Device& device)
     : recipe_(recipe),
-      run_(run),
       ranks_(ranks),
       tokenizer_(data::load_tokenizer(tokenizer_directory)),
       chat_(given_template(recipe, tokenizer_directory)
@@ -145,7 +143,8 @@ double ContrastiveStage::step_flops(int64_t pairs, int64_t text_rows) const {
 void ContrastiveStage::save(const fs::path& directory) {
     models::save_vision_tower(model_->vision_config(), model_->vision_table(), directory,
                               model_->dtype(),
-                              {preprocessor_file(processor_.config(), "vision_tower/", run_)});
+                              {{"vision_tower/preprocessor_config.json",
+                                data::image_processor_config_text(processor_.config())}});
 }
 
 }  // namespace vila::tools

@@ -17,9 +17,8 @@ namespace vila::tools {
 
 class ContrastiveStage final : public Stage {
   public:
-    ContrastiveStage(const Recipe& recipe, const std::filesystem::path& run,
-                     const std::filesystem::path& tokenizer_directory, dist::Collectives& ranks,
-                     Device& device);
+    ContrastiveStage(const Recipe& recipe, const std::filesystem::path& tokenizer_directory,
+                     dist::Collectives& ranks, Device& device);
 
     std::vector<ParameterGroup> groups() override;
     StepResult accumulate(const data::StepBatch& batch, const StepContext& step) override;
@@ -41,7 +40,6 @@ class ContrastiveStage final : public Stage {
     double step_flops(int64_t pairs, int64_t text_rows) const;
 
     Recipe recipe_;
-    std::filesystem::path run_;
     dist::Collectives& ranks_;
     std::unique_ptr<data::Tokenizer> tokenizer_;
     data::ChatTemplate chat_;

@@ -48,7 +48,7 @@ std::unique_ptr<FeatureCache> LanguageStage::open_feature_cache(
     const std::string facts =
         str(hash_frozen(model_->vision_table()), ' ', config.select_layer, ' ',
             config.select_class_token, ' ', config.image_mode, ' ', recipe_.train.dtype, ' ',
-            preprocessor_file(processor.config(), "", run_).bytes, ' ', config.max_tiles);
+            data::image_processor_config_text(processor.config()), ' ', config.max_tiles);
     return std::make_unique<FeatureCache>(FeatureCacheOptions{
         .width = config.vision->hidden_size,
         .dtype = model_->dtype(),
@@ -161,7 +161,8 @@ void LanguageStage::save(const fs::path& directory) {
         extra.push_back({name, chat_.source()});
     }
     if (images_)
-        extra.push_back(preprocessor_file(images_->processor().config(), "vision_tower/", run_));
+        extra.push_back({"vision_tower/preprocessor_config.json",
+                         data::image_processor_config_text(images_->processor().config())});
     models::save_model(*model_, directory, model_->dtype(), extra, unchanged_);
 }
 

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 
-#include "dist/launcher.h"
 #include "tensor/file.h"
 #include "tensor/name_list.h"
 #include "tensor/path_kind.h"
@@ -269,18 +268,6 @@ std::vector<models::ExtraFile> tokenizer_files(const fs::path& directory,
         if (path_exists(directory / name))
             files.push_back({prefix + name, read_file(directory / name)});
     return files;
-}
-
-models::ExtraFile preprocessor_file(const data::ImageProcessorConfig& config,
-                                    const std::string& prefix, const fs::path& scratch) {
-    // Ranks of a job may call this at the same time with the same folder.
-    const fs::path folder = scratch / str("preprocessor.tmp-", dist::read_launcher().rank);
-    const fs::path file = folder / "preprocessor_config.json";
-    fs::create_directories(folder);
-    data::write_image_processor_config(file, config);
-    models::ExtraFile extra = {prefix + file.filename().string(), read_file(file)};
-    fs::remove_all(folder);
-    return extra;
 }
 
 }  // namespace vila::tools

@@ -59,9 +59,4 @@ std::vector<models::ExtraFile> tokenizer_files(const std::filesystem::path& dire
 // saves them as they are, whatever the dtype of training.
 models::PartFiles open_unchanged_parts(const Recipe& recipe, const models::VilaModel& model);
 
-// Makes preprocessor_config.json under `prefix`. Uses a temporary folder in `scratch`.
-models::ExtraFile preprocessor_file(const data::ImageProcessorConfig& config,
-                                    const std::string& prefix,
-                                    const std::filesystem::path& scratch);
-
 }  // namespace vila::tools

@@ -16,7 +16,7 @@ std::unique_ptr<Stage> make_stage(const Recipe& recipe, const std::filesystem::p
             return std::make_unique<LanguageStage>(recipe, run, tokenizer, ranks.rank(), device,
                                                    warn);
         case StageLoss::Contrastive:
-            return std::make_unique<ContrastiveStage>(recipe, run, tokenizer, ranks, device);
+            return std::make_unique<ContrastiveStage>(recipe, tokenizer, ranks, device);
     }
     return nullptr;
 }
