@@ -120,7 +120,8 @@ timeout 60 mpirun --oversubscribe -n 1 "$binary" train lm.toml --out differ opti
 check "recipes that differ" grep -q "the ranks disagree on the recipe.*lr = 0.01.*lr = 0.02" output
 OMPI_COMM_WORLD_SIZE=4 "$binary" train lm.toml --out x >output 2>&1
 check "processes that do not find each other" grep -q "the launcher started 4 processes" output
-mkdir -p full/checkpoints
+expect 1 "absent.txt" 2 lm.toml --out full 'data.sources[0].path=absent.txt'
+mkdir full/checkpoints
 chmod 500 full/checkpoints
 if ! touch full/checkpoints/x 2>/dev/null; then  # root may write anywhere
     expect 1 "could not be saved 3 times in a row" 2 lm.toml --out full train.save_every=1

@@ -23,7 +23,8 @@ namespace fs = std::filesystem;
 namespace {
 
 struct TrainOptions {
-    std::string recipe, out;
+    std::string recipe;
+    fs::path out;
     std::vector<std::string> overrides;
     bool no_space_check = false;
     CommonOptions common;
@@ -76,8 +77,9 @@ void set_up(const TrainOptions& options, dist::Collectives& ranks, RankSetup& se
     dist::check_same(ranks, "recipe", recipe_text(setup.recipe));
     dist::check_same(ranks, "--out", fs::absolute(options.out).string());
     dist::agree(ranks, [&] {
+        refuse_inputs_in_run(setup.recipe, options.out);
         setup.run.emplace(options.out, is_first);
-        if (is_first) setup.run->store_recipe(setup.recipe);
+        if (is_first) setup.run->store_recipe(setup.recipe, options.recipe);
     });
 }
 

@@ -86,18 +86,19 @@ std::vector<std::string> sample_texts(const std::vector<std::unique_ptr<data::Da
 
 fs::path find_or_train_tokenizer(const Recipe& recipe,
                                  const std::vector<std::unique_ptr<data::Dataset>>& datasets,
-                                 const fs::path& own_directory) {
+                                 const RunDirectory& run) {
     const std::optional<fs::path> given = tokenizer_directory(recipe.model);
     if (given) return *given;
-    if (path_exists(own_directory)) return own_directory;
+    if (path_exists(run.tokenizer())) return run.tokenizer();
     const TokenizerConfig config = read_tokenizer_config(recipe.model.tokenizer_config);
     const std::vector<std::string> texts = sample_texts(datasets, recipe_template(recipe, ""));
     const auto tokenizer = data::train_bpe(
         texts, {.vocab_size = config.vocab_size, .split = split_rule(config.split)});
-    AtomicDirectory making(own_directory);
+    AtomicDirectory making(run.tokenizer());
     tokenizer->save(making.path());
+    run.record_tokenizer(making.path());
     making.commit();
-    return own_directory;
+    return run.tokenizer();
 }
 
 }  // namespace vila::tools

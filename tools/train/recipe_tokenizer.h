@@ -10,15 +10,16 @@
 #include "data/records/dataset.h"
 #include "data/text/tokenizer.h"
 #include "tools/train/recipe.h"
+#include "tools/train/run_directory.h"
 
 namespace vila::tools {
 
 // Returns the directory with the tokenizer's files. If the recipe gives none, trains a tokenizer on
-// the text of `datasets` by [model.tokenizer_config] (vocab_size, split) and writes it to
-// `own_directory`, unless it is there from an earlier call.
+// the text of `datasets` by [model.tokenizer_config] (vocab_size, split) and writes it to the run's
+// folder for it, unless it is there from an earlier call.
 std::filesystem::path find_or_train_tokenizer(
     const Recipe& recipe, const std::vector<std::unique_ptr<data::Dataset>>& datasets,
-    const std::filesystem::path& own_directory);
+    const RunDirectory& run);
 
 // Returns the text of up to kTokenizerText bytes of records, spread evenly over each dataset: the
 // parts between images and special tokens, as rendered for training.

@@ -1,61 +1,115 @@
 #include "tools/train/run_directory.h"
 
-#include <fcntl.h>
-#include <sys/file.h>
-#include <unistd.h>
-
-#include <cerrno>
-#include <cstring>
+#include <algorithm>
 
 #include "tensor/check.h"
 #include "tensor/file.h"
+#include "tools/base/hash64.h"
+#include "tools/base/output_guard.h"
+#include "tools/train/checkpoint_format.h"
+#include "tools/train/recipe_model.h"
 
 namespace vila::tools {
 
 namespace fs = std::filesystem;
 
+namespace {
+
+constexpr WorkFolder::Kind kRun = {
+    .title = "vila train", .what = "a training run", .busy = "another process is training there"};
+// Names in .lock.
+constexpr const char* kTokenizer = "tokenizer";
+constexpr const char* kModel = "model";
+
+// Returns a hash of the names and contents of all files in a folder.
+std::string hash_of_files(const fs::path& folder) {
+    std::vector<std::string> lines;
+    for (const auto& entry : fs::recursive_directory_iterator(folder)) {
+        const std::string name = entry.path().lexically_relative(folder).string();
+        std::string hash;
+        if (entry.is_regular_file()) {
+            const std::string bytes = read_file(entry.path());
+            hash = hash_text(hash64(bytes.data(), static_cast<int64_t>(bytes.size())));
+        }
+        lines.push_back(str(name, "\n", hash, "\n"));
+    }
+    std::sort(lines.begin(), lines.end());
+    std::string text;
+    for (const std::string& line : lines) text += line;
+    return hash_text(hash64(text.data(), static_cast<int64_t>(text.size())));
+}
+
+}  // namespace
+
 RunDirectory::RunDirectory(const fs::path& root, bool owner) : root_(fs::absolute(root)) {
     if (!owner) return;
-    std::error_code error;
-    fs::create_directories(root_, error);
-    VILA_CHECK(!error, "--out ", root_.string(), ": cannot create: ", error.message());
-    const std::string file = (root_ / ".lock").string();
-    lock_ = ::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-    VILA_CHECK(lock_ >= 0, file, ": cannot open: ", std::strerror(errno));
-    if (::flock(lock_, LOCK_EX | LOCK_NB) != 0) {
-        const int code = errno;
-        ::close(lock_);
-        throw Error(str("--out ", root_.string(),
-                        code == EWOULDBLOCK ? ": another process is training there"
-                                            : str(": cannot lock: ", std::strerror(code))));
+    // A run of an earlier version, or a copy without its hidden files.
+    const bool is_older_run = fs::exists(recipe()) && has_checkpoint();
+    try {
+        folder_.emplace(root_, kRun, is_older_run);
+    } catch (const Error& error) {
+        throw Error(str("--out ", error.what()));
     }
-    remove_leftovers();
+    if (folder_->is_new() && finished()) record_model();
+    folder_->remove_leftovers({root_, checkpoints()});
 }
 
-void RunDirectory::remove_leftovers() const {
-    std::vector<fs::path> leftovers;
-    for (const auto& entry : fs::directory_iterator(root_))
-        if (entry.path().filename().string().find(".tmp-") != std::string::npos)
-            leftovers.push_back(entry.path());
-    for (const fs::path& leftover : leftovers) fs::remove_all(leftover);
+void RunDirectory::refuse(const std::string& reason) const {
+    throw Error(str("--out ", root_.string(), reason));
 }
 
-RunDirectory::~RunDirectory() {
-    if (lock_ >= 0) ::close(lock_);
-}
-
-void RunDirectory::store_recipe(const Recipe& recipe) const {
+void RunDirectory::store_recipe(const Recipe& recipe, const fs::path& source) const {
+    check_model();
+    bool is_new = true;
     if (fs::exists(this->recipe())) {
         const Recipe before = load_recipe(this->recipe().string(), {});
         const std::vector<std::string> differences = recipe_differences(before, recipe);
-        if (differences.empty()) return;
+        is_new = !differences.empty();
         std::string list;
         for (const std::string& difference : differences) list += "; " + difference;
-        VILA_CHECK(!has_begun(), "--out ", root_.string(), " holds a run of another recipe", list,
-                   "; resume with the old values or choose another --out");
+        if (is_new && has_begun())
+            refuse(str(" holds a run of another recipe", list,
+                       "; resume with the old values or choose another --out"));
+        if (is_new) check_recipe_file(before, source);
+    } else if (fs::exists(model())) {
+        refuse(": holds model/ but no recipe.toml; move model/ away or choose another --out");
     }
-    fs::remove_all(tokenizer());
-    write_file_atomic(this->recipe(), recipe_text(recipe));
+    settle_tokenizer(recipe, is_new);
+    if (is_new) write_file_atomic(this->recipe(), recipe_text(recipe));
+}
+
+// Throws unless recipe.toml may be replaced.
+void RunDirectory::check_recipe_file(const Recipe& before, const fs::path& source) const {
+    std::error_code ignored;
+    if (fs::equivalent(source, recipe(), ignored))
+        refuse(
+            ": its recipe.toml is also the recipe to train, and would be overwritten; copy it "
+            "to another place first");
+    if (read_file(recipe()) != recipe_text(before))
+        refuse(": recipe.toml was not written by this run; move it away or choose another --out");
+}
+
+void RunDirectory::check_model() const {
+    if (!fs::exists(model()) || fs::is_empty(model())) return;
+    if (!finished() || !folder_->recorded(kModel))
+        refuse(": model/ was not written by this run; move it away or choose another --out");
+}
+
+// Removes the tokenizer of another recipe.
+void RunDirectory::settle_tokenizer(const Recipe& recipe, bool is_new_recipe) const {
+    if (!fs::exists(tokenizer()) || has_begun()) return;
+    const bool is_own = folder_->recorded(kTokenizer) == hash_of_files(tokenizer());
+    if (!is_own && !tokenizer_directory(recipe.model))
+        refuse(": tokenizer/ was not made by this run; move it away or choose another --out");
+    if (is_own && is_new_recipe) fs::remove_all(tokenizer());
+}
+
+void RunDirectory::record_tokenizer(const fs::path& made) const {
+    if (folder_) folder_->record(kTokenizer, hash_of_files(made));
+}
+
+void RunDirectory::record_model() const {
+    folder_->record(kModel, "made");
 }
 
 bool RunDirectory::has_begun() const {
@@ -64,6 +118,37 @@ bool RunDirectory::has_begun() const {
 
 bool RunDirectory::finished() const {
     return fs::exists(model() / "config.json");
+}
+
+bool RunDirectory::has_checkpoint() const {
+    if (!fs::is_directory(checkpoints())) return false;
+    const fs::directory_iterator entries(checkpoints());
+    return std::any_of(begin(entries), end(entries), [](const fs::directory_entry& entry) {
+        return step_of(entry.path().filename().string()) && fs::exists(entry.path() / kManifest);
+    });
+}
+
+void refuse_inputs_in_run(const Recipe& recipe, const fs::path& out) {
+    const ModelRecipe& model = recipe.model;
+    std::vector<std::pair<std::string, fs::path>> inputs = {
+        {"model.init", model.init},
+        {"model.llm", model.llm},
+        {"model.vision_tower", model.vision_tower},
+        {"model.tokenizer", model.tokenizer},
+        {"model.projector", model.projector}};
+    const OutputGuard guard("--out", out);
+    for (const auto& [key, path] : inputs) guard.check_input(key, path);
+    for (const SourceRecipe& source : recipe.data.sources) {
+        inputs.emplace_back("the path of data source " + source.name, source.path);
+        inputs.emplace_back("the images of data source " + source.name, source.images);
+    }
+    const RunDirectory run(out, false);
+    for (const auto& [key, path] : inputs)
+        for (const fs::path& written : {run.recipe(), run.log(), run.checkpoints(), run.tokenizer(),
+                                        run.cache(), run.model()})
+            VILA_CHECK(path.empty() || !lies_inside(path, written), "--out ", out.string(), ": ",
+                       written.filename().string(), " would be written and is also ", key,
+                       "; choose another --out");
 }
 
 }  // namespace vila::tools

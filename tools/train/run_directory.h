@@ -7,10 +7,15 @@
 //     tokenizer/       the tokenizer, if the run trained one
 //     cache/           features of a frozen vision tower that do not fit into memory
 //     model/           the finished model directory; a run that has it is finished
+//     .lock            locked while the run trains; records what it made, see work_folder.h
 //     .watch/          status of each rank, see dist/watchdog.h
 
 #include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
 
+#include "tools/base/work_folder.h"
 #include "tools/train/recipe.h"
 
 namespace vila::tools {
@@ -18,10 +23,10 @@ namespace vila::tools {
 class RunDirectory {
   public:
     // The owner creates the folder if it is missing, locks it for the lifetime of this object and
-    // removes unfinished files of a killed process; it throws if another process has the lock. Of
-    // the ranks of a job, one is the owner; the others only use the paths.
+    // removes unfinished files of a killed process; it throws if another process has the lock, or
+    // if the folder holds files but no run. Of the ranks of a job, one is the owner; the others
+    // only use the paths.
     explicit RunDirectory(const std::filesystem::path& root, bool owner = true);
-    ~RunDirectory();
     RunDirectory(const RunDirectory&) = delete;
     RunDirectory& operator=(const RunDirectory&) = delete;
 
@@ -34,17 +39,33 @@ class RunDirectory {
     std::filesystem::path model() const { return root_ / "model"; }
     std::filesystem::path watch() const { return root_ / ".watch"; }
 
-    // Writes recipe.toml. If the run has a checkpoint or a model, throws unless `recipe` equals the
-    // recipe it began with, except in keys that may change on resuming; the message names the keys.
-    void store_recipe(const Recipe& recipe) const;
+    // Writes recipe.toml; `source` is the file that `recipe` was read from. If the run has a
+    // checkpoint or a model, throws unless `recipe` equals the recipe it began with, except in keys
+    // that may change on resuming; the message names the keys. Throws if recipe.toml, tokenizer/ or
+    // model/ are in the way and were not made by this run.
+    void store_recipe(const Recipe& recipe, const std::filesystem::path& source) const;
     bool has_begun() const;  // has a checkpoint or a model
     bool finished() const;   // has a model
 
+    // Record that the run makes its tokenizer, whose files are in `made`, or its model. The owner
+    // calls them before these get their names.
+    void record_tokenizer(const std::filesystem::path& made) const;
+    void record_model() const;
+
   private:
-    void remove_leftovers() const;
+    bool has_checkpoint() const;
+    // Throws an error about something in the folder.
+    [[noreturn]] void refuse(const std::string& reason) const;
+    void check_recipe_file(const Recipe& before, const std::filesystem::path& source) const;
+    void check_model() const;
+    void settle_tokenizer(const Recipe& recipe, bool is_new_recipe) const;
 
     std::filesystem::path root_;
-    int lock_ = -1;
+    std::optional<WorkFolder> folder_;  // of the owner
 };
+
+// Throws if the run in `out` would be written into a model that the recipe reads, or if the recipe
+// reads what a run in `out` writes.
+void refuse_inputs_in_run(const Recipe& recipe, const std::filesystem::path& out);
 
 }  // namespace vila::tools

@@ -72,8 +72,7 @@ void TrainingJob::open_data() {
 void TrainingJob::open_tokenizer() {
     for (const bool first : {true, false})
         dist::agree(ranks_, [&] {
-            if (is_first() == first)
-                tokenizer_ = find_or_train_tokenizer(recipe_, datasets_, run_.tokenizer());
+            if (is_first() == first) tokenizer_ = find_or_train_tokenizer(recipe_, datasets_, run_);
         });
 }
 
@@ -93,7 +92,6 @@ void TrainingJob::make_state() {
 }
 
 void TrainingJob::resume() {
-    checkpoints_.remove_leftovers();
     const std::optional<Checkpoint> checkpoint = checkpoints_.load_newest(device_);
     if (!checkpoint) return;
     dist::agree(ranks_, [&] { check_facts(checkpoint->info, facts_); });
@@ -171,7 +169,9 @@ void TrainingJob::save_model() {
     dist::agree(ranks_, [&] {
         VILA_CHECK(facts_.at("frozen_weights") == hash_text(stage_->frozen_hash()),
                    "internal error: a frozen weight changed; please report this");
-        if (is_first()) stage_->save(run_.model());
+        if (!is_first()) return;
+        run_.record_model();
+        stage_->save(run_.model());
     });
     state_->release_weights();
 }

@@ -1,0 +1,143 @@
+// What a training run takes for its own folder, and what it leaves alone.
+
+#include "tools/train/run_directory.h"
+
+#include <fstream>
+
+#include <gtest/gtest.h>
+
+#include "tensor/file.h"
+#include "tests/support/temporary_directory.h"
+#include "tools/train/checkpoint_format.h"
+
+namespace vila::tools {
+namespace {
+
+namespace fs = std::filesystem;
+
+class RunDirectoryTest : public ::testing::Test {
+  protected:
+    RunDirectoryTest() {
+        write("lm.toml", "stage = \"lm\"\n[[data.sources]]\nformat = \"text\"\npath = \"a.txt\"\n");
+    }
+    fs::path at(const std::string& name) const { return folder_.path() / name; }
+    void write(const std::string& name, const std::string& text) const {
+        fs::create_directories(at(name).parent_path());
+        std::ofstream(at(name)) << text;
+    }
+    Recipe recipe(const std::vector<std::string>& overrides = {}) const {
+        return load_recipe(at("lm.toml").string(), overrides);
+    }
+    // Starts training in run/ with overrides. Returns the message, without the name of the folder.
+    std::string start(const std::vector<std::string>& overrides = {},
+                      const std::string& source = "lm.toml") const {
+        const std::string begin = str("--out ", at("run").string());
+        try {
+            const RunDirectory run(at("run"));
+            run.store_recipe(recipe(overrides), at(source));
+        } catch (const Error& error) {
+            const std::string message = error.what();
+            EXPECT_TRUE(message.starts_with(begin)) << message;
+            return message.substr(std::min(begin.size(), message.size()));
+        }
+        return "";
+    }
+
+    TemporaryDirectory folder_;
+};
+
+TEST_F(RunDirectoryTest, RefusesAFolderThatIsNoRun) {
+    for (const char* name : {"notes.txt", "model/config.json", "tokenizer/tokenizer.json",
+                             "recipe.toml", "checkpoints/step-00000001/x"}) {
+        fs::remove_all(at("run"));
+        write(std::string("run/") + name, "the user's");
+        EXPECT_EQ(start().find(": holds files, but not a training run; choose"), 0u) << name;
+        EXPECT_EQ(read_file(at(std::string("run/") + name)), "the user's");
+        EXPECT_FALSE(fs::exists(at("run/.lock")));
+    }
+}
+
+TEST_F(RunDirectoryTest, TakesARunWithoutItsHiddenFiles) {
+    write("run/recipe.toml", recipe_text(recipe()));
+    write("run/checkpoints/step-00000005/" + std::string(kManifest), "{}");
+    write("run/model/config.json", "{}");
+    EXPECT_EQ(start(), "");
+    EXPECT_EQ(start(), "");
+    EXPECT_EQ(start({"optimizer.lr=1"}).find(" holds a run of another recipe; optimizer.lr was "),
+              0u);
+}
+
+TEST_F(RunDirectoryTest, ReplacesOnlyItsOwnRecipe) {
+    EXPECT_EQ(start(), "");
+    EXPECT_EQ(read_file(at("run/recipe.toml")), recipe_text(recipe()));
+    EXPECT_EQ(start({"optimizer.lr=1"}), "");
+    EXPECT_EQ(read_file(at("run/recipe.toml")), recipe_text(recipe({"optimizer.lr=1"})));
+    EXPECT_EQ(start({"optimizer.lr=1"}, "run/recipe.toml"), "");
+    EXPECT_EQ(start({}, "run/recipe.toml")
+                  .find(": its recipe.toml is also the recipe to train, and would be overwritten"),
+              0u);
+    const std::string own = recipe_text(recipe()) + "# my notes\n";
+    write("run/recipe.toml", own);
+    EXPECT_EQ(start(), "") << "nothing is written for an equal recipe";
+    EXPECT_EQ(start({"optimizer.lr=1"}).find(": recipe.toml was not written by this run"), 0u);
+    EXPECT_EQ(read_file(at("run/recipe.toml")), own);
+}
+
+TEST_F(RunDirectoryTest, TrustsOnlyAModelThatItMade) {
+    EXPECT_EQ(start(), "");
+    fs::create_directory(at("run/model"));
+    EXPECT_EQ(start(), "");
+    write("run/model/weights", "the user's");
+    EXPECT_EQ(start().find(": model/ was not written by this run"), 0u);
+    write("run/model/config.json", "{}");
+    EXPECT_EQ(start().find(": model/ was not written by this run"), 0u);
+    RunDirectory(at("run")).record_model();
+    EXPECT_EQ(start(), "");
+    fs::remove(at("run/recipe.toml"));
+    EXPECT_EQ(start().find(": holds model/ but no recipe.toml"), 0u);
+    EXPECT_EQ(read_file(at("run/model/weights")), "the user's");
+}
+
+TEST_F(RunDirectoryTest, RemovesOnlyATokenizerThatItMade) {
+    EXPECT_EQ(start(), "");
+    write("run/tokenizer/tokenizer.json", "{}");
+    EXPECT_EQ(start().find(": tokenizer/ was not made by this run"), 0u);
+    EXPECT_EQ(start({"model.tokenizer=elsewhere"}), "") << "it is not needed";
+    EXPECT_EQ(read_file(at("run/tokenizer/tokenizer.json")), "{}");
+    RunDirectory(at("run")).record_tokenizer(at("run/tokenizer"));
+    EXPECT_EQ(start({"model.tokenizer=elsewhere"}), "");
+    EXPECT_EQ(read_file(at("run/tokenizer/tokenizer.json")), "{}") << "of an equal recipe";
+    write("run/tokenizer/notes", "the user's");
+    EXPECT_EQ(start().find(": tokenizer/ was not made by this run"), 0u);
+    fs::remove(at("run/tokenizer/notes"));
+    EXPECT_EQ(start(), "");
+    EXPECT_FALSE(fs::exists(at("run/tokenizer"))) << "of another recipe";
+}
+
+TEST_F(RunDirectoryTest, RefusesInputsThatItWouldWrite) {
+    const auto refusal = [&](const std::string& override, const std::string& out) {
+        try {
+            refuse_inputs_in_run(recipe({override}), at(out));
+        } catch (const Error& error) {
+            return std::string(error.what());
+        }
+        return std::string();
+    };
+    fs::create_directories(at("run/model/llm"));
+    fs::create_directories(at("other/model"));
+    write("run/log.jsonl", "");
+    EXPECT_NE(refusal("model.init=run/model", "run")
+                  .find("model would be written and is also "
+                        "model.init"),
+              std::string::npos);
+    EXPECT_NE(refusal("model.llm=run/model/llm", "run"), "");
+    EXPECT_NE(refusal("data.sources[0].path=run/log.jsonl", "run"), "");
+    EXPECT_NE(refusal("model.init=other/model", "other/model/sft").find("lies inside model.init"),
+              std::string::npos);
+    EXPECT_EQ(refusal("model.init=other/model", "other/run"), "");
+    EXPECT_EQ(refusal("model.init=other/model", "run"), "");
+    EXPECT_EQ(refusal("data.sources[0].path=a.txt", "run"), "");
+}
+
+}  // namespace
+}  // namespace vila::tools
