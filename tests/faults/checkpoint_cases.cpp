@@ -4,6 +4,7 @@
 
 #include "dist/thread_ranks.h"
 #include "tensor/cpu/cpu_device.h"
+#include "tensor/temporary_name.h"
 #include "tools/train/checkpoint.h"
 
 namespace vila::tools {
@@ -57,7 +58,10 @@ void save_step(const std::filesystem::path& folder, int64_t step, const SaveWay&
 int64_t start_step(const std::filesystem::path& folder) {
     const auto device = make_cpu_device(1);
     CheckpointStore store(folder, 2, ignore);
-    store.remove_leftovers();
+    std::vector<std::filesystem::path> leftovers;
+    for (const auto& entry : std::filesystem::directory_iterator(folder))
+        if (is_temporary_of(entry.path(), process_nonce())) leftovers.push_back(entry.path());
+    for (const auto& leftover : leftovers) std::filesystem::remove_all(leftover);
     const std::optional<Checkpoint> loaded = store.load_newest(*device);
     if (!loaded) return -1;
     EXPECT_EQ(loaded->info.at("note"), loaded->step);

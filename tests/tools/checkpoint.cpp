@@ -128,14 +128,81 @@ TEST_F(CheckpointTest, TruncatedMissingAndForeignDirectoriesAreNotTrusted) {
         Error);
 }
 
-TEST_F(CheckpointTest, LeftoversOfAKilledSaveAreRemoved) {
+// Stands in for a checkpoint that the system does not let us read, for every user.
+void make_unreadable(const fs::path& checkpoint) {
+    fs::remove(checkpoint / "manifest.json");
+    fs::create_symlink("manifest.json", checkpoint / "manifest.json");  // ELOOP
+}
+
+TEST_F(CheckpointTest, NewerOnesThatCannotBeReadDoNotCount) {
+    for (const int64_t step : {40, 45, 50}) save(step);
+    for (const int64_t step : {30, 35})  // removed by now
+        fs::copy(store_.path_of(50), store_.path_of(step));
+    save(40);
+    for (const int64_t step : {45, 50}) make_unreadable(store_.path_of(step));
+    CheckpointStore next(folder_, 2,
+                         [this](const std::string& line) { warnings_.push_back(line); });
+    const std::optional<Checkpoint> loaded = next.load_newest(*device_);
+    ASSERT_TRUE(loaded.has_value());
+    EXPECT_EQ(loaded->step, 40);
+    warnings_.clear();
+    next.save(41, state(41), {{"note", 41}});
+    EXPECT_EQ(next.steps(), (std::vector<int64_t>{40, 41, 45, 50}));
+    ASSERT_EQ(warnings_.size(), 1u);
+    EXPECT_EQ(warnings_[0],
+              "checkpoints that could not be read are left as they are: step-00000050 "
+              "step-00000045");
+    next.save(42, state(42), {{"note", 42}});
+    EXPECT_EQ(next.steps(), (std::vector<int64_t>{41, 42, 45, 50}));
+    EXPECT_EQ(warnings_.size(), 1u) << "it is said once";
+    next.save(45, state(45), {{"note", 45}});
+    EXPECT_EQ(next.steps(), (std::vector<int64_t>{42, 45, 50}));
+    EXPECT_TRUE(fs::is_symlink(folder_ / "step-00000045.unread/manifest.json"));
+    EXPECT_EQ(next.load_newest(*device_)->step, 45);
+}
+
+TEST_F(CheckpointTest, OnesThatWereNotReadCountOnlyForRemoval) {
     save(1);
-    fs::create_directory(folder_ / "step-00000002.tmp-0123");
-    std::ofstream(folder_ / "step-00000002.tmp-0123" / "rank-00000.safetensors") << "half";
-    store_.remove_leftovers();
-    EXPECT_FALSE(fs::exists(folder_ / "step-00000002.tmp-0123"));
-    EXPECT_EQ(warnings_.size(), 1u);
-    EXPECT_EQ(newest(), 1);
+    save(2);
+    CheckpointStore next(folder_, 2, [](const std::string&) {});
+    next.save(3, state(3), {{"note", 3}});
+    EXPECT_EQ(next.steps(), (std::vector<int64_t>{1, 2, 3}));
+    next.save(4, state(4), {{"note", 4}});
+    EXPECT_EQ(next.steps(), (std::vector<int64_t>{3, 4}));
+}
+
+TEST_F(CheckpointTest, FilesOfOthersStay) {
+    save(1);
+    save(2);
+    std::ofstream(store_.path_of(1) / "notes") << "the user's";
+    fs::create_directories(folder_ / "step-00000001.tmp-0" / "x");
+    fs::create_directories(folder_ / "step-00000002.damaged" / "x");
+    fs::create_directories(folder_ / "step-00000000");
+    for (const int64_t step : {3, 4, 5}) save(step);
+    EXPECT_EQ(store_.steps(), (std::vector<int64_t>{0, 1, 4, 5}));
+    EXPECT_EQ(read_file(store_.path_of(1) / "notes"), "the user's");
+    EXPECT_EQ(warnings_.size(), 2u) << "once for each of the two";
+    for (const std::string& line : warnings_)
+        EXPECT_NE(line.find("is not removed: it holds other files"), std::string::npos) << line;
+    fs::rename(store_.path_of(4), store_.path_of(2));
+    fs::rename(store_.path_of(5), folder_ / "kept");
+    EXPECT_EQ(newest(), 1) << "step-00000002 holds step 4";
+    for (const char* name : {"step-00000001.tmp-0/x", "step-00000002.damaged/x", "kept",
+                             "step-00000002.damaged-1/manifest.json"})
+        EXPECT_TRUE(fs::exists(folder_ / name)) << name;
+}
+
+TEST_F(CheckpointTest, ASaveThatFailedAfterItsNameWasGivenIsRepeated) {
+    save(1);
+    fs::create_directories(folder_ / "latest.d");
+    fs::remove(folder_ / "latest");
+    fs::create_directory_symlink("latest.d", folder_ / "latest");
+    EXPECT_THROW(save(2), Error) << "latest is a directory";
+    fs::remove(folder_ / "latest");
+    save(2);
+    EXPECT_EQ(newest(), 2);
+    EXPECT_EQ(store_.steps(), (std::vector<int64_t>{1, 2}));
+    EXPECT_TRUE(warnings_.empty());
 }
 
 TEST_F(CheckpointTest, FullDiskLeavesTheOlderOneAndNoDebris) {

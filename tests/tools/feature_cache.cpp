@@ -11,6 +11,7 @@
 #include <gtest/gtest.h>
 
 #include "tensor/check.h"
+#include "tensor/file.h"
 
 namespace vila::tools {
 namespace {
@@ -160,6 +161,22 @@ TEST_P(FeatureCacheTest, UnwritableFileOnlyCostsTime) {
     expect(cache, 0);
     EXPECT_FALSE(cache.contains(image(1)));
     EXPECT_EQ(warnings_.size(), 1u);
+}
+
+TEST_P(FeatureCacheTest, AFileOfAnotherKindIsLeftAlone) {
+    fs::create_directories(file_.parent_path());
+    const std::string text(200, 'x');
+    std::ofstream(file_) << text;
+    FeatureCache cache(options(1));
+    for (int i = 0; i < 3; ++i) cache.store(image(i), features(i));
+    expect(cache, 0);
+    EXPECT_FALSE(cache.contains(image(1)));
+    EXPECT_EQ(read_file(file_), text);
+    EXPECT_EQ(warnings_.size(), 1u);
+    std::ofstream(file_) << "vilaf";  // cut short by a crash
+    FeatureCache again(options(0));
+    again.store(image(1), features(1));
+    expect(again, 1);
 }
 
 TEST_P(FeatureCacheTest, WrongCountIsRefused) {

@@ -1,11 +1,8 @@
 #include "tools/train/checkpoint.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
-#include <chrono>
 #include <limits>
 #include <memory>
 #include <new>
@@ -14,8 +11,7 @@
 #include "dist/agree.h"
 #include "tensor/cpu/cpu_device.h"
 #include "tensor/file.h"
-#include "tensor/random.h"
-#include "tools/base/hash64.h"
+#include "tensor/temporary_name.h"
 #include "tools/train/checkpoint_format.h"
 
 namespace vila::tools {
@@ -26,12 +22,6 @@ namespace {
 
 // A run asks for this much more disk space than its checkpoints take.
 constexpr double kSpaceMargin = 1.1;
-
-// Returns a text that distinguishes the directory of this save from those of killed processes.
-std::string nonce() {
-    const auto now = std::chrono::system_clock::now().time_since_epoch().count();
-    return hash_text(random_key(static_cast<uint64_t>(now), static_cast<uint64_t>(::getpid())));
-}
 
 // Removes the temporary directory of a save, unless it was renamed.
 class Unfinished {
@@ -47,6 +37,27 @@ class Unfinished {
   private:
     fs::path path_;
 };
+
+// Renames a directory to NAME.WHY, or to NAME.WHY-1 and so on if that is taken. Returns the name.
+std::string set_aside(const fs::path& path, const char* why) {
+    fs::path aside = str(path.string(), ".", why);
+    for (int attempt = 1; fs::exists(fs::symlink_status(aside)); ++attempt)
+        aside = str(path.string(), ".", why, "-", attempt);
+    fs::rename(path, aside);
+    return aside.filename().string();
+}
+
+// Whether a directory holds a checkpoint and nothing else.
+bool is_only_checkpoint(const fs::path& path) {
+    bool has_manifest = false;
+    for (const auto& entry : fs::directory_iterator(path)) {
+        const std::string name = entry.path().filename().string();
+        has_manifest |= name == kManifest;
+        const bool is_ours = name == kManifest || is_payload_name(name);
+        if (!is_ours || !fs::is_regular_file(entry.symlink_status())) return false;
+    }
+    return has_manifest;
+}
 
 }  // namespace
 
@@ -106,21 +117,6 @@ std::vector<int64_t> CheckpointStore::steps() const {
     return found;
 }
 
-void CheckpointStore::remove_leftovers() {
-    dist::agree(*ranks_, [&] {
-        if (!first_rank() || !fs::exists(directory_)) return;
-        std::vector<fs::path> leftovers;
-        for (const auto& entry : fs::directory_iterator(directory_)) {
-            const std::string name = entry.path().filename().string();
-            if (name.find(".tmp-") != std::string::npos) leftovers.push_back(entry.path());
-        }
-        for (const fs::path& leftover : leftovers) {
-            warn_(str("removing ", leftover.string(), ", left by a save that did not finish"));
-            fs::remove_all(leftover);
-        }
-    });
-}
-
 void CheckpointStore::save(int64_t step, const NamedTensors& tensors, const Json& info) {
     save(step, whole_tensors(tensors), info);
 }
@@ -170,17 +166,18 @@ CheckpointStore::~CheckpointStore() = default;
 
 std::unique_ptr<CheckpointStore::Pending> CheckpointStore::open_save(int64_t step,
                                                                      const Json& info) {
-    const std::string mine = first_rank() ? step_name(step) + ".tmp-" + nonce() : std::string();
     auto pending = std::make_unique<Pending>();
     pending->step = step;
     pending->info = info;
-    pending->making = directory_ / dist::all_gather(*ranks_, mine).front();
+    std::string mine;
     dist::agree(*ranks_, [&] {
         if (!first_rank()) return;
         fs::create_directories(directory_);
-        fs::create_directory(pending->making);
-        pending->unfinished.emplace(pending->making);
+        const fs::path making = make_temporary_directory(path_of(step));
+        pending->unfinished.emplace(making);
+        mine = making.filename().string();
     });
+    pending->making = directory_ / dist::all_gather(*ranks_, mine).front();
     return pending;
 }
 
@@ -197,20 +194,61 @@ void CheckpointStore::publish(const Pending& pending, const std::string& table) 
         manifest["info"] = pending.info;
         write_file_atomic(pending.making / kManifest, manifest_text(manifest));
         sync_directory(pending.making);
-        // A directory of this step exists only if the run was resumed from an older checkpoint.
-        const fs::path place = path_of(pending.step);
-        fs::remove_all(place);
-        fs::rename(pending.making, place);
+        make_way(pending.step);
+        fs::rename(pending.making, path_of(pending.step));
+        good_.insert(pending.step);
         sync_directory(directory_);
         write_file_atomic(directory_ / "latest", step_name(pending.step) + "\n");
-        remove_old();
+        remove_old(pending.step);
     });
 }
 
-void CheckpointStore::remove_old() const {
+// A checkpoint of this step exists already if it could not be read, or if its save failed after its
+// directory got the name.
+void CheckpointStore::make_way(int64_t step) {
+    const fs::path place = path_of(step);
+    if (!fs::exists(fs::symlink_status(place))) return;
+    if (good_.contains(step))
+        remove(step);
+    else
+        warn_(str("checkpoint ", step_name(step), " could not be read; it is now ",
+                  set_aside(place, "unread")));
+}
+
+void CheckpointStore::remove_old(int64_t published) {
     const std::vector<int64_t> found = steps();
-    for (size_t i = 0; i + static_cast<size_t>(keep_) < found.size(); ++i)
-        fs::remove_all(path_of(found[i]));
+    int64_t kept = 0;
+    std::string newer;
+    for (auto step = found.rbegin(); step != found.rend(); ++step) {
+        if (*step > published)
+            newer += " " + step_name(*step);
+        else if (kept >= keep_)
+            remove(*step);
+        else if (good_.contains(*step))
+            ++kept;
+    }
+    if (!newer.empty())
+        warn_once(str("checkpoints that could not be read are left as they are:", newer));
+}
+
+void CheckpointStore::remove(int64_t step) {
+    const fs::path place = path_of(step);
+    try {
+        if (is_only_checkpoint(place)) {
+            // If the process is killed meanwhile, no half of a checkpoint keeps the name.
+            const fs::path removed = make_temporary_directory(place);
+            fs::rename(place, removed);
+            fs::remove_all(removed);
+            return;
+        }
+        warn_once(str(place.string(), " is not removed: it holds other files than a checkpoint"));
+    } catch (const std::exception& error) {
+        warn_once(str(place.string(), " cannot be removed: ", error.what()));
+    }
+}
+
+void CheckpointStore::warn_once(const std::string& line) {
+    if (warnings_.insert(line).second) warn_(line);
 }
 
 CheckpointStore::LoadResult CheckpointStore::try_load(int64_t step, Device& device,
@@ -262,7 +300,10 @@ std::optional<Checkpoint> CheckpointStore::load_newest(Device& device) {
         Checkpoint checkpoint;
         std::string reason;
         const LoadResult result = try_load(newest, device, checkpoint, reason);
-        if (result == LoadResult::Good) return checkpoint;
+        if (result == LoadResult::Good) {
+            good_.insert(newest);
+            return checkpoint;
+        }
         if (result == LoadResult::NoMemory)
             throw dist::AgreedError(
                 str("checkpoint ", step_name(newest), " could not be loaded (", reason, ")"));
@@ -274,10 +315,7 @@ std::optional<Checkpoint> CheckpointStore::load_newest(Device& device) {
         below = newest;
         if (result == LoadResult::Unreadable) continue;
         dist::agree(*ranks_, [&] {
-            if (!first_rank()) return;
-            const fs::path aside = path_of(newest).string() + ".damaged";
-            fs::remove_all(aside);
-            fs::rename(path_of(newest), aside);
+            if (first_rank()) set_aside(path_of(newest), "damaged");
         });
     }
     if (first_reason.empty()) return std::nullopt;

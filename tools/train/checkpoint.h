@@ -9,12 +9,15 @@
 //                              `info`, and a hash of the rest
 //
 // Saving: each rank writes its file into step-00000100.tmp-NONCE. When all have succeeded, rank 0
-// writes the manifest, syncs the directory, renames it and syncs DIR. Then it removes old
-// checkpoints, never the newest. `DIR/latest` names the newest checkpoint for people.
+// writes the manifest, syncs the directory, renames it and syncs DIR. `DIR/latest` names the newest
+// checkpoint for people. Then rank 0 removes old checkpoints: those older than the newest `keep`
+// that this process wrote or verified, up to the one just saved. It never removes that one, a newer
+// one, or a directory with any other file in it.
 //
 // Loading ignores `latest` and takes the highest step of which every byte verifies. A damaged
 // directory is renamed to step-N.damaged, and the next older one is tried. A directory that the
-// system does not let us read is skipped but keeps its name. If memory runs out, loading fails.
+// system does not let us read is skipped but keeps its name, until a checkpoint of the same step is
+// saved: then it is renamed to step-N.unread. If memory runs out, loading fails.
 //
 // The manifest says which file holds which values, so any number of ranks can read what any other
 // number wrote.
@@ -24,6 +27,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -55,16 +59,14 @@ struct Checkpoint {
 
 class CheckpointStore {
   public:
-    // Keeps the newest `keep` checkpoints, at least 2. Calls `warn` with one line for each damaged
-    // checkpoint or leftover, on rank 0 only. `ranks` must share a file system; all of them call
-    // every function except steps(), path_of() and written() together, and errors are thrown on
-    // all.
+    // Keeps the newest `keep` checkpoints, at least 2. Calls `warn` with one line for each
+    // checkpoint that is damaged or cannot be removed, on rank 0 only. `ranks` must share a file
+    // system; all of them call every function except steps(), path_of() and written() together, and
+    // errors are thrown on all.
     CheckpointStore(std::filesystem::path directory, int64_t keep,
                     std::function<void(const std::string& line)> warn,
                     dist::Collectives* ranks = nullptr);
 
-    // Removes the directories of saves that did not finish.
-    void remove_leftovers();
     // Writes this rank's parts; the parts of all ranks must make up whole tensors. The `info` of
     // rank 0 is saved. Throws Error if a file cannot be written; older checkpoints are intact then.
     void save(int64_t step, const std::vector<TensorPart>& parts, const Json& info);
@@ -94,7 +96,11 @@ class CheckpointStore {
     Checkpoint load(int64_t step, Device& device) const;
     std::unique_ptr<Pending> open_save(int64_t step, const Json& info);
     void publish(const Pending& pending, const std::string& table);
-    void remove_old() const;
+    void make_way(int64_t step);
+    void remove_old(int64_t published);
+    // Removes a checkpoint, or warns once why that is impossible.
+    void remove(int64_t step);
+    void warn_once(const std::string& line);
     bool first_rank() const { return ranks_->rank() == 0; }
 
     std::filesystem::path directory_;
@@ -103,6 +109,8 @@ class CheckpointStore {
     std::unique_ptr<dist::Collectives> alone_;
     dist::Collectives* ranks_;
     std::unique_ptr<Pending> pending_;
+    std::set<int64_t> good_;          // steps that this process wrote or verified
+    std::set<std::string> warnings_;  // lines of warn_once()
 };
 
 // Opens one checkpoint directory after reading every byte of it. Throws at the first tensor that

@@ -39,6 +39,12 @@ std::string payload_name(int64_t rank) {
     return name;
 }
 
+bool is_payload_name(const std::string& name) {
+    long long rank = -1;
+    return std::sscanf(name.c_str(), "rank-%lld", &rank) == 1 && rank >= 0 &&
+           payload_name(rank) == name;
+}
+
 std::string manifest_text(Json manifest) {
     manifest.erase("hash");
     const std::string body = manifest.dump();

@@ -21,6 +21,7 @@ std::string step_name(int64_t step);
 // Returns the step of a directory name such as "step-00000100"; nothing for any other name.
 std::optional<int64_t> step_of(const std::string& name);
 std::string payload_name(int64_t rank);
+bool is_payload_name(const std::string& name);
 
 // Returns the text of manifest.json: the manifest with a hash of all its other fields.
 std::string manifest_text(Json manifest);

@@ -39,6 +39,14 @@ bool read_exactly(int descriptor, void* data, int64_t bytes, int64_t offset) {
     return ::pread(descriptor, data, static_cast<size_t>(bytes), offset) == bytes;
 }
 
+// Whether a file may be overwritten: it is empty, or begins as the files of every version do.
+bool is_cache_file(int descriptor) {
+    constexpr size_t kLetters = sizeof(kMagic) - 1;  // the last one is the version
+    char begin[kLetters] = {};
+    const ssize_t got = ::pread(descriptor, begin, kLetters, 0);
+    return got >= 0 && std::memcmp(begin, kMagic, static_cast<size_t>(got)) == 0;
+}
+
 bool write_exactly(int descriptor, const void* data, int64_t bytes, int64_t offset) {
     return ::pwrite(descriptor, data, static_cast<size_t>(bytes), offset) == bytes;
 }
@@ -155,6 +163,15 @@ void FeatureCache::open_file() {
     if (read_exactly(descriptor_, &header, kHeaderBytes, 0) &&
         std::memcmp(&header, &expected, sizeof(header)) == 0) {
         read_index();
+        return;
+    }
+    if (!is_cache_file(descriptor_)) {
+        ::close(descriptor_);
+        descriptor_ = -1;
+        disk_full_ = true;
+        options_.warn(str(options_.file.string(),
+                          ": holds no features and is left as it is; features that do not fit into "
+                          "memory are computed every time"));
         return;
     }
     const bool started =

@@ -8,8 +8,8 @@
 // Images may have different numbers of features. File: a 64-byte header (magic, fingerprint of
 // tower and preprocessing, bytes of a feature row), then entries: 128-bit key of the image, number
 // of values, 64-bit hash of the values, 64-bit hash of these four numbers, the values. A file with
-// another fingerprint is overwritten. A damaged entry is computed again, and so are all after a
-// damaged or truncated header.
+// another fingerprint is overwritten, one of another kind is left alone. A damaged entry is
+// computed again, and so are all after a damaged or truncated header.
 
 #include <cstdint>
 #include <filesystem>
