@@ -79,8 +79,9 @@ check "micro-batches change no more than rounding: $(sum_of lm) and $(sum_of mic
 # --- a damaged checkpoint: training resumes from the older one, with the same result ---
 cp -r lm damaged
 rm -r damaged/model
-mkdir damaged/model.tmp-77 damaged/checkpoints/step-00000013.tmp-0123
-touch damaged/log.jsonl.tmp-77 damaged/checkpoints/latest.tmp-77
+nonce=$(sed -n 's/^process //p' damaged/.lock | tail -n 1)
+mkdir "damaged/model.tmp-$nonce" "damaged/checkpoints/step-00000013.tmp-$nonce-1"
+touch "damaged/log.jsonl.tmp-$nonce" "damaged/checkpoints/latest.tmp-$nonce"
 printf 'x' | dd of=damaged/checkpoints/step-00000012/rank-00000.safetensors bs=1 seek=9000 \
     conv=notrunc 2>dd.log
 expect 0 "is damaged" lm.toml --out damaged --threads 1
@@ -129,6 +130,36 @@ check "a full disk is named" grep -q "could not be saved 3 times in a row" outpu
 check "the older checkpoint is named" grep -q "resumes from step 4" output
 check "no debris" [ "$(ls full/checkpoints | grep -c tmp)" -eq 0 ]
 expect 0 "finished" lm.toml --out full --threads 1 train.save_every=1
+
+# --- SIGTERM while the disk is full: the save fails, and that is said ---
+for when in first later; do
+    rm -rf no-room
+    if [ $when = later ]; then
+        "$binary" train lm.toml --out no-room --threads 1 train.steps=3000 train.save_every=2 >output 2>&1 &
+        pid=$!
+        for _ in $(seq 200); do [ -e no-room/checkpoints/step-00000004 ] && break; sleep 0.05; done
+        kill -TERM $pid
+        wait $pid
+    fi
+    logged=$(cat no-room/log.jsonl 2>/dev/null | wc -l)
+    (
+        ulimit -f 40
+        exec "$binary" train lm.toml --out no-room --threads 1 train.steps=3000 train.save_every=2000 >output 2>&1
+    ) &
+    pid=$!
+    for _ in $(seq 200); do [ "$(cat no-room/log.jsonl 2>/dev/null | wc -l)" -gt "$logged" ] && break; sleep 0.05; done
+    kill -TERM $pid
+    wait $pid
+    code=$?
+    check "$when: exit code $code instead of 1 after a signal whose save failed" [ $code -eq 1 ]
+    check "$when: it is said" grep -q "stopped by a signal at step [0-9]*, whose checkpoint could not be saved" output
+    check "$when: it does not claim to be saved" [ "$(grep -c 'stopped at step' output)" -eq 0 ]
+    if [ $when = later ]; then
+        check "the checkpoint before is named" grep -q "the same command resumes from step $logged once" output
+    else
+        check "no checkpoint is promised" grep -q "there is no checkpoint yet: the same command starts from the beginning" output
+    fi
+done
 
 # --- images: frozen parts stay bit-identical, the feature cache changes nothing ---
 expect 0 "finished" align.toml --out align --threads 1

@@ -43,11 +43,11 @@ int TrainLoop::run() {
         const bool is_leaving = signal_ != 0 || is_last;
         if (is_leaving || step_ % options_.save_every == 0) {
             const bool saved = save(options_.async_save && !is_leaving);
-            if (is_last && !saved)
+            if (is_leaving && !saved)
                 throw dist::AgreedError(
-                    str("the last checkpoint could not be saved; the same command resumes from "
-                        "step ",
-                        saved_step_, " once the cause is removed"));
+                    str(is_last ? std::string("the last checkpoint")
+                                : str("stopped by a signal at step ", step_, ", whose checkpoint"),
+                        " could not be saved; ", resume_text()));
         }
         if (signal_ != 0 && !is_last) return signal_;
     }
@@ -219,13 +219,21 @@ bool TrainLoop::record_save(const std::function<void()>& save, int64_t step) {
     } catch (const std::exception& error) {
         ++save_failures_;
         parts_.progress.say(str("checkpoint of step ", step, " could not be saved (", error.what(),
-                                "); training continues, step ", saved_step_, " is safe"));
+                                "); ",
+                                saved_step_ == 0 ? "there is no checkpoint yet"
+                                                 : str("step ", saved_step_, " is safe")));
     }
     if (save_failures_ >= kMaxSaveFailures)
         throw dist::AgreedError(str("checkpoints could not be saved ", save_failures_,
-                                    " times in a row; the same command resumes from step ",
-                                    saved_step_, " once the cause is removed"));
+                                    " times in a row; ", resume_text()));
     return false;
+}
+
+std::string TrainLoop::resume_text() const {
+    return saved_step_ == 0
+               ? "there is no checkpoint yet: the same command starts from the beginning"
+               : str("the same command resumes from step ", saved_step_,
+                     " once the cause is removed");
 }
 
 void TrainLoop::begin_phase(const char* name, double limit) {

@@ -66,7 +66,7 @@ class TrainLoop {
     // Runs to the last step of the schedule, saves and returns 0. After a stop signal, saves at the
     // end of the step and returns the signal. Throws if the loss or gradient was not finite in
     // max_bad_steps steps in a row, if kMaxSaveFailures saves in a row failed, or if the last
-    // save failed.
+    // save failed, also that after a signal.
     int run();
     int64_t step() const { return step_; }  // finished steps
 
@@ -92,6 +92,9 @@ class TrainLoop {
     // Calls `save` and records its outcome; returns false if it failed, throws after
     // kMaxSaveFailures failures in a row.
     bool record_save(const std::function<void()>& save, int64_t step);
+
+    // Says where the same command resumes after a save that failed.
+    std::string resume_text() const;
 
     // Tells the watchdog that a phase begins which may take `limit` seconds.
     void begin_phase(const char* name, double limit);
