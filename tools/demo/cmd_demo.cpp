@@ -18,6 +18,7 @@
 #include "tools/base/output.h"
 #include "tools/base/process_signals.h"
 #include "tools/base/timing.h"
+#include "tools/base/work_folder.h"
 #include "tools/commands.h"
 #include "tools/demo/demo_recipes.h"
 #include "tools/demo/demo_results.h"
@@ -28,6 +29,9 @@ namespace vila::tools {
 namespace {
 
 namespace fs = std::filesystem;
+
+constexpr WorkFolder::Kind kDemo = {
+    .title = "vila demo", .what = "a demo", .busy = "another demo runs there"};
 
 // Runs this binary with the arguments `words` and waits for it. Throws if it fails.
 void run_self(const std::vector<std::string>& words) {
@@ -70,11 +74,46 @@ void provide_world(const fs::path& world, uint64_t seed, std::optional<double> s
     data::make_world(options, world);
 }
 
+// Whether two folders hold the same files.
+bool have_same_files(const fs::path& a, const fs::path& b) {
+    const auto holds = [](const fs::path& outer, const fs::path& inner) {
+        for (const auto& entry : fs::recursive_directory_iterator(inner)) {
+            const fs::path twin = outer / entry.path().lexically_relative(inner);
+            if (!fs::exists(twin)) return false;
+            if (entry.is_regular_file() && read_file(entry.path()) != read_file(twin)) return false;
+        }
+        return true;
+    };
+    return holds(a, b) && holds(b, a);
+}
+
+// Copies the model, unless it was copied by an earlier start.
 void copy_model(const fs::path& from, const fs::path& to) {
+    if (fs::exists(to) && !fs::is_empty(to)) {
+        VILA_CHECK(have_same_files(from, to), to.string(), ": exists and is not the model in ",
+                   from.string(), "; move it away or choose another --out");
+        return;
+    }
     AtomicDirectory directory(to);
     fs::copy(from, directory.path(),
              fs::copy_options::recursive | fs::copy_options::overwrite_existing);
     directory.commit();
+}
+
+// Whether a demo of a version that did not lock its folder made it.
+bool is_older_demo(const fs::path& out) {
+    return fs::exists(out / "world" / "world.json") && fs::exists(out / "recipes" / "sft.toml") &&
+           fs::exists(out / "runs");
+}
+
+// Throws if the results would replace files that no demo made.
+void check_results(const fs::path& out) {
+    const fs::path results = out / "results.json";
+    VILA_CHECK(!fs::exists(results) ||
+                   try_parse_json(read_file(results)).value_or(Json()).contains("seconds"),
+               results.string(),
+               ": was not written by vila demo; move it away or choose another --out");
+    check_report_path(out, out / "report.html");
 }
 
 struct DemoOptions {
@@ -106,7 +145,10 @@ Json train_stages(const DemoOptions& options, uint64_t seed) {
         std::fprintf(stderr, "== %s\n", recipe.name.c_str());
         const Stopwatch clock;
         const fs::path file = options.out / "recipes" / (recipe.name + ".toml");
-        write_file_atomic(file, recipe.text);
+        if (!fs::exists(file)) write_file_atomic(file, recipe.text);
+        VILA_CHECK(read_file(file) == recipe.text, file.string(),
+                   ": is not the recipe of this demo; move it away or choose another --out, and "
+                   "run an own recipe with vila train");
         std::vector<std::string> words = {"train", file.string()};
         words.insert(words.end(), options.overrides.begin(), options.overrides.end());
         const std::vector<std::string> rest = {
@@ -140,6 +182,9 @@ int cmd_demo(Args& args) {
     const DemoOptions options = parse_options(args);
     const uint64_t seed = options.common.seed.value_or(1);
     const Stopwatch total;
+    const WorkFolder folder(options.out, kDemo, is_older_demo(options.out));
+    folder.remove_leftovers({options.out, options.out / "recipes"});
+    check_results(options.out);
     fs::create_directories(options.out / "recipes");
     fs::create_directories(options.out / "runs");
     std::fprintf(stderr, "== the miniature world\n");

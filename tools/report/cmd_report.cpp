@@ -29,6 +29,7 @@ int cmd_report(Args& args) {
     if (!is_run) refuse_options(args, {"--samples"}, "on a folder that is not a training run");
     const std::filesystem::path path = output.empty() ? run / "report.html" : output;
     if (!output.empty()) check_output_path(output_path(output));
+    check_report_path(run, path);
     std::vector<SourceSamples> samples;
     if (count > 0 && is_run) {
         try {

@@ -10,9 +10,11 @@
 #include "tensor/file.h"
 #include "tensor/json.h"
 #include "tensor/path_kind.h"
+#include "tools/base/output_guard.h"
 #include "tools/report/html_page.h"
 #include "tools/report/result_table.h"
 #include "tools/report/svg_chart.h"
+#include "tools/train/recipe.h"
 #include "tools/train/run_log.h"
 
 namespace vila::tools {
@@ -20,6 +22,8 @@ namespace vila::tools {
 namespace {
 
 namespace fs = std::filesystem;
+
+constexpr const char* kPageTitle = "vila report: ";
 
 void add_point(Series& series, double step, const Json& line, const char* key) {
     if (line.contains(key) && line[key].is_number())
@@ -140,11 +144,41 @@ void add_samples(HtmlPage& page, const std::vector<SourceSamples>& samples) {
     }
 }
 
+// Whether a file is a page that this program made.
+bool is_report_page(const fs::path& path) {
+    const RandomAccessFile file(path);
+    std::string head(static_cast<size_t>(std::min<int64_t>(file.size(), 512)), '\0');
+    file.read_at(0, head.data(), static_cast<int64_t>(head.size()));
+    return head.starts_with("<!doctype html>") && head.find(kPageTitle) != std::string::npos;
+}
+
+std::vector<SourceRecipe> sources_of(const fs::path& folder) {
+    try {
+        return load_recipe((folder / "recipe.toml").string(), {}).data.sources;
+    } catch (const Error&) {
+        return {};  // a page without samples
+    }
+}
+
 }  // namespace
+
+void check_report_path(const fs::path& folder, const fs::path& page) {
+    if (is_standard_stream(page)) return;
+    const OutputGuard output("--output", page);
+    std::vector<fs::path> folders = {folder};
+    for (const SourceRecipe& source : sources_of(folder)) {
+        output.check_input("data source " + source.name, source.path);
+        if (!source.images.empty()) folders.emplace_back(source.images);
+    }
+    if (!fs::is_regular_file(page) || is_report_page(page)) return;
+    for (const fs::path& place : folders)
+        VILA_CHECK(!lies_inside(page, place), page.string(),
+                   ": exists and is no report; choose another --output");
+}
 
 std::string report_page(const fs::path& folder, const std::vector<SourceSamples>& samples) {
     const std::vector<RunCurves> runs = read_runs(folder);
-    HtmlPage page("vila report: " + fs::weakly_canonical(folder).filename().string());
+    HtmlPage page(kPageTitle + fs::weakly_canonical(folder).filename().string());
     add_results(page, folder);
     add_samples(page, samples);
     for (const RunCurves& run : runs) add_run(page, run);

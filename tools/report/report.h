@@ -22,4 +22,8 @@ namespace vila::tools {
 std::string report_page(const std::filesystem::path& folder,
                         const std::vector<SourceSamples>& samples = {});
 
+// Throws if a page in the file `page` would replace a file that is read for it, or any other file
+// of `folder` or of the run's images than an earlier page.
+void check_report_path(const std::filesystem::path& folder, const std::filesystem::path& page);
+
 }  // namespace vila::tools
