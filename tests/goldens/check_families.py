@@ -411,12 +411,15 @@ def check(case, vila, images):
     requests = [{"id": name, "prompt": text, "images": images[:text.count("<image>")]}
                 for name, text in prompts.items()]
     (path / "requests.jsonl").write_text("".join(json.dumps(r) + "\n" for r in requests))
+    # Beside the model: a command writes nothing into a model that it reads.
+    answered = path.with_name(path.name + "-answers.jsonl")
+    dumped = path.with_name(path.name + "-dump.safetensors")
     expected = {}
     for dtype in ["f32", "bf16"]:
         run(vila, "score", "--model", path, "--input", path / "requests.jsonl", "--output",
-            path / "answers.jsonl", "--dump", path / "dump.safetensors", "--dtype", dtype)
-        answers = [json.loads(line) for line in (path / "answers.jsonl").read_text().splitlines()]
-        with safe_open(path / "dump.safetensors", "pt") as dump, torch.no_grad():
+            answered, "--dump", dumped, "--dtype", dtype)
+        answers = [json.loads(line) for line in answered.read_text().splitlines()]
+        with safe_open(dumped, "pt") as dump, torch.no_grad():
             for request, answer in zip(requests, answers):
                 name = request["id"]
                 if name not in expected:

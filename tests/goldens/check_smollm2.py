@@ -13,6 +13,7 @@ import importlib.util
 import json
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import torch
@@ -63,7 +64,12 @@ def run_vila(binary, *arguments):
 
 
 def answers_by_vila(binary, directory, conversations, tokens):
-    requests, scored = directory / "requests.jsonl", directory / "scored.jsonl"
+    with tempfile.TemporaryDirectory() as scratch:
+        return answers_in(Path(scratch), binary, directory, conversations, tokens)
+
+
+def answers_in(scratch, binary, directory, conversations, tokens):
+    requests, scored = scratch / "requests.jsonl", scratch / "scored.jsonl"
     requests.write_text("".join(json.dumps({"id": str(i), "messages": messages}) + "\n"
                                 for i, messages in enumerate(conversations)))
     run_vila(binary, "score", "--model", directory, "--input", requests, "--output", scored, "--dtype", "f32")

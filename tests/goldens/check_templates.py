@@ -159,13 +159,14 @@ def write_model(folder, vocab_size, image_id):
 
 def ids_by_vila(binary, folder, conversations):
     """Returns a list of ids for each conversation, None where it is refused."""
+    answers = folder.parent / "answers.jsonl"
     (folder / "requests.jsonl").write_text("".join(
         json.dumps({"id": str(i), "messages": messages, "images": ["image.bmp"] * count_images(messages)}) + "\n"
         for i, messages in enumerate(conversations)))
     run = subprocess.run([binary, "score", "--model", folder, "--input", folder / "requests.jsonl", "--output",
-                          folder / "answers", "--threads", "1"], capture_output=True, text=True, check=False)
+                          answers, "--threads", "1"], capture_output=True, text=True, check=False)
     if run.returncode == 0:
-        return [json.loads(line)["input_ids"] for line in (folder / "answers").read_text().splitlines()]
+        return [json.loads(line)["input_ids"] for line in answers.read_text().splitlines()]
     if len(conversations) == 1:
         return [None]
     return [ids_by_vila(binary, folder, [one])[0] for one in conversations]
@@ -192,7 +193,7 @@ def check_template(binary, template, kind, conversations):
             text = ids = None
         wanted.append((text, ids and [IMAGE_ID if one == image_id else one for one in ids]))
     with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch)
+        folder = Path(scratch) / "model"
         tokenizer.save_pretrained(folder)
         write_model(folder, len(tokenizer), image_id)
         # The refused ones end a run, so that each has one of its own.
