@@ -45,7 +45,8 @@ PromptImage open_data_url(std::string_view url) {
     }
 }
 
-// Opens an image that a request names: a file, relative to the folder of the requests, or a data: URL.
+// Opens an image that a request names: a file, relative to the folder of the requests, or a data:
+// URL.
 PromptImage open_image(std::string name, const RequestPlace& place) {
     if (name.starts_with("data:")) return open_data_url(name);
     if (name.starts_with("file://")) name.erase(0, 7);
