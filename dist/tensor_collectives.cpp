@@ -99,14 +99,18 @@ void reduce_scatter(Collectives& collectives, const Tensor& input, const Tensor&
                     bool accumulate) {
     check_slice(collectives, output, input);
     check_addable(input, output);
-    if (collectives.ranks() == 1) return add_parts(input, 1, accumulate, output);
+    const bool computes = collectives.moves_bytes();  // false in a plan of memory
+    if (collectives.ranks() == 1) {
+        if (computes) add_parts(input, 1, accumulate, output);
+        return;
+    }
     const Tensor parts = Tensor::empty(input.device(), input.shape(), input.dtype());
     const int64_t bytes = output.numel() * dtype_size(input.dtype());
     if (is_on_gpu(input))
         collectives.all_to_all(input.device(), input.raw(), parts.raw(), bytes);
     else
         collectives.all_to_all(input.raw(), parts.raw(), bytes);
-    if (collectives.moves_bytes()) add_parts(parts, collectives.ranks(), accumulate, output);
+    if (computes) add_parts(parts, collectives.ranks(), accumulate, output);
 }
 
 void begin_reduce_scatter(Collectives& collectives, const Tensor& input, const Tensor& parts,

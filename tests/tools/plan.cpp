@@ -136,6 +136,13 @@ TEST(Plan, AgreesWithTheCountersOfARealStep) {
     expect_plan(options);
 }
 
+// The sums of gradients of a rank-invariant run, which one rank keeps too.
+TEST(Plan, RankInvariantStepsOfOneRank) {
+    PlanOptions options = small_options();
+    options.in_buckets = true;
+    for (options.zero = 0; options.zero <= 3; ++options.zero) expect_plan(options);
+}
+
 TEST(Plan, CountsTheTilesOfEachImage) {
     PlanOptions options = small_options();
     options.length = 400;

@@ -143,6 +143,45 @@ TEST_F(RecipeTest, RefusesUnknownKeysWithPlaceAndNearestName) {
               "mean 'weight'?");
 }
 
+// Numbers with which a run could not compute: sums and products of them would not fit 64 bits.
+TEST_F(RecipeTest, RefusesNumbersOutOfRange) {
+    for (const char* key : {"data.max_length",
+                            "train.global_batch",
+                            "train.micro_batch",
+                            "train.steps",
+                            "train.save_every",
+                            "train.keep",
+                            "train.max_bad_steps",
+                            "train.seed",
+                            "train.epochs",
+                            "train.feature_cache_gb",
+                            "train.setup_limit",
+                            "train.step_limit",
+                            "train.save_limit",
+                            "optimizer.lr",
+                            "optimizer.clip_norm",
+                            "optimizer.weight_decay",
+                            "optimizer.eps",
+                            "schedule.warmup_ratio",
+                            "data.max_bad_share",
+                            "data.sources[0].weight",
+                            "data.sources[0].max_images"})
+        for (const char* value : {"inf", "-inf", "nan", "1e300", "4e18", "4000000000000000000",
+                                  "9223372036854775807", "18446744073709551616", "-1"}) {
+            const std::string message = error(kSft, {str(key, "=", value)});
+            EXPECT_TRUE(
+                message.starts_with(str("override ", key, "=", value, ": ", key, ": expected ")))
+                << message;
+        }
+    EXPECT_EQ(
+        error(kSft, {"train.epochs=1e300"}),
+        "override train.epochs=1e300: train.epochs: expected a number above 0 to 1000000, got "
+        "1e+300");
+    EXPECT_EQ(error(kSft, {"train.micro_batch=100000", "data.max_length=1000"}),
+              "override train.micro_batch=100000: train.micro_batch 100000 of data.max_length 1000 "
+              "are 100000000 positions: at most 16777216 run together; lower one of the two");
+}
+
 TEST_F(RecipeTest, RefusesWrongValues) {
     EXPECT_EQ(error(kSft, {"optimizer.lr=fast"}),
               "override optimizer.lr=fast: optimizer.lr: expected a number above 0 to 10, got "
@@ -152,9 +191,9 @@ TEST_F(RecipeTest, RefusesWrongValues) {
     EXPECT_EQ(error(kSft, {"optimizer.lr=nan"}),
               "override optimizer.lr=nan: optimizer.lr: expected a number above 0 to 10, got nan");
     EXPECT_EQ(error(std::string(kSft) + "steps = 2.5\n"),
-              "r.toml:16: train.steps: expected an integer >= 1, got 2.5");
+              "r.toml:16: train.steps: expected an integer from 1 to 10000000000, got 2.5");
     EXPECT_EQ(error(std::string(kSft) + "keep = 1\n"),
-              "r.toml:16: train.keep: expected an integer >= 2, got 1");
+              "r.toml:16: train.keep: expected an integer from 2 to 1000000, got 1");
     EXPECT_EQ(error("stage = \"sfft\"\n"),
               "r.toml:1: stage: expected \"lm\", \"clip\", \"align\", \"pretrain\" or \"sft\", got "
               "\"sfft\"");
@@ -238,7 +277,7 @@ TEST(RecipeHelp, ListsEveryKeyWithItsDefault) {
     for (const char* key : {"optimizer.lr", "model.llm_config", "data.sources[].weight",
                             "train.max_bad_steps", "schedule.decay"})
         EXPECT_NE(help.find(key), std::string::npos) << key;
-    EXPECT_NE(help.find("train.keep  an integer >= 2  [2]"), std::string::npos);
+    EXPECT_NE(help.find("train.keep  an integer from 2 to 1000000  [2]"), std::string::npos);
 }
 
 TEST(StageKind, EveryRowHasItsKindAndANameThatIsReadBack) {

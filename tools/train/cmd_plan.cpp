@@ -1,6 +1,7 @@
 // vila plan RECIPE: predicts the memory of each rank and the tokens per step before a job is
 // started. Reads the configurations of the model's parts, not their weights.
 
+#include <algorithm>
 #include <cstdio>
 
 #include "tools/base/json_lines.h"
@@ -9,6 +10,7 @@
 #include "tools/base/units.h"
 #include "tools/commands.h"
 #include "tools/train/plan.h"
+#include "tools/train/recipe_limits.h"
 
 namespace vila::tools {
 
@@ -31,9 +33,10 @@ bool fits(PlanOptions options, int64_t sequences, double bytes) {
     return static_cast<double>(plan_memory(options).peak) <= bytes;
 }
 
-// Returns the largest number of sequences, up to `most`, whose micro-batch fits into `bytes`; 0 if
-// one sequence does not fit.
+// Returns the largest number of sequences, up to `most`, whose micro-batch fits into `bytes` and
+// may be in a recipe; 0 if one sequence does not fit.
 int64_t largest_micro_batch(const PlanOptions& options, double bytes, int64_t most) {
+    most = std::min(most, kMostMicroBatchPositions / options.length);
     int64_t fit = 0, too_many = most + 1;
     for (int64_t next = 1; too_many - fit > 1;
          next = too_many > most ? std::min(2 * fit, most) : (fit + too_many) / 2) {
@@ -62,9 +65,10 @@ int cmd_plan(Args& args) {
                 "images in each sequence of data.max_length positions (fewer if they do not fit)")
         ->check(CLI::Range(0, 1 << 20, "[0, 1048576]"));
     args.option(
-        "--memory-gb", memory_gb,
-        "memory of each rank in GB (1e9 bytes): also find the largest train.micro_batch that "
-        "fits into it; 0 skips this");
+            "--memory-gb", memory_gb,
+            "memory of each rank in GB (1e9 bytes): also find the largest train.micro_batch that "
+            "fits into it; 0 skips this")
+        ->check(CLI::Range(0.0, 1e6, "[0, 1000000]"));
     args.flag("--json", json, "print one JSON object");
     args.parse();
 

@@ -10,6 +10,7 @@
 #include "tensor/path_kind.h"
 #include "tools/base/model_template.h"
 #include "tools/train/recipe_keys.h"
+#include "tools/train/recipe_limits.h"
 
 namespace vila::tools {
 
@@ -63,6 +64,11 @@ void check_recipe(const TomlDocument& document, const Recipe& recipe) {
                ": stage is missing: ", name_list(stage_names()));
     VILA_CHECK(!(recipe.train.steps && recipe.train.epochs), document.place("train.steps"),
                ": train.steps and train.epochs are both given; keep one");
+    const int64_t positions = recipe.train.micro_batch * recipe.data.max_length;
+    VILA_CHECK(positions <= kMostMicroBatchPositions, document.place("train.micro_batch"),
+               ": train.micro_batch ", recipe.train.micro_batch, " of data.max_length ",
+               recipe.data.max_length, " are ", positions, " positions: at most ",
+               kMostMicroBatchPositions, " run together; lower one of the two");
     VILA_CHECK(!recipe.data.sources.empty(), document.file,
                ": no data; add a [[data.sources]] table with format and path");
 }

@@ -19,11 +19,17 @@ std::string parent(const std::string& key) {
     return dot == std::string::npos ? "" : key.substr(0, dot);
 }
 
+// A limit as it is written in a recipe: whole numbers in full, such as 16777216.
+std::string limit_text(double limit) {
+    constexpr double kWritten = 1e15;
+    const bool is_whole = std::abs(limit) < kWritten && limit == std::floor(limit);
+    return is_whole ? std::to_string(static_cast<int64_t>(limit)) : str(limit);
+}
+
 }  // namespace
 
 std::string Range::text() const {
-    if (std::isinf(max)) return str(above ? "> " : ">= ", min);
-    return str(above ? "above " : "from ", min, " to ", max);
+    return str(above ? "above " : "from ", limit_text(min), " to ", limit_text(max));
 }
 
 std::string FieldList::one_of(const std::vector<std::string>& choices) {

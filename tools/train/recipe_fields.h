@@ -7,7 +7,6 @@
 #include <array>
 #include <filesystem>
 #include <functional>
-#include <limits>
 #include <optional>
 #include <string>
 #include <vector>
@@ -19,7 +18,7 @@ namespace vila::tools {
 
 struct RecipeField {
     std::string key;   // "optimizer.lr"
-    std::string type;  // "a number > 0": for help and messages
+    std::string type;  // "a number from 0 to 1": for help and messages
     std::string help;
     bool may_change_on_resume = false;
     bool is_text = false;  // overrides are taken literally: name=2024 is "2024"
@@ -27,14 +26,15 @@ struct RecipeField {
     std::function<Json()> value;                  // null: not set
 };
 
-// The allowed numbers: [min, max], or (min, max] if `above`.
+// The allowed numbers: [min, max], or (min, max] if `above`. Both are finite, so that the number
+// can be computed with; NaN and infinity are outside.
 struct Range {
-    double min = -std::numeric_limits<double>::infinity();
-    double max = std::numeric_limits<double>::infinity();
+    double min;
+    double max;
     bool above = false;
 
     bool holds(double value) const { return (above ? value > min : value >= min) && value <= max; }
-    // "> 0", ">= 1", "from 0 to 1".
+    // "from 0 to 1", "above 0 to 10".
     std::string text() const;
 };
 

@@ -4,12 +4,26 @@
 #include "data/records/dataset.h"
 #include "models/config.h"
 #include "tensor/name_list.h"
+#include "tools/train/recipe_limits.h"
 
 namespace vila::tools {
 
 namespace {
 
 namespace fs = std::filesystem;
+
+// The largest values that a recipe may have, far above any that is useful: so that sums and
+// products of them (samples of a run, positions of a step, bytes of checkpoints) stay within 64
+// bits.
+constexpr double kMostPositions = kMostMicroBatchPositions;
+constexpr double kMostSamples = 1 << 24;  // of a step
+constexpr double kMostSteps = kMostTotalSteps;
+constexpr double kMostEpochs = 1e6;
+constexpr double kMostCheckpoints = 1e6;
+constexpr double kMostSeconds = 1e8;  // three years
+constexpr double kMostGigabytes = 1e6;
+constexpr double kMostWeight = 1e9;  // of a source, and 1 / the least
+constexpr double kMostNorm = 1e9;
 
 void model_fields(FieldList& list, ModelRecipe& model, const fs::path& base) {
     list.path("model.init", model.init, "model directory to start from", base);
@@ -72,7 +86,7 @@ void trainable_fields(FieldList& list, TrainableRecipe& trainable) {
 }
 
 void data_fields(FieldList& list, DataRecipe& data) {
-    list.integer("data.max_length", data.max_length, {.min = 4},
+    list.integer("data.max_length", data.max_length, {4, kMostPositions},
                  "longest sample, in text and image positions; longer ones are truncated");
     list.boolean(
         "data.pack", data.pack,
@@ -101,7 +115,7 @@ void optimizer_fields(FieldList& list, OptimizerRecipe& optimizer, ScheduleRecip
     list.pair("optimizer.betas", optimizer.betas, {0.0, 0.9999999},
               "AdamW decay rates of the two moments");
     list.number("optimizer.eps", optimizer.eps, {0.0, 1.0, true}, "AdamW epsilon");
-    list.number("optimizer.clip_norm", optimizer.clip_norm, {.min = 0.0},
+    list.number("optimizer.clip_norm", optimizer.clip_norm, {0.0, kMostNorm},
                 "clip the global gradient norm to this; 0: no clipping");
     list.number("schedule.warmup_ratio", schedule.warmup_ratio, {0.0, 1.0},
                 "share of the steps during which the learning rate rises linearly from 0");
@@ -110,14 +124,14 @@ void optimizer_fields(FieldList& list, OptimizerRecipe& optimizer, ScheduleRecip
 }
 
 void train_fields(FieldList& list, TrainRecipe& train) {
-    list.number("train.epochs", train.epochs, {.min = 0.0, .above = true},
+    list.number("train.epochs", train.epochs, {0.0, kMostEpochs, true},
                 "passes over the data (default 1); give either this or train.steps");
-    list.integer("train.steps", train.steps, {.min = 1},
+    list.integer("train.steps", train.steps, {1, kMostSteps},
                  "optimizer steps; give either this or train.epochs");
-    list.integer("train.global_batch", train.global_batch, {.min = 1},
+    list.integer("train.global_batch", train.global_batch, {1, kMostSamples},
                  "samples per optimizer step, over all ranks and micro-batches");
     list.integer(
-        "train.micro_batch", train.micro_batch, {.min = 1},
+        "train.micro_batch", train.micro_batch, {1, kMostSamples},
         "samples per forward pass; with data.pack, at most micro_batch * max_length positions");
     list.choice("train.dtype", train.dtype, {"f32", "bf16"}, "dtype of weights and activations");
     list.boolean("train.activation_checkpointing", train.activation_checkpointing,
@@ -134,35 +148,36 @@ void train_fields(FieldList& list, TrainRecipe& train) {
             "several ranks: sum gradients while the backward pass computes the next ones; does "
             "not change the result")
         .may_change_on_resume = true;
-    list.integer("train.save_every", train.save_every, {.min = 1}, "steps between two checkpoints")
+    list.integer("train.save_every", train.save_every, {1, kMostSteps},
+                 "steps between two checkpoints")
         .may_change_on_resume = true;
-    list.integer("train.keep", train.keep, {.min = 2}, "number of checkpoints to keep")
+    list.integer("train.keep", train.keep, {2, kMostCheckpoints}, "number of checkpoints to keep")
         .may_change_on_resume = true;
     list.boolean("train.async_save", train.async_save,
                  "write checkpoints while training continues, from a copy in memory (12 bytes per "
                  "trainable parameter)")
         .may_change_on_resume = true;
     list.number(
-            "train.setup_limit", train.setup_limit, {.min = 0.0},
+            "train.setup_limit", train.setup_limit, {0.0, kMostSeconds},
             "several ranks: end the job if set-up or the first step takes longer, in seconds; 0: "
             "no limit")
         .may_change_on_resume = true;
-    list.number("train.step_limit", train.step_limit, {.min = 0.0},
+    list.number("train.step_limit", train.step_limit, {0.0, kMostSeconds},
                 "several ranks: end the job if a step takes longer, in seconds; 0: 20 times the "
                 "median step, at least 60")
         .may_change_on_resume = true;
-    list.number("train.save_limit", train.save_limit, {.min = 0.0},
+    list.number("train.save_limit", train.save_limit, {0.0, kMostSeconds},
                 "several ranks: end the job if a save takes longer, in seconds; 0: no limit")
         .may_change_on_resume = true;
     list.integer("train.seed", train.seed, {0, 9e15},
                  "seed of new weights and of the sample order");
-    list.integer("train.max_bad_steps", train.max_bad_steps, {.min = 1},
+    list.integer("train.max_bad_steps", train.max_bad_steps, {1, kMostSteps},
                  "stop after this many steps in a row whose loss or gradient is not finite")
         .may_change_on_resume = true;
     list.boolean("train.cache_features", train.cache_features,
                  "compute the features of a frozen vision tower once per image and keep them")
         .may_change_on_resume = true;
-    list.number("train.feature_cache_gb", train.feature_cache_gb, {.min = 0.0},
+    list.number("train.feature_cache_gb", train.feature_cache_gb, {0.0, kMostGigabytes},
                 "memory for the features of a frozen vision tower, in 1e9 bytes; the rest goes to "
                 "RUN/cache on disk")
         .may_change_on_resume = true;
@@ -189,9 +204,9 @@ FieldList source_keys(SourceRecipe& source, const std::filesystem::path& base) {
               base);
     list.path("images", source.images,
               "folder that image names are relative to (default: the folder of path)", base);
-    list.number("weight", source.weight, {.min = 0.0, .above = true},
+    list.number("weight", source.weight, {0.0, kMostWeight, true},
                 "share of the samples, relative to the other sources");
-    list.integer("max_images", source.max_images, {.min = 1},
+    list.integer("max_images", source.max_images, {1, kMostPositions},
                  "mmc4: use at most this many images of a document, the first ones");
     list.choice("missing_image", source.missing_image, data::missing_image_names(),
                 "what becomes of a record with an image file that is missing or empty: error, it "

@@ -4,6 +4,7 @@
 #include <thread>
 
 #include "tensor/cpu/cpu_device.h"
+#include "tools/train/recipe_limits.h"
 
 namespace vila::tools {
 
@@ -38,6 +39,9 @@ int64_t total_steps(const Recipe& recipe, const Datasets& datasets) {
     for (const auto& dataset : datasets) records += static_cast<double>(dataset->size());
     const double steps =
         *recipe.train.epochs * records / static_cast<double>(recipe.train.global_batch);
+    VILA_CHECK(steps <= static_cast<double>(kMostTotalSteps), "train.epochs ", *recipe.train.epochs,
+               " of ", records, " records are ", steps, " steps: expected at most ",
+               kMostTotalSteps);
     return std::max<int64_t>(1, static_cast<int64_t>(steps));
 }
 
