@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "data/loader/packer.h"
+#include "data/records/record_file.h"
 #include "tensor/check.h"
 #include "tensor/random.h"
 
@@ -106,6 +107,7 @@ void StepBuilder::draw(Place& place, int64_t limit) const {
             sample.index = address.index;
             place.loaded = {std::move(sample), {}};
         } catch (const Error& error) {
+            rethrow_system_failure(error);
             note(place, address, error.what());
             continue;
         }
@@ -135,6 +137,7 @@ void StepBuilder::load(Place& place) const {
             }
             return;
         } catch (const std::exception& error) {
+            rethrow_system_failure(error);
             note(place, {sample.source, sample.index}, error.what());
         }
         draw(place, limit);

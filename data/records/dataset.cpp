@@ -15,11 +15,17 @@ namespace vila::data {
 
 namespace {
 
-// Returns whether a file is there and not empty.
+// Returns whether a file is there and not empty. Throws if the system cannot tell.
 bool is_present(const std::filesystem::path& path) {
     std::error_code error;
     const auto bytes = std::filesystem::file_size(path, error);
-    return !error && bytes > 0;
+    if (!error) return bytes > 0;
+    try {
+        throw FileError(str(path.string(), ": cannot stat: ", error.message()), error.value());
+    } catch (const FileError& failure) {
+        rethrow_system_failure(failure);
+    }
+    return false;
 }
 
 // The only list of formats. Recipes, options, help texts and error messages all use it.
@@ -117,7 +123,8 @@ void JsonDataset::leave_out_missing() {
         try {
             for (std::string& name : image_names(parse_json(records_.text(i), "")))
                 if (!is_present(image_named(name).path)) missing.push_back(std::move(name));
-        } catch (const std::exception&) {
+        } catch (const std::exception& error) {
+            rethrow_system_failure(error);
             missing.clear();  // get() reports the record
         }
         if (missing.empty() || drops_images) kept_.push_back(i);
@@ -162,6 +169,8 @@ Sample at_record(const std::function<std::string()>& where, const std::function<
         return sample;
     } catch (const Json::exception& error) {
         throw Error(str(where(), ": ", json_error_text(error)));
+    } catch (const FileError& error) {
+        throw FileError(str(where(), ": ", error.what()), error.code());
     } catch (const std::exception& error) {
         throw Error(str(where(), ": ", error.what()));
     }

@@ -5,6 +5,7 @@
 #include <numeric>
 #include <sstream>
 
+#include "data/records/record_file.h"
 #include "tensor/check.h"
 #include "tensor/json.h"
 
@@ -111,6 +112,7 @@ DatasetStatistics collect_statistics(const Dataset& dataset, const TemplateConte
             statistics.text_only += sample_images == 0 ? 1 : 0;
             statistics.over_length += lengths.back() > max_length ? 1 : 0;
         } catch (const Error& error) {
+            rethrow_system_failure(error);
             statistics.errors.push_back(error.what());
         }
     }

@@ -2,6 +2,7 @@
 
 // Unpacks gzip files.
 
+#include <cstdint>
 #include <filesystem>
 #include <string>
 

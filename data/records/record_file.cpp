@@ -1,6 +1,7 @@
 #include "data/records/record_file.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <cstring>
 #include <limits>
 
@@ -225,6 +226,25 @@ std::string RecordFile::where(int64_t index) const {
          scanner.skip_line())
         ++line;
     return str(path_.string(), ":", line);
+}
+
+void rethrow_system_failure(const std::exception& error) {
+    const auto* failure = dynamic_cast<const FileError*>(&error);
+    if (failure == nullptr) return;
+    switch (failure->code()) {
+        case ENOENT:
+        case ENOTDIR:
+        case EISDIR:
+        case EACCES:
+        case EPERM:
+        case ELOOP:
+        case ENAMETOOLONG:
+        case EINVAL:  // a name with a zero byte
+        case ENXIO:   // a device or socket that is not there
+            return;
+        default:
+            throw;
+    }
 }
 
 std::vector<std::filesystem::path> files_at(const std::filesystem::path& path,

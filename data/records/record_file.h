@@ -82,6 +82,12 @@ class RecordFiles {
     int64_t size_ = 0;
 };
 
+// To be called while `error` is handled: throws it again if the system failed to read a file (an
+// error of the disk, no descriptor or memory left). A record that cannot be read for such a reason
+// is not a bad record, and must not be left out. Returns for other errors, also if a file is
+// missing, may not be read, or is a directory.
+void rethrow_system_failure(const std::exception& error);
+
 // Returns the files of a path in the order of their names: the path itself, or the files of a
 // directory with one of the extensions, other than hidden ones.
 std::vector<std::filesystem::path> files_at(const std::filesystem::path& path,

@@ -1,7 +1,7 @@
 // A preload library (LD_PRELOAD) that makes one system call of a program fail: the VILA_FAULT_AT-th
-// write, fsync, rename, mkdir or open for writing (with VILA_FAULT_CALLS=reads: open for reading or
-// pread) of a path that contains VILA_FAULT_PATH. VILA_FAULT_ERRNO is the error, or "hang" if the
-// call must never return, or "exit" if the process must end. The number of matching calls is
+// write, fsync, rename, mkdir or open for writing (with VILA_FAULT_CALLS=reads: open for reading,
+// read or pread) of a path that contains VILA_FAULT_PATH. VILA_FAULT_ERRNO is the error, or "hang"
+// if the call must never return, or "exit" if the process must end. The number of matching calls is
 // written to the file VILA_FAULT_COUNT, so that a driver can try all of them. With the path
 // "MPI_Allgather", that MPI call is skipped, and later collectives of the rank never return.
 
@@ -103,6 +103,12 @@ ssize_t pread64(int descriptor, void* data, size_t bytes, off64_t offset) {
     static auto* real = next<ssize_t(int, void*, size_t, off64_t)>("pread64");
     if (read_fails(path_of(descriptor))) return -1;
     return real(descriptor, data, bytes, offset);
+}
+
+ssize_t read(int descriptor, void* data, size_t bytes) {
+    static auto* real = next<ssize_t(int, void*, size_t)>("read");
+    if (read_fails(path_of(descriptor))) return -1;
+    return real(descriptor, data, bytes);
 }
 
 ssize_t write(int descriptor, const void* data, size_t bytes) {

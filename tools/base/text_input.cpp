@@ -1,6 +1,10 @@
 #include "tools/base/text_input.h"
 
 #include <fcntl.h>
+#include <linux/magic.h>
+#include <poll.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -23,6 +27,16 @@ constexpr size_t kMaxText = size_t{256} << 20;  // bytes of a line, or of a file
     throw FileError(str(name, ": ", what, ": ", std::strerror(code)), code);
 }
 
+constexpr int kWriterWait = 2000;  // milliseconds for the first writer of a named pipe to come
+constexpr int kWriterCheck = 20;   // milliseconds between two looks
+
+bool is_named_pipe(int descriptor) {
+    struct stat status = {};
+    struct statfs system = {};
+    return ::fstat(descriptor, &status) == 0 && S_ISFIFO(status.st_mode) &&
+           ::fstatfs(descriptor, &system) == 0 && system.f_type != PIPEFS_MAGIC;
+}
+
 }  // namespace
 
 std::string input_name(const fs::path& argument) {
@@ -36,9 +50,26 @@ LineReader::LineReader(const fs::path& argument) : name_(input_name(argument)) {
         return;
     }
     do {
-        descriptor_ = ::open(argument.c_str(), O_RDONLY | O_CLOEXEC);
+        descriptor_ = ::open(argument.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     } while (descriptor_ < 0 && errno == EINTR);
     if (descriptor_ < 0) fail(name_, "cannot be opened");
+    if (is_named_pipe(descriptor_)) wait_for_writer();
+    ::fcntl(descriptor_, F_SETFL, ::fcntl(descriptor_, F_GETFL) & ~O_NONBLOCK);
+}
+
+// Waits until a program has opened the named pipe for writing, so that its absence is not taken for
+// the end of the text. To open the pipe in blocking mode would wait for ever if none is started.
+void LineReader::wait_for_writer() {
+    char byte = 0;
+    for (int waited = 0; waited < kWriterWait; waited += kWriterCheck) {
+        const ssize_t got = ::read(descriptor_, &byte, 1);
+        if (got > 0) buffer_ += byte;
+        if (got != 0) return;  // text, or an error: a writer that has not written yet
+        pollfd ready = {.fd = descriptor_, .events = POLLIN, .revents = 0};
+        if (::poll(&ready, 1, kWriterCheck) > 0) return;  // or a writer that has left
+    }
+    ::close(descriptor_);
+    throw Error(str(name_, ": a pipe into which no program writes; expected a file"));
 }
 
 LineReader::~LineReader() {

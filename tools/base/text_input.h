@@ -11,7 +11,8 @@ namespace vila::tools {
 
 class LineReader {
   public:
-    // Throws FileError, which names the file, if it cannot be opened.
+    // Throws FileError, which names the file, if it cannot be opened, and Error for a named pipe
+    // that no program opens for writing within 2 s.
     explicit LineReader(const std::filesystem::path& argument);
     ~LineReader();
     LineReader(const LineReader&) = delete;
@@ -28,6 +29,7 @@ class LineReader {
     std::string where() const;
 
   private:
+    void wait_for_writer();
     bool fill();
 
     std::string name_;

@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <array>
+#include <exception>
 #include <filesystem>
 #include <sstream>
 
 #include "data/loader/bad_records.h"
 #include "data/loader/task_pool.h"
+#include "data/records/record_file.h"
 #include "tensor/check.h"
 #include "tools/base/image_source.h"
 #include "tools/base/progress.h"
@@ -28,6 +30,7 @@ struct Outcome {
     std::string message;  // the record and what is wrong with it
     int64_t images = 0;
     bool truncated = false;
+    std::exception_ptr failure;  // of the system, not of the record
 };
 
 // Checks the images of a sample. Fills in the fault of the first bad one.
@@ -45,6 +48,7 @@ void check_images(const data::Sample& sample, const std::string& where, bool dec
                 read_image_size(image);
             }
         } catch (const std::exception& failure) {
+            data::rethrow_system_failure(failure);
             outcome.fault = is_there ? Fault::Image : Fault::MissingImage;
             outcome.message = str(where, ": ", failure.what());
             return;
@@ -58,9 +62,10 @@ void count_tokens(data::Sample& sample, const std::string& where, const DataChec
     try {
         data::count_image_tokens(sample, options.image_tokens);
     } catch (const Error& failure) {
+        data::rethrow_system_failure(failure);
         check_images(sample, where, true, outcome);
         if (outcome.fault == Fault::None)
-            outcome = {Fault::Image, str(where, ": ", failure.what()), outcome.images, false};
+            outcome = {Fault::Image, str(where, ": ", failure.what()), outcome.images, false, {}};
     }
 }
 
@@ -80,6 +85,7 @@ Outcome check_record(const data::Dataset& dataset, int64_t index,
         }
         check_images(sample, dataset.where(index), options.decode, outcome);
     } catch (const std::exception& failure) {
+        data::rethrow_system_failure(failure);
         outcome.fault = Fault::Record;
         outcome.message = failure.what();
     }
@@ -143,10 +149,18 @@ SourceCheck check_source(const CheckedSource& source, const data::TemplateContex
     for (int64_t begin = 0; begin < count; begin += kBlock) {
         std::vector<Outcome> outcomes(static_cast<size_t>(std::min(kBlock, count - begin)));
         pool.run(static_cast<int64_t>(outcomes.size()), [&](int64_t i) {
-            const int64_t index = (begin + i) * dataset->size() / count;
-            outcomes[static_cast<size_t>(i)] = check_record(*dataset, index, context, options);
+            Outcome& outcome = outcomes[static_cast<size_t>(i)];
+            try {
+                const int64_t index = (begin + i) * dataset->size() / count;
+                outcome = check_record(*dataset, index, context, options);
+            } catch (...) {
+                outcome.failure = std::current_exception();
+            }
         });
-        for (const Outcome& outcome : outcomes) add_outcome(outcome, faults, check);
+        for (const Outcome& outcome : outcomes) {
+            if (outcome.failure) std::rethrow_exception(outcome.failure);
+            add_outcome(outcome, faults, check);
+        }
         progress.show(check.records, str(check.bad_records(), " bad"));
     }
     for (data::LeftOut& fault : faults)

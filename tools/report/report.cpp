@@ -25,9 +25,9 @@ namespace fs = std::filesystem;
 
 constexpr const char* kPageTitle = "vila report: ";
 
-void add_point(Series& series, double step, const Json& line, const char* key) {
-    if (line.contains(key) && line[key].is_number())
-        series.points.emplace_back(step, line[key].get<double>());
+// A value that was not finite is null in the log and has no point.
+void add_point(Series& series, double step, const JsonFields& line, const char* key) {
+    if (line.has(key)) series.points.emplace_back(step, line.number(key, 0.0));
 }
 
 // The log of a run as one series per quantity.
@@ -36,23 +36,22 @@ struct RunCurves {
     Series learning_rate{"lr", {}}, gradient_norm{"gradient norm", {}}, loss{"all", {}};
     Series tokens_per_second{"tokens/s", {}};
     std::map<std::string, Series> source_losses;
-    int64_t tokens = 0;
-    double seconds = 0.0;
+    double tokens = 0.0, seconds = 0.0;
 
-    void add_step(const Json& line) {
-        const double step = line["step"].get<double>();
+    void add_step(const JsonFields& line) {
+        const auto step = static_cast<double>(line.integer("step", 0, 0));
         add_point(loss, step, line, "loss");
         add_point(learning_rate, step, line, "lr");
         add_point(gradient_norm, step, line, "grad_norm");
         add_point(tokens_per_second, step, line, "tokens_per_second");
-        tokens += line.value("tokens", int64_t{0});
-        seconds += line.value("seconds", 0.0);
-        if (!line.contains("losses")) return;
-        for (const auto& [source, loss_of_source] : line["losses"].items()) {
-            if (!loss_of_source.is_number()) continue;
-            Series& series = source_losses[source];
-            series.name = source;
-            series.points.emplace_back(step, loss_of_source.get<double>());
+        tokens += static_cast<double>(line.integer("tokens", 0, 0));
+        seconds += line.number("seconds", 0.0);
+        if (!line.has("losses")) return;
+        const JsonFields losses = line.object("losses");
+        for (const auto& [source, value] : line.raw("losses").items()) {
+            if (value.is_null()) continue;
+            source_losses[source].name = source;
+            add_point(source_losses[source], step, losses, source.c_str());
         }
     }
 };
@@ -60,7 +59,7 @@ struct RunCurves {
 RunCurves read_curves(const fs::path& run) {
     RunCurves curves;
     curves.name = run.filename().string();
-    for_each_logged_step(run / "log.jsonl", [&](const Json& line) { curves.add_step(line); });
+    for_each_logged_step(run / "log.jsonl", [&](const JsonFields& line) { curves.add_step(line); });
     return curves;
 }
 
@@ -91,8 +90,8 @@ void add_run(HtmlPage& page, const RunCurves& run) {
     }
     char summary[160];
     std::snprintf(summary, sizeof summary,
-                  "%.0f steps, %lld tokens in %.0f s of steps; loss %.4f at the end.",
-                  run.loss.points.back().first, static_cast<long long>(run.tokens), run.seconds,
+                  "%.0f steps, %.0f tokens in %.0f s of steps; loss %.4f at the end.",
+                  run.loss.points.back().first, run.tokens, run.seconds,
                   run.loss.points.back().second);
     page.paragraph(summary);
     std::vector<Series> losses;

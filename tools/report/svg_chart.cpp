@@ -84,8 +84,13 @@ Axes fit_axes(const std::vector<Points>& lines) {
     for (const Points& line : lines)
         for (const auto& [x, y] : line) axes.x.include(x), axes.y.include(y);
     if (!(axes.x.low <= axes.x.high)) axes.x = {0, 1}, axes.y = {0, 1};
-    for (Range* range : {&axes.x, &axes.y})
-        if (range->high - range->low < 1e-12) range->low -= 0.5, range->high += 0.5;
+    for (Range* range : {&axes.x, &axes.y}) {
+        // Far from zero, a tick must still differ from the one before it.
+        const double size = std::max(std::fabs(range->low), std::fabs(range->high));
+        if (range->high - range->low >= 1e-12 + 1e-9 * size) continue;
+        const double margin = std::max(0.5, 1e-6 * size);
+        range->low -= margin, range->high += margin;
+    }
     return axes;
 }
 

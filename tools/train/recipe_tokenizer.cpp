@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "data/records/record_file.h"
 #include "data/text/bpe_trainer.h"
 #include "tensor/file.h"
 #include "tensor/nearest_name.h"
@@ -75,7 +76,8 @@ std::vector<std::string> sample_texts(const std::vector<std::unique_ptr<data::Da
                     const data::Sample sample = dataset->get(i, context);
                     append_texts(sample, *bytes, texts);
                     taken += static_cast<int64_t>(sample.ids.size());
-                } catch (const Error&) {
+                } catch (const Error& error) {
+                    data::rethrow_system_failure(error);
                     // The loader reports records that cannot be used.
                 }
             }

@@ -9,14 +9,15 @@
 #include <string>
 
 #include "tensor/json.h"
+#include "tensor/json_fields.h"
 
 namespace vila::tools {
 
 // Reads a log: calls `handle` with the line of each step, in order. Skips an incomplete last line,
-// which a killed run leaves. Throws if the file cannot be opened, or if a line is not an object
-// with "step".
+// which a killed run leaves. Throws if the file cannot be read, or if a line is not an object with
+// "step".
 void for_each_logged_step(const std::filesystem::path& file,
-                          const std::function<void(const Json& line)>& handle);
+                          const std::function<void(const JsonFields& line)>& handle);
 
 // Writes a log.
 class RunLog {
