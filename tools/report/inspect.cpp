@@ -5,6 +5,7 @@
 #include <cstdio>
 
 #include "models/model_directory.h"
+#include "models/part_weights.h"
 #include "models/vit.h"
 #include "tensor/cpu/cpu_device.h"
 #include "tensor/json.h"
@@ -123,21 +124,26 @@ std::string describe_safetensors(const fs::path& path) {
 }
 
 std::string describe_model(const fs::path& directory) {
+    // Reads the headers of the files, and compares names and shapes of all weights with them.
     const models::ModelDirectory opened(directory);
     if (is_tower_alone(opened)) return describe_tower(opened);
-    const auto device = make_cpu_device();
-    const auto model = opened.load(*device, DType::F32);
-    const models::VilaConfig& config = model->config();
+    const auto device = make_cpu_device(1);
+    models::VilaModel model(opened.config(), *device, DType::F32);
+    models::open_part(opened.layout(), models::Part::Llm, model.llm_table());
+    if (model.has_vision()) {
+        models::open_part(opened.layout(), models::Part::VisionTower, model.vision_table());
+        models::open_part(opened.layout(), models::Part::Projector, model.projector_table());
+    }
+    const models::VilaConfig& config = model.config();
     std::string text = describe_llm(config.llm);
-    if (model->has_vision())
-        text += describe_vision(config) + line("image mode", config.image_mode);
+    if (model.has_vision()) text += describe_vision(config) + line("image mode", config.image_mode);
     text += line("chat template", template_text(opened, config));
     const auto count = [](const nn::ParameterTable& table) {
         return count_text(static_cast<double>(table.count()));
     };
-    text += line("parameters", str("llm ", count(model->llm_table()), ", projector ",
-                                   count(model->projector_table()), ", vision tower ",
-                                   count(model->vision_table())));
+    text += line("parameters", str("llm ", count(model.llm_table()), ", projector ",
+                                   count(model.projector_table()), ", vision tower ",
+                                   count(model.vision_table())));
     return text;
 }
 
