@@ -7,10 +7,12 @@
 #include <filesystem>
 #include <functional>
 #include <new>
+#include <stdexcept>
 
 #include "tensor/env.h"
+#include "tensor/json.h"
 #include "tensor/nearest_name.h"
-#include "tensor/shortened.h"
+#include "tools/base/message_line.h"
 #include "tools/base/output.h"
 #include "tools/base/process_signals.h"
 #include "tools/commands.h"
@@ -49,6 +51,8 @@ std::vector<Command> commands() {
     };
 }
 
+constexpr const char* kOutOfMemory =
+    "out of memory: an input file or an option asks for more than this machine has";
 constexpr int kExitFailure = 1;
 constexpr int kExitUsage = 2;
 
@@ -76,8 +80,7 @@ std::string environment_help() {
 }
 
 int fail(const std::string& command, const char* message, int code) {
-    const std::string line = str("vila ", command, ": ", one_line(message));
-    std::fprintf(stderr, "%s\n", shortened(line).c_str());
+    std::fprintf(stderr, "%s\n", message_line(str("vila ", command, ": ", message)).c_str());
     if (code == kExitUsage)
         std::fprintf(stderr, "'vila %s --help' lists its arguments\n", command.c_str());
     return code;
@@ -100,8 +103,12 @@ int guarded(const std::string& name, const ProcessSignals& signals,
         if (error.code() == EPIPE) signals.end_for_closed_pipe();
     } catch (const std::filesystem::filesystem_error& error) {
         message = str(error.path1().string(), ": ", error.code().message());
+    } catch (const Json::exception& error) {
+        message = json_error_text(error);
     } catch (const std::bad_alloc&) {
-        message = "out of memory";
+        message = kOutOfMemory;
+    } catch (const std::length_error&) {
+        message = kOutOfMemory;  // thrown by containers
     } catch (const std::exception& error) {
         message = error.what();
     }
@@ -149,9 +156,9 @@ int dispatch(const std::vector<std::string>& words) {
         }
         names.push_back(command.name);
     }
-    std::fprintf(stderr, "vila: unknown command '%s'; did you mean '%s'?\n\n%s",
-                 shortened(one_line(name), 100).c_str(), nearest_name(name, names).c_str(),
-                 usage().c_str());
+    const std::string message =
+        str("vila: unknown command '", name, "'; did you mean '", nearest_name(name, names), "'?");
+    std::fprintf(stderr, "%s\n\n%s", message_line(message).c_str(), usage().c_str());
     return kExitUsage;
 }
 

@@ -14,6 +14,7 @@
 
 #include "tensor/file.h"
 #include "tests/support/temporary_directory.h"
+#include "tools/base/message_line.h"
 #include "tools/base/process_signals.h"
 #include "tools/base/progress.h"
 #include "tools/base/text_input.h"
@@ -192,6 +193,28 @@ TEST_F(ProcessSignalsDeathTest, ClosedDescriptorsAreNotTakenByFiles) {
                ::write(2, "x", 1) == 1;
     };
     EXPECT_EXIT(std::_Exit(opens_above() ? 7 : 1), ::testing::ExitedWithCode(7), "");
+}
+
+TEST(MessageLine, IsOneShortLine) {
+    EXPECT_EQ(message_line("a\nb\x1b[2J"), "a\\nb\\x1b[2J");
+    const std::string exact(kLongestMessage, 'x');
+    EXPECT_EQ(message_line(exact), exact);
+    const std::string name(4000, 'n');
+    const std::string line = message_line("vila plan: " + name + ": field steps: expected 1");
+    EXPECT_EQ(line.size(), kLongestMessage);
+    EXPECT_TRUE(line.starts_with("vila plan: nnn"));
+    EXPECT_TRUE(line.ends_with("nnn: field steps: expected 1"));
+    // Characters of several bytes stay whole, whatever stands before them.
+    for (int shift = 0; shift < 4; ++shift) {
+        std::string emoji(static_cast<size_t>(shift), 'x');
+        for (int i = 0; i < 500; ++i) emoji += "\xf0\x9f\x98\x80";
+        const std::string cut = message_line(emoji);
+        EXPECT_LE(cut.size(), kLongestMessage);
+        const size_t dots = cut.find(" ... ");
+        ASSERT_NE(dots, std::string::npos);
+        EXPECT_EQ((dots - static_cast<size_t>(shift)) % 4, 0U);
+        EXPECT_EQ((cut.size() - dots - 5) % 4, 0U);
+    }
 }
 
 }  // namespace

@@ -6,7 +6,7 @@
 #include <cstdio>
 
 #include "tensor/check.h"
-#include "tensor/shortened.h"
+#include "tools/base/message_line.h"
 
 namespace vila::tools {
 
@@ -67,7 +67,7 @@ void Progress::say(const std::string& message) {
     if (silent_) return;
     if (line_open_) std::fputs("\r\033[K", stderr);
     line_open_ = false;
-    std::fprintf(stderr, "%s\n", shortened(one_line(message)).c_str());
+    std::fprintf(stderr, "%s\n", message_line(message).c_str());
 }
 
 std::string progress_line(const std::string& what, int64_t first, int64_t done, int64_t total,

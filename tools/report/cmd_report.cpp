@@ -3,9 +3,10 @@
 #include <cstdio>
 #include <filesystem>
 
+#include "data/records/record_file.h"
 #include "tensor/output_path.h"
 #include "tensor/path_kind.h"
-#include "tensor/shortened.h"
+#include "tools/base/message_line.h"
 #include "tools/base/option_checks.h"
 #include "tools/base/output.h"
 #include "tools/commands.h"
@@ -35,7 +36,9 @@ int cmd_report(Args& args) {
         try {
             samples = run_samples(run, count, common);
         } catch (const Error& error) {
-            std::fprintf(stderr, "vila report: no samples: %s\n", shortened(error.what()).c_str());
+            data::rethrow_system_failure(error);
+            const std::string message = str("vila report: no samples: ", error.what());
+            std::fprintf(stderr, "%s\n", message_line(message).c_str());
         }
     }
     const std::string text = report_page(run, samples);

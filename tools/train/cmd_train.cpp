@@ -10,8 +10,8 @@
 #include "dist/mpi_ranks.h"
 #include "dist/watchdog.h"
 #include "tensor/file.h"
-#include "tensor/shortened.h"
 #include "tools/base/hash64.h"
+#include "tools/base/message_line.h"
 #include "tools/commands.h"
 #include "tools/train/rank_device.h"
 #include "tools/train/training_job.h"
@@ -140,9 +140,8 @@ int cmd_train(Args& args) {
     } catch (const std::exception& error) {
         const dist::LauncherInfo launched = dist::read_launcher();
         if (ranks && ranks->ranks() > 1) {
-            const std::string line =
-                str("vila train: rank ", ranks->rank(), ": ", one_line(error.what()));
-            std::fprintf(stderr, "%s\n", shortened(line).c_str());
+            const std::string message = str("vila train: rank ", ranks->rank(), ": ", error.what());
+            std::fprintf(stderr, "%s\n", message_line(message).c_str());
             dist::abort_ranks(kExitFailure);
         }
         if (ranks || launched.rank == 0) throw;

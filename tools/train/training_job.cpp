@@ -8,6 +8,7 @@
 #include "tensor/random.h"
 #include "tools/base/hash64.h"
 #include "tools/base/machine_limits.h"
+#include "tools/base/message_line.h"
 #include "tools/train/plan.h"
 #include "tools/train/recipe_tokenizer.h"
 
@@ -43,7 +44,7 @@ TrainingJob::TrainingJob(const Recipe& recipe, const RunDirectory& run, dist::Co
       watchdog_(watchdog),
       device_(device),
       warn_([prints = is_first()](const std::string& line) {
-          if (prints) std::fprintf(stderr, "%s\n", line.c_str());
+          if (prints) std::fprintf(stderr, "%s\n", message_line(line).c_str());
       }),
       checkpoints_(run.checkpoints(), recipe.train.keep, warn_, &ranks) {}
 
