@@ -1,12 +1,47 @@
 #include "tools/base/args.h"
 
 #include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <functional>
 
 #include "cuda/cuda_device.h"
 #include "tensor/cpu/cpu_device.h"
 #include "tensor/nearest_name.h"
 
 namespace vila::tools {
+
+namespace {
+
+// Whether the whole text is a number of type T that `holds`.
+template <typename T>
+bool is_number(const std::string& text, const std::function<bool(T)>& holds) {
+    T number{};
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+    return error == std::errc() && end == text.data() + text.size() && holds(number);
+}
+
+// Throws unless a number that was given is one that commands can compute with: finite, and an
+// integer within 2^40 of zero, or a seed below 2^64. CLI11 takes infinity and NaN, which are within
+// every range that it checks, and cuts integers off.
+void check_number(const CLI::Option& option, const std::string& text) {
+    constexpr int64_t kLargest = int64_t{1} << 40;
+    const std::string type = option.get_type_name();
+    const auto refuse = [&](const std::string& expected) {
+        throw UsageError(str(option.get_name(), ": expected ", expected, ", got '", text, "'"));
+    };
+    if (type.starts_with("FLOAT") &&
+        !is_number<double>(text, [](double number) { return std::isfinite(number); }))
+        refuse("a finite number");
+    if (type.starts_with("INT") && !is_number<int64_t>(text, [](int64_t number) {
+            return number >= -kLargest && number <= kLargest;
+        }))
+        refuse("an integer within 2^40 of zero");
+    if (type.starts_with("UINT") && !is_number<uint64_t>(text, [](uint64_t) { return true; }))
+        refuse(str("a number from 0 to ", UINT64_MAX));
+}
+
+}  // namespace
 
 Args::Args(const std::string& command, const std::string& description,
            std::vector<std::string> arguments)
@@ -26,6 +61,8 @@ void Args::parse() {
     // Report a misspelled option first: it may be the reason why a required one is missing.
     refuse_unknown(app_.remaining());
     if (!problem.empty()) throw UsageError(problem);
+    for (const CLI::Option* option : app_.get_options())
+        for (const std::string& text : option->results()) check_number(*option, text);
 }
 
 std::string Args::not_empty(const std::string& value) {

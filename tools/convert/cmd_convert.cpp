@@ -43,7 +43,8 @@ int cmd_convert(Args& args) {
     args.option("--base", parts.base,
                 "directory of the language model, for a projector without one");
     args.option("--image-token", options.image_token,
-                "llava-hf: token id of an image (default: the tokenizer's <image>)");
+                "llava-hf: token id of an image (default: the tokenizer's <image>)")
+        ->check(CLI::NonNegativeNumber);
     args.option("--image-size", options.image_size,
                 "resize the vision tower for images of this many pixels a side, by "
                 "interpolating its position embeddings")

@@ -49,9 +49,10 @@ int make_world(std::vector<std::string> arguments) {
     args.option("--out", out, "folder to create")->required();
     args.option("--seed", options.seed, "seed of the world");
     args.option("--scale", factor, "size of the world, as a multiple of that of the demo")
-        ->check(CLI::PositiveNumber);
+        ->check(CLI::Range(1e-4, 100.0, "[1e-4, 100]"));
     args.option("--word-images", options.word_images,
-                "number of training images with written words");
+                "number of training images with written words")
+        ->check(CLI::Range(0, 10'000'000, "[0, 10000000]"));
     args.parse();
     std::optional<Progress> progress;
     data::make_world(options.scaled(factor), out, [&](int64_t done, int64_t total) {
@@ -77,7 +78,8 @@ int print_stats(std::vector<std::string> arguments) {
                 "longest sample, in text and image positions; longer ones are truncated")
         ->check(CLI::PositiveNumber);
     args.option("--limit", limit,
-                "read only this many records, evenly spread over the dataset; 0: all");
+                "read only this many records, evenly spread over the dataset; 0: all")
+        ->check(CLI::NonNegativeNumber);
     args.footer("Formats:\n" + data::describe_dataset_formats());
     args.parse();
     OutputGuard("standard output", "-").check_input("PATH", source.path);

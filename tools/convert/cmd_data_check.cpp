@@ -96,7 +96,8 @@ int check_data(std::vector<std::string> arguments) {
     args.option("--missing-image", missing_image,
                 "dataset: what becomes of a record with a missing image: " +
                     name_list(data::missing_image_names()));
-    args.option("--max-images", source.max_images, "dataset: mmc4 images kept of a document");
+    args.option("--max-images", source.max_images, "dataset: mmc4 images kept of a document")
+        ->check(CLI::NonNegativeNumber);
     args.option("--max-length", max_length, "longest sample, in text and image positions")
         ->check(CLI::PositiveNumber);
     args.option("--max-bad-share", max_bad_share,
@@ -104,7 +105,8 @@ int check_data(std::vector<std::string> arguments) {
                 "(default: data.max_bad_share, or 0.01)")
         ->check(CLI::Range(0.0, 1.0));
     args.option("--limit", job.options.limit,
-                "check only this many records of a source, evenly spread over it; 0: all");
+                "check only this many records of a source, evenly spread over it; 0: all")
+        ->check(CLI::NonNegativeNumber);
     args.flag("--decode", job.options.decode,
               "decode every image, instead of reading its header only");
     args.flag("--json", as_json, "print one JSON object");

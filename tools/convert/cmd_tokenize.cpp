@@ -23,6 +23,9 @@ std::vector<int32_t> parse_ids(const std::string& line, const std::string& where
                               return id.is_number_integer();
                           });
     VILA_CHECK(integers, where, ": expected a JSON array of token ids, got ", shown(array));
+    for (const Json& id : array)
+        VILA_CHECK(id >= 0 && id <= INT32_MAX, where, ": ", shown(id),
+                   " is no token id: expected a number from 0 to ", INT32_MAX);
     return array.get<std::vector<int32_t>>();
 }
 

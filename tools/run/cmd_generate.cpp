@@ -119,7 +119,7 @@ GenerateCommand parse_command(Args& args) {
                 "follow the images of --image");
     args.option("--frames", command.frames,
                 "number of frames to take from the video, evenly spaced")
-        ->check(CLI::PositiveNumber);
+        ->check(CLI::Range(1, 1 << 14, "[1, 16384]"));
     args.flag("--raw", command.raw,
               "pass the prompt to the model as it is, without the chat template");
     command.chat.declare(args);
