@@ -231,7 +231,10 @@ WatchedRanks::~WatchedRanks() {
 }
 
 void die_with_parent() {
+    const pid_t parent = ::getppid();
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    // No signal comes if it died before the call.
+    if (::getppid() != parent) ::kill(::getpid(), SIGKILL);
 }
 
 }  // namespace vila::dist

@@ -14,6 +14,7 @@
 
 #include "tensor/file.h"
 #include "tests/support/temporary_directory.h"
+#include "tensor/shortened.h"
 #include "tools/base/message_line.h"
 #include "tools/base/process_signals.h"
 #include "tools/base/progress.h"
@@ -197,11 +198,11 @@ TEST_F(ProcessSignalsDeathTest, ClosedDescriptorsAreNotTakenByFiles) {
 
 TEST(MessageLine, IsOneShortLine) {
     EXPECT_EQ(message_line("a\nb\x1b[2J"), "a\\nb\\x1b[2J");
-    const std::string exact(kLongestMessage, 'x');
+    const std::string exact(kMaxMessage, 'x');
     EXPECT_EQ(message_line(exact), exact);
     const std::string name(4000, 'n');
     const std::string line = message_line("vila plan: " + name + ": field steps: expected 1");
-    EXPECT_EQ(line.size(), kLongestMessage);
+    EXPECT_EQ(line.size(), kMaxMessage);
     EXPECT_TRUE(line.starts_with("vila plan: nnn"));
     EXPECT_TRUE(line.ends_with("nnn: field steps: expected 1"));
     // Characters of several bytes stay whole, whatever stands before them.
@@ -209,11 +210,11 @@ TEST(MessageLine, IsOneShortLine) {
         std::string emoji(static_cast<size_t>(shift), 'x');
         for (int i = 0; i < 500; ++i) emoji += "\xf0\x9f\x98\x80";
         const std::string cut = message_line(emoji);
-        EXPECT_LE(cut.size(), kLongestMessage);
-        const size_t dots = cut.find(" ... ");
+        EXPECT_LE(cut.size(), kMaxMessage);
+        const size_t dots = cut.find("...");
         ASSERT_NE(dots, std::string::npos);
         EXPECT_EQ((dots - static_cast<size_t>(shift)) % 4, 0U);
-        EXPECT_EQ((cut.size() - dots - 5) % 4, 0U);
+        EXPECT_EQ((cut.size() - dots - 3) % 4, 0U);
     }
 }
 

@@ -6,6 +6,7 @@
 
 #include <cerrno>
 #include <cstdlib>
+#include <cstring>
 
 #include "tensor/check.h"
 #include "tools/base/process_signals.h"
@@ -41,14 +42,20 @@ ProcessResult run_process(const std::vector<std::string>& words) {
     if (child == 0) exec_program(arguments, ends[1]);
     ::close(ends[1]);
     ProcessResult result;
+    int read_error = 0;
     char buffer[4096];
     for (ssize_t got; (got = ::read(ends[0], buffer, sizeof buffer)) != 0;) {
-        if (got < 0 && errno != EINTR) break;
+        if (got < 0 && errno != EINTR) {
+            read_error = errno;
+            break;
+        }
         if (got > 0) result.output.append(buffer, static_cast<size_t>(got));
     }
     ::close(ends[0]);
     int status = 0;
     while (::waitpid(child, &status, 0) < 0 && errno == EINTR) continue;
+    VILA_CHECK(read_error == 0, "cannot read what ", words[0],
+               " writes: ", std::strerror(read_error));
     if (WIFEXITED(status)) result.exit_code = WEXITSTATUS(status);
     result.found = result.exit_code != kNotFound;
     return result;

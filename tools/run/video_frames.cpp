@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <cmath>
 #include <cstdlib>
 
 #include "tensor/check.h"
@@ -51,15 +52,21 @@ bool name_before(const std::string& a, const std::string& b) {
     return a.size() - i != b.size() - j ? a.size() - i < b.size() - j : a < b;
 }
 
+// A video as an argument of ffmpeg: "file:" in front, so that neither a name that begins with a
+// dash is an option nor one with a colon a protocol.
+std::string video_argument(const fs::path& video) {
+    return "file:" + video.string();
+}
+
 double seconds_of_video(const fs::path& video) {
     const ProcessResult probe =
         run_process({"ffprobe", "-v", "error", "-show_entries", "format=duration", "-of",
-                     "default=noprint_wrappers=1:nokey=1", video.string()});
+                     "default=noprint_wrappers=1:nokey=1", "-i", video_argument(video)});
     VILA_CHECK(probe.found, video.string(),
                ": reading a video file needs ffmpeg and ffprobe on the PATH; install ffmpeg, or "
                "give a folder of frames");
     const double seconds = std::atof(probe.output.c_str());
-    VILA_CHECK(probe.exit_code == 0 && seconds > 0.0, video.string(),
+    VILA_CHECK(probe.exit_code == 0 && seconds > 0.0 && std::isfinite(seconds), video.string(),
                ": ffprobe finds no video with a duration");
     return seconds;
 }
@@ -102,6 +109,8 @@ void VideoFrames::read_folder(const fs::path& folder, int64_t count) {
 }
 
 void VideoFrames::read_video(const fs::path& video, int64_t count) {
+    VILA_CHECK(fs::is_regular_file(video), video.string(),
+               ": expected a video file or a folder of frames");
     const double seconds = seconds_of_video(video);
     // remove_own_temporaries() finds the folder by its name and the open descriptor.
     const std::string name = str("vila-frames.tmp-", process_nonce(), "-XXXXXX");
@@ -115,7 +124,7 @@ void VideoFrames::read_video(const fs::path& video, int64_t count) {
         const double time = (static_cast<double>(i) + 0.5) * seconds / static_cast<double>(count);
         const fs::path frame = scratch_.path / (std::to_string(i) + ".png");
         run_process({"ffmpeg", "-v", "error", "-nostdin", "-ss", std::to_string(time), "-i",
-                     video.string(), "-frames:v", "1", frame.string()});
+                     video_argument(video), "-frames:v", "1", frame.string()});
         if (path_exists(frame)) files_.push_back(frame.string());
     }
     VILA_CHECK(static_cast<int64_t>(files_.size()) == count, video.string(), ": ffmpeg gave ",
