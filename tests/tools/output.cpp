@@ -13,8 +13,8 @@
 #include <gtest/gtest.h>
 
 #include "tensor/file.h"
-#include "tests/support/temporary_directory.h"
 #include "tensor/shortened.h"
+#include "tests/support/temporary_directory.h"
 #include "tools/base/message_line.h"
 #include "tools/base/process_signals.h"
 #include "tools/base/progress.h"

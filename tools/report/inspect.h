@@ -11,8 +11,8 @@ namespace vila::tools {
 std::string describe_safetensors(const std::filesystem::path& file);
 
 // The parts of a model directory, or a vision tower alone, with their sizes and parameter counts.
-// Reads no weights, only the headers of their files; throws as ModelDirectory::load does if a weight
-// is missing or has another shape. A chat template that cannot be used is described as such.
+// Reads no weights, only the headers of their files; throws as ModelDirectory::load does if one is
+// missing or has another shape. A chat template that cannot be used is described as such.
 std::string describe_model(const std::filesystem::path& directory);
 
 // The manifest of a checkpoint: step, files, number of tensors. With `verify`, reads every byte and
