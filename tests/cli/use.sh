@@ -249,7 +249,7 @@ echo '{% if %}' >broken/llm/chat_template.jinja
 expect 0 "chat template     cannot be used: broken/llm/chat_template.jinja line 1: " inspect broken
 check "and the rest is described" grep -q "^parameters" output
 fails "broken/llm/chat_template.jinja line 1: " generate --model broken --prompt hi
-expect 0 "vision tower      CLIPVisionModel: 2 layers, width 16, images 8 px, patches 4 px" inspect $model/vision_tower
+expect 0 "vision tower      CLIPVisionModel: 3 layers, width 16, images 8 px, patches 4 px" inspect $model/vision_tower
 check "with its parameters" grep -qE "^parameters +[0-9]+$" output
 
 # --- links to nothing are errors, not absent files ---
@@ -270,7 +270,7 @@ fails_briefly() {
     expect "$@"
     check "short: ${*:2}" [ "$(head -n 1 output | wc -c)" -le 301 ]
 }
-fails_briefly 1 "did you mean 'train.steps'" train lm.toml --out brief "train.$long=1"
+fails_briefly 1 "xxx'; did you mean 'train." train lm.toml --out brief "train.$long=1"
 fails_briefly 1 "File name too long" inspect "$long"
 fails_briefly 2 "unknown option --xxx" inspect "--$long"
 fails_briefly 2 "unknown command 'xxx" "$long"
