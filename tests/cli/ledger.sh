@@ -34,14 +34,7 @@ protect() {
     local file
     while IFS= read -r -d '' file; do users+=("$file"); done < <(find "$@" ! -type d -print0)
 }
-ledger() {
-    local file
-    for file in "${users[@]}"; do
-        stat -c '%n %i %F %a' "$file"
-        [ -L "$file" ] && readlink "$file"
-        [ -f "$file" ] && cksum <"$file"
-    done 2>&1
-}
+ledger() { stat -c '%N %i %F %a' "${users[@]}" 2>&1; cksum "${users[@]}" 2>&1; }
 # All files of a folder, with the times of folders, which change when anything in them is made.
 whole() { find "$1" -printf '%p %i %y %m %T@ %l\n' -type f -exec cksum {} \; | sort; }
 # keeps CODE TEXT arguments...: runs a command and checks the ledger.
