@@ -190,10 +190,8 @@ class Worker {
         damage(target.file, target, dice);
         const std::vector<std::string> words = words_of(target, checkpoint_);
         std::vector<std::string> names = {fs::path(target.file).filename().string()};
-        if (target.also_named == "checkpoint")
-            names.push_back(checkpoint_);
-        else if (!target.also_named.empty())
-            names.push_back(target.also_named);
+        for (const std::string& name : target.also_named)
+            names.push_back(name == "checkpoint" ? checkpoint_.string() : name);
         const Outcome outcome = run(binary_, words);
         const std::string fault = fault_of(outcome, names);
         if (!fault.empty()) report(number, target, words, fault, outcome);

@@ -13,7 +13,7 @@ struct MutationTarget {
     std::string file;     // relative to the folder
     std::string command;  // words; {} stands for the file
     bool is_text = false;
-    std::string also_named = {};  // what a message may name in place of the file
+    std::vector<std::string> also_named = {};  // what a message may name in place of the file
 };
 
 // All of them, for a folder that tests/cli/mutations.sh has filled. Always in the same order.

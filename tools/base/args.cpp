@@ -57,6 +57,9 @@ void Args::parse() {
         throw HelpRequested{app_.help()};
     } catch (const CLI::ParseError& error) {
         problem = error.what();
+        // CLI11 writes the end of an open range, the largest double, in all its digits.
+        const size_t open_end = problem.find(" to 17976931");
+        if (open_end != std::string::npos) problem = problem.substr(0, open_end) + " and up";
     }
     // Report a misspelled option first: it may be the reason why a required one is missing.
     refuse_unknown(app_.remaining());

@@ -126,6 +126,14 @@ Totals totals_of(const std::vector<SourceCheck>& checks) {
     return totals;
 }
 
+// The first bad record of any source, and what is wrong with it.
+std::string first_bad(const std::vector<SourceCheck>& checks) {
+    for (const SourceCheck& check : checks)
+        for (const data::LeftOut& reason : check.bad)
+            for (const std::string& example : reason.examples) return example;
+    return "";
+}
+
 }  // namespace
 
 SourceCheck check_source(const CheckedSource& source, const data::TemplateContext& context,
@@ -176,7 +184,7 @@ std::string reason_to_stop(const std::vector<SourceCheck>& checks, double max_ba
     const Totals totals = totals_of(checks);
     const std::string reason =
         data::too_many_bad_records(totals.bad(), totals.records, max_bad_share);
-    return reason.empty() ? "" : reason + ": a run would stop";
+    return reason.empty() ? "" : str(reason, ": a run would stop; the first: ", first_bad(checks));
 }
 
 std::string describe_checks(const std::vector<SourceCheck>& checks) {
