@@ -98,7 +98,7 @@ expect 0 "finished" train docs.toml --out tolerant --threads 1 data.max_bad_shar
 check "each bad record is reported once in three epochs" [ "$(grep -c 'bad sample .*docs.jsonl:' output)" -eq 5 ]
 check "and logged once" [ "$(grep -o '"where"' tolerant/log.jsonl | wc -l)" -eq 5 ]
 expect 0 "docs: left out 5 images that are missing: $folder/docs.jsonl:1: dead.bmp" \
-    train docs.toml --out images --threads 1 'data.sources[0].missing_image=drop-image'
+    train docs.toml --out fewer-images --threads 1 'data.sources[0].missing_image=drop-image'
 expect 0 "docs: left out 5 records with a missing image: $folder/docs.jsonl:1: dead.bmp" \
     train docs.toml --out documents --threads 1 'data.sources[0].missing_image=drop-document'
 check "no record is bad then" [ "$(grep -c bad_samples documents/log.jsonl)" -eq 0 ]
