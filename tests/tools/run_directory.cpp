@@ -99,6 +99,7 @@ TEST_F(RunDirectoryTest, TrustsOnlyAModelThatItMade) {
 }
 
 TEST_F(RunDirectoryTest, RemovesOnlyATokenizerThatItMade) {
+    write("elsewhere/tokenizer.json", "{}");
     EXPECT_EQ(start(), "");
     write("run/tokenizer/tokenizer.json", "{}");
     EXPECT_EQ(start().find(": tokenizer/ was not made by this run"), 0u);
