@@ -93,7 +93,7 @@ check "a pipe of the shell" grep -q "peak" output
 # --- long and odd names ---
 long=$(printf 'n%.0s' $(seq 200))
 mkdir -p "$long/$long"
-refused 1 "$long" plan "$long/$long/recipe.toml"
+refused 1 "${long:0:100}" plan "$long/$long/recipe.toml"
 check "the end of a long message stays" grep -q "No such file or directory$" output
 printf 'stage = "lm"\n"%s" = 1\n' "$(head -c 100000 /dev/zero | tr '\0' k)" >keys.toml
 refused 1 "keys.toml:2" plan keys.toml

@@ -22,7 +22,7 @@ struct SamplingOptions {
             ->check(CLI::PositiveNumber);
         args.option("--temperature", temperature,
                     "sampling temperature; 0: always take the most likely token")
-            ->check(CLI::NonNegativeNumber);
+            ->check(CLI::Range(0.0, 100.0, "[0, 100]"));
         args.option("--top-p", top_p,
                     "sample from the fewest most likely tokens that together have this "
                     "probability; 1: from all")
