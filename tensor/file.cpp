@@ -188,12 +188,13 @@ AtomicDirectory::AtomicDirectory(const fs::path& path)
     check_output_directory(without_trailing_slash(path));
     try {
         create_parents();
-        temporary_path_ = make_temporary_directory(final_path_);
+        OpenDirectory made = make_temporary_directory(final_path_);
+        temporary_path_ = std::move(made.path);
+        descriptor_ = made.descriptor;
     } catch (...) {
         remove_if_empty(created_parents_);
         throw;
     }
-    descriptor_ = ::open(temporary_path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 }
 
 AtomicDirectory::~AtomicDirectory() {

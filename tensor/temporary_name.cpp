@@ -1,5 +1,6 @@
 #include "tensor/temporary_name.h"
 
+#include <fcntl.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -10,6 +11,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstring>
+#include <mutex>
 #include <system_error>
 #include <vector>
 
@@ -31,6 +33,9 @@ std::string make_nonce() {
                   static_cast<unsigned long long>(random));
     return text;
 }
+
+// Held while a directory exists that no descriptor of the process has open.
+std::mutex directories_mutex;
 
 std::string suffix_of(const std::string& nonce) {
     return ".tmp-" + nonce;
@@ -58,10 +63,14 @@ bool is_temporary_of(const fs::path& path, const std::string& nonce) {
     return end == name.size() || name[end] == '-';
 }
 
-fs::path make_temporary_directory(const fs::path& path) {
+OpenDirectory make_temporary_directory(const fs::path& path) {
+    const std::lock_guard lock(directories_mutex);
     for (int attempt = 0; attempt <= kMaxTemporaryNames; ++attempt) {
         fs::path made = temporary_sibling(path, attempt);
-        if (::mkdir(made.c_str(), 0777) == 0) return made;
+        if (::mkdir(made.c_str(), 0777) == 0) {
+            const int descriptor = ::open(made.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+            return {std::move(made), descriptor};
+        }
         if (errno != EEXIST) break;
     }
     const int code = errno;
@@ -72,6 +81,7 @@ fs::path make_temporary_directory(const fs::path& path) {
 
 // Finds the files by the open descriptors of the process.
 void remove_own_temporaries() {
+    const std::lock_guard lock(directories_mutex);
     std::error_code error;
     std::vector<fs::path> temporaries;
     for (const auto& entry : fs::directory_iterator("/proc/self/fd", error)) {

@@ -24,9 +24,13 @@ std::filesystem::path temporary_sibling(const std::filesystem::path& path, int a
 // Returns whether `path` has a temporary name that the process with this nonce chose.
 bool is_temporary_of(const std::filesystem::path& path, const std::string& nonce);
 
+struct OpenDirectory {
+    std::filesystem::path path;
+    int descriptor = -1;  // open for reading; close it when the directory has its final name
+};
 // Creates a directory with a temporary name beside `path`. Throws FileError, which names `path`, if
 // the folder cannot be written.
-std::filesystem::path make_temporary_directory(const std::filesystem::path& path);
+OpenDirectory make_temporary_directory(const std::filesystem::path& path);
 
 // Removes the files and directories that AtomicFile and AtomicDirectory of this process have open
 // under temporary names. The process is expected to end: other threads may still be writing them.

@@ -1,5 +1,7 @@
 #include "tools/train/checkpoint.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
@@ -57,6 +59,13 @@ bool is_only_checkpoint(const fs::path& path) {
         if (!is_ours || !fs::is_regular_file(entry.symlink_status())) return false;
     }
     return has_manifest;
+}
+
+// Returns a new directory beside `path`. RUN/.lock tells the next start of the run its name.
+fs::path temporary_directory(const fs::path& path) {
+    const OpenDirectory made = make_temporary_directory(path);
+    if (made.descriptor >= 0) ::close(made.descriptor);
+    return made.path;
 }
 
 }  // namespace
@@ -173,7 +182,7 @@ std::unique_ptr<CheckpointStore::Pending> CheckpointStore::open_save(int64_t ste
     dist::agree(*ranks_, [&] {
         if (!first_rank()) return;
         fs::create_directories(directory_);
-        const fs::path making = make_temporary_directory(path_of(step));
+        const fs::path making = temporary_directory(path_of(step));
         pending->unfinished.emplace(making);
         mine = making.filename().string();
     });
@@ -236,7 +245,7 @@ void CheckpointStore::remove(int64_t step) {
     try {
         if (is_only_checkpoint(place)) {
             // If the process is killed meanwhile, no half of a checkpoint keeps the name.
-            const fs::path removed = make_temporary_directory(place);
+            const fs::path removed = temporary_directory(place);
             fs::rename(place, removed);
             fs::remove_all(removed);
             return;

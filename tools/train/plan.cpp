@@ -137,8 +137,7 @@ std::string plan_summary(const Recipe& recipe, int64_t ranks) try {
     return str("; planned on each of ", ranks,
                ranks == 1 ? " rank: " : " ranks: ", gigabytes(plan.weights), " of weights, ",
                gigabytes(plan.optimizer), " of optimizer, ", gigabytes(plan.step),
-               " in a step, together ", gigabytes(plan.peak),
-               " (vila plan --memory-gb finds the micro_batch that fits)");
+               " in a step; see vila plan --memory-gb");
 } catch (const std::exception&) {
     return "";  // the caller reports the first error in any case
 }
