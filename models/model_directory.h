@@ -62,9 +62,9 @@ class ModelDirectory {
     std::unique_ptr<Layout> layout_;
 };
 
-// Writes the model to DIR with weights in `dtype`, replacing an older DIR. Writes a directory
-// beside DIR first and then renames it, so that DIR is complete at any time. A language model alone
-// gets no directories for the other two parts. The parts in `unchanged` are copied from those
+// Writes the model to DIR with weights in `dtype`. Writes a directory beside DIR first and then
+// renames it, so that DIR is complete if it exists. Throws if DIR holds files. A language model
+// alone gets no directories for the other two parts. The parts in `unchanged` are copied from those
 // files, in their dtypes.
 void save_model(const VilaModel& model, const std::filesystem::path& directory, DType dtype,
                 const std::vector<ExtraFile>& extra_files = {}, const PartFiles& unchanged = {});

@@ -18,7 +18,8 @@ cd "$folder" || exit 1
 for stage in lm align sft; do
     run_expect 0 "finished" train $stage.toml --out $stage --threads 1
 done
-cp "$tests/goldens/pairs.tar" .
+for color in red blue; do cp images/$color.bmp . && echo "a $color square" >$color.txt; done
+tar -cf pairs.tar red.bmp red.txt blue.bmp blue.txt
 for i in $(seq 300); do
     echo "{\"id\": $i, \"prompt\": \"<image>a request $i of many, longer than a block of the file\", \"images\": [\"images/red.bmp\"]}"
 done >requests.jsonl

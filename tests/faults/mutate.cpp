@@ -192,6 +192,8 @@ class Worker {
         std::vector<std::string> names = {fs::path(target.file).filename().string()};
         for (const std::string& name : target.also_named)
             names.push_back(name == "checkpoint" ? checkpoint_.string() : name);
+        // A damaged recipe may name any file instead of the right one.
+        if (fs::path(target.file).extension() == ".toml") names.push_back(own_.string());
         const Outcome outcome = run(binary_, words);
         const std::string fault = fault_of(outcome, names);
         if (!fault.empty()) report(number, target, words, fault, outcome);

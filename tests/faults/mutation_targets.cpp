@@ -52,7 +52,10 @@ std::vector<MutationTarget> mutation_targets(const fs::path& folder) {
         {"chat.jinja", hi + " --prompt hi --template {}", true},
         {"sft/log.jsonl", "report sft --samples 0 --output page.html", true},
         {"sft/results.json", "report sft --samples 0 --output page.html", true},
-        {"sft/recipe.toml", "export checkpoint exported", true, {"checkpoint"}},
+        {"sft/recipe.toml",
+         "export checkpoint exported",
+         true,
+         {"checkpoint", "[model.", "data.max_length"}},
         {"sft/manifest", "inspect checkpoint --verify", true, {"checkpoint"}},
         {"sft/rank", "inspect checkpoint --verify", false, {"checkpoint"}},
     };

@@ -65,12 +65,13 @@ TEST_F(ModelDirectoryTest, SavedModelsLoadUnchanged) {
     const auto again = ModelDirectory(saved).load(*device, DType::F32);
     EXPECT_EQ(again->config().chat_template, "vicuna_v1");
     EXPECT_EQ(again->config().image_mode, "resize");
+    EXPECT_THROW(save_model(*again, saved, DType::BF16), Error) << "a directory that exists";
+    EXPECT_EQ(read_file(saved / "llm/tokenizer.json"), "{}");
     const Batch all = batch(*model, {0, 1, 2});
     EXPECT_EQ(again->logits(all).to_vector<float>(), model->logits(all).to_vector<float>());
-    // Saving to an existing directory replaces all of it.
-    save_model(*again, saved, DType::BF16);
-    EXPECT_FALSE(fs::exists(saved / "llm/tokenizer.json"));
-    EXPECT_EQ(SafetensorsFile(saved / "llm/model.safetensors").info("model.norm.weight").dtype,
+    const fs::path rounded = directory.path() / "rounded";
+    save_model(*again, rounded, DType::BF16);
+    EXPECT_EQ(SafetensorsFile(rounded / "llm/model.safetensors").info("model.norm.weight").dtype,
               "BF16");
 }
 
