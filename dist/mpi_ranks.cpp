@@ -1,5 +1,6 @@
 #include "dist/mpi_ranks.h"
 
+#include <dlfcn.h>
 #include <mpi.h>
 
 #include <algorithm>
@@ -48,6 +49,13 @@ const char* at(const void* data, int64_t offset) {
 }
 char* at(void* data, int64_t offset) {
     return static_cast<char*>(data) + offset;
+}
+
+// Open MPI calls MPI_Abort in a rank that loses its launcher. Sets the seconds that MPI_Abort waits
+// first; a negative number means for ever. Other implementations of MPI lack the variable.
+void set_abort_delay(int seconds) {
+    if (void* const delay = ::dlsym(RTLD_DEFAULT, "opal_abort_delay"))
+        *static_cast<int*>(delay) = seconds;
 }
 
 class MpiRanks final : public Collectives {
@@ -108,7 +116,12 @@ std::unique_ptr<Collectives> join_ranks() {
     return ranks;
 }
 
+void outlive_launcher() {
+    set_abort_delay(-1);
+}
+
 void abort_ranks(int exit_code) {
+    set_abort_delay(0);
     int begun = 0, ended = 0;
     MPI_Initialized(&begun);
     MPI_Finalized(&ended);

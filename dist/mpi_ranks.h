@@ -17,6 +17,9 @@ bool mpi_available();
 // result before main() ends.
 std::unique_ptr<Collectives> join_ranks();
 
+// From now on this rank lives on when its launcher ends, for a save: Open MPI would end it.
+void outlive_launcher();
+
 // Ends every process of the job after a failure on this rank, for which the other ranks would wait
 // forever. Does nothing in a job of one rank.
 void abort_ranks(int exit_code);

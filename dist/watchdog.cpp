@@ -1,14 +1,14 @@
 #include "dist/watchdog.h"
 
 #include <fcntl.h>
-#include <sys/prctl.h>
+#include <poll.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cmath>
-#include <csignal>
-#include <cstdio>
 #include <cstring>
+#include <future>
 
 #include "tensor/check.h"
 #include "tensor/file.h"
@@ -20,14 +20,12 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr auto kPeriod = std::chrono::milliseconds(500);
-// A rank whose status is older than this is stopped or dead.
-constexpr int64_t kMaxAge = 3'000'000'000;  // nanoseconds
-
-int64_t now_nanoseconds() {
-    return std::chrono::duration_cast<std::chrono::nanoseconds>(
-               std::chrono::system_clock::now().time_since_epoch())
-        .count();
-}
+// A rank that does not write its status within this time is stopped or dead.
+constexpr auto kObservation = std::chrono::seconds(3);
+// The file whose creator reports a hang for all ranks.
+constexpr const char* kReport = "report";
+// A longer time between two calls of count_time() counts as this much: the process was stopped.
+constexpr double kLongestPeriod = 2.0;  // seconds
 
 void set_text(std::array<char, 32>& field, const char* text) {
     field = {};
@@ -88,8 +86,12 @@ std::string describe_waiting_for_gpus(const std::vector<RankStatus>& ranks) {
 
 }  // namespace
 
-std::string describe_hang(const std::vector<RankStatus>& ranks, int64_t now) {
-    const auto is_silent = [&](const RankStatus& rank) { return now - rank.written_at > kMaxAge; };
+std::string describe_hang(const std::vector<RankStatus>& before,
+                          const std::vector<RankStatus>& now) {
+    const std::vector<RankStatus>& ranks = now;
+    const auto is_silent = [&](const RankStatus& rank) {
+        return rank.count == before[static_cast<size_t>(&rank - ranks.data())].count;
+    };
     const auto is_outside = [](const RankStatus& rank) { return rank.in_collective == 0; };
     std::string silent = name_ranks(ranks, " does not run", is_silent);
     if (!silent.empty()) return silent;
@@ -112,20 +114,20 @@ std::string describe_hang(const std::vector<RankStatus>& ranks, int64_t now) {
                name_ranks(ranks, "", [](const RankStatus&) { return true; }));
 }
 
-Watchdog::Watchdog(int64_t rank, int64_t ranks)
-    : rank_(rank), ranks_(ranks), phase_start_(Clock::now()) {
+Watchdog::Watchdog(int64_t rank, int64_t ranks, std::string advice)
+    : rank_(rank), ranks_(ranks), advice_(std::move(advice)), counted_until_(Clock::now()) {
     set_text(status_.phase, "start");
     thread_ = std::thread([this] { watch(); });
 }
 
 void Watchdog::share(fs::path folder) {
-    fs::create_directories(folder);
-    const std::lock_guard lock(mutex_);
-    folder_ = std::move(folder);
-    const std::string file = file_of(rank_).string();
-    descriptor_ = ::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-    VILA_CHECK(descriptor_ >= 0, file, ": cannot open: ", std::strerror(errno));
+    {
+        const std::lock_guard lock(mutex_);
+        folder_ = std::move(folder);
+    }
     write_status();
+    VILA_CHECK(fs::exists(file_of(rank_)), file_of(rank_).string(), ": cannot be written");
+    writer_ = std::thread([this] { keep_writing(); });
 }
 
 Watchdog::~Watchdog() {
@@ -135,8 +137,8 @@ Watchdog::~Watchdog() {
     }
     changed_.notify_all();
     thread_.join();
-    if (descriptor_ < 0) return;
-    ::close(descriptor_);
+    if (!writer_.joinable()) return;
+    writer_.join();
     std::error_code ignored;
     fs::remove(file_of(rank_), ignored);
 }
@@ -152,10 +154,23 @@ void Watchdog::monitor(Collectives* ranks) {
 
 void Watchdog::phase(const char* name, int64_t step, double limit) {
     const std::lock_guard lock(mutex_);
+    if (in_last_phase_) return;
+    count_time();
     set_text(status_.phase, name);
     status_.step = step;
     limit_ = limit;
-    phase_start_ = Clock::now();
+    phase_seconds_ = 0.0;
+    ++phases_;
+}
+
+void Watchdog::last_phase(const char* name, int64_t step, double limit) {
+    {
+        const std::lock_guard lock(mutex_);
+        in_last_phase_ = false;
+    }
+    phase(name, step, limit);
+    const std::lock_guard lock(mutex_);
+    in_last_phase_ = true;
 }
 
 void Watchdog::enter(const char* collective, int64_t bytes) {
@@ -172,24 +187,45 @@ void Watchdog::leave() {
 }
 
 void Watchdog::watch() {
-    // Ranks 0 to 3 time out one second apart, so that usually a single rank reports for all.
-    const auto delay = static_cast<double>(std::min<int64_t>(rank_, 3));
     std::unique_lock lock(mutex_);
     while (!stopping_) {
-        write_status();
-        const std::chrono::duration<double> taken = Clock::now() - phase_start_;
-        if (limit_ > 0.0 && taken.count() > limit_ + delay) end_process(describe_timeout());
+        count_time();
+        if (limit_ > 0.0 && phase_seconds_ > limit_) report(lock);
         const std::string broken = monitored_ != nullptr ? monitored_->transfer_error() : "";
         if (!broken.empty()) end_process(str(broken, " (", describe(status_), ")"));
         changed_.wait_for(lock, kPeriod, [this] { return stopping_; });
     }
 }
 
-// Ignores errors: a full disk must not stop the watchdog. The other ranks then read an old status.
+void Watchdog::count_time() {
+    const auto now = Clock::now();
+    const std::chrono::duration<double> passed = now - counted_until_;
+    phase_seconds_ += std::min(passed.count(), kLongestPeriod);
+    counted_until_ = now;
+}
+
+void Watchdog::keep_writing() {
+    while (true) {
+        write_status();
+        std::unique_lock lock(mutex_);
+        if (changed_.wait_for(lock, kPeriod, [this] { return stopping_; })) return;
+    }
+}
+
+// Ignores errors: a full disk must not stop the watchdog. The other ranks then see an old count.
+// Does not hold the mutex while it writes, so that a disk that hangs stops nothing else.
 void Watchdog::write_status() {
-    status_.written_at = now_nanoseconds();
-    if (descriptor_ < 0) return;
-    [[maybe_unused]] const ssize_t written = ::pwrite(descriptor_, &status_, sizeof status_, 0);
+    RankStatus status;
+    {
+        const std::lock_guard lock(mutex_);
+        ++status_.count;
+        status = status_;
+    }
+    // Closed each time: a network file system then shows the status to other machines.
+    const int file = ::open(file_of(rank_).c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+    if (file < 0) return;
+    [[maybe_unused]] const ssize_t written = ::pwrite(file, &status, sizeof status, 0);
+    ::close(file);
 }
 
 std::vector<RankStatus> Watchdog::read_statuses() const {
@@ -202,20 +238,62 @@ std::vector<RankStatus> Watchdog::read_statuses() const {
         ::close(file);
         status.phase.back() = status.collective.back() = '\0';
     }
-    statuses[static_cast<size_t>(rank_)] = status_;
     return statuses;
 }
 
-std::string Watchdog::describe_timeout() const {
-    return str("no progress in phase '", status_.phase.data(), "' of step ", status_.step, " for ",
-               std::lround(limit_), " s: ",
-               descriptor_ < 0 ? "another rank has not arrived; this rank: " + describe(status_)
-                               : describe_hang(read_statuses(), now_nanoseconds()));
+bool Watchdog::claim_report() const {
+    const int file =
+        ::open((folder_ / kReport).c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+    if (file >= 0) ::close(file);
+    return file >= 0 || errno != EEXIST;
+}
+
+std::optional<std::string> Watchdog::describe_others() const {
+    if (!claim_report()) return std::nullopt;
+    const std::vector<RankStatus> before = read_statuses();
+    std::this_thread::sleep_for(kObservation);
+    return describe_hang(before, read_statuses());
+}
+
+void Watchdog::report(std::unique_lock<std::mutex>& lock) {
+    if (ranks_ == 1) end_phase("a file or a device does not respond");
+    if (folder_.empty()) end_phase("another rank has not arrived; this rank: " + describe(status_));
+    // On a thread of its own, because the disk may hang.
+    std::promise<std::optional<std::string>> promise;
+    std::future<std::optional<std::string>> others = promise.get_future();
+    std::thread observer(
+        [&, promise = std::move(promise)]() mutable { promise.set_value(describe_others()); });
+    const int64_t phase = phases_;
+    lock.unlock();
+    const bool responds = others.wait_for(2 * kObservation) == std::future_status::ready;
+    lock.lock();
+    if (!responds) end_phase(folder_.string() + ": does not respond");
+    observer.join();
+    const std::optional<std::string> described = others.get();
+    count_time();
+    if (stopping_ || phases_ != phase) {  // there is progress after all
+        std::error_code ignored;
+        if (described) fs::remove(folder_ / kReport, ignored);
+        return;
+    }
+    if (described) end_phase(*described);
+    // Another rank reports. The launcher ends this one, or it follows. Until then it keeps writing.
+    lock.unlock();
+    std::this_thread::sleep_for(kObservation + kPeriod);
+    ::_exit(kWatchdogExit);
+}
+
+void Watchdog::end_phase(const std::string& why) const {
+    end_process(str("no progress in phase '", status_.phase.data(), "' of step ", status_.step,
+                    " for ", std::lround(limit_), " s: ", why, advice_));
 }
 
 void Watchdog::end_process(const std::string& why) const {
-    std::fprintf(stderr, "vila: rank %d: %s\n", static_cast<int>(rank_), why.c_str());
-    std::fflush(stderr);
+    const std::string line = str("vila: ", ranks_ > 1 ? str("rank ", rank_, ": ") : "", why, "\n");
+    // Not through stdio, whose lock a thread may hold that waits for the reader of stderr.
+    pollfd writable = {.fd = STDERR_FILENO, .events = POLLOUT, .revents = 0};
+    if (::poll(&writable, 1, 0) == 1)
+        write_all(STDERR_FILENO, line.data(), static_cast<int64_t>(line.size()));
     ::_exit(kWatchdogExit);
 }
 
@@ -228,13 +306,6 @@ WatchedRanks::WatchedRanks(Collectives& ranks, Watchdog* watchdog)
 WatchedRanks::~WatchedRanks() {
     ranks_.set_observer(nullptr);
     if (watchdog_ != nullptr) watchdog_->monitor(nullptr);
-}
-
-void die_with_parent() {
-    const pid_t parent = ::getppid();
-    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-    // No signal comes if it died before the call.
-    if (::getppid() != parent) ::kill(::getpid(), SIGKILL);
 }
 
 }  // namespace vila::dist

@@ -151,6 +151,10 @@ check "hangs are ended and named" [ $? -eq 0 ]
 "$tests/faults/io_faults.sh" "$binary" "$library" 29 >output 2>&1
 check "system calls that fail" [ $? -eq 0 ]
 
+# --- stopped by signals at random instants: to mpirun, to one rank, to a stand-in for srun ---
+"$tests/faults/stop_signals.sh" "$binary" "${VILA_TEST_STOPS:-1}" mpirun one_rank srun >output 2>&1
+check "signals save the last finished step" [ $? -eq 0 ]
+
 # --- killed at random instants ---
 "$tests/faults/kill_ranks.sh" "$binary" 4 both >output 2>&1
 check "kill and resume on changing ranks" [ $? -eq 0 ]

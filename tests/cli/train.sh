@@ -99,7 +99,7 @@ echo "one more line" >>text.txt
 expect 1 "data source text had 24 records when the run began and has 25" lm.toml --out changed
 mv text.bak text.txt
 
-# --- SIGTERM: saves at the end of the step, exits with code 143, and resumes from there ---
+# --- SIGTERM: saves the last finished step, exits with code 143, and resumes from there ---
 "$binary" train lm.toml --out term --threads 1 train.steps=3000 >output 2>&1 &
 pid=$!
 for _ in $(seq 200); do [ -s term/log.jsonl ] && break; sleep 0.05; done
@@ -215,6 +215,10 @@ expect 1 "stage clip learns from pairs" clip.toml --out clip3 'data.sources[0].f
 # --- killed at random instants ---
 "$tests/faults/kill_resume.sh" "$binary" 3 >output 2>&1
 check "kill and resume" [ $? -eq 0 ]
+
+# --- stopped by signals at random instants ---
+"$tests/faults/stop_signals.sh" "$binary" "${VILA_TEST_STOPS:-3}" alone >output 2>&1
+check "signals save the last finished step" [ $? -eq 0 ]
 
 # --- losses that are not finite: steps are skipped and logged, then training stops ---
 expect 1 "not finite in 2 steps in a row" lm.toml --out bad optimizer.lr=10 optimizer.clip_norm=0 \

@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <cstring>
+#include <fstream>
 
 #include "tests/dist/job.h"
 #include "tests/support/temporary_directory.h"
@@ -13,11 +14,8 @@
 namespace vila::dist {
 namespace {
 
-constexpr int64_t kNow = 1'000'000'000'000;
-
 RankStatus status(int64_t collectives, bool in_collective, const char* collective = "all_gather") {
     RankStatus status;
-    status.written_at = kNow - 400'000'000;
     status.step = 17;
     status.collectives = collectives;
     status.bytes = 64;
@@ -25,6 +23,14 @@ RankStatus status(int64_t collectives, bool in_collective, const char* collectiv
     std::strcpy(status.phase.data(), "gradients");
     std::strcpy(status.collective.data(), collective);
     return status;
+}
+
+// Describes a hang in which all ranks but `silent` write their status between two observations.
+std::string describe(std::vector<RankStatus> ranks, const std::vector<size_t>& silent = {}) {
+    const std::vector<RankStatus> before = ranks;
+    for (RankStatus& rank : ranks) ++rank.count;
+    for (const size_t rank : silent) --ranks[rank].count;
+    return describe_hang(before, ranks);
 }
 
 // A job of one rank whose transfers fail.
@@ -49,48 +55,44 @@ class FailingRanks final : public Collectives {
 };
 
 TEST(Watchdog, NamesTheRankThatDoesNotRun) {
-    std::vector<RankStatus> ranks = {status(9, true), status(8, false), status(9, true)};
-    ranks[1].written_at = kNow - 20'000'000'000;
-    const std::string text = describe_hang(ranks, kNow);
-    EXPECT_EQ(text,
+    EXPECT_EQ(describe({status(9, true), status(8, false), status(9, true)}, {1}),
               "rank 1 does not run (step 17, gradients, after collective 8 (all_gather of 64 "
               "bytes))");
     // The same for a rank that never wrote its status.
-    EXPECT_NE(describe_hang({status(9, true), RankStatus{}}, kNow).find("rank 1 does not run"),
+    EXPECT_NE(describe({status(9, true), RankStatus{}}, {1}).find("rank 1 does not run"),
               std::string::npos);
 }
 
 TEST(Watchdog, NamesTheRankThatIsLate) {
-    EXPECT_EQ(describe_hang({status(9, true), status(9, true), status(8, false)}, kNow),
+    EXPECT_EQ(describe({status(9, true), status(9, true), status(8, false)}),
               "rank 2 holds up the others (step 17, gradients, after collective 8 (all_gather of "
               "64 bytes))");
-    EXPECT_EQ(describe_hang({status(7, true), status(9, true)}, kNow),
+    EXPECT_EQ(describe({status(7, true), status(9, true)}),
               "rank 0 holds up the others (step 17, gradients, in collective 7 (all_gather of 64 "
               "bytes))");
 }
 
 TEST(Watchdog, NamesTheRankInAnotherCollective) {
     EXPECT_EQ(
-        describe_hang({status(9, true), status(9, true), status(9, true, "barrier")}, kNow),
+        describe({status(9, true), status(9, true), status(9, true, "barrier")}),
         "rank 2 is in a different collective from the others (step 17, gradients, in collective 9 "
         "(barrier of 64 bytes)); the others: step 17, gradients, in collective 9 (all_gather "
         "of 64 bytes)");
     // A rank that skipped a collective is ahead of those that wait for it.
-    EXPECT_EQ(
-        describe_hang({status(9, true), status(10, true), status(9, true)}, kNow).find("rank 1 is"),
-        size_t{0});
-    const std::string two = describe_hang({status(9, true), status(9, true, "barrier")}, kNow);
+    EXPECT_EQ(describe({status(9, true), status(10, true), status(9, true)}).find("rank 1 is"),
+              size_t{0});
+    const std::string two = describe({status(9, true), status(9, true, "barrier")});
     EXPECT_EQ(two.find("the ranks are in different collectives: rank 0 "), size_t{0}) << two;
-    EXPECT_NE(describe_hang({status(9, true), status(9, true)}, kNow).find("wait for the network"),
+    EXPECT_NE(describe({status(9, true), status(9, true)}).find("wait for the network"),
               std::string::npos);
 }
 
 TEST(Watchdog, DescribesRanksWhoseGpusWait) {
-    EXPECT_EQ(describe_hang({status(9, false), status(8, false), status(9, false)}, kNow),
+    EXPECT_EQ(describe({status(9, false), status(8, false), status(9, false)}),
               "rank 1 holds up the others (step 17, gradients, after collective 8 (all_gather of "
               "64 bytes))");
     EXPECT_EQ(
-        describe_hang({status(9, false), status(9, false)}, kNow),
+        describe({status(9, false), status(9, false)}),
         "no rank waits for another, unless their GPUs do: rank 0 (step 17, gradients, after "
         "collective 9 (all_gather of 64 bytes)); rank 1 (step 17, gradients, after collective "
         "9 (all_gather of 64 bytes))");
@@ -120,6 +122,36 @@ TEST(WatchdogDeathTest, EndsTheProcessAfterTheTimeLimitOfAPhase) {
         testing::ExitedWithCode(kWatchdogExit),
         "rank 1: no progress in phase 'start' .* another rank has not arrived; this rank: .* in "
         "collective 1 .all_gather of 8 bytes");
+}
+
+TEST(WatchdogDeathTest, LeavesTheReportToTheFirstRank) {
+    if (process_job().ranks() > 1) GTEST_SKIP() << "forks, which MPI does not support";
+    GTEST_FLAG_SET(death_test_style, "threadsafe");
+    EXPECT_EXIT(
+        {
+            const TemporaryDirectory folder;
+            Watchdog watchdog(0, 2);
+            watchdog.share(folder.path());
+            std::ofstream(folder.path() / "report") << "another rank was first";
+            watchdog.phase("gradients", 4, 0.2);
+            std::this_thread::sleep_for(std::chrono::seconds(20));
+        },
+        testing::ExitedWithCode(kWatchdogExit), "^$");
+}
+
+TEST(WatchdogDeathTest, NamesThePhaseOfASingleRank) {
+    if (process_job().ranks() > 1) GTEST_SKIP() << "forks, which MPI does not support";
+    GTEST_FLAG_SET(death_test_style, "threadsafe");
+    EXPECT_EXIT(
+        {
+            Watchdog watchdog(0, 1, "; see the key");
+            watchdog.last_phase("save", 4, 0.6);
+            watchdog.phase("gradients", 5, 0.0);
+            std::this_thread::sleep_for(std::chrono::seconds(20));
+        },
+        testing::ExitedWithCode(kWatchdogExit),
+        "^vila: no progress in phase 'save' of step 4 for 1 s: a file or a device does not "
+        "respond; see the key");
 }
 
 TEST(WatchdogDeathTest, EndsTheProcessAfterATransferError) {

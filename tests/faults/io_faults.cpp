@@ -1,9 +1,10 @@
 // A preload library (LD_PRELOAD) that makes one system call of a program fail: the VILA_FAULT_AT-th
 // write, fsync, rename, mkdir or open for writing (with VILA_FAULT_CALLS=reads: open for reading,
 // read or pread) of a path that contains VILA_FAULT_PATH. VILA_FAULT_ERRNO is the error, or "hang"
-// if the call must never return, or "exit" if the process must end. The number of matching calls is
-// written to the file VILA_FAULT_COUNT, so that a driver can try all of them. With the path
-// "MPI_Allgather", that MPI call is skipped, and later collectives of the rank never return.
+// if the call must never return, "slow" if it must take 6 seconds longer, or "exit" if the process
+// must end. The number of matching calls is written to the file VILA_FAULT_COUNT, so that a driver
+// can try all of them. With the path "MPI_Allgather", that MPI call is skipped, and later
+// collectives of the rank never return.
 
 // This file defines both open() and open64().
 #undef _FILE_OFFSET_BITS
@@ -56,6 +57,10 @@ bool fails(const std::string& path) {
     if (call != std::atol(setting("VILA_FAULT_AT"))) return false;
     const std::string error = setting("VILA_FAULT_ERRNO");
     while (error == "hang") ::pause();
+    if (error == "slow") {
+        ::sleep(6);
+        return false;
+    }
     if (error == "exit") ::_exit(3);
     errno = error == "ENOSPC"   ? ENOSPC
             : error == "EDQUOT" ? EDQUOT

@@ -1,4 +1,4 @@
-// StopSignals: the first signal is remembered, the second ends the program.
+// StopSignals: the first signal starts an action, the second ends the program.
 
 #include "tools/train/stop_signals.h"
 
@@ -6,9 +6,13 @@
 
 #include <chrono>
 #include <cstdlib>
+#include <fstream>
 #include <thread>
 
 #include <gtest/gtest.h>
+
+#include "tensor/file.h"
+#include "tests/support/death_test_folder.h"
 
 namespace vila::tools {
 namespace {
@@ -18,16 +22,27 @@ void wait_for(const StopSignals& stop, int milliseconds) {
         std::this_thread::sleep_for(std::chrono::milliseconds(1));
 }
 
+void pause_for_ever() {
+    while (true) std::this_thread::sleep_for(std::chrono::seconds(1));
+}
+
 // Each test runs in its own process: the threads that this program has already do not block the
 // signals.
 class StopSignalsDeathTest : public ::testing::Test {
   protected:
-    StopSignalsDeathTest() { ::testing::FLAGS_gtest_death_test_style = "threadsafe"; }
+    StopSignalsDeathTest() {
+        ::testing::FLAGS_gtest_death_test_style = "threadsafe";
+        std::ofstream(stop_file).close();
+    }
+
+    const DeathTestFolder folder;
+    const std::filesystem::path stop_file = folder.path() / "stop";
 };
 
-TEST_F(StopSignalsDeathTest, FirstIsRemembered) {
+TEST_F(StopSignalsDeathTest, RemembersTheFirst) {
     const auto remembers = [] {
-        const StopSignals stop;
+        StopSignals stop;
+        stop.on_stop({});
         const int before = stop.received();
         kill(getpid(), SIGTERM);
         wait_for(stop, 5000);
@@ -36,16 +51,82 @@ TEST_F(StopSignalsDeathTest, FirstIsRemembered) {
     EXPECT_EXIT(std::_Exit(remembers() ? 7 : 1), ::testing::ExitedWithCode(7), "");
 }
 
-TEST_F(StopSignalsDeathTest, SecondLeavesAtOnce) {
+TEST_F(StopSignalsDeathTest, LeavesAtOnceAtTheSecond) {
     EXPECT_EXIT(
         {
-            const StopSignals stop;
+            StopSignals stop;
+            stop.on_stop([](int) { pause_for_ever(); });
             kill(getpid(), SIGTERM);
             wait_for(stop, 5000);
             kill(getpid(), SIGINT);
-            std::this_thread::sleep_for(std::chrono::seconds(10));
+            pause_for_ever();
         },
         ::testing::ExitedWithCode(130), "");
+}
+
+TEST_F(StopSignalsDeathTest, EndsInSetUpAndRemovesItsFiles) {
+    for (const int signal : {SIGTERM, SIGINT, SIGHUP})
+        EXPECT_EXIT(
+            {
+                StopSignals stop;
+                AtomicDirectory making(folder.path() / "tokenizer");
+                std::ofstream(making.path() / "half") << "a line";
+                kill(getpid(), signal);
+                pause_for_ever();
+            },
+            ::testing::ExitedWithCode(128 + signal), "");
+    for (const auto& entry : std::filesystem::directory_iterator(folder.path()))
+        EXPECT_EQ(entry.path(), stop_file);
+}
+
+TEST_F(StopSignalsDeathTest, RunsTheActionWithTheSignal) {
+    EXPECT_EXIT(
+        {
+            StopSignals stop;
+            stop.on_stop([&](int signal) { stop.end(50 + signal, "the end"); });
+            kill(getpid(), SIGHUP);
+            pause_for_ever();
+        },
+        ::testing::ExitedWithCode(50 + SIGHUP), "the end");
+}
+
+TEST_F(StopSignalsDeathTest, StopsForASignalToAnotherRank) {
+    EXPECT_EXIT(
+        {
+            StopSignals stop;
+            stop.share(stop_file);
+            std::ofstream(stop_file) << static_cast<char>(SIGTERM);
+            pause_for_ever();
+        },
+        ::testing::ExitedWithCode(143), "");
+}
+
+TEST_F(StopSignalsDeathTest, TellsTheOtherRanks) {
+    EXPECT_EXIT(
+        {
+            StopSignals stop;
+            stop.share(stop_file);
+            stop.on_stop([&](int) {
+                while (read_file(stop_file).empty())
+                    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+                std::_Exit(read_file(stop_file)[0]);
+            });
+            kill(getpid(), SIGHUP);
+            pause_for_ever();
+        },
+        ::testing::ExitedWithCode(SIGHUP), "");
+}
+
+TEST_F(StopSignalsDeathTest, LeavesSighupIgnoredUnderNohup) {
+    EXPECT_EXIT(
+        {
+            std::signal(SIGHUP, SIG_IGN);  // as nohup does
+            StopSignals stop;
+            kill(getpid(), SIGHUP);
+            std::this_thread::sleep_for(std::chrono::milliseconds(300));
+            std::_Exit(stop.received() == 0 ? 7 : 1);
+        },
+        ::testing::ExitedWithCode(7), "");
 }
 
 TEST(StopSignals, GivesTheMaskBackAndKnowsExitCodes) {

@@ -1,7 +1,7 @@
 #pragma once
 
-// What signals and closed descriptors do to a command. Training has its own rules for SIGTERM and
-// SIGINT (tools/train/stop_signals.h).
+// What signals and closed descriptors do to a command. Training has its own rules for SIGTERM,
+// SIGINT and SIGHUP (tools/train/stop_signals.h).
 
 #include <atomic>
 #include <csignal>

@@ -2,18 +2,20 @@
 // srun started (or runs alone), checks that all ranks have the same program and recipe, and runs a
 // TrainingJob.
 
-#include <csignal>
 #include <cstdio>
 
 #include "dist/agree.h"
+#include "dist/file_ranks.h"
 #include "dist/launcher.h"
 #include "dist/mpi_ranks.h"
+#include "dist/mpirun_guard.h"
 #include "dist/watchdog.h"
 #include "tensor/file.h"
 #include "tools/base/hash64.h"
 #include "tools/base/message_line.h"
 #include "tools/commands.h"
 #include "tools/train/rank_device.h"
+#include "tools/train/stop_save.h"
 #include "tools/train/training_job.h"
 
 namespace vila::tools {
@@ -59,6 +61,10 @@ std::string program_hash() {
 // All ranks must have read the recipe and opened the run directory within this time.
 constexpr double kStartLimit = 600.0;  // seconds
 
+// Ends the message about a phase that takes too long.
+constexpr const char* kLimitAdvice =
+    "; the limits are train.setup_limit, step_limit and save_limit";
+
 struct RankSetup {
     Recipe recipe;
     std::unique_ptr<Device> device;
@@ -83,34 +89,82 @@ void set_up(const TrainOptions& options, dist::Collectives& ranks, RankSetup& se
     });
 }
 
-// Trains as one rank of the job; returns the exit code.
-int train_as_rank(const TrainOptions& options, dist::Collectives& bootstrap,
-                  const StopSignals& stop) {
-    const bool is_first = bootstrap.rank() == 0;
-    std::optional<dist::Watchdog> watchdog;
-    if (bootstrap.ranks() > 1) {
-        watchdog.emplace(bootstrap.rank(), bootstrap.ranks());
-        watchdog->phase("start", 0, kStartLimit);
+// The folder through which the ranks of a job exchange statuses and signals, RUN/.watch.
+class WatchFolder {
+  public:
+    // The first rank removes what a killed job left there, and makes the folder for several ranks.
+    WatchFolder(const RunDirectory& run, dist::Collectives& ranks)
+        : folder_(run.watch()), is_first_(ranks.rank() == 0) {
+        dist::agree(ranks, [&] {
+            if (!is_first_) return;
+            if (fs::exists(folder_))
+                for (const auto& entry : fs::directory_iterator(folder_))
+                    if (entry.is_regular_file()) fs::remove(entry.path());
+            if (ranks.ranks() == 1) return;
+            fs::create_directories(folder_);
+            write_file_atomic(stop_file(), "");
+        });
     }
-    dist::Watchdog* const watch = watchdog ? &*watchdog : nullptr;
-    std::optional<dist::WatchedRanks> watched_bootstrap(std::in_place, bootstrap, watch);
+    ~WatchFolder() {
+        if (!is_first_) return;
+        std::error_code ignored;
+        fs::remove(stop_file(), ignored);
+        fs::remove(folder_, ignored);
+    }
+    WatchFolder(const WatchFolder&) = delete;
+    WatchFolder& operator=(const WatchFolder&) = delete;
+
+    // Tells all ranks of a signal to one of them.
+    fs::path stop_file() const { return folder_ / "stop"; }
+
+  private:
+    fs::path folder_;
+    bool is_first_;
+};
+
+// While it exists, a signal ends the program and tells the other ranks.
+class LeaveOnSignal {
+  public:
+    LeaveOnSignal(StopSignals& stop, dist::FileRanks& files) : stop_(stop) {
+        stop_.on_stop([&](int signal) { leave_unsaved(stop, files, 0, signal); });
+    }
+    ~LeaveOnSignal() { stop_.end_on_stop(); }
+    LeaveOnSignal(const LeaveOnSignal&) = delete;
+    LeaveOnSignal& operator=(const LeaveOnSignal&) = delete;
+
+  private:
+    StopSignals& stop_;
+};
+
+// Trains as one rank of the job; returns the exit code.
+int train_as_rank(const TrainOptions& options, dist::Collectives& bootstrap, StopSignals& stop) {
+    const bool is_first = bootstrap.rank() == 0, several_ranks = bootstrap.ranks() > 1;
+    dist::Watchdog watchdog(bootstrap.rank(), bootstrap.ranks(), kLimitAdvice);
+    watchdog.phase("start", 0, kStartLimit);
+    std::optional<dist::WatchedRanks> watched_bootstrap(std::in_place, bootstrap, &watchdog);
 
     RankSetup setup;
     set_up(options, bootstrap, setup);
-    if (watchdog) {
-        dist::agree(bootstrap, [&] { watchdog->share(setup.run->watch()); });
-        watchdog->phase("set-up", 0, setup.recipe.train.setup_limit);
-    }
+    const WatchFolder folder(*setup.run, bootstrap);
+    std::optional<dist::FileRanks> files;
+    dist::agree(bootstrap, [&] {
+        files.emplace(setup.run->watch(), bootstrap.rank(), bootstrap.ranks());
+        if (several_ranks) watchdog.share(setup.run->watch());
+    });
+    if (several_ranks) files->try_locks(bootstrap);
+    if (several_ranks) stop.share(folder.stop_file());
+    const LeaveOnSignal leave_on_signal(stop, *files);
+    watchdog.phase("set-up", 0, setup.recipe.train.setup_limit);
     const std::unique_ptr<dist::Collectives> by_gpu =
         connect_devices(bootstrap, options.common, *setup.device);
     dist::Collectives& ranks = by_gpu ? *by_gpu : bootstrap;
     // `ranks` is `bootstrap` or calls it, so only one of the two may notify the watchdog.
     watched_bootstrap.reset();
-    const dist::WatchedRanks watched(ranks, watch);
+    const dist::WatchedRanks watched(ranks, &watchdog);
 
     if (!dist::any_of(ranks, is_first && setup.run->finished())) {
-        TrainingJob job(setup.recipe, *setup.run, ranks, watch, *setup.device);
-        const int code = job.run(stop, !options.no_space_check);
+        TrainingJob job(setup.recipe, *setup.run, ranks, watchdog, *setup.device);
+        const int code = job.run(stop, *files, !options.no_space_check);
         if (code != 0) return code;
     }
     if (is_first) std::fprintf(stderr, "finished: %s\n", setup.run->model().c_str());
@@ -122,22 +176,22 @@ constexpr int kExitFailure = 1;
 }  // namespace
 
 int cmd_train(Args& args) {
-    // Constructed before MPI starts threads, so that they inherit the blocked signals.
-    const StopSignals stop;
-    // Makes write() fail at the file-size limit, as on a full disk, instead of ending the process.
-    std::signal(SIGXFSZ, SIG_IGN);
+    dist::continue_under_guard();
+    // Constructed before MPI starts threads, so that they inherit the blocked signals, and before
+    // joining, so that this rank also ends if the launcher dies during joining.
+    StopSignals stop(dist::read_launcher().ranks > 1);
     TrainOptions options = parse_options(args);
     options.common = as_local_rank(options.common);
     std::unique_ptr<dist::Collectives> ranks;
     try {
-        // Called before joining, so that this rank also ends if the launcher dies during joining.
-        if (dist::read_launcher().ranks > 1) dist::die_with_parent();
         ranks = dist::join_ranks();
         return train_as_rank(options, *ranks, stop);
     } catch (const dist::AgreedError&) {
+        stop.wait_if_ending();
         // All ranks have the same error; rank 0 prints it.
         if (ranks->rank() == 0) throw;
     } catch (const std::exception& error) {
+        stop.wait_if_ending();
         const dist::LauncherInfo launched = dist::read_launcher();
         if (ranks && ranks->ranks() > 1) {
             const std::string message = str("vila train: rank ", ranks->rank(), ": ", error.what());

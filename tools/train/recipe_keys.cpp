@@ -157,17 +157,18 @@ void train_fields(FieldList& list, TrainRecipe& train) {
                  "write checkpoints while training continues, from a copy in memory (12 bytes per "
                  "trainable parameter)")
         .may_change_on_resume = true;
-    list.number(
-            "train.setup_limit", train.setup_limit, {0.0, kMostSeconds},
-            "several ranks: end the job if set-up or the first step takes longer, in seconds; 0: "
-            "no limit")
+    list.number("train.setup_limit", train.setup_limit, {0.0, kMostSeconds},
+                "end the job if a phase of the set-up or the first step takes longer, in seconds; "
+                "0: no "
+                "limit")
         .may_change_on_resume = true;
-    list.number("train.step_limit", train.step_limit, {0.0, kMostSeconds},
-                "several ranks: end the job if a step takes longer, in seconds; 0: 20 times the "
-                "median step, at least 60")
+    list.number(
+            "train.step_limit", train.step_limit, {0.0, kMostSeconds},
+            "end the job if a step takes longer, in seconds; 0: 20 times the median step, at least "
+            "60 (on one rank this limits only the wait for data)")
         .may_change_on_resume = true;
     list.number("train.save_limit", train.save_limit, {0.0, kMostSeconds},
-                "several ranks: end the job if a save takes longer, in seconds; 0: no limit")
+                "end the job if a save takes longer, in seconds; 0: no limit")
         .may_change_on_resume = true;
     list.integer("train.seed", train.seed, {0, 9e15},
                  "seed of new weights and of the sample order");

@@ -19,8 +19,8 @@ constexpr double kMinStepLimit = 60.0;
 constexpr double kStepLimitMedians = 20.0;
 constexpr size_t kStepsInMedian = 32;
 
-// The stop signals. If both were received, the last one in this list counts.
-constexpr int kSignals[] = {SIGINT, SIGTERM};
+// The stop signals. If several were received, the last one in this list counts.
+constexpr int kSignals[] = {SIGHUP, SIGINT, SIGTERM};
 
 // The counts that the ranks exchange before the gradients of a step.
 struct StepHeader {
@@ -49,6 +49,7 @@ int TrainLoop::run() {
                                 : str("stopped by a signal at step ", step_, ", whose checkpoint"),
                         " could not be saved; ", resume_text()));
         }
+        parts_.stop.end_step(step_, saved_step_);
         if (signal_ != 0 && !is_last) return signal_;
     }
     return 0;
@@ -60,7 +61,7 @@ void TrainLoop::train_one_step() {
     begin_phase("data", step_limit());
     StepTotals totals;
     const data::StepBatch batch = next_batch(totals);
-    begin_phase("gradients", step_limit());
+    begin_phase("gradients", compute_limit());
     parts_.state.begin_step();
     const StepResult result = parts_.stage.accumulate(
         batch, {.targets = totals.targets,
@@ -69,7 +70,8 @@ void TrainLoop::train_one_step() {
     for (auto done = static_cast<int64_t>(batch.micro_batches.size());
          done < totals.max_micro_batches; ++done)
         parts_.state.end_micro_batch();
-    begin_phase("update", step_limit());
+    parts_.stop.begin_update();
+    begin_phase("update", compute_limit());
     reduce_totals(result, totals);
     const double schedule_now = options_.schedule.at(step_);
     const bool updated = update(totals, schedule_now);
@@ -123,7 +125,7 @@ void TrainLoop::reduce_totals(const StepResult& result, StepTotals& totals) {
     std::vector<dist::ExactSum> sums = {result.loss, parts_.state.gradient_squares()};
     const auto add = [&](double value) { sums.emplace_back().add(value); };
     add(result.flops);
-    for (const int signal : kSignals) add(parts_.stop.received() == signal ? 1.0 : 0.0);
+    for (const int signal : kSignals) add(parts_.stop.signal() == signal ? 1.0 : 0.0);
     add(parts_.checkpoints.written() ? 1.0 : 0.0);
     const size_t num_sources = options_.sources.size();
     for (size_t i = 0; i < num_sources; ++i) {
@@ -237,7 +239,7 @@ std::string TrainLoop::resume_text() const {
 }
 
 void TrainLoop::begin_phase(const char* name, double limit) {
-    if (parts_.watchdog != nullptr) parts_.watchdog->phase(name, step_, limit);
+    parts_.watchdog.phase(name, step_, limit);
 }
 
 double TrainLoop::step_limit() const {
@@ -247,6 +249,11 @@ double TrainLoop::step_limit() const {
     std::nth_element(sorted.begin(), sorted.begin() + static_cast<int64_t>(sorted.size() / 2),
                      sorted.end());
     return std::max(kMinStepLimit, kStepLimitMedians * sorted[sorted.size() / 2]);
+}
+
+double TrainLoop::compute_limit() const {
+    const bool is_alone = parts_.ranks.ranks() == 1;
+    return is_alone && options_.step_limit == 0.0 ? 0.0 : step_limit();
 }
 
 }  // namespace vila::tools

@@ -22,7 +22,7 @@
 #include "tools/train/run_log.h"
 #include "tools/train/stage.h"
 #include "tools/train/step_log.h"
-#include "tools/train/stop_signals.h"
+#include "tools/train/stop_save.h"
 #include "tools/train/training_state.h"
 
 namespace vila::tools {
@@ -46,14 +46,14 @@ struct TrainLoopOptions {
 // The objects that the loop uses; they must outlive it.
 struct TrainLoopParts {
     dist::Collectives& ranks;
-    dist::Watchdog* watchdog;  // null in a job of one rank
+    dist::Watchdog& watchdog;
     Stage& stage;
     TrainingState& state;
     data::Loader& loader;
     CheckpointStore& checkpoints;
     RunLog* log;  // null except on rank 0
     Progress& progress;
-    const StopSignals& stop;
+    StopSave& stop;
     const Json& facts;  // saved in every checkpoint and compared on resuming
     double peak_flops;  // operations per second, sum over all ranks; 0: not measured
 };
@@ -63,10 +63,10 @@ class TrainLoop {
     // Continues after `finished_steps` steps: 0, or the step of the checkpoint that was loaded.
     TrainLoop(const TrainLoopParts& parts, TrainLoopOptions options, int64_t finished_steps);
 
-    // Runs to the last step of the schedule, saves and returns 0. After a stop signal, saves at the
-    // end of the step and returns the signal. Throws if the loss or gradient was not finite in
-    // max_bad_steps steps in a row, if kMaxSaveFailures saves in a row failed, or if the last
-    // save failed, also that after a signal.
+    // Runs to the last step of the schedule, saves and returns 0. After a stop signal on a GPU,
+    // saves at the end of the step and returns the signal; on a CPU, see stop_save.h. Throws if the
+    // loss or gradient was not finite in max_bad_steps steps in a row, if kMaxSaveFailures saves in
+    // a row failed, or if the last save failed, also that after a signal.
     int run();
     int64_t step() const { return step_; }  // finished steps
 
@@ -100,6 +100,8 @@ class TrainLoop {
     void begin_phase(const char* name, double limit);
     // The option step_limit, or a multiple of the median of recent steps, in seconds.
     double step_limit() const;
+    // step_limit() of the phases that only compute; 0 where no other rank can hold them up.
+    double compute_limit() const;
 
     TrainLoopParts parts_;
     TrainLoopOptions options_;

@@ -11,6 +11,7 @@
 #include "tools/base/message_line.h"
 #include "tools/train/plan.h"
 #include "tools/train/recipe_tokenizer.h"
+#include "tools/train/stop_save.h"
 
 namespace vila::tools {
 
@@ -37,7 +38,7 @@ uint64_t hash_weights(const std::vector<ParameterGroup>& groups) {
 }  // namespace
 
 TrainingJob::TrainingJob(const Recipe& recipe, const RunDirectory& run, dist::Collectives& ranks,
-                         dist::Watchdog* watchdog, Device& device)
+                         dist::Watchdog& watchdog, Device& device)
     : recipe_(recipe),
       run_(run),
       ranks_(ranks),
@@ -48,7 +49,7 @@ TrainingJob::TrainingJob(const Recipe& recipe, const RunDirectory& run, dist::Co
       }),
       checkpoints_(run.checkpoints(), recipe.train.keep, warn_, &ranks) {}
 
-int TrainingJob::run(const StopSignals& stop, bool checks_disk_space) {
+int TrainingJob::run(StopSignals& stop, dist::FileRanks& files, bool checks_disk_space) {
     open_data();
     open_tokenizer();
     make_model();
@@ -58,12 +59,17 @@ int TrainingJob::run(const StopSignals& stop, bool checks_disk_space) {
         if (is_first() && checks_disk_space) check_disk_space();
     });
     prepare_loop();
-    if (const int signal = train(stop); signal != 0) return StopSignals::exit_code(signal);
+    if (const int signal = train(stop, files); signal != 0) return StopSignals::exit_code(signal);
     save_model();
     return 0;
 }
 
+void TrainingJob::begin_phase(const char* name) {
+    watchdog_.phase(name, step_, recipe_.train.setup_limit);
+}
+
 void TrainingJob::open_data() {
+    begin_phase("set-up: data");
     dist::agree(ranks_, [&] { datasets_ = open_sources(recipe_); });
     for (size_t i = 0; i < datasets_.size(); ++i)
         for (const data::LeftOut& reason : datasets_[i]->left_out())
@@ -71,6 +77,7 @@ void TrainingJob::open_data() {
 }
 
 void TrainingJob::open_tokenizer() {
+    begin_phase("set-up: tokenizer");
     for (const bool first : {true, false})
         dist::agree(ranks_, [&] {
             if (is_first() == first) tokenizer_ = find_or_train_tokenizer(recipe_, datasets_, run_);
@@ -78,6 +85,7 @@ void TrainingJob::open_tokenizer() {
 }
 
 void TrainingJob::make_model() {
+    begin_phase("set-up: model");
     dist::agree(ranks_, [&] {
         explain_out_of_memory(
             [&] { stage_ = make_stage(recipe_, run_.root(), tokenizer_, ranks_, device_, warn_); });
@@ -93,6 +101,7 @@ void TrainingJob::make_state() {
 }
 
 void TrainingJob::resume() {
+    begin_phase("set-up: checkpoint");
     const std::optional<Checkpoint> checkpoint = checkpoints_.load_newest(device_);
     if (!checkpoint) return;
     dist::agree(ranks_, [&] { check_facts(checkpoint->info, facts_); });
@@ -109,6 +118,7 @@ void TrainingJob::check_disk_space() const {
 }
 
 void TrainingJob::prepare_loop() {
+    begin_phase("set-up: loader");
     total_steps_ = total_steps(recipe_, datasets_);
     // The peak of a GPU is not measured here, only in `vila bench`.
     const bool on_cpu = device_.kind() == DeviceKind::Cpu;
@@ -143,7 +153,18 @@ TrainLoopOptions TrainingJob::loop_options() const {
     return options;
 }
 
-int TrainingJob::train(const StopSignals& stop) {
+int TrainingJob::train(StopSignals& stop, dist::FileRanks& files) {
+    StopSave stop_save({.stop = stop,
+                        .files = files,
+                        .watchdog = watchdog_,
+                        .state = *state_,
+                        .log = log_ ? &*log_ : nullptr,
+                        .facts = facts_,
+                        .checkpoints = run_.checkpoints(),
+                        .keep = recipe_.train.keep,
+                        .limit = recipe_.train.save_limit,
+                        .on_training_thread = device_.kind() != DeviceKind::Cpu},
+                       step_);
     TrainLoop loop({.ranks = ranks_,
                     .watchdog = watchdog_,
                     .stage = *stage_,
@@ -152,7 +173,7 @@ int TrainingJob::train(const StopSignals& stop) {
                     .checkpoints = checkpoints_,
                     .log = log_ ? &*log_ : nullptr,
                     .progress = *progress_,
-                    .stop = stop,
+                    .stop = stop_save,
                     .facts = facts_,
                     .peak_flops = peak_flops_},
                    loop_options(), step_);
@@ -165,7 +186,7 @@ int TrainingJob::train(const StopSignals& stop) {
 }
 
 void TrainingJob::save_model() {
-    if (watchdog_ != nullptr) watchdog_->phase("model", step_, recipe_.train.save_limit);
+    watchdog_.phase("model", step_, recipe_.train.save_limit);
     state_->gather_weights(is_first());
     dist::agree(ranks_, [&] {
         VILA_CHECK(facts_.at("frozen_weights") == hash_text(stage_->frozen_hash()),

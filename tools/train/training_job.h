@@ -12,6 +12,7 @@
 #include <string>
 
 #include "data/loader/loader.h"
+#include "dist/file_ranks.h"
 #include "dist/watchdog.h"
 #include "tools/base/progress.h"
 #include "tools/train/checkpoint.h"
@@ -28,14 +29,15 @@ namespace vila::tools {
 
 class TrainingJob {
   public:
-    // `watchdog` is null in a job of one rank. The arguments must outlive the job.
+    // The arguments must outlive the job.
     TrainingJob(const Recipe& recipe, const RunDirectory& run, dist::Collectives& ranks,
-                dist::Watchdog* watchdog, Device& device);
+                dist::Watchdog& watchdog, Device& device);
 
     // Trains from the newest checkpoint, or from the start, and saves the model. Returns 0 when the
-    // run is finished, or the exit code for the signal that stopped it. Throws if the disk is too
-    // small for the checkpoints and `checks_disk_space` is set.
-    int run(const StopSignals& stop, bool checks_disk_space);
+    // run is finished, or the exit code for the signal that stopped it on a GPU; on a CPU a signal
+    // saves through `files` and ends the program. Throws if the disk is too small for the
+    // checkpoints and `checks_disk_space` is set.
+    int run(StopSignals& stop, dist::FileRanks& files, bool checks_disk_space);
 
   private:
     void open_data();
@@ -51,13 +53,15 @@ class TrainingJob {
     void prepare_loop();
     // Runs the training loop; returns the signal that stopped it, or 0.
     TrainLoopOptions loop_options() const;
-    int train(const StopSignals& stop);
+    int train(StopSignals& stop, dist::FileRanks& files);
     void save_model();
 
     // What must not change when a run is resumed, besides the recipe: the number of records of each
     // source and a hash of the frozen weights.
     Json resume_facts();
     void announce() const;
+    // Tells the watchdog that a phase of the set-up begins.
+    void begin_phase(const char* name);
     bool is_first() const { return ranks_.rank() == 0; }
     // Runs `body`. If memory runs out, adds the memory that the recipe needs to the message.
     void explain_out_of_memory(const std::function<void()>& body) const;
@@ -65,7 +69,7 @@ class TrainingJob {
     const Recipe& recipe_;
     const RunDirectory& run_;
     dist::Collectives& ranks_;
-    dist::Watchdog* watchdog_;
+    dist::Watchdog& watchdog_;
     Device& device_;
     std::function<void(const std::string& line)> warn_;  // prints to stderr, on rank 0 only
 

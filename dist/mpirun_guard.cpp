@@ -1,0 +1,63 @@
+#include "dist/mpirun_guard.h"
+
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+
+#include "tensor/check.h"
+#include "tensor/env.h"
+
+namespace vila::dist {
+
+namespace {
+
+// Ends this process as the child ended, so that mpirun reports the same.
+[[noreturn]] void end_like(int status) {
+    if (WIFEXITED(status)) ::_exit(WEXITSTATUS(status));
+    const int signal = WTERMSIG(status);
+    const rlimit no_core = {0, 0};  // the child has dumped its own
+    ::setrlimit(RLIMIT_CORE, &no_core);
+    std::signal(signal, SIG_DFL);
+    sigset_t only;
+    sigemptyset(&only);
+    sigaddset(&only, signal);
+    ::raise(signal);
+    ::sigprocmask(SIG_UNBLOCK, &only, nullptr);
+    ::_exit(128 + signal);
+}
+
+[[noreturn]] void guard(pid_t child, const sigset_t& signals) {
+    while (true) {
+        const int signal = ::sigwaitinfo(&signals, nullptr);
+        if (signal > 0 && signal != SIGCHLD) ::kill(child, signal);
+        int status = 0;
+        if (::waitpid(child, &status, WNOHANG) == child) end_like(status);
+    }
+}
+
+}  // namespace
+
+void continue_under_guard() {
+    if (environment_int("OMPI_COMM_WORLD_SIZE") <= 1) return;
+    sigset_t signals, before;
+    sigemptyset(&signals);
+    for (const int signal : {SIGTERM, SIGINT, SIGHUP, SIGCHLD}) sigaddset(&signals, signal);
+    ::sigprocmask(SIG_BLOCK, &signals, &before);
+    const pid_t parent = ::getppid(), self = ::getpid();
+    const pid_t child = ::fork();
+    VILA_CHECK(child >= 0, "cannot start the process of a rank");
+    if (child > 0) {
+        ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+        if (::getppid() != parent) ::raise(SIGKILL);
+        guard(child, signals);
+    }
+    if (::getppid() != self) ::raise(SIGKILL);
+    ::setsid();
+    ::sigprocmask(SIG_SETMASK, &before, nullptr);
+}
+
+}  // namespace vila::dist
