@@ -186,10 +186,12 @@ int cmd_train(Args& args) {
     try {
         ranks = dist::join_ranks();
         return train_as_rank(options, *ranks, stop);
-    } catch (const dist::AgreedError&) {
+    } catch (const dist::AgreedError& error) {
         stop.wait_if_ending();
-        // All ranks have the same error; rank 0 prints it.
-        if (ranks->rank() == 0) throw;
+        // All ranks have the same error. Rank 0 prints it before they leave MPI together, because
+        // mpirun kills the others when one has exited.
+        if (ranks->rank() == 0)
+            std::fprintf(stderr, "%s\n", message_line(str("vila train: ", error.what())).c_str());
     } catch (const std::exception& error) {
         stop.wait_if_ending();
         const dist::LauncherInfo launched = dist::read_launcher();
