@@ -1,9 +1,9 @@
 #pragma once
 
-// Open MPI's mpirun ends a job within two seconds: when it is told to stop, it sends SIGCONT, one
-// second later SIGTERM and one second later SIGKILL to the process group of each rank
-// (odls_base_sigkill_timeout). That is too short to save a large model. So under mpirun the rank is
-// a child of the process that mpirun knows, in a session of its own, and may live on for a save.
+// Keeps a rank alive for a save while mpirun ends its job. On a stop signal, Open MPI's mpirun
+// sends SIGCONT to the process group of each rank, SIGTERM after one second and SIGKILL after two
+// (odls_base_sigkill_timeout). That is too short to save a large model. So the rank runs in a child
+// process, in a session of its own, which these signals do not reach.
 
 namespace vila::dist {
 

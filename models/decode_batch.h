@@ -52,10 +52,9 @@ struct Answer {
     int64_t id = 0;
     std::vector<int32_t> tokens;
     Ending ending = Ending::Length;
-    // Of a scored sequence: ln p of each target, in order, and the logits (V) that follow the last
-    // row.
-    std::vector<double> target_logprobs;
-    std::vector<float> next_logits;
+    // Filled in for scored sequences only.
+    std::vector<double> target_logprobs;  // ln p of each target, in order
+    std::vector<float> next_logits;       // (V), of the last row
     // The exception that reading the images of this sequence, sampling or on_token threw.
     std::exception_ptr error;
 };

@@ -27,10 +27,9 @@ struct DecodeBatch::State {
     Tensor embeddings;                // (rows, C), until the prompt is read
     std::vector<int32_t> image_rows;  // of the prompt, if the language model asks for them
 
-    // Of a scored sequence: the rows before a target, in order, and the targets.
-    bool scored = false;
-    std::vector<int64_t> loss_rows;
-    std::vector<int32_t> targets;
+    bool scored = false;             // added by add_scored()
+    std::vector<int64_t> loss_rows;  // of a scored sequence: rows that predict a target, ascending
+    std::vector<int32_t> targets;    // the target of each of them
 
     void set_targets(const Sequence& sequence);
     // The first row whose hidden state is needed.

@@ -1,8 +1,8 @@
 #pragma once
 
-// What a path names. Unlike std::filesystem::exists(), these functions do not take a file that
-// cannot be found for one that is not there: a symbolic link whose target is missing, a loop of
-// links, or a folder that may not be searched is an error that names the path.
+// Tests whether a path is a file, a folder or absent. Unlike std::filesystem::exists(), these
+// functions throw an error that names the path if it is a symbolic link without a target, if links
+// form a loop, or if a folder may not be searched.
 
 #include <filesystem>
 

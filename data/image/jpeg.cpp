@@ -160,8 +160,8 @@ struct ErrorHandler {
     std::longjmp(handler->back, 1);
 }
 
-// Whether a warning is about something that other programs write, or that does not change the
-// pixels. All others mean that the coded data are damaged.
+// Returns whether the pixels are right in spite of a warning of libjpeg. All other warnings mean
+// that the coded data are damaged.
 bool is_harmless(int warning) {
     return warning == JWRN_EXTRANEOUS_DATA || warning == JWRN_ADOBE_XFORM ||
            warning == JWRN_JFIF_MAJOR || warning == JWRN_NOT_SEQUENTIAL;

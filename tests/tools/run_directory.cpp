@@ -1,4 +1,4 @@
-// What a training run takes for its own folder, and what it leaves alone.
+// Which folders a training run accepts as its own, and which files it never touches.
 
 #include "tools/train/run_directory.h"
 

@@ -13,7 +13,7 @@ namespace vila::tools {
 
 namespace {
 
-// Whether the whole text is a number of type T that `holds`.
+// Returns whether the whole text is a number of type T for which `holds` is true.
 template <typename T>
 bool is_number(const std::string& text, const std::function<bool(T)>& holds) {
     T number{};

@@ -1,6 +1,6 @@
 #pragma once
 
-// What signals and closed descriptors do to a command. Training has its own rules for SIGTERM,
+// Handles signals and closed descriptors for a command. Training has its own rules for SIGTERM,
 // SIGINT and SIGHUP (tools/train/stop_signals.h).
 
 #include <atomic>

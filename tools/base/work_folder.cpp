@@ -23,7 +23,7 @@ namespace {
 constexpr const char* kLock = ".lock";
 constexpr const char* kProcess = "process";
 
-// Whether a file is what this process writes its standard output or error to.
+// Returns whether standard output or standard error of this process goes to the file.
 bool is_own_stream(const fs::path& path) {
     struct stat file = {};
     if (::stat(path.c_str(), &file) != 0) return false;

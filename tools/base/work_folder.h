@@ -32,7 +32,7 @@ class WorkFolder {
     WorkFolder(const WorkFolder&) = delete;
     WorkFolder& operator=(const WorkFolder&) = delete;
 
-    // Whether the folder was new to this class: empty, or adopted.
+    // Returns whether no earlier process had used the folder: it was empty, or was adopted.
     bool is_new() const { return is_new_; }
     // Removes from each of `folders` what earlier processes left under temporary names.
     void remove_leftovers(const std::vector<std::filesystem::path>& folders) const;

@@ -74,7 +74,7 @@ void provide_world(const fs::path& world, uint64_t seed, std::optional<double> s
     data::make_world(options, world);
 }
 
-// Whether two folders hold the same files.
+// Returns whether two folders hold the same files.
 bool have_same_files(const fs::path& a, const fs::path& b) {
     const auto holds = [](const fs::path& outer, const fs::path& inner) {
         for (const auto& entry : fs::recursive_directory_iterator(inner)) {

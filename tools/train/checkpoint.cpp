@@ -61,7 +61,8 @@ bool is_only_checkpoint(const fs::path& path) {
     return has_manifest;
 }
 
-// Returns a new directory beside `path`. RUN/.lock tells the next start of the run its name.
+// Makes a directory under a temporary name beside `path`. If this process dies, the next start of
+// the run knows the name from RUN/.lock and removes the directory.
 fs::path temporary_directory(const fs::path& path) {
     const OpenDirectory made = make_temporary_directory(path);
     if (made.descriptor >= 0) ::close(made.descriptor);
