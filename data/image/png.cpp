@@ -65,7 +65,7 @@ struct Header {
     }
     // Returns the bytes of a row of `columns` pixels, without its filter number.
     int64_t row_bytes(int64_t columns) const { return (columns * channels() * depth + 7) / 8; }
-    // Returns whether a row of RGB needs no more bytes than the stored row, so that it can replace it.
+    // Returns whether a row of RGB needs no more bytes than the stored row.
     bool decodes_in_place() const { return !interlaced && channels() * depth >= 24; }
 };
 
