@@ -4,6 +4,10 @@
 #include <charconv>
 #include <cmath>
 #include <functional>
+#include <limits>
+#include <type_traits>
+
+#include <CLI/CLI.hpp>
 
 #include "cuda/cuda_device.h"
 #include "tensor/cpu/cpu_device.h"
@@ -41,20 +45,119 @@ void check_number(const CLI::Option& option, const std::string& text) {
         refuse(str("a number from 0 to ", UINT64_MAX));
 }
 
+// Returns an error message for an empty value, or nothing.
+std::string not_empty(const std::string& value) {
+    return value.empty() ? "expected a name, got an empty one" : "";
+}
+
+// Declares `value`. Its default is not yet shown.
+CLI::Option* add(CLI::App& app, const std::string& name, OptionTarget value,
+                 const std::string& help) {
+    return std::visit(
+        [&]<typename T>(T* target) {
+            CLI::Option* declared = app.add_option(name, *target, help);
+            if constexpr (std::is_same_v<T, std::filesystem::path>) declared->check(not_empty);
+            return declared;
+        },
+        value);
+}
+
+template <typename T>
+constexpr bool is_vector = false;
+template <typename T>
+constexpr bool is_vector<std::vector<T>> = true;
+template <typename T>
+constexpr bool is_optional = false;
+template <typename T>
+constexpr bool is_optional<std::optional<T>> = true;
+
+// A bound as --help shows it: 16384, 0.0001.
+std::string shown_bound(double bound) {
+    char text[32];
+    const auto [end, error] =
+        std::to_chars(text, text + sizeof text, bound, std::chars_format::general, 15);
+    return {text, end};
+}
+
 }  // namespace
+
+Option& Option::required() {
+    option_->required();
+    return *this;
+}
+
+Option& Option::positive() {
+    option_->check(CLI::PositiveNumber);
+    return *this;
+}
+
+Option& Option::non_negative() {
+    option_->check(CLI::NonNegativeNumber);
+    return *this;
+}
+
+Option& Option::range(double least, double most) {
+    const std::string shown = "[" + shown_bound(least) + ", " + shown_bound(most) + "]";
+    const auto check = [=](const std::string& text) {
+        const bool within = is_number<double>(
+            text, [=](double number) { return number >= least && number <= most; });
+        return within ? "" : "expected a number in " + shown + ", got '" + text + "'";
+    };
+    option_->check(CLI::Validator(check, shown));
+    return *this;
+}
+
+Option& Option::one_of(const std::vector<std::string>& values) {
+    option_->check(CLI::IsMember(values));
+    return *this;
+}
+
+bool Option::is_given() const {
+    return option_->count() > 0;
+}
 
 Args::Args(const std::string& command, const std::string& description,
            std::vector<std::string> arguments)
-    : command_(command), arguments_(std::move(arguments)), app_(description, "vila " + command) {
-    app_.allow_extras();
+    : command_(command),
+      arguments_(std::move(arguments)),
+      app_(std::make_unique<CLI::App>(description, "vila " + command)) {
+    app_->allow_extras();
+}
+
+Args::~Args() = default;
+
+void Args::footer(const std::string& text) {
+    app_->footer(text);
+}
+
+void Args::flag(const std::string& name, bool& value, const std::string& help) {
+    app_->add_flag(name, value, help);
+}
+
+Option Args::declare_option(const std::string& name, OptionTarget value, const std::string& help) {
+    CLI::Option* declared = add(*app_, name, value, help);
+    std::visit(
+        [&]<typename T>(T*) {
+            if constexpr (is_vector<T>)
+                declared->allow_extra_args(false);
+            else if constexpr (!is_optional<T>)
+                declared->capture_default_str();
+        },
+        value);
+    return Option(declared);
+}
+
+Option Args::declare_positional(const std::string& name, OptionTarget value,
+                                const std::string& help) {
+    return Option(add(*app_, name, value, help));
 }
 
 void Args::parse() {
     std::string problem;
     try {
-        app_.parse(std::vector<std::string>(arguments_.rbegin(), arguments_.rend()));
+        app_->parse(std::vector<std::string>(arguments_.rbegin(), arguments_.rend()));
     } catch (const CLI::CallForHelp&) {
-        throw HelpRequested{app_.help()};
+        throw HelpRequested{app_->help()};
     } catch (const CLI::ParseError& error) {
         problem = error.what();
         // CLI11 writes the end of an open range, the largest double, in all its digits.
@@ -62,14 +165,10 @@ void Args::parse() {
         if (open_end != std::string::npos) problem = problem.substr(0, open_end) + " and up";
     }
     // Report a misspelled option first: it may be the reason why a required one is missing.
-    refuse_unknown(app_.remaining());
+    refuse_unknown(app_->remaining());
     if (!problem.empty()) throw UsageError(problem);
-    for (const CLI::Option* option : app_.get_options())
+    for (const CLI::Option* option : app_->get_options())
         for (const std::string& text : option->results()) check_number(*option, text);
-}
-
-std::string Args::not_empty(const std::string& value) {
-    return value.empty() ? "expected a name, got an empty one" : "";
 }
 
 void Args::refuse_unknown(const std::vector<std::string>& unknown) const {
@@ -78,7 +177,7 @@ void Args::refuse_unknown(const std::vector<std::string>& unknown) const {
     if (first.empty() || first[0] != '-')
         throw UsageError(str("unexpected argument '", first, "'"));
     std::vector<std::string> names;
-    for (const CLI::Option* option : app_.get_options())
+    for (const CLI::Option* option : app_->get_options())
         if (!option->get_lnames().empty()) names.push_back("--" + option->get_lnames().front());
     const std::string given = first.substr(0, first.find('='));
     throw UsageError(
@@ -91,9 +190,8 @@ void CommonOptions::declare(Args& args) {
                 "dtype of weights and activations (default: f32; train: as in the recipe; bench on "
                 "a GPU: "
                 "bf16)")
-        ->check(CLI::IsMember({"f32", "bf16"}));
-    args.option("--threads", threads, "CPU threads; 0 uses all cores")
-        ->check(CLI::Range(0, 4096, "[0, 4096]"));
+        .one_of({"f32", "bf16"});
+    args.option("--threads", threads, "CPU threads; 0 uses all cores").range(0, 4096);
     args.option("--seed", seed,
                 "seed of all random numbers (default: 0; demo: 1; train: as in the recipe)");
 }

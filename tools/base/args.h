@@ -18,14 +18,18 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <type_traits>
+#include <variant>
 #include <vector>
-
-#include <CLI/CLI.hpp>
 
 #include "tensor/check.h"
 #include "tensor/device.h"
 #include "tensor/dtype.h"
+
+// CLI11 is compiled once, in args.cpp: its header costs every file that includes it seconds.
+namespace CLI {
+class App;
+class Option;
+}  // namespace CLI
 
 namespace vila::tools {
 
@@ -34,47 +38,65 @@ struct HelpRequested {
     std::string text;
 };
 
+// A variable that an option sets.
+using OptionTarget =
+    std::variant<int*, int64_t*, uint64_t*, double*, std::string*, std::filesystem::path*,
+                 std::optional<int>*, std::optional<int64_t>*, std::optional<uint64_t>*,
+                 std::optional<double>*, std::optional<std::string>*,
+                 std::optional<std::filesystem::path>*, std::vector<std::string>*,
+                 std::vector<std::filesystem::path>*>;
+
+// A declared option, for adding rules that parse() checks. --help shows them.
+class Option {
+  public:
+    explicit Option(CLI::Option* option) : option_(option) {}
+    Option& required();
+    // The value must be a number > 0.
+    Option& positive();
+    // The value must be a number >= 0.
+    Option& non_negative();
+    // The value must be a number from `least` to `most`.
+    Option& range(double least, double most);
+    // The value must be one of `values`.
+    Option& one_of(const std::vector<std::string>& values);
+    // After parse(): whether the command line has the option.
+    bool is_given() const;
+
+  private:
+    CLI::Option* option_;
+};
+
 class Args {
   public:
     // `arguments` are the words after the command's name. `description` starts the help text.
     Args(const std::string& command, const std::string& description,
          std::vector<std::string> arguments);
+    ~Args();
 
     const std::string& command() const { return command_; }
     // The words after the command's name, unparsed.
     const std::vector<std::string>& raw() const { return arguments_; }
     // Adds text after the options in --help: formats, examples, exit codes.
-    void footer(const std::string& text) { app_.footer(text); }
+    void footer(const std::string& text);
 
     // Declares an option with a value: option("--steps", steps, "..."). The current value of the
     // variable is the default; a std::optional stays empty if the option is absent. A std::vector
-    // takes one value each time the option is given. Returns CLI11's handle, for ->required() and
-    // ->check().
+    // takes one value each time the option is given.
     template <typename T>
-    CLI::Option* option(const std::string& name, T& value, const std::string& help) {
-        CLI::Option* declared = add(name, value, help);
-        if constexpr (requires {
-                          value.push_back(*value.begin());
-                          value.begin()->size();
-                      })
-            declared->allow_extra_args(false);
-        else if constexpr (!requires { value.has_value(); })
-            declared->capture_default_str();
-        return declared;
+    Option option(const std::string& name, T& value, const std::string& help) {
+        return declare_option(name, &value, help);
     }
     // Declares a switch, false unless given.
-    CLI::Option* flag(const std::string& name, bool& value, const std::string& help) {
-        return app_.add_flag(name, value, help);
-    }
+    void flag(const std::string& name, bool& value, const std::string& help);
     // Declares a required positional argument.
     template <typename T>
-    CLI::Option* positional(const std::string& name, T& value, const std::string& help) {
-        return add(name, value, help)->required();
+    void positional(const std::string& name, T& value, const std::string& help) {
+        declare_positional(name, &value, help).required();
     }
     // Declares an optional positional argument.
     template <typename T>
-    CLI::Option* optional_positional(const std::string& name, T& value, const std::string& help) {
-        return add(name, value, help);
+    void optional_positional(const std::string& name, T& value, const std::string& help) {
+        declare_positional(name, &value, help);
     }
 
     // Fills the declared variables. Throws UsageError, which names the nearest option for a
@@ -82,20 +104,13 @@ class Args {
     void parse();
 
   private:
-    // A path must not be empty.
-    template <typename T>
-    CLI::Option* add(const std::string& name, T& value, const std::string& help) {
-        CLI::Option* declared = app_.add_option(name, value, help);
-        if constexpr (std::is_same_v<T, std::filesystem::path>) declared->check(not_empty);
-        return declared;
-    }
-    // Returns an error message, or nothing for a valid value.
-    static std::string not_empty(const std::string& value);
+    Option declare_option(const std::string& name, OptionTarget value, const std::string& help);
+    Option declare_positional(const std::string& name, OptionTarget value, const std::string& help);
     void refuse_unknown(const std::vector<std::string>& unknown) const;
 
     std::string command_;
     std::vector<std::string> arguments_;
-    CLI::App app_;
+    std::unique_ptr<CLI::App> app_;
 };
 
 // The options of commands that compute.

@@ -240,7 +240,7 @@ int cmd_bench(Args& args) {
         "benchmark to run (default: all that the device has, except those that run only if named)");
     args.option("--repetitions", options.repetitions,
                 "runs per measurement, of which the median is reported")
-        ->check(CLI::PositiveNumber);
+        .positive();
     args.option("--image", options.images,
                 "preprocess: image file to use instead of a synthetic one; generate: image of the "
                 "prompt; may be repeated");
@@ -253,7 +253,7 @@ int cmd_bench(Args& args) {
     args.option("--prompt", options.generate.prompt, "generate: text of the prompt");
     args.option("--max-tokens", options.generate.tokens,
                 "generate, decode-batch: number of tokens to time")
-        ->check(CLI::PositiveNumber);
+        .positive();
     args.flag("--small", options.small,
               "GPU: use toy sizes, only to check that the benchmarks run");
     args.flag("--json", options.as_json, "print one JSON object per benchmark");

@@ -36,22 +36,21 @@ int cmd_convert(Args& args) {
     args.positional("SRC", source, "model directory in any layout");
     args.positional("DST", destination, "directory to create");
     const std::vector<std::string> layouts = {"vila", "llava-hf", "llava"};
-    args.option("--to", options.layout, "layout to write: " + name_list(layouts))
-        ->check(CLI::IsMember(layouts));
+    args.option("--to", options.layout, "layout to write: " + name_list(layouts)).one_of(layouts);
     args.option("--vision-tower", parts.vision_tower,
                 "directory of the vision tower, for a llava model that only names it");
     args.option("--base", parts.base,
                 "directory of the language model, for a projector without one");
     args.option("--image-token", options.image_token,
                 "llava-hf: token id of an image (default: the tokenizer's <image>)")
-        ->check(CLI::NonNegativeNumber);
+        .non_negative();
     args.option("--image-size", options.image_size,
                 "resize the vision tower for images of this many pixels a side, by "
                 "interpolating its position embeddings")
-        ->check(CLI::Range(1, kLargestSide, str("[1, ", kLargestSide, "]")));
+        .range(1, kLargestSide);
     std::optional<std::string> dtype;
     args.option("--dtype", dtype, "f32, bf16 or f16 (default: every tensor keeps its dtype)")
-        ->check(CLI::IsMember({"f32", "bf16", "f16"}));
+        .one_of({"f32", "bf16", "f16"});
     args.parse();
 
     if (options.layout != "llava-hf")

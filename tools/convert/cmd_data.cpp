@@ -46,13 +46,13 @@ int make_world(std::vector<std::string> arguments) {
     std::filesystem::path out;
     data::WorldOptions options;
     double factor = 1.0;
-    args.option("--out", out, "folder to create")->required();
+    args.option("--out", out, "folder to create").required();
     args.option("--seed", options.seed, "seed of the world");
     args.option("--scale", factor, "size of the world, as a multiple of that of the demo")
-        ->check(CLI::Range(1e-4, 100.0, "[1e-4, 100]"));
+        .range(1e-4, 100.0);
     args.option("--word-images", options.word_images,
                 "number of training images with written words")
-        ->check(CLI::Range(0, 10'000'000, "[0, 10000000]"));
+        .range(0, 10'000'000);
     args.parse();
     std::optional<Progress> progress;
     data::make_world(options.scaled(factor), out, [&](int64_t done, int64_t total) {
@@ -70,16 +70,16 @@ int print_stats(std::vector<std::string> arguments) {
     std::filesystem::path model_path;
     int64_t max_length = 2048, limit = 0;
     args.positional("PATH", source.path, "file of the dataset");
-    args.option("--format", source.format, name_list(data::dataset_format_names()))->required();
+    args.option("--format", source.format, name_list(data::dataset_format_names())).required();
     args.option("--images", source.images, "folder of its images (default: the folder of PATH)");
     args.option("--model", model_path, "model directory whose tokenizer and chat template are used")
-        ->required();
+        .required();
     args.option("--max-length", max_length,
                 "longest sample, in text and image positions; longer ones are truncated")
-        ->check(CLI::PositiveNumber);
+        .positive();
     args.option("--limit", limit,
                 "read only this many records, evenly spread over the dataset; 0: all")
-        ->check(CLI::NonNegativeNumber);
+        .non_negative();
     args.footer("Formats:\n" + data::describe_dataset_formats());
     args.parse();
     OutputGuard("standard output", "-").check_input("PATH", source.path);

@@ -97,21 +97,21 @@ int check_data(std::vector<std::string> arguments) {
                 "dataset: what becomes of a record with a missing image: " +
                     name_list(data::missing_image_names()));
     args.option("--max-images", source.max_images, "dataset: mmc4 images kept of a document")
-        ->check(CLI::NonNegativeNumber);
+        .non_negative();
     args.option("--max-length", max_length, "longest sample, in text and image positions")
-        ->check(CLI::PositiveNumber);
+        .positive();
     args.option("--max-bad-share", max_bad_share,
                 "largest share of all records, or of 100 if there are fewer, that may be bad "
                 "(default: data.max_bad_share, or 0.01)")
-        ->check(CLI::Range(0.0, 1.0));
+        .range(0.0, 1.0);
     args.option("--limit", job.options.limit,
                 "check only this many records of a source, evenly spread over it; 0: all")
-        ->check(CLI::NonNegativeNumber);
+        .non_negative();
     args.flag("--decode", job.options.decode,
               "decode every image, instead of reading its header only");
     args.flag("--json", as_json, "print one JSON object");
     args.option("--threads", common.threads, "threads; 0: all cores that this process may use")
-        ->check(CLI::Range(0, 4096, "[0, 4096]"));
+        .range(0, 4096);
     args.footer("Formats:\n" + data::describe_dataset_formats() +
                 "\nExit code 1 if a source cannot be opened or has no usable record, or if a run "
                 "would stop\nbecause more records are bad than data.max_bad_share allows. With "

@@ -17,11 +17,11 @@ int cmd_preprocess(Args& args) {
     std::filesystem::path model_path, output;
     std::vector<std::string> paths;
     std::string mode;
-    args.option("--model", model_path, "model directory")->required();
+    args.option("--model", model_path, "model directory").required();
     args.positional("IMAGE", paths, "image files");
     args.option("--output", output,
                 "safetensors file for pixel_values (n, 3, H, W), f32; - is standard output")
-        ->required();
+        .required();
     args.option("--image-mode", mode,
                 name_list(data::image_mode_names()) + " (default: the model's)");
     CommonOptions common;

@@ -41,7 +41,7 @@ int cmd_tokenize(Args& args) {
     std::filesystem::path model_path;
     bool decode = false, parse_special = false, json = false;
     args.option("--model", model_path, "model directory, or a directory with tokenizer files")
-        ->required();
+        .required();
     args.flag("--decode", decode, "convert JSON arrays of ids to JSON strings");
     args.flag("--special", parse_special, "recognize special tokens such as </s> in the text");
     args.flag("--json", json,

@@ -128,7 +128,7 @@ DemoOptions parse_options(Args& args) {
     args.option("--out", options.out, "output folder; a demo that was stopped is continued");
     args.option("--scale", options.scale,
                 "size of the world, as a multiple of that of the full demo (default: 1)")
-        ->check(CLI::Range(1e-4, 100.0, "[1e-4, 100]"));
+        .range(1e-4, 100.0);
     args.option(
         "--set", options.overrides,
         "KEY=VALUE to set in the recipe of every stage, such as train.steps=10; may be repeated");

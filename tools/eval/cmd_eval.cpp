@@ -48,15 +48,14 @@ EvalCommand parse_command(Args& args) {
     args.option("--images", command.images,
                 "folder of the images (default: the folder of the questions)");
     args.option("--shots", command.items.shots, "number of demonstrations before each question")
-        ->check(CLI::NonNegativeNumber);
+        .non_negative();
     args.option("--limit", command.items.limit, "use only the first N questions; 0 uses all")
-        ->check(CLI::NonNegativeNumber);
-    args.option("--batch", command.eval.batch, "number of questions to answer at once")
-        ->check(CLI::PositiveNumber);
+        .non_negative();
+    args.option("--batch", command.eval.batch, "number of questions to answer at once").positive();
     std::optional<int64_t> max_tokens;
     args.option("--max-tokens", max_tokens,
                 "longest generated answer, in tokens (default: as listed below)")
-        ->check(CLI::PositiveNumber);
+        .positive();
     args.flag("--blind", command.eval.no_image,
               "replace the image features by zeros, to measure what the text alone tells");
     args.option("--output", command.output,

@@ -23,7 +23,7 @@ int cmd_report(Args& args) {
                 "file to write (default: RUN/report.html); - is standard output");
     args.option("--samples", count,
                 "records of the training data to show with the model's answers; 0 shows none")
-        ->check(CLI::NonNegativeNumber);
+        .non_negative();
     common.declare(args);
     args.parse();
     const bool is_run = path_exists(run / "recipe.toml");

@@ -81,7 +81,7 @@ int cmd_chat(Args& args) {
     TemplateOptions chat;
     SamplingOptions sampling;
     CommonOptions common;
-    args.option("--model", model_path, "model directory")->required();
+    args.option("--model", model_path, "model directory").required();
     args.option("--image", images, "image for the first message; may be repeated");
     chat.declare(args);
     sampling.declare(args);

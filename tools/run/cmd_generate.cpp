@@ -102,16 +102,16 @@ struct GenerateCommand {
 
 GenerateCommand parse_command(Args& args) {
     GenerateCommand command;
-    args.option("--model", command.model, "model directory")->required();
-    const auto* prompt =
+    args.option("--model", command.model, "model directory").required();
+    const Option prompt =
         args.option("--prompt", command.text,
                     "the prompt; <image> marks the place of an image (default: images come first)");
-    const auto* input = args.option("--input", command.input,
-                                    "answer the requests of this file (- is standard input) "
-                                    "instead of --prompt; "
-                                    "`vila score --help` describes the format");
+    const Option input = args.option("--input", command.input,
+                                     "answer the requests of this file (- is standard input) "
+                                     "instead of --prompt; "
+                                     "`vila score --help` describes the format");
     args.option("--batch", command.batch, "number of requests of --input to answer at once")
-        ->check(CLI::PositiveNumber);
+        .positive();
     args.option("--image", command.images,
                 "image file; may be repeated, in the order of the images in the prompt");
     args.option("--video", command.video,
@@ -119,7 +119,7 @@ GenerateCommand parse_command(Args& args) {
                 "follow the images of --image");
     args.option("--frames", command.frames,
                 "number of frames to take from the video, evenly spaced")
-        ->check(CLI::Range(1, 1 << 14, "[1, 16384]"));
+        .range(1, 1 << 14);
     args.flag("--raw", command.raw,
               "pass the prompt to the model as it is, without the chat template");
     command.chat.declare(args);
@@ -129,8 +129,8 @@ GenerateCommand parse_command(Args& args) {
     command.common.declare(args);
     args.parse();
 
-    command.has_input = input->count() > 0;
-    if (prompt->count() + input->count() != 1)
+    command.has_input = input.is_given();
+    if (prompt.is_given() == input.is_given())
         throw UsageError("--prompt is required, or --input, and not both");
     const bool has_own = !command.images.empty() || !command.video.empty() || command.raw;
     if (command.has_input && has_own)

@@ -34,12 +34,12 @@ int cmd_score(Args& args) {
     std::filesystem::path model_path, input, output, dump;
     TemplateOptions chat;
     CommonOptions common;
-    args.option("--model", model_path, "model directory")->required();
+    args.option("--model", model_path, "model directory").required();
     args.option("--input", input, "file of requests, one JSON object per line; - is standard input")
-        ->required();
+        .required();
     args.option("--output", output,
                 "file for the answers, one JSON object per line; - is standard output")
-        ->required();
+        .required();
     args.option("--dump", dump, "write logits and image features to this safetensors file");
     chat.declare(args);
     common.declare(args);

@@ -18,23 +18,21 @@ struct SamplingOptions {
     std::vector<std::string> stops;
 
     void declare(Args& args) {
-        args.option("--max-tokens", max_tokens, "maximum number of new tokens")
-            ->check(CLI::PositiveNumber);
+        args.option("--max-tokens", max_tokens, "maximum number of new tokens").positive();
         args.option("--temperature", temperature,
                     "sampling temperature; 0: always take the most likely token")
-            ->check(CLI::Range(0.0, 100.0, "[0, 100]"));
+            .range(0.0, 100.0);
         args.option("--top-p", top_p,
                     "sample from the fewest most likely tokens that together have this "
                     "probability; 1: from all")
-            ->check(CLI::Range(0.0, 1.0, "[0, 1]"));
+            .range(0.0, 1.0);
         args.option("--top-k", top_k,
                     "sample from this many of the most likely tokens; 0: from all")
-            ->check(CLI::NonNegativeNumber);
+            .non_negative();
         args.option("--repetition-penalty", repetition_penalty,
                     "values above 1 make tokens that have already occurred less likely")
-            ->check(CLI::PositiveNumber);
-        args.option("--min-tokens", min_tokens, "minimum number of new tokens")
-            ->check(CLI::NonNegativeNumber);
+            .positive();
+        args.option("--min-tokens", min_tokens, "minimum number of new tokens").non_negative();
         args.option("--stop", stops, "end the answer before this string; may be repeated");
     }
     // Throws UsageError for options without effect. Call after args.parse().

@@ -60,15 +60,15 @@ int cmd_plan(Args& args) {
     args.positional("RECIPE", file, "recipe file (TOML); - is standard input");
     args.optional_positional("KEY=VALUE", overrides,
                              "set a recipe key to another value than in the file");
-    args.option("--ranks", ranks, "number of ranks")->check(CLI::Range(1, 1 << 20, "[1, 1048576]"));
+    args.option("--ranks", ranks, "number of ranks").range(1, 1 << 20);
     args.option("--images", images,
                 "images in each sequence of data.max_length positions (fewer if they do not fit)")
-        ->check(CLI::Range(0, 1 << 20, "[0, 1048576]"));
+        .range(0, 1 << 20);
     args.option(
             "--memory-gb", memory_gb,
             "memory of each rank in GB (1e9 bytes): also find the largest train.micro_batch that "
             "fits into it; 0 skips this")
-        ->check(CLI::Range(0.0, 1e6, "[0, 1000000]"));
+        .range(0.0, 1e6);
     args.flag("--json", json, "print one JSON object");
     args.parse();
 

@@ -41,7 +41,7 @@ TrainOptions parse_options(Args& args) {
         "or data.sources[0].weight=2; paths are relative to the recipe file");
     args.option("--out", options.out,
                 "run directory; if it holds an unfinished run, that run is resumed")
-        ->required();
+        .required();
     args.flag("--no-space-check", options.no_space_check,
               "start even if the disk seems too small for the checkpoints");
     options.common.declare(args);
