@@ -11,6 +11,7 @@
 
 #include "cuda/cuda_device.h"
 #include "tensor/cpu/cpu_device.h"
+#include "tensor/name_list.h"
 #include "tensor/nearest_name.h"
 
 namespace vila::tools {
@@ -71,6 +72,17 @@ constexpr bool is_optional = false;
 template <typename T>
 constexpr bool is_optional<std::optional<T>> = true;
 
+// Adds the rule that each value of `option` is a number for which `holds` is true. `shown` stands
+// beside the option in --help, `expected` in the error message.
+void check_values(CLI::Option& option, const std::string& shown, const std::string& expected,
+                  const std::function<bool(double)>& holds) {
+    const auto check = [=](const std::string& text) {
+        return is_number<double>(text, holds) ? ""
+                                              : "expected " + expected + ", got '" + text + "'";
+    };
+    option.check(CLI::Validator(check, shown));
+}
+
 // A bound as --help shows it: 16384, 0.0001.
 std::string shown_bound(double bound) {
     char text[32];
@@ -87,28 +99,31 @@ Option& Option::required() {
 }
 
 Option& Option::positive() {
-    option_->check(CLI::PositiveNumber);
+    check_values(*option_, "POSITIVE", "a number above 0",
+                 [](double number) { return number > 0; });
     return *this;
 }
 
 Option& Option::non_negative() {
-    option_->check(CLI::NonNegativeNumber);
+    check_values(*option_, "NONNEGATIVE", "a number of at least 0",
+                 [](double number) { return number >= 0; });
     return *this;
 }
 
 Option& Option::range(double least, double most) {
-    const std::string shown = "[" + shown_bound(least) + ", " + shown_bound(most) + "]";
-    const auto check = [=](const std::string& text) {
-        const bool within = is_number<double>(
-            text, [=](double number) { return number >= least && number <= most; });
-        return within ? "" : "expected a number in " + shown + ", got '" + text + "'";
-    };
-    option_->check(CLI::Validator(check, shown));
+    const std::string bounds = "[" + shown_bound(least) + ", " + shown_bound(most) + "]";
+    check_values(*option_, bounds, "a number in " + bounds,
+                 [=](double number) { return number >= least && number <= most; });
     return *this;
 }
 
 Option& Option::one_of(const std::vector<std::string>& values) {
-    option_->check(CLI::IsMember(values));
+    const std::string list = name_list(values);
+    const auto check = [=](const std::string& text) {
+        const bool listed = std::find(values.begin(), values.end(), text) != values.end();
+        return listed ? "" : "expected " + list + ", got '" + text + "'";
+    };
+    option_->check(CLI::Validator(check, "{" + list + "}"));
     return *this;
 }
 
@@ -160,15 +175,13 @@ void Args::parse() {
         throw HelpRequested{app_->help()};
     } catch (const CLI::ParseError& error) {
         problem = error.what();
-        // CLI11 writes the end of an open range, the largest double, in all its digits.
-        const size_t open_end = problem.find(" to 17976931");
-        if (open_end != std::string::npos) problem = problem.substr(0, open_end) + " and up";
     }
-    // Report a misspelled option first: it may be the reason why a required one is missing.
+    // Report a misspelled option first: it may be the reason why a required one is missing. Then
+    // values that are not numbers, for which CLI11's own message says less.
     refuse_unknown(app_->remaining());
-    if (!problem.empty()) throw UsageError(problem);
     for (const CLI::Option* option : app_->get_options())
         for (const std::string& text : option->results()) check_number(*option, text);
+    if (!problem.empty()) throw UsageError(problem);
 }
 
 void Args::refuse_unknown(const std::vector<std::string>& unknown) const {
