@@ -119,9 +119,10 @@ TEST_F(RecipeTest, TemplatesAreNamesOrFilesBesideTheRecipe) {
     recipe.model.init.clear();  // no such model
     EXPECT_EQ(recipe_template(recipe, "").source(), "{{ messages[0].content }}");
     EXPECT_TRUE(
-        data::message_of([&] {
-            recipe_template(load_recipe(write(kSft), {"data.template=absent.jinja"}), "");
-        }).starts_with("data.template: no chat template \"absent.jinja\": expected plain, "));
+        data::message_of(
+            [&] { recipe_template(load_recipe(write(kSft), {"data.template=absent.jinja"}), ""); })
+            .starts_with(write(kSft) +
+                         ": data.template: no chat template \"absent.jinja\": expected plain, "));
 }
 
 TEST_F(RecipeTest, RefusesWhatIsNoToml) {

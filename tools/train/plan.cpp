@@ -158,8 +158,8 @@ PlanOptions plan_options(const Recipe& recipe, int64_t ranks, int64_t images) {
     options.sequences = recipe.train.micro_batch;
     options.length = recipe.data.max_length;
     const int64_t positions = options.model.llm.max_position_embeddings;
-    VILA_CHECK(options.length <= positions, "data.max_length is ", options.length,
-               ": the language model has ", positions, " positions");
+    VILA_CHECK(options.length <= positions, recipe.model.file, ": data.max_length is ",
+               options.length, ": the language model has ", positions, " positions");
     if (!stage_facts(*recipe.stage).takes_images || !options.model.vision) return options;
     const models::ImageLayout layout = options.model.image_layout();
     const int64_t room = (options.length - 2) / layout.tokens_of_tiles(layout.most_tiles());

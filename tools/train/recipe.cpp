@@ -119,6 +119,7 @@ Recipe load_recipe(const std::string& file, const std::vector<std::string>& over
     }
     const fs::path base = fs::absolute(file).parent_path();
     Recipe recipe;
+    recipe.model.file = file;
     recipe_keys(recipe, base).read(document, document.root, "", "", {"data.sources"});
     read_sources(document, base, recipe.data.sources);
     check_recipe(document, recipe);

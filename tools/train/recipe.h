@@ -28,6 +28,7 @@ struct SourceRecipe {
 };
 
 struct ModelRecipe {
+    std::string file;  // the recipe's, with which messages begin; empty if it was not read from one
     std::string init;  // a model directory
     // Directories of single parts, which replace those of `init`.
     std::string llm, vision_tower, tokenizer;

@@ -25,8 +25,14 @@ bool is_directory_name(const std::string& projector) {
     return projector.find('/') != std::string::npos;
 }
 
+// The start of a message about the recipe: "FILE: ".
+std::string in_recipe(const ModelRecipe& recipe) {
+    return recipe.file.empty() ? "" : recipe.file + ": ";
+}
+
 // Fills in the fields of [model.llm_config] that follow from the recipe and the tokenizer.
 LlamaConfig new_llm_config(const Recipe& recipe, const data::Tokenizer* tokenizer) {
+    const std::string where = in_recipe(recipe.model) + "[model.llm_config]";
     Json json = recipe.model.llm_config;
     const auto supply = [&](const char* field, const Json& value) {
         if (!json.contains(field)) json[field] = value;
@@ -36,13 +42,13 @@ LlamaConfig new_llm_config(const Recipe& recipe, const data::Tokenizer* tokenize
     if (tokenizer == nullptr) {
         const Json& to_train = recipe.model.tokenizer_config;
         if (to_train.contains("vocab_size")) supply("vocab_size", to_train.at("vocab_size"));
-        return LlamaConfig::from_json(json, "[model.llm_config]");
+        return LlamaConfig::from_json(json, where);
     }
     supply("vocab_size", tokenizer->vocab_size());
     if (tokenizer->bos_id()) supply("bos_token_id", *tokenizer->bos_id());
     if (tokenizer->eos_id()) supply("eos_token_id", *tokenizer->eos_id());
     if (tokenizer->pad_id()) supply("pad_token_id", *tokenizer->pad_id());
-    return LlamaConfig::from_json(json, "[model.llm_config]");
+    return LlamaConfig::from_json(json, where);
 }
 
 data::ImageProcessorConfig family_preprocessing(const VisionConfig& vision) {
@@ -53,7 +59,9 @@ data::ImageProcessorConfig family_preprocessing(const VisionConfig& vision) {
 }
 
 // [model.preprocessor_config]; missing sizes are those of the tower.
-data::ImageProcessorConfig new_preprocessing(Json json, const VisionConfig& vision) {
+data::ImageProcessorConfig new_preprocessing(const ModelRecipe& recipe,
+                                             const VisionConfig& vision) {
+    Json json = recipe.preprocessor_config;
     const bool siglip = vision.kind == VisionConfig::Kind::Siglip;
     const Json square = {{"height", vision.image_size}, {"width", vision.image_size}};
     const auto supply = [&](const char* field, const Json& value) {
@@ -62,7 +70,8 @@ data::ImageProcessorConfig new_preprocessing(Json json, const VisionConfig& visi
     supply("image_processor_type", siglip ? "SiglipImageProcessor" : "CLIPImageProcessor");
     supply("size", siglip ? square : Json{{"shortest_edge", vision.image_size}});
     if (!siglip) supply("crop_size", square);
-    return data::parse_image_processor_config(json.dump(), "[model.preprocessor_config]");
+    return data::parse_image_processor_config(json.dump(),
+                                              in_recipe(recipe) + "[model.preprocessor_config]");
 }
 
 ProjectorConfig recipe_projector_config(const ModelRecipe& recipe) {
@@ -76,12 +85,12 @@ ProjectorConfig recipe_projector_config(const ModelRecipe& recipe) {
 void check_parts(const Recipe& recipe) {
     const ModelRecipe& model = recipe.model;
     const bool has_init = !model.init.empty();
-    VILA_CHECK(model.llm.empty() || model.llm_config.empty(),
+    VILA_CHECK(model.llm.empty() || model.llm_config.empty(), in_recipe(model),
                "model.llm and [model.llm_config] are both given; keep one");
-    VILA_CHECK(model.vision_tower.empty() || model.vision_config.empty(),
+    VILA_CHECK(model.vision_tower.empty() || model.vision_config.empty(), in_recipe(model),
                "model.vision_tower and [model.vision_config] are both given; keep one");
-    VILA_CHECK(has_init || !model.llm.empty() || !model.llm_config.empty(), "stage ",
-               stage_facts(*recipe.stage).name,
+    VILA_CHECK(has_init || !model.llm.empty() || !model.llm_config.empty(), in_recipe(model),
+               "stage ", stage_facts(*recipe.stage).name,
                " needs a language model: give model.init, model.llm or [model.llm_config]");
 }
 
@@ -95,13 +104,13 @@ VilaConfig joined_config(const Recipe& recipe, const data::Tokenizer* tokenizer)
     if (other_tower) config.vision = recipe_vision_config(model);
     const StageFacts& stage = stage_facts(*recipe.stage);
     if (stage.takes_images)
-        VILA_CHECK(config.vision.has_value(), "stage ", stage.name,
+        VILA_CHECK(config.vision.has_value(), in_recipe(model), "stage ", stage.name,
                    " needs a vision tower: give model.init, model.vision_tower or "
                    "[model.vision_config]");
     if (!config.vision) return config;
     const bool had_projector = config.projector.hidden_size > 0;
     if (!model.projector.empty()) config.projector = recipe_projector_config(model);
-    VILA_CHECK(!model.projector.empty() || had_projector,
+    VILA_CHECK(!model.projector.empty() || had_projector, in_recipe(model),
                "the model has no projector: give model.projector, a directory or ",
                name_list(ProjectorConfig::kind_names()));
     if (model.token_order)
@@ -173,8 +182,9 @@ std::optional<data::ChatTemplate> given_template(const Recipe& recipe, const fs:
     if (!recipe.data.chat_template) return std::nullopt;
     const std::string& name = *recipe.data.chat_template;
     if (is_template_name(name)) return data::ChatTemplate::named(name);
-    VILA_CHECK(file_exists(name), "data.template: no chat template \"", name, "\": expected ",
-               name_list(data::ChatTemplate::names()), ", or a file with Jinja source");
+    VILA_CHECK(file_exists(name), in_recipe(recipe.model), "data.template: no chat template \"",
+               name, "\": expected ", name_list(data::ChatTemplate::names()),
+               ", or a file with Jinja source");
     const std::string& init = recipe.model.init;
     return read_template(name, tokenizer,
                          init.empty() ? std::nullopt : image_token_id(ModelDirectory(init)));
@@ -194,7 +204,7 @@ data::ChatTemplate recipe_template(const Recipe& recipe, const fs::path& tokeniz
 VisionConfig recipe_vision_config(const ModelRecipe& recipe) {
     if (!recipe.vision_tower.empty()) return ModelDirectory(recipe.vision_tower).vision_config();
     if (recipe.vision_config.empty()) {
-        VILA_CHECK(!recipe.init.empty(),
+        VILA_CHECK(!recipe.init.empty(), in_recipe(recipe),
                    "stage clip needs a vision tower: give "
                    "[model.vision_config], model.vision_tower or model.init");
         return ModelDirectory(recipe.init).vision_config();
@@ -202,7 +212,7 @@ VisionConfig recipe_vision_config(const ModelRecipe& recipe) {
     Json json = recipe.vision_config;
     if (!json.contains("model_type") && !json.contains("architectures"))
         json["architectures"] = Json::array({"CLIPVisionModel"});
-    return VisionConfig::from_json(json, "[model.vision_config]");
+    return VisionConfig::from_json(json, in_recipe(recipe) + "[model.vision_config]");
 }
 
 data::ImageProcessor make_image_processor(const Recipe& recipe, const VisionConfig& vision,
@@ -210,7 +220,7 @@ data::ImageProcessor make_image_processor(const Recipe& recipe, const VisionConf
     const ModelRecipe& model = recipe.model;
     data::ImageProcessorConfig config = family_preprocessing(vision);
     if (!model.preprocessor_config.empty()) {
-        config = new_preprocessing(model.preprocessor_config, vision);
+        config = new_preprocessing(model, vision);
     } else if (model.vision_config.empty()) {
         const fs::path tower =
             ModelDirectory(model.vision_tower.empty() ? model.init : model.vision_tower)
@@ -235,16 +245,16 @@ std::unique_ptr<models::VilaModel> make_recipe_model(const Recipe& recipe,
     VILA_CHECK(config.llm.vocab_size >= tokenizer.vocab_size(), "the language model has ",
                config.llm.vocab_size, " token embeddings, but the tokenizer has ",
                tokenizer.vocab_size(), " tokens");
-    VILA_CHECK(config.llm.max_position_embeddings >= recipe.data.max_length, "data.max_length ",
-               recipe.data.max_length, ": the language model has ",
-               config.llm.max_position_embeddings, " positions");
+    VILA_CHECK(config.llm.max_position_embeddings >= recipe.data.max_length,
+               in_recipe(recipe.model), "data.max_length is ", recipe.data.max_length,
+               ": the language model has ", config.llm.max_position_embeddings, " positions");
     auto model =
         std::make_unique<models::VilaModel>(config, device, dtype_from_name(recipe.train.dtype));
     load_or_initialize(recipe.model, static_cast<uint64_t>(recipe.train.seed), *model);
     model->set_activation_checkpointing(recipe.train.activation_checkpointing);
     model->set_trainable(trainable_parts(recipe));
     VILA_CHECK(
-        !model->trainable_parameters().empty(),
+        !model->trainable_parameters().empty(), in_recipe(recipe.model),
         "nothing to train: set trainable.llm, trainable.projector or trainable.vision_tower");
     return model;
 }
