@@ -40,6 +40,15 @@ TEST(RunLog, ResumingRemovesLaterLinesAndHalfALine) {
     fs::remove(file);
 }
 
+TEST(RunLog, ResumingKeepsDamagedLinesAmongThoseOfFinishedSteps) {
+    const fs::path file = fs::temp_directory_path() / str("vila_damaged_", ::getpid(), ".jsonl");
+    const std::string finished = "{\"step\":1}\n{\"ste\n{\"step\":\"x\"}\n{\"step\":2}\n";
+    write_file_atomic(file, finished + std::string("\0\n{\"step\":3}\n", 14));
+    { RunLog log(file, 2); }
+    EXPECT_EQ(read_file(file), finished);
+    fs::remove(file);
+}
+
 TEST(RunLog, NamesAFileThatCannotBeOpened) {
     EXPECT_THROW(RunLog("/nonexistent_folder/log.jsonl", 0), Error);
 }

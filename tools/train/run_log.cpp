@@ -18,19 +18,23 @@ namespace {
 
 constexpr int64_t kMostLogBytes = int64_t{4} << 30;
 
-// Returns the lines of `text` up to and including those of `step`. Steps are ascending, so all
-// lines after the first later step are dropped.
+// Returns whether `line` is that of `step` or of an earlier one.
+bool is_up_to(std::string_view line, int64_t step) {
+    const std::optional<Json> json = try_parse_json(line);
+    if (!json || !json->is_object()) return false;
+    const auto found = json->find("step");
+    return found != json->end() && found->is_number() &&
+           found->get<double>() <= static_cast<double>(step);
+}
+
+// Returns `text` up to the last line of a step until `step`. Lines between these that are not those
+// of a step are kept: whoever wrote them may want them back.
 std::string lines_up_to(const std::string& text, int64_t step) {
-    size_t end = 0;
-    while (true) {
-        const size_t newline = text.find('\n', end);
-        if (newline == std::string::npos) break;
-        const std::optional<Json> line =
-            try_parse_json(std::string_view(text).substr(end, newline - end));
-        if (!line || !line->is_object() || line->value("step", int64_t{0}) > step) break;
-        end = newline + 1;
-    }
-    return text.substr(0, end);
+    size_t kept = 0;
+    for (size_t begin = 0, end; (end = text.find('\n', begin)) != std::string::npos;
+         begin = end + 1)
+        if (is_up_to(std::string_view(text).substr(begin, end - begin), step)) kept = end + 1;
+    return text.substr(0, kept);
 }
 
 }  // namespace
