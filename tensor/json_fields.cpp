@@ -90,6 +90,13 @@ std::vector<double> JsonFields::numbers(const std::string& name, size_t size) co
     return values;
 }
 
+const Json& JsonFields::list(const std::string& name) const {
+    static const Json empty = Json::array();
+    if (!has(name)) return empty;
+    if (!raw(name).is_array()) fail(name, "a list");
+    return raw(name);
+}
+
 bool JsonFields::boolean(const std::string& name, bool fallback) const {
     if (!has(name)) return fallback;
     if (!raw(name).is_boolean()) fail(name, "true or false");

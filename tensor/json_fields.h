@@ -36,6 +36,8 @@ class JsonFields {
     std::string text(const std::string& name, const std::string& fallback) const;
     // The finite numbers of a list of this size.
     std::vector<double> numbers(const std::string& name, size_t size) const;
+    // The elements of a list, an empty list if it is absent.
+    const Json& list(const std::string& name) const;
     // A value of any type. Throws when it is absent.
     const Json& raw(const std::string& name) const;
 

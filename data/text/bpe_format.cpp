@@ -48,10 +48,10 @@ bool reads_nfc(const Json& normalizer, const std::string& where) {
 }
 
 SplitStep step_of_pattern(const Json& split, const std::string& where) {
-    const Json& pattern = split.at("pattern");
-    const std::string regex = pattern.value("Regex", std::string());
+    const JsonFields fields = tokenizer_fields(split, where);
+    const std::string regex = fields.object("pattern").text("Regex", "");
     const bool isolates =
-        split.value("behavior", "") == "Isolated" && !split.value("invert", false);
+        fields.text("behavior", "") == "Isolated" && !fields.boolean("invert", false);
     for (const SplitRule rule : {SplitRule::Llama3, SplitRule::Qwen2, SplitRule::Gpt2})
         if (isolates && regex == split_pattern(rule)) return {rule, std::nullopt};
     if (auto pattern = SplitPattern::parse(regex); isolates && pattern)
@@ -71,18 +71,19 @@ std::vector<SplitStep> read_splits(const Json& pre_tokenizer, const std::string&
     std::vector<SplitStep> splits;
     for (size_t i = 0; i + 1 < parts.size(); ++i) {
         if (type_of(parts[i]) == "Digits")
-            splits.push_back({parts[i].value("individual_digits", false) ? SplitRule::EachDigit
-                                                                         : SplitRule::Digits,
+            splits.push_back({tokenizer_fields(parts[i], where).boolean("individual_digits", false)
+                                  ? SplitRule::EachDigit
+                                  : SplitRule::Digits,
                               std::nullopt});
         else if (type_of(parts[i]) == "Split")
             splits.push_back(step_of_pattern(parts[i], where));
         else
             refuse();
     }
-    const Json& byte_level = parts.back();
-    VILA_CHECK(!byte_level.value("add_prefix_space", true), where,
+    const JsonFields byte_level = tokenizer_fields(parts.back(), where);
+    VILA_CHECK(!byte_level.boolean("add_prefix_space", true), where,
                ": tokenizer.json puts a space before each text (add_prefix_space): not supported");
-    if (byte_level.value("use_regex", true)) splits.push_back({SplitRule::Gpt2, std::nullopt});
+    if (byte_level.boolean("use_regex", true)) splits.push_back({SplitRule::Gpt2, std::nullopt});
     VILA_CHECK(!splits.empty(), where,
                ": tokenizer.json does not split words: expected a Split, or use_regex");
     return splits;
@@ -90,13 +91,13 @@ std::vector<SplitStep> read_splits(const Json& pre_tokenizer, const std::string&
 
 void read_model(const Json& model, const std::string& where, BpeDefinition& definition) {
     check_bpe_settings(model, where);
-    VILA_CHECK(!model.value("byte_fallback", false), where,
+    const JsonFields fields = tokenizer_fields(model, where);
+    VILA_CHECK(!fields.boolean("byte_fallback", false), where,
                ": tokenizer.json holds a SentencePiece vocabulary (byte_fallback): expected "
                "byte-level BPE");
-    definition.ignore_merges = model.value("ignore_merges", false);
-    if (model.contains("unk_token") && !model["unk_token"].is_null())
-        definition.unknown = model["unk_token"];
-    definition.fuses_unknown = model.value("fuse_unk", false);
+    definition.ignore_merges = fields.boolean("ignore_merges", false);
+    definition.unknown = fields.text("unk_token", "");
+    definition.fuses_unknown = fields.boolean("fuse_unk", false);
     definition.vocabulary = read_vocabulary(model, where);
     definition.merges = read_merges(model, where);
 }
@@ -113,7 +114,7 @@ BpeDefinition read_definition(const Json& tokenizer, const Json& config, const s
     definition.composes = reads_nfc(tokenizer.value("normalizer", Json()), where);
     definition.splits = read_splits(tokenizer.value("pre_tokenizer", Json()), where);
     check_decoder(tokenizer.value("decoder", Json()), where);
-    read_model(tokenizer.at("model"), where, definition);
+    read_model(tokenizer_fields(tokenizer, where).raw("model"), where, definition);
     definition.added = read_added_tokens(tokenizer, config, where);
     const SequenceTokens tokens = read_sequence_tokens(tokenizer, config, where);
     definition.bos = tokens.bos;

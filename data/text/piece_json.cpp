@@ -22,9 +22,9 @@ constexpr const char* kSpaceMark = "\u2581";
 
 // Returns whether the part replaces the literal `pattern` by `content`.
 bool is_replace(const Json& part, const char* pattern, const char* content) {
-    return type_of(part) == "Replace" && part.at("pattern").is_object() &&
-           part["pattern"].value("String", std::string()) == pattern &&
-           part.value("content", std::string()) == content;
+    if (type_of(part) != "Replace") return false;
+    const Json literal = {{"String", pattern}};
+    return part.value("pattern", Json()) == literal && part.value("content", Json()) == content;
 }
 
 struct SpaceRule {
@@ -38,7 +38,7 @@ SpaceRule read_normalizer(const Json& normalizer, const std::string& where, Text
         const std::string type = type_of(part);
         if (type == "NFC")
             rules.composes = true;
-        else if (type == "Prepend" && part.value("prepend", std::string()) == kSpaceMark)
+        else if (type == "Prepend" && part.value("prepend", Json()) == kSpaceMark)
             spaces.prepends = true;
         else if (is_replace(part, " ", kSpaceMark))
             spaces.replaces = true;
@@ -50,10 +50,11 @@ SpaceRule read_normalizer(const Json& normalizer, const std::string& where, Text
 }
 
 TextRules::Prefix prefix_of(const Json& metaspace, const std::string& where) {
-    if (!metaspace.contains("prepend_scheme"))  // files written before 2024
-        return metaspace.value("add_prefix_space", true) ? TextRules::Prefix::Always
-                                                         : TextRules::Prefix::Never;
-    const std::string scheme = metaspace["prepend_scheme"];
+    const JsonFields fields = tokenizer_fields(metaspace, where);
+    if (!fields.has("prepend_scheme"))  // files written before 2024
+        return fields.boolean("add_prefix_space", true) ? TextRules::Prefix::Always
+                                                        : TextRules::Prefix::Never;
+    const std::string scheme = fields.text("prepend_scheme");
     if (scheme == "first") return TextRules::Prefix::First;
     if (scheme == "always") return TextRules::Prefix::Always;
     VILA_CHECK(scheme == "never", where, ": tokenizer.json has prepend_scheme \"", scheme,
@@ -74,7 +75,7 @@ void read_text_rules(const Json& tokenizer, const std::string& where, PieceDefin
         return;
     }
     VILA_CHECK(parts.size() == 1 && type_of(parts[0]) == "Metaspace" &&
-                   parts[0].value("replacement", std::string(kSpaceMark)) == kSpaceMark,
+                   parts[0].value("replacement", Json(kSpaceMark)) == kSpaceMark,
                where, ": tokenizer.json has pre_tokenizer ", shown(pre_tokenizer),
                ": expected Metaspace with U+2581, or none");
     VILA_CHECK(spaces.replaces || !spaces.prepends, where,
@@ -84,7 +85,7 @@ void read_text_rules(const Json& tokenizer, const std::string& where, PieceDefin
     rules.prefix_unless_space = !spaces.prepends;
     rules.after_added_tokens = !spaces.prepends;
     rules.plain_added_tokens = spaces.replaces;
-    definition.splits_at_spaces = parts[0].value("split", true);
+    definition.splits_at_spaces = tokenizer_fields(parts[0], where).boolean("split", true);
 }
 
 struct DecoderRule {
@@ -110,8 +111,9 @@ DecoderRule read_decoder(const Json& decoder, bool byte_fallback, const std::str
     ++at;
     if (at == parts.size()) return rule;
     const Json& strip = parts[at];
-    if (at + 1 != parts.size() || type_of(strip) != "Strip" || strip.value("content", "") != " " ||
-        strip.value("start", Json(0)) != 1 || strip.value("stop", Json(0)) != 0)
+    if (at + 1 != parts.size() || type_of(strip) != "Strip" ||
+        strip.value("content", Json()) != " " || strip.value("start", Json(0)) != 1 ||
+        strip.value("stop", Json(0)) != 0)
         refuse();
     rule.sheds_space = true;
     return rule;
@@ -128,16 +130,16 @@ int32_t byte_of(const std::string& spelling) {
 
 void read_settings(const Json& model, const std::string& where, PieceDefinition& definition) {
     check_bpe_settings(model, where);
-    definition.byte_fallback = model.value("byte_fallback", false);
-    definition.fuses_unknown = model.value("fuse_unk", false);
-    definition.ignore_merges = model.value("ignore_merges", false);
+    const JsonFields fields = tokenizer_fields(model, where);
+    definition.byte_fallback = fields.boolean("byte_fallback", false);
+    definition.fuses_unknown = fields.boolean("fuse_unk", false);
+    definition.ignore_merges = fields.boolean("ignore_merges", false);
 }
 
 void read_pieces(const Json& model, bool decodes_bytes, const std::string& where,
                  PieceDefinition& definition) {
     const std::vector<std::string> vocabulary = read_vocabulary(model, where);
-    const bool names_unknown = model.contains("unk_token") && !model["unk_token"].is_null();
-    const std::string unknown = names_unknown ? model["unk_token"].get<std::string>() : "";
+    const std::string unknown = tokenizer_fields(model, where).text("unk_token", "");
     std::unordered_set<int32_t> special;
     for (const AddedToken& token : definition.added)
         if (token.special) special.insert(token.id);
@@ -150,7 +152,7 @@ void read_pieces(const Json& model, bool decodes_bytes, const std::string& where
         piece.decoded = plain_text(spelling);
         if (byte >= 0 && decodes_bytes) piece.decoded = std::string(1, static_cast<char>(byte));
         if (!spelling.empty()) piece.kind = Kind::Normal;
-        if (spelling == unknown && names_unknown) {
+        if (!unknown.empty() && spelling == unknown) {
             definition.unknown_id = id;
             piece.kind = Kind::Hidden;
         }
@@ -196,7 +198,7 @@ void read_merge_list(const Json& model, const std::string& where, PieceDefinitio
 PieceDefinition read_definition(const Json& tokenizer, const Json& config,
                                 const std::string& where) {
     PieceDefinition definition;
-    const Json& model = tokenizer.at("model");
+    const Json& model = tokenizer_fields(tokenizer, where).raw("model");
     read_text_rules(tokenizer, where, definition);
     read_settings(model, where, definition);
     definition.added = read_added_tokens(tokenizer, config, where);
@@ -225,7 +227,7 @@ bool is_piece_json(const TokenizerFiles& files, const std::string& where) {
             if (type_of(part) == "ByteLevel") return false;
         }
         const auto normalizers = parts_of(tokenizer.value("normalizer", Json()), "normalizers");
-        return tokenizer.at("model").value("byte_fallback", false) ||
+        return tokenizer_fields(tokenizer, where).object("model").boolean("byte_fallback", false) ||
                std::any_of(normalizers.begin(), normalizers.end(),
                            [](const Json& part) { return type_of(part) == "Replace"; });
     } catch (const Json::exception& error) {

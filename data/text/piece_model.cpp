@@ -198,11 +198,11 @@ class AddedTokens {
             ids_.emplace(definition.pieces[id].spelling, static_cast<int32_t>(id));
     }
 
-    // Adds a token that a file names, unless it is there already or is no piece.
-    void add_named(const Json& entry) {
+    // Adds a token that the file `where` names, unless it is there already or is no piece.
+    void add_named(const Json& entry, const std::string& where) {
         AddedToken token;
         token.content = entry.is_string() ? entry.get<std::string>() : "";
-        if (entry.is_object()) token = read_added_token(entry, 0);
+        if (entry.is_object()) token = read_added_token(JsonFields(entry, where), 0);
         token.special = true;
         token.normalized = false;
         const auto id = ids_.find(token.content);
@@ -230,6 +230,7 @@ void read_added(const TokenizerFiles& files, const Json& config, const std::stri
         for (AddedToken& token : definition.added) token.normalized = false;
         return;
     }
+    const std::string config_file = where + "/tokenizer_config.json";
     AddedTokens tokens(definition);
     const Json listed = parse_json_file(files, "added_tokens.json", where);
     for (const auto& [content, id] : listed.items()) {
@@ -239,30 +240,27 @@ void read_added(const TokenizerFiles& files, const Json& config, const std::stri
         tokens.add(std::move(token));
     }
     for (const char* key : {"bos_token", "eos_token", "unk_token", "pad_token"})
-        if (config.contains(key)) tokens.add_named(config[key]);
-    const Json additional = config.value("additional_special_tokens", Json::array());
-    for (const Json& entry : additional) tokens.add_named(entry);
-}
-
-bool flag_of(const Json& config, const char* key, bool otherwise) {
-    return config.contains(key) && config[key].is_boolean() ? config[key].get<bool>() : otherwise;
+        if (config.contains(key)) tokens.add_named(config[key], config_file);
+    for (const Json& entry : JsonFields(config, config_file).list("additional_special_tokens"))
+        tokens.add_named(entry, config_file);
 }
 
 void apply_config(const SentencePieceModel& model, const Json& config, const std::string& where,
                   PieceDefinition& definition) {
     // Not legacy: the wrapper adds the prefix, and only before the first text.
-    const bool legacy = flag_of(config, "legacy", true);
+    const JsonFields fields(config, where + "/tokenizer_config.json");
+    const bool legacy = fields.boolean("legacy", true);
     TextRules& rules = definition.rules;
     rules.prefix = model.add_dummy_prefix ? TextRules::Prefix::Always : TextRules::Prefix::Never;
     if (!legacy)
-        rules.prefix = flag_of(config, "add_prefix_space", true) ? TextRules::Prefix::First
-                                                                 : TextRules::Prefix::Never;
+        rules.prefix = fields.boolean("add_prefix_space", true) ? TextRules::Prefix::First
+                                                                : TextRules::Prefix::Never;
     definition.marks_are_spaces = !legacy;
     definition.lone_prefix = rules.prefix == TextRules::Prefix::First;
     definition.bos = token_named(config, "bos_token", where);
     definition.eos = token_named(config, "eos_token", where);
     definition.pad = token_named(config, "pad_token", where);
-    definition.adds_bos = flag_of(config, "add_bos_token", true) && !definition.bos.empty();
+    definition.adds_bos = fields.boolean("add_bos_token", true) && !definition.bos.empty();
 }
 
 // Uses the model's own settings for what no other file sets.

@@ -40,11 +40,12 @@ std::string token_in_front(const Json& post_processor, const std::string& where)
 }
 
 std::pair<std::string, std::string> read_merge(const Json& merge, const std::string& where) {
-    if (merge.is_array() && merge.size() == 2) return {merge[0], merge[1]};
-    const std::string text = merge.get<std::string>();
+    if (merge.is_array() && merge.size() == 2 && merge[0].is_string() && merge[1].is_string())
+        return {merge[0], merge[1]};
+    const std::string text = merge.is_string() ? merge.get<std::string>() : "";
     const size_t space = text.find(' ');
     VILA_CHECK(space != std::string::npos && text.find(' ', space + 1) == std::string::npos, where,
-               ": tokenizer.json has merge \"", text, "\": expected two tokens");
+               ": tokenizer.json: field merges: expected two tokens, got ", shown(merge));
     return {text.substr(0, space), text.substr(space + 1)};
 }
 
@@ -74,8 +75,13 @@ Json read_tokenizer_config(const TokenizerFiles& files, const std::string& where
     return config;
 }
 
+JsonFields tokenizer_fields(const Json& part, const std::string& where) {
+    return {part, where + "/tokenizer.json"};
+}
+
 std::string type_of(const Json& part) {
-    return part.is_object() ? part.value("type", std::string("?")) : std::string("?");
+    const bool has_type = part.is_object() && part.contains("type") && part["type"].is_string();
+    return has_type ? part["type"].get<std::string>() : "?";
 }
 
 std::vector<Json> parts_of(const Json& part, const char* list) {
@@ -85,8 +91,8 @@ std::vector<Json> parts_of(const Json& part, const char* list) {
 }
 
 void check_bpe_settings(const Json& model, const std::string& where) {
-    VILA_CHECK(model.value("type", "BPE") == "BPE", where, ": tokenizer.json has a ",
-               type_of(model), " model: expected BPE");
+    VILA_CHECK(tokenizer_fields(model, where).text("type", "BPE") == "BPE", where,
+               ": tokenizer.json has a ", type_of(model), " model: expected BPE");
     for (const char* affix : {"continuing_subword_prefix", "end_of_word_suffix"})
         VILA_CHECK(!model.contains(affix) || model[affix].is_null() || model[affix] == "", where,
                    ": tokenizer.json sets ", affix, ": not supported");
@@ -104,7 +110,7 @@ int32_t read_id(const Json& value, const std::string& where) {
 
 std::vector<std::string> read_vocabulary(const Json& model, const std::string& where) {
     std::vector<std::string> tokens;
-    const Json& vocabulary = model.at("vocab");
+    const Json& vocabulary = tokenizer_fields(model, where).raw("vocab");
     VILA_CHECK(vocabulary.is_object(), where, ": tokenizer.json has a vocab that is no object");
     for (const auto& [spelling, id] : vocabulary.items()) {
         const int64_t index = read_id(id, where + ": tokenizer.json");
@@ -122,7 +128,9 @@ std::vector<std::string> read_vocabulary(const Json& model, const std::string& w
 std::vector<std::pair<std::string, std::string>> read_merges(const Json& model,
                                                              const std::string& where) {
     std::vector<std::pair<std::string, std::string>> merges;
-    const Json& list = model.at("merges");
+    static const Json absent;
+    const auto found = model.find("merges");
+    const Json& list = found == model.end() ? absent : *found;
     VILA_CHECK(list.is_array(), where, ": tokenizer.json: field merges: expected a list, got ",
                shown(list));
     merges.reserve(list.size());
@@ -130,15 +138,15 @@ std::vector<std::pair<std::string, std::string>> read_merges(const Json& model,
     return merges;
 }
 
-AddedToken read_added_token(const Json& entry, int32_t id) {
+AddedToken read_added_token(const JsonFields& entry, int32_t id) {
     AddedToken token;
     token.id = id;
-    token.content = entry.at("content").get<std::string>();
-    token.single_word = entry.value("single_word", false);
-    token.lstrip = entry.value("lstrip", false);
-    token.rstrip = entry.value("rstrip", false);
-    token.special = entry.value("special", false);
-    token.normalized = entry.value("normalized", !token.special);
+    token.content = entry.text("content");
+    token.single_word = entry.boolean("single_word", false);
+    token.lstrip = entry.boolean("lstrip", false);
+    token.rstrip = entry.boolean("rstrip", false);
+    token.special = entry.boolean("special", false);
+    token.normalized = entry.boolean("normalized", !token.special);
     return token;
 }
 
@@ -153,7 +161,9 @@ std::vector<AddedToken> read_added_tokens_decoder(const Json& config, const std:
         const auto parsed = std::from_chars(key.data(), key.data() + key.size(), id);
         VILA_CHECK(parsed.ec == std::errc() && parsed.ptr == key.data() + key.size(), where,
                    ": added_tokens_decoder has the key \"", key, "\": expected an id");
-        tokens.push_back(read_added_token(entry, id));
+        const std::string here =
+            str(where, "/tokenizer_config.json: field added_tokens_decoder, token ", id);
+        tokens.push_back(read_added_token(JsonFields(entry, here), id));
     }
     return tokens;
 }
@@ -162,10 +172,10 @@ std::vector<AddedToken> read_added_tokens(const Json& tokenizer, const Json& con
                                           const std::string& where) {
     std::vector<AddedToken> tokens;
     std::unordered_set<std::string> known;
-    const Json listed = tokenizer.value("added_tokens", Json::array());
-    for (const Json& entry : listed) {
+    for (const Json& entry : tokenizer_fields(tokenizer, where).list("added_tokens")) {
+        const JsonFields fields(entry, where + "/tokenizer.json: field added_tokens");
         tokens.push_back(
-            read_added_token(entry, read_id(entry.at("id"), where + ": tokenizer.json")));
+            read_added_token(fields, read_id(fields.raw("id"), where + ": tokenizer.json")));
         known.insert(tokens.back().content);
     }
     for (const AddedToken& token : read_added_tokens_decoder(config, where))

@@ -10,7 +10,7 @@
 
 #include "data/text/added_tokens.h"
 #include "data/text/tokenizer.h"
-#include "tensor/json.h"
+#include "tensor/json_fields.h"
 
 namespace vila::data {
 
@@ -20,6 +20,9 @@ Json parse_json_file(const TokenizerFiles& files, const char* name, const std::s
 // Reads tokenizer_config.json, with the special tokens of special_tokens_map.json. Throws if
 // add_eos_token is set and there is no tokenizer.json, beside which transformers ignores it.
 Json read_tokenizer_config(const TokenizerFiles& files, const std::string& where);
+
+// The fields of a part of tokenizer.json, which is in the folder `where`.
+JsonFields tokenizer_fields(const Json& part, const std::string& where);
 
 // Returns part["type"], "?" if there is none.
 std::string type_of(const Json& part);
@@ -37,7 +40,7 @@ std::vector<std::string> read_vocabulary(const Json& model, const std::string& w
 std::vector<std::pair<std::string, std::string>> read_merges(const Json& model,
                                                              const std::string& where);
 
-AddedToken read_added_token(const Json& entry, int32_t id);
+AddedToken read_added_token(const JsonFields& entry, int32_t id);
 // Reads config["added_tokens_decoder"].
 std::vector<AddedToken> read_added_tokens_decoder(const Json& config, const std::string& where);
 // Reads tokenizer["added_tokens"], and the tokens of config["added_tokens_decoder"] that are not

@@ -216,7 +216,7 @@ TEST(TokenizerFiles, RefusesSettingsThatWouldChangeIds) {
          {{"SpecialToken", {{"id", "</s>"}, {"type_id", 0}}}},
          "puts </s> after each text (post_processor, single)"},
         {"/model/merges/0", {"zz", "qq"}, "not all in the vocabulary"},
-        {"/model/merges/0", "one", "merge \"one\": expected two tokens"},
+        {"/model/merges/0", "one", "field merges: expected two tokens, got \"one\""},
         {"/model/merges/0", {"<0x41>", "<0x42>"}, "not all in the vocabulary"},
         {"/model/vocab/<0x41>", 800, "the same id 800"},
         {"/model/vocab/<0x41>", -1, "the id -1"},
@@ -227,7 +227,8 @@ TEST(TokenizerFiles, RefusesSettingsThatWouldChangeIds) {
         {"/decoder/decoders/3/start", 2, "Strip of one space, in that order"},
         {"/added_tokens/0/id", -3, "the id -3"},
         {"/added_tokens/0/id", 2000000000, "the id 2000000000"},
-        {"/added_tokens/0/content", 7, "tokenizer.json: "},
+        {"/added_tokens/0/content", 7, "field content: expected a string, got 7"},
+        {"/model/fuse_unk", "yes", "field fuse_unk: expected true or false, got \"yes\""},
     };
     expect_refusals("prepend", of_prepend);
     const Change of_metaspace[] = {

@@ -86,7 +86,9 @@ TEST_F(ReportTest, NamesWhatIsMissing) {
     EXPECT_NE(error_of_report().find("neither log.jsonl nor runs/*/log.jsonl"), std::string::npos);
     write("log.jsonl", kLog);
     write("results.json", R"({"tables":[{"title":"t","columns":["a","b"],"rows":[["x"]]}]})");
-    EXPECT_NE(error_of_report().find("cells in a row"), std::string::npos);
+    EXPECT_NE(
+        error_of_report().find("results.json: tables[0]: field rows: expected lists of 2 cells"),
+        std::string::npos);
 }
 
 TEST(SvgChart, ThinsLongSeriesAndSkipsNonFinitePoints) {

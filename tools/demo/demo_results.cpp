@@ -114,7 +114,7 @@ Json measure_demo(const fs::path& directory, const CommonOptions& options) {
 std::string demo_summary(const Json& results) {
     std::string text;
     for (const Json& table : results.at("tables"))
-        text += "\n" + table_text(table_from_json(table, "-"));
+        text += "\n" + table_text(table_from_json(table, "-", "results"));
     return text;
 }
 

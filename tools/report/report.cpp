@@ -104,35 +104,36 @@ void add_run(HtmlPage& page, const RunCurves& run) {
     page.figure(svg_chart("Speed", "step", {run.tokens_per_second}), "Tokens per second.");
 }
 
-AnswerCard to_card(const Json& sample, const fs::path& folder) {
+AnswerCard to_card(const JsonFields& sample, const fs::path& folder) {
     AnswerCard card;
-    for (const Json& image : sample.value("images", Json::array())) {
+    for (const Json& image : sample.list("images")) {
+        if (!image.is_string()) sample.fail("images", "a list of file names");
         card.images.push_back(
             data::png_data_uri(data::load_image(folder / image.get<std::string>())));
     }
-    card.question = sample.value("question", "");
-    card.answer = sample.value("answer", "");
-    card.truth = sample.value("truth", "");
-    card.correct = sample.value("correct", false);
+    card.question = sample.text("question", "");
+    card.answer = sample.text("answer", "");
+    card.truth = sample.text("truth", "");
+    card.correct = sample.boolean("correct", false);
     return card;
 }
 
 void add_results(HtmlPage& page, const fs::path& folder) {
     const fs::path path = folder / "results.json";
     if (!path_exists(path)) return;
-    const Json results = parse_json(read_file(path), path.string());
-    try {
-        if (results.contains("tables")) page.heading("Results");
-        for (const Json& table : results.value("tables", Json::array()))
-            page.table(table_from_json(table, ""));
-        std::vector<AnswerCard> cards;
-        for (const Json& sample : results.value("samples", Json::array()))
-            cards.push_back(to_card(sample, folder));
-        if (!cards.empty()) page.heading("Held-out questions and the model's answers");
-        page.cards(cards);
-    } catch (const Json::exception& error) {
-        throw Error(str(path.string(), ": ", json_error_text(error)));
+    const Json json = parse_json(read_file(path), path.string());
+    const JsonFields results(json, path.string());
+    if (results.has("tables")) page.heading("Results");
+    size_t number = 0;
+    for (const Json& table : results.list("tables"))
+        page.table(table_from_json(table, "", str(path.string(), ": tables[", number++, "]")));
+    std::vector<AnswerCard> cards;
+    for (const Json& sample : results.list("samples")) {
+        const std::string where = str(path.string(), ": samples[", cards.size(), "]");
+        cards.push_back(to_card(JsonFields(sample, where), folder));
     }
+    if (!cards.empty()) page.heading("Held-out questions and the model's answers");
+    page.cards(cards);
 }
 
 void add_samples(HtmlPage& page, const std::vector<SourceSamples>& samples) {

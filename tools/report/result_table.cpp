@@ -4,7 +4,7 @@
 #include <cstdio>
 
 #include "tensor/check.h"
-#include "tensor/json.h"
+#include "tensor/json_fields.h"
 
 namespace vila::tools {
 
@@ -21,15 +21,16 @@ std::string cell_text(const Json& cell, const std::string& absent) {
 
 }  // namespace
 
-Table table_from_json(const Json& source, const std::string& absent) {
-    Table table{source.at("title").get<std::string>(), {}, {}};
-    for (const Json& column : source.at("columns"))
+Table table_from_json(const Json& source, const std::string& absent, const std::string& where) {
+    const JsonFields fields(source, where);
+    Table table{fields.text("title"), {}, {}};
+    for (const Json& column : fields.list("columns"))
         table.columns.push_back(cell_text(column, absent));
-    for (const Json& row : source.at("rows")) {
+    for (const Json& row : fields.list("rows")) {
+        if (!row.is_array() || row.size() != table.columns.size())
+            fields.fail("rows", str("lists of ", table.columns.size(), " cells"));
         table.rows.emplace_back();
         for (const Json& cell : row) table.rows.back().push_back(cell_text(cell, absent));
-        VILA_CHECK_EQ(table.rows.back().size(), table.columns.size(), "results.json, table \"",
-                      table.title, "\": cells in a row");
     }
     return table;
 }
