@@ -1,8 +1,8 @@
 // A preload library (LD_PRELOAD) that makes one system call of a program fail: the VILA_FAULT_AT-th
 // write, fsync, rename, mkdir or open for writing (with VILA_FAULT_CALLS=reads: open for reading,
-// read or pread) of a path that contains VILA_FAULT_PATH. VILA_FAULT_ERRNO is the error, or "hang"
-// if the call must never return, "slow" if it must take 6 seconds longer, or "exit" if the process
-// must end. The number of matching calls is written to the file VILA_FAULT_COUNT, so that a driver
+// read or pread) of a path that contains VILA_FAULT_PATH. VILA_FAULT_ERRNO is the error, or "short"
+// if a read or write must handle only half of its bytes, "hang" if the call must never return,
+// "slow" if it must take 6 seconds longer, or "exit" if the process must end. The number of matching calls is written to the file VILA_FAULT_COUNT, so that a driver
 // can try all of them. With the path "MPI_Allgather", that MPI call is skipped, and later
 // collectives of the rank never return.
 
@@ -44,7 +44,7 @@ std::string path_of(int descriptor) {
     return length > 0 ? std::string(path, static_cast<size_t>(length)) : std::string();
 }
 
-// Returns whether this call must fail, and sets errno.
+// Returns whether this call must fail, and sets errno: to 0 for a short count.
 bool fails(const std::string& path) {
     const char* wanted = setting("VILA_FAULT_PATH");
     if (*wanted == '\0' || path.find(wanted) == std::string::npos) return false;
@@ -65,6 +65,9 @@ bool fails(const std::string& path) {
     errno = error == "ENOSPC"   ? ENOSPC
             : error == "EDQUOT" ? EDQUOT
             : error == "EROFS"  ? EROFS
+            : error == "EACCES" ? EACCES
+            : error == "EINTR"  ? EINTR
+            : error == "short"  ? 0
                                 : EIO;
     return true;
 }
@@ -74,6 +77,10 @@ bool read_fails(const std::string& path) {
 }
 bool write_fails(const std::string& path) {
     return *setting("VILA_FAULT_CALLS") != 'r' && fails(path);
+}
+// Whether a call without a count must fail, which a short count cannot make it do.
+bool is_error() {
+    return errno != 0;
 }
 bool open_fails(const char* path, int flags) {
     return (flags & (O_WRONLY | O_RDWR)) != 0 ? write_fails(path) : read_fails(path);
@@ -106,37 +113,46 @@ int MPI_Allgather(const void* in, int count, void* type, void* out, int out_coun
 
 ssize_t pread64(int descriptor, void* data, size_t bytes, off64_t offset) {
     static auto* real = next<ssize_t(int, void*, size_t, off64_t)>("pread64");
-    if (read_fails(path_of(descriptor))) return -1;
+    if (read_fails(path_of(descriptor))) {
+        if (is_error()) return -1;
+        bytes = (bytes + 1) / 2;
+    }
     return real(descriptor, data, bytes, offset);
 }
 
 ssize_t read(int descriptor, void* data, size_t bytes) {
     static auto* real = next<ssize_t(int, void*, size_t)>("read");
-    if (read_fails(path_of(descriptor))) return -1;
+    if (read_fails(path_of(descriptor))) {
+        if (is_error()) return -1;
+        bytes = (bytes + 1) / 2;
+    }
     return real(descriptor, data, bytes);
 }
 
 ssize_t write(int descriptor, const void* data, size_t bytes) {
     static auto* real = next<ssize_t(int, const void*, size_t)>("write");
-    if (descriptor > 2 && write_fails(path_of(descriptor))) return -1;
+    if (write_fails(path_of(descriptor))) {
+        if (is_error()) return -1;
+        bytes = (bytes + 1) / 2;
+    }
     return real(descriptor, data, bytes);
 }
 
 int fsync(int descriptor) {
     static auto* real = next<int(int)>("fsync");
-    if (write_fails(path_of(descriptor))) return -1;
+    if (write_fails(path_of(descriptor)) && is_error()) return -1;
     return real(descriptor);
 }
 
 int rename(const char* from, const char* to) {
     static auto* real = next<int(const char*, const char*)>("rename");
-    if (write_fails(to)) return -1;
+    if (write_fails(to) && is_error()) return -1;
     return real(from, to);
 }
 
 int mkdir(const char* path, mode_t mode) {
     static auto* real = next<int(const char*, mode_t)>("mkdir");
-    if (write_fails(path)) return -1;
+    if (write_fails(path) && is_error()) return -1;
     return real(path, mode);
 }
 
@@ -146,7 +162,7 @@ int open(const char* path, int flags, ...) {
     va_start(rest, flags);
     const mode_t mode = (flags & O_CREAT) != 0 ? va_arg(rest, mode_t) : 0;
     va_end(rest);
-    if (open_fails(path, flags)) return -1;
+    if (open_fails(path, flags) && is_error()) return -1;
     return real(path, flags, mode);
 }
 
@@ -156,7 +172,7 @@ int open64(const char* path, int flags, ...) {
     va_start(rest, flags);
     const mode_t mode = (flags & O_CREAT) != 0 ? va_arg(rest, mode_t) : 0;
     va_end(rest);
-    if (open_fails(path, flags)) return -1;
+    if (open_fails(path, flags) && is_error()) return -1;
     return real(path, flags, mode);
 }
 }
