@@ -112,8 +112,9 @@ std::vector<Answer> DecodeBatch::step() {
     return answers;
 }
 
-// Gives pages to waiting sequences, in the order of their arrival. A sequence whose prompt begins
-// like one that is being read keeps waiting, to share its pages; later sequences may overtake it.
+// Gives pages to waiting sequences, in the order in which they were added. If another sequence is
+// still reading the same beginning of a prompt, the sequence waits to share its pages; later
+// sequences may overtake it.
 void DecodeBatch::admit() {
     int64_t running = 0;
     for (const auto& state : states_)
@@ -134,15 +135,15 @@ void DecodeBatch::admit() {
     }
 }
 
-// Returns the end of the chunk of the prompt that holds `row`.
+// Returns the end of the chunk that contains `row` of the prompt.
 int64_t DecodeBatch::chunk_end(const State& state, int64_t row) const {
     return std::min((row / options_.prefill_chunk + 1) * options_.prefill_chunk, state.rows);
 }
 
-// Returns the leading `pages` that the sequence may use. The last row of a prompt is always
-// computed, for its logits, and so are the rows before targets. Attention sums at most
-// kDecodeQueries new rows in another order than more rows, so a chunk with more rows must not be
-// left with so few.
+// Removes pages from the end of `pages`, those that hold the beginning of the prompt, until the
+// sequence may use the rest. The rows from first_needed_row() on must be computed, for their
+// logits. Attention may sum up to kDecodeQueries new rows in another order than more rows. So if a
+// chunk has more rows than that, either all of them or more than kDecodeQueries must be computed.
 std::vector<int32_t> DecodeBatch::usable_prefix(const State& state,
                                                 std::vector<int32_t> pages) const {
     for (; !pages.empty(); pages.pop_back()) {

@@ -1,12 +1,12 @@
 #pragma once
 
-// DecodeBatch: continues or scores many sequences together. A step reads the next token of every
-// sequence and chunks of the prompts that have arrived, in one forward pass. Sequences may be added
-// at any time. Each has its own options and ends on its own.
+// DecodeBatch: continues or scores many sequences together. Each step is one forward pass: it reads
+// the newest token of every sequence that is being decoded, and chunks of prompts. Sequences may be
+// added at any time. Each has its own options and ends on its own.
 //
-// On a CPU the tokens of a sequence are, bit for bit, those that it gets alone: the bits of a row
-// do not depend on the other rows, and a prompt is always cut into the same chunks. On a GPU with
-// cuBLASLt they may depend on the number of rows (cuda/README.md).
+// On a CPU a sequence gets the same tokens in any batch: the bits of a row do not depend on the
+// other rows, and a prompt is always cut into the same chunks. On a GPU with cuBLASLt the bits may
+// depend on the number of rows (cuda/README.md).
 
 #include <exception>
 #include <functional>
@@ -29,14 +29,15 @@ struct DecodeOptions {
 
 struct DecodeBatchOptions {
     int64_t pages = 0;  // size of the KV cache (kv_cache.h); see DecodeBatch::pages_for()
-    // A prompt is read in chunks of this many rows; activations take memory for one chunk only.
+    // A prompt is read in chunks of this many rows.
     int64_t prefill_chunk = 512;
-    // The most rows of prompts in a step, so that prompts do not hold up sequences that are being
-    // answered. One chunk is read in any case.
+    // The most prompt rows in a step, which limits the memory for activations and the time for
+    // which prompts delay sequences that are being decoded. One chunk is read even if it is larger.
     int64_t prefill_rows = 512;
-    // The most sequences that are continued at a time; the others wait. 0: no limit.
+    // The most sequences that are read or decoded at a time; the others wait. 0: no limit.
     int64_t max_sequences = 0;
-    // Prompts that begin alike use the same pages: text by its ids, images by HostImage::key.
+    // Prompts with an equal beginning share its pages. Text is compared by its ids, images by
+    // HostImage::key.
     bool share_prefixes = true;
 };
 
@@ -44,7 +45,7 @@ enum class Ending {
     StopId,  // the model chose a stop id
     Length,  // max_tokens, or the model has no position left
     Caller,  // on_token returned false
-    Scored,  // add_scored(): the sequence has been read
+    Scored,  // a sequence of add_scored() has been read
     Error,   // see Answer::error
 };
 
@@ -55,21 +56,21 @@ struct Answer {
     // Filled in for scored sequences only.
     std::vector<double> target_logprobs;  // ln p of each target, in order
     std::vector<float> next_logits;       // (V), of the last row
-    // The exception that reading the images of this sequence, sampling or on_token threw.
+    // The exception that embedding the prompt, sampling or on_token threw; null without an error.
     std::exception_ptr error;
 };
 
 struct DecodeBatchStats {
     PagePoolStats pages;
-    int64_t waiting = 0;   // sequences for which there are no pages yet
+    int64_t waiting = 0;   // sequences that have no pages yet
     int64_t reading = 0;   // sequences whose prompts are being read
     int64_t decoding = 0;  // sequences that get a token in every step
 };
 
 class DecodeBatch {
   public:
-    // Called with every new token of a sequence, during step(). It ends its sequence by returning
-    // false. It may call add() and cancel().
+    // Called with every new token of a sequence, during step(). Returns false to end the sequence.
+    // It may call add() and cancel(), but not step().
     using OnToken = std::function<bool(int64_t id, int32_t token)>;
 
     // The model must outlive this object.
@@ -78,23 +79,26 @@ class DecodeBatch {
     DecodeBatch(const DecodeBatch&) = delete;
     DecodeBatch& operator=(const DecodeBatch&) = delete;
 
-    // Returns the number of pages that a prompt and its answer take if they share none.
+    // Returns the number of pages that a prompt and its answer take if it shares none.
     static int64_t pages_for(const VilaModel& model, const Sequence& prompt,
                              const DecodeOptions& options);
 
     // Adds a sequence and returns its id. Copies the prompt; its labels are ignored. The sequence
-    // waits until enough pages are free, after those that were added earlier. Throws if it needs
-    // more pages than the cache has, if the prompt is empty or longer than the model's positions,
-    // if its placeholders are not as many as its images, and if max_tokens is not positive.
+    // waits until enough pages are free. Sequences get pages in the order in which they were added,
+    // but one whose beginning another sequence is reading waits to share it, and may be overtaken.
+    // Throws if it needs more pages than the cache has, if the prompt is empty or longer than the
+    // model's positions, if the numbers of placeholders and images differ, and if max_tokens is not
+    // positive.
     int64_t add(const Sequence& prompt, const DecodeOptions& options, OnToken on_token = {});
     // Adds a sequence that is only read: its answer holds the log probabilities of its targets, and
-    // no tokens. Waits for pages and throws as add() does.
+    // no tokens. Waits for pages and throws as add() does. Also throws if the numbers of labels and
+    // ids differ, or if the first token is a target.
     int64_t add_scored(const Sequence& sequence);
     // Ends a sequence without an answer: step() does not return it. Returns false if there is no
     // such sequence.
     bool cancel(int64_t id);
-    // Chooses the next token of every sequence whose prompt has been read, and reads chunks of the
-    // other prompts. Returns the answers of the sequences that ended.
+    // Reads chunks of prompts and chooses the next token of every sequence whose prompt has been
+    // read. Returns the answers of the sequences that ended.
     std::vector<Answer> step();
     // Returns whether the batch has no sequences.
     bool idle() const { return states_.empty(); }

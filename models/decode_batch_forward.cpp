@@ -20,7 +20,7 @@ Tensor argmax_of(const Tensor& logits) {
 
 }  // namespace
 
-// Embeds the prompt of a sequence, images included.
+// Embeds the whole prompt of a sequence, images included, if that has not been done yet.
 void DecodeBatch::embed_prompt(State& state) const {
     if (state.embeddings.defined()) return;
     const Sequence prompt = {state.context, {}, state.images};
@@ -31,7 +31,8 @@ void DecodeBatch::embed_prompt(State& state) const {
     state.image_values.clear();
 }
 
-// Decodes one token of one sequence by replaying recorded launches.
+// Decodes one token of a single sequence. The first call records the kernel launches; later calls
+// replay them.
 void DecodeBatch::forward_one(State& state) {
     if (!state.graph) state.graph = std::make_unique<DecodeGraph>(model_, cache_, state.cached);
     state.graph->run(state.tokens.back());
@@ -39,7 +40,7 @@ void DecodeBatch::forward_one(State& state) {
     add_tokens({&state}, logits, argmax);
 }
 
-// The rows of image tokens in a step: (M) i32, or undefined if there are none.
+// Returns the rows of image tokens in a step: (M) i32, or undefined if there are none.
 Tensor DecodeBatch::image_rows(const Rows& rows) const {
     std::vector<int32_t> found;
     auto row = static_cast<int64_t>(rows.decoding.size());  // the first of reading[i]
@@ -54,7 +55,7 @@ Tensor DecodeBatch::image_rows(const Rows& rows) const {
     return Tensor::from_values(model_.device(), {static_cast<int64_t>(found.size())}, found);
 }
 
-// The embeddings of the rows of a step: (R, C).
+// Returns the embeddings of the rows of a step: (R, C).
 Tensor DecodeBatch::embeddings(const Rows& rows) const {
     Device& device = model_.device();
     const auto B = static_cast<int64_t>(rows.decoding.size());
@@ -77,7 +78,7 @@ Tensor DecodeBatch::embeddings(const Rows& rows) const {
     return all;
 }
 
-// Where the cache takes the rows of a step.
+// Returns the positions of the rows of a step, their places in the cache, and the rows of images.
 CachedRows DecodeBatch::places(const Rows& rows) const {
     std::vector<int64_t> counts(rows.decoding.size(), 1);
     counts.insert(counts.end(), rows.counts.begin(), rows.counts.end());
@@ -90,8 +91,9 @@ CachedRows DecodeBatch::places(const Rows& rows) const {
     return cached;
 }
 
-// Counts the rows of a step as read, and ends scored sequences that are read. Returns the sequences
-// that get a token now, and sets `last_rows` to the last row of each.
+// Marks the rows of a step as read and ends the scored sequences that have been read to the end.
+// Returns the sequences that get a token in this step, and appends the last row of each to
+// `last_rows`.
 std::vector<DecodeBatch::State*> DecodeBatch::advance(const Rows& rows,
                                                       std::vector<int32_t>& last_rows) {
     std::vector<State*> predicted = rows.decoding;

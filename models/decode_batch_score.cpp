@@ -1,4 +1,4 @@
-// The log probabilities of the targets of scored sequences, from the rows of a step of DecodeBatch.
+// Computes the log probabilities of the targets of scored sequences in a step of DecodeBatch.
 
 #include <algorithm>
 
@@ -9,7 +9,7 @@ namespace vila::models {
 
 namespace {
 
-// Logits are copied from the device for this many rows at a time.
+// Logits (M, V) are computed for at most this many rows at a time, to limit their memory.
 constexpr size_t kRowsAtATime = 64;
 constexpr int32_t kNoTarget = -1;
 
@@ -30,16 +30,17 @@ void DecodeBatch::State::set_targets(const Sequence& sequence) {
     }
 }
 
-// Fills in what the rows of a step predict in scored sequences. `hidden` (R, C) holds the rows.
-// Call it before advance().
+// Adds the log probabilities of targets that the rows of a step predict, and the logits of last
+// rows, to the answers of scored sequences. `hidden` (R, C) is the last hidden state of the rows of
+// the step. Call it before advance().
 void DecodeBatch::score_rows(const Rows& rows, const Tensor& hidden) {
     struct Predicting {
         State* state;
         int32_t row;     // of the step
-        int32_t target;  // or kNoTarget for the last row of a sequence
+        int32_t target;  // kNoTarget for the last row of a sequence
     };
     std::vector<Predicting> predicting;
-    auto first = static_cast<int32_t>(rows.decoding.size());  // row of the step
+    auto first = static_cast<int32_t>(rows.decoding.size());  // the row of the step at `begin`
     for (size_t i = 0; i < rows.reading.size(); ++i) {
         State& state = *rows.reading[i];
         const int64_t begin = state.cached.length, end = begin + rows.counts[i];

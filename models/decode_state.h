@@ -1,7 +1,8 @@
 #pragma once
 
-// The state that DecodeBatch keeps of each sequence. decode_batch.cpp decides which sequences go
-// on; decode_batch_forward.cpp computes their next tokens.
+// The state that DecodeBatch keeps for each sequence. decode_batch.cpp decides which sequences run
+// in a step, decode_batch_forward.cpp computes their next tokens, and decode_batch_score.cpp the
+// log probabilities of targets.
 
 #include <algorithm>
 

@@ -1,9 +1,9 @@
 #pragma once
 
 // KvCache: the keys and values of many sequences in every layer. With them, decoding a token
-// computes one row instead of the whole sequence. They lie in pages of kPageRows positions
-// (tensor/kernels.h): a sequence has a list of pages in any order, and sequences that begin alike
-// may have pages in common. page_pool.h hands pages out.
+// computes one row instead of the whole sequence. They are stored in pages of kPageRows positions
+// (tensor/kernels.h). A sequence has a list of pages, which may lie anywhere in the cache, and
+// sequences that begin alike may share pages. PagePool (page_pool.h) assigns the pages.
 
 #include <span>
 #include <vector>
@@ -15,14 +15,14 @@ namespace vila::models {
 
 class KvCache {
   public:
-    // Allocates 2 * L * pages * kPageRows * K * D elements.
+    // Allocates 2 * L * pages * kPageRows * K * D elements, for L layers.
     KvCache(const LlamaConfig& config, Device& device, DType dtype, int64_t pages);
 
     int64_t pages() const { return pages_; }
-    // The number of pages that `positions` positions take.
+    // Returns the number of pages that `positions` positions take.
     static int64_t pages_for(int64_t positions);
-    // Writes keys and values (R, K, D) of one layer to rows (R) i32 of the cache. Only the device
-    // need know the values of `rows`.
+    // Writes keys and values (R, K, D) of one layer to rows (R) i32 of the cache. The host does not
+    // read `rows`.
     void write(int64_t layer, const Tensor& rows, const Tensor& keys, const Tensor& values) const;
     // The keys or values of a layer: (pages * kPageRows, K, D).
     const Tensor& keys(int64_t layer) const { return keys_[static_cast<size_t>(layer)]; }
@@ -47,20 +47,21 @@ struct CachedSequence {
     void check_room(int64_t count, int64_t max_positions) const;
 };
 
-// Returns an empty sequence that owns pages 0, 1, ..., enough for `positions` positions.
+// Returns an empty sequence with the pages 0, 1, ..., enough for `positions` positions.
 CachedSequence sequence_on_first_pages(int64_t positions);
 
-// R new rows of B sequences, end to end, and where attention finds the keys and values of each.
+// R new rows of B sequences, laid end to end, and the places of their keys and values.
 struct CachedRows {
     Tensor positions;                   // (R) i32
-    Tensor cache_rows;                  // (R) i32: where the cache takes their keys and values
+    Tensor cache_rows;                  // (R) i32: the rows of the cache for their keys and values
     Tensor cu_seqlens_q, cu_seqlens_k;  // (B + 1) i32: of the new rows; of all positions
-    Tensor pages;                       // (B, W) i32: of each sequence, at most W
+    Tensor pages;                       // (B, W) i32: the pages of each sequence, padded to W
     Tensor image_rows = {};             // (M) i32: the rows of image tokens; undefined: none
 };
 
-// Returns rows[b] new rows for each sequences[b]. Throws when a sequence has no room for them
-// (check_room). Once the cache has them, the caller adds rows[b] to the length of the sequence.
+// Describes the next rows[b] rows of each sequences[b]. Throws when a sequence has no room for them
+// (check_room). After they have been written to the cache, the caller adds rows[b] to the length of
+// the sequence.
 CachedRows cached_rows(Device& device, std::span<const int64_t> rows,
                        std::span<const CachedSequence* const> sequences, int64_t max_positions);
 

@@ -69,7 +69,7 @@ int64_t ModelDirectory::converted_bytes(DType dtype) const {
         const PartWeights weights(layout_->weights(part), part);
         for (const std::string& name : weights.names()) {
             const PartWeights::Stored& stored = *weights.find(name);
-            // Integer buffers are not loaded. Tensor may not even support their dtype.
+            // Integer buffers are not loaded, and Tensor may not support their dtype.
             const std::string& type = stored.file->stored_dtype(stored.name);
             if (type != "F64" && type != "F32" && type != "F16" && type != "BF16") continue;
             if (stored.dtype() == dtype) continue;

@@ -1,6 +1,6 @@
 #pragma once
 
-// Model directories: reads any published layout (models/layout.h) and writes the vila layout, in
+// Reads model directories of any supported layout (models/layout.h), and writes the vila layout, in
 // which each part is a Hugging Face model of its own:
 //
 //     DIR/config.json              the configuration of the joined model
@@ -44,17 +44,18 @@ class ModelDirectory {
     LlamaConfig llm_config() const { return models::llm_config(*layout_); }
     VisionConfig vision_config() const { return models::vision_config(*layout_); }
     ProjectorConfig projector_config() const { return models::projector_config(*layout_); }
-    // The directory that holds the other files of a part: tokenizer, image processor.
+    // The directory of a part's other files: tokenizer, image processor.
     std::filesystem::path files_of(Part part) const { return layout_->files_of(part); }
 
     // Loads the model with weights converted to `dtype`. No weight is trainable. Mapped weights are
     // read from the file at their first use; such a model must not be trained.
     std::unique_ptr<VilaModel> load(Device& device, DType dtype,
                                     WeightMemory memory = WeightMemory::Own) const;
-    // Loads the weights of one part. Their shapes must be those of the table.
+    // Loads the weights of one part. Throws if their names and shapes differ from the table's.
     void load_part(Part part, nn::ParameterTable& table, Device& device, DType dtype) const;
-    // The bytes of memory that load() allocates with WeightMemory::Mapped: those of the weights
-    // that the files hold in another dtype, which must be converted into copies.
+    // Returns the most bytes of memory that load() allocates on a CPU with WeightMemory::Mapped:
+    // the size in `dtype` of all floating-point tensors that the files hold in another dtype, and
+    // that must be converted into copies. Tensors that load() ignores are counted, too.
     int64_t converted_bytes(DType dtype) const;
 
   private:
@@ -62,13 +63,13 @@ class ModelDirectory {
     std::unique_ptr<Layout> layout_;
 };
 
-// Writes the model to DIR with weights in `dtype`. Writes a directory beside DIR first and then
-// renames it, so that DIR is complete if it exists. Throws if DIR holds files. A language model
-// alone gets no directories for the other two parts. The parts in `unchanged` are copied from those
-// files, in their dtypes.
+// Writes the model to `directory` with weights in `dtype`. Writes a temporary directory beside it
+// first and then renames that, so that the result is never incomplete. Throws if `directory` holds
+// files. A language model alone gets no directories for the other two parts. The parts in
+// `unchanged` are copied from the files given there, in the dtypes of the files.
 void save_model(const VilaModel& model, const std::filesystem::path& directory, DType dtype,
                 const std::vector<ExtraFile>& extra_files = {}, const PartFiles& unchanged = {});
-// Writes a vision tower alone in the same way: DIR/config.json and DIR/vision_tower.
+// Writes a vision tower alone in the same way, as DIR/config.json and DIR/vision_tower.
 void save_vision_tower(const VisionConfig& config, const nn::ParameterTable& table,
                        const std::filesystem::path& directory, DType dtype,
                        const std::vector<ExtraFile>& extra_files = {});

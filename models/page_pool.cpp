@@ -9,7 +9,8 @@ namespace vila::models {
 
 namespace {
 
-// Returns the keys of the rows of page `i`; empty if the prompt does not fill it or a key is 0.
+// Returns the keys of the rows of page `i` of a prompt; empty if the prompt does not fill the page
+// or if one of its keys is 0.
 std::vector<RowKey> rows_of_page(std::span<const RowKey> keys, size_t i) {
     const auto rows = static_cast<size_t>(kPageRows);
     if ((i + 1) * rows > keys.size()) return {};
@@ -95,7 +96,8 @@ void PagePool::set_filled(std::span<const int32_t> pages, int64_t rows) {
 }
 
 void PagePool::release(std::span<const int32_t> pages) {
-    // From the last to the first, so that a page is forgotten before those that lead to it.
+    // From the last to the first, so that a page becomes idle, and is later forgotten, before the
+    // pages by which it is found.
     for (size_t i = pages.size(); i-- > 0;) {
         Page& page = pages_[static_cast<size_t>(pages[i])];
         VILA_ASSERT(page.users > 0);

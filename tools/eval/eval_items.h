@@ -4,8 +4,8 @@
 //
 // A question: {"question_id"?, "image"?, "text", "answer", "choices"?, "shots"?}, where "shots" is
 // a list of demonstrations {"image"?, "text"?, "answer"}; "?" marks optional fields. "image" and
-// "answer" are a string or a list; image paths are relative to the images folder. Without
-// "question_id", the place of the question ("FILE line N") is its id. A demonstration without
+// "answer" are a string or a list; image paths are relative to the images folder. A question
+// without "question_id" gets its file and line as id ("FILE line N"). A demonstration without
 // "text" has the text of its question.
 
 #include <cstdint>
@@ -24,7 +24,7 @@ struct EvalTurn {
 struct EvalItem {
     std::string question_id;
     EvalTurn question;                 // its answer is answers.front()
-    std::vector<std::string> answers;  // each of them is correct
+    std::vector<std::string> answers;  // each is correct
     std::vector<std::string> choices;
     std::vector<EvalTurn> shots;  // demonstrations, exactly as many as requested
 };
@@ -34,8 +34,8 @@ struct EvalItemOptions {
     int64_t limit = 0;  // read only the first questions; 0 reads all
 };
 
-// Reads the questions in the file `data`. Throws if it holds none, if a field is missing, or if a
-// question has fewer than options.shots demonstrations.
+// Reads the questions in the file `data`. Throws if it holds none, if a question lacks "text" or
+// "answer", or if a question has fewer than options.shots demonstrations.
 std::vector<EvalItem> load_eval_items(const std::filesystem::path& data,
                                       const std::filesystem::path& images,
                                       const EvalItemOptions& options);

@@ -1,7 +1,7 @@
 #pragma once
 
-// The evaluation tasks of `vila eval`. A task says how a model answers a question and how its
-// answers are scored; the table in eval_task.cpp lists all of them.
+// The tasks of `vila eval`. A task defines how a model answers a question and how its answers are
+// scored. The table in eval_task.cpp lists all tasks.
 
 #include <cstdint>
 #include <span>
@@ -14,7 +14,7 @@
 namespace vila::tools {
 
 struct EvalOptions {
-    int64_t batch = 32;      // questions answered at a time
+    int64_t batch = 32;      // questions answered at a time, by tasks that generate answers
     int64_t max_tokens = 0;  // longest generated answer; 0 takes the task's default
     bool no_image = false;   // replace image features by zeros
 };
@@ -35,7 +35,7 @@ struct EvalTask {
 
 // All tasks, in the order of the help text.
 std::span<const EvalTask> eval_tasks();
-// The task of that name. If there is none, throws UsageError, which suggests the nearest name.
+// Returns the task of that name. If there is none, throws UsageError with the nearest name.
 const EvalTask& find_eval_task(const std::string& name);
 // One line per task, for `vila eval --help`.
 std::string eval_task_help();

@@ -15,7 +15,7 @@ size_t overlap(const std::string& text, const std::string& stop) {
     return length;
 }
 
-// Returns the place of the first stop string in `text`, npos if there is none.
+// Returns the offset of the first stop string in `text`, or npos if there is none.
 size_t first_stop(const std::string& text, const std::vector<std::string>& stops) {
     size_t first = std::string::npos;
     for (const std::string& stop : stops) first = std::min(first, text.find(stop));

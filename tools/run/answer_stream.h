@@ -1,7 +1,7 @@
 #pragma once
 
-// Streams an answer, token by token, as whole characters. Text that may be the beginning of a stop
-// string is held back until the next tokens decide.
+// AnswerStream: turns the tokens of an answer into text as they are generated, in whole characters.
+// Text that may be the beginning of a stop string is held back until later tokens decide.
 
 #include <functional>
 #include <string>
@@ -16,8 +16,8 @@ std::string before_stops(const std::string& text, const std::vector<std::string>
 
 class AnswerStream {
   public:
-    // `emit` is called with every piece of text that certainly belongs to the answer. The answer
-    // ends before the first stop string. Throws UsageError for an empty one.
+    // Calls `emit` with each piece of text as soon as it certainly belongs to the answer. The
+    // answer ends before the first stop string. Throws UsageError if a stop string is empty.
     AnswerStream(const data::Tokenizer& tokenizer, std::vector<std::string> stops,
                  std::function<void(const std::string& piece)> emit);
 
@@ -30,7 +30,8 @@ class AnswerStream {
     const std::string& text() const { return text_; }
 
   private:
-    // Emits the text that cannot be part of a stop string; with `at_end`, all text before one.
+    // Emits the text that cannot be part of a stop string; with `at_end`, all text before the first
+    // one. Returns false once there has been a stop string.
     bool release(bool at_end);
 
     int64_t vocab_size_;

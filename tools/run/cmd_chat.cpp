@@ -23,8 +23,8 @@ struct Conversation {
     std::string pending;  // placeholders of the images of the next message
 };
 
-// Opens an image for the next message. The conversation keeps its bytes, because every turn shows
-// all images to the model again.
+// Opens an image for the next message. The conversation keeps its encoded bytes, because the prompt
+// of every turn contains all images again.
 void show_image(const PromptBuilder& builder, Conversation& conversation, const std::string& path) {
     PromptImage image(PromptImage(data::ImageRef{.path = path}).encoded(), path);
     builder.prepare_image(image);
@@ -32,7 +32,7 @@ void show_image(const PromptBuilder& builder, Conversation& conversation, const 
     conversation.pending += std::string(data::kImagePlaceholder) + "\n";
 }
 
-// Asks, streams the answer to stdout, and adds both to the history.
+// Sends a message, streams the answer to stdout, and adds both to the conversation.
 void take_turn(const PromptBuilder& builder, models::DecodeBatch& batch,
                const SamplingOptions& sampling, uint64_t seed, Conversation& conversation,
                const std::string& line) {
@@ -97,7 +97,7 @@ int cmd_chat(Args& args) {
     LoadedModel loaded(model_path, common);
     chat.apply(loaded);
     const PromptBuilder& builder = loaded.prompts();
-    // Keeps the keys and values of earlier turns, which every prompt begins with.
+    // Keeps the keys and values of the last prompt, because the next one begins like it.
     models::DecodeBatch batch(builder.model(),
                               {.pages = models::KvCache::pages_for(
                                    builder.model().config().llm.max_position_embeddings)});

@@ -27,7 +27,7 @@ namespace {
 struct Request {
     std::string id;
     Prompt prompt;
-    bool raw = false;  // a prompt as it is, not a conversation
+    bool raw = false;  // without a chat template
 };
 
 // Returns the strings that end an answer.

@@ -1,6 +1,6 @@
 #pragma once
 
-// FeatureMemory: the features of the images that were used last, so that an image which several
+// FeatureMemory: keeps the features of the most recently used images, so that an image that several
 // prompts contain runs through the vision tower once. Safe to use on several threads at once.
 
 #include <functional>
@@ -23,13 +23,13 @@ class FeatureMemory {
     FeatureMemory(const FeatureMemory&) = delete;
     FeatureMemory& operator=(const FeatureMemory&) = delete;
 
-    // Returns the features that are kept under `key`, or those that `compute` returns, which are
-    // then kept. Forgets the features that were not asked for longest. Two threads that ask for the
-    // same key at the same time may both compute.
+    // Returns the features that are kept under `key`. If there are none, calls `compute` and keeps
+    // its result; the least recently used features are forgotten to make room. Two threads that ask
+    // for the same key at the same time may both compute.
     Features get(const std::string& key, const std::function<Features()>& compute);
     // Forgets all features.
     void clear();
-    // The bytes of features that are kept.
+    // Returns the size of all features that are kept.
     int64_t bytes() const;
 
   private:
@@ -43,7 +43,7 @@ class FeatureMemory {
     int64_t max_bytes_;
     mutable std::mutex mutex_;
     int64_t bytes_ = 0;
-    std::list<Entry> entries_;  // last used first
+    std::list<Entry> entries_;  // the most recently used first
     std::unordered_map<std::string, std::list<Entry>::iterator> by_key_;
 };
 

@@ -26,8 +26,9 @@ std::optional<data::ImageProcessor> processor_of(const models::ModelDirectory& d
     return open_image_processor(directory, config.image_mode);
 }
 
-// Reads mapped weights from the disk in the order in which a prompt uses them, while it runs.
-// Returns null for weights larger than this machine's memory: later pages would evict earlier ones.
+// Reads mapped weights from the disk in the background, in the order in which a prompt uses them.
+// Returns null on a GPU, and for weights larger than this machine's memory, because later pages
+// would evict earlier ones.
 std::unique_ptr<ReadAhead> read_ahead(const models::VilaModel& model) {
     if (model.device().kind() != DeviceKind::Cpu) return nullptr;
     std::vector<ReadAhead::Range> ranges;
@@ -72,7 +73,7 @@ LoadedModel::LoadedModel(const std::filesystem::path& directory, const CommonOpt
       read_ahead_(read_ahead(*model_)),
       tokenizer_(data::load_tokenizer(directory_.files_of(models::Part::Llm))),
       prompts_(*model_, *tokenizer_, processor_of(directory_, model_->config())) {
-    // A prompt without a template, or with another one, does not need the model's own.
+    // Not an error yet: prompts without a template, or with another one, do not need the model's.
     try {
         prompts_.use_template(model_template(directory_, model_->config()));
     } catch (const Error& error) {

@@ -1,7 +1,7 @@
 #pragma once
 
-// A model directory, opened for inference: weights, tokenizer, chat template and image processor,
-// and the builder of prompts for them. Used by generate, chat, score, eval, report and demo.
+// LoadedModel: a model directory, opened for inference: weights, tokenizer, chat template, image
+// processor, and a PromptBuilder that uses them.
 
 #include <filesystem>
 #include <memory>
@@ -17,20 +17,20 @@
 
 namespace vila::tools {
 
-// The image processor of a model's vision tower in an image mode (crop, pad or resize).
+// Returns the image processor of a model's vision tower for an image mode (crop, pad or resize).
 data::ImageProcessor open_image_processor(const models::ModelDirectory& directory,
                                           const std::string& image_mode);
 
-// Throws if weights converted to `dtype` need more bytes than are `present`. Without this check the
-// system would kill the process while it loads them.
+// Throws if weights converted to `dtype` need more bytes than the machine has (`present`). Without
+// this check the system would kill the process while it loads them.
 void check_memory(const std::filesystem::path& directory, DType dtype, int64_t needed,
                   int64_t present);
 
 class LoadedModel {
   public:
-    // Opens a model directory on the device of `options`. The directory may hold a language model
-    // alone; prompts with images then throw. A template that was published with the model and that
-    // cannot be used throws when it is needed.
+    // Loads a model directory onto the device of `options`. The directory may hold a language model
+    // alone; prompts with images then throw. If the model's own chat template cannot be used, only
+    // conversations that need it throw.
     LoadedModel(const std::filesystem::path& directory, const CommonOptions& options);
 
     const models::ModelDirectory& directory() const { return directory_; }

@@ -1,6 +1,6 @@
 #pragma once
 
-// Prompt: the input of a model, and the images that go into it.
+// Prompt: the input of a model. PromptImage: an image for a prompt.
 
 #include <cstdint>
 #include <memory>
@@ -17,13 +17,13 @@ namespace vila::tools {
 class PromptImage {
   public:
     explicit PromptImage(data::ImageRef file) : file_(std::move(file)) {}
-    // `name` stands for the image in messages.
+    // `name` is the name of the image in error messages.
     PromptImage(std::shared_ptr<const std::vector<uint8_t>> encoded, std::string name)
         : encoded_(std::move(encoded)), name_(std::move(name)) {}
 
     // Returns the encoded bytes. Throws if the file cannot be read or is too large.
     std::shared_ptr<const std::vector<uint8_t>> encoded() const;
-    // The name for messages: "photo.jpg", or "shard.tar at byte 1536".
+    // The name for error messages: "photo.jpg", or "shard.tar at byte 1536".
     std::string name() const;
 
   private:
@@ -32,7 +32,7 @@ class PromptImage {
     std::string name_;
 };
 
-// The files as images, in the same order.
+// Returns an image for each file, in the same order.
 std::vector<PromptImage> image_files(const std::vector<std::string>& paths);
 
 // The input of the model: token ids with a placeholder for each image, and the images' features
@@ -42,9 +42,9 @@ struct Prompt {
     std::vector<int32_t> labels;  // (T), or empty if nothing is scored
     std::vector<std::shared_ptr<const data::LoadedImage>> images;  // features (N, Cv)
 
-    // Points into this prompt, which must outlive it.
+    // Returns a view of this prompt, which must outlive the view.
     models::Sequence view() const;
-    // Number of positions that the prompt takes, with its images expanded.
+    // Returns the number of positions that the prompt takes, with its images expanded.
     int64_t positions() const;
 };
 

@@ -104,8 +104,8 @@ void PromptBuilder::complete(std::vector<data::Message>& messages, size_t images
     } else {
         check_image_count(placeholders, images);
     }
-    // Named templates are those of VILA, whose training places images in this way. Other templates
-    // get the text unchanged.
+    // Training with a named template places images in this way. Other templates get the text
+    // unchanged.
     const bool is_named = !chat_template().is_published() && !chat_template().is_none();
     if (is_named && images > 0) data::place_images(messages, static_cast<int64_t>(images));
 }

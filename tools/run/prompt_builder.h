@@ -1,7 +1,7 @@
 #pragma once
 
 // PromptBuilder: turns text, conversations and images into prompts for a model, which may come from
-// a directory or be in training. Used by generate, chat, score, eval, report and demo.
+// a directory or be in training.
 
 #include <optional>
 #include <string>
@@ -27,21 +27,22 @@ class PromptBuilder {
     const models::VilaModel& model() const { return model_; }
     const data::Tokenizer& tokenizer() const { return tokenizer_; }
 
-    // Sets the chat template of conversations, or the reason why there is none, which
-    // chat_template() then throws.
+    // Sets the chat template of conversations, or the reason why there is none. In that case
+    // chat_template() throws the reason.
     void use_template(data::ChatTemplate chat_template);
     void refuse_template(std::string reason);
     const data::ChatTemplate& chat_template() const;
     // Sets the system message of conversations that have none; "": none.
     void use_system(std::string text) { system_ = std::move(text); }
-    // Runs an image through the vision tower now, unless its features are remembered. Throws if the
-    // image cannot be used.
+    // Computes the features of an image now and keeps them for later prompts. Throws if the image
+    // cannot be used.
     void prepare_image(const PromptImage& image) const { load_images({image}); }
-    // Forgets the features of images. Call it after the weights of the vision tower have changed.
+    // Forgets the features of all images. Call it after the weights of the vision tower have
+    // changed.
     void forget_features() { feature_memory_.clear(); }
 
-    // Each of the following returns a prompt. They throw if images and placeholders differ in
-    // number. With `no_image` the features of every image are replaced by zeros.
+    // Each of the following returns a prompt. Those that take images throw if the numbers of images
+    // and placeholders differ. With `no_image` the features of every image are replaced by zeros.
 
     // The text as it is; "<image>" marks the place of each image.
     Prompt raw_prompt(const std::string& text, const std::vector<PromptImage>& images) const;
@@ -54,19 +55,21 @@ class PromptBuilder {
     Prompt answered_prompt(std::vector<data::Message> messages,
                            const std::vector<PromptImage>& images, const std::string& answer,
                            bool no_image = false) const;
-    // Ids of a dataset record, and the images of their placeholders.
+    // The ids of a dataset record, and the images for their placeholders.
     Prompt record_prompt(std::vector<int32_t> ids, const std::vector<data::ImageRef>& images) const;
-    // `prompt` followed by `target`. Only the tokens of the target are labeled.
+    // `prompt` followed by `target`. Only the tokens of the target are labeled. Throws if there are
+    // none.
     Prompt with_target(const Prompt& prompt, const std::string& target) const;
 
     // Throws unless the prompt and `new_tokens` more tokens fit into the model's positions.
     void check_fits(const Prompt& prompt, int64_t new_tokens) const;
-    // The text of generated ids, without special tokens. Padding ids beyond the tokenizer's
+    // Returns the text of generated ids, without special tokens. Padding ids beyond the tokenizer's
     // vocabulary decode to nothing.
     std::string text_of(const std::vector<int32_t>& ids) const;
-    // Ids that end generation: those of the template, the tokenizer and the configuration.
+    // Returns the ids that end generation: those of the template, the tokenizer and the
+    // configuration.
     std::vector<int32_t> stop_ids() const;
-    // Texts that end the answer of a conversation, under templates that end it without a token.
+    // Returns the texts that end an answer, for a template that ends answers without a token.
     std::vector<std::string> stop_texts() const;
 
   private:
@@ -75,15 +78,15 @@ class PromptBuilder {
     Features features_of(const PromptImage& image) const;
     std::vector<Features> load_images(const std::vector<PromptImage>& images,
                                       bool no_image = false) const;
-    // Puts the system message in front, and one placeholder per image in front of the first user
-    // message if no message holds one. Under a named template, tidies the text around placeholders
-    // as training does.
+    // Adds the system message if there is none, and, if no message holds a placeholder, one per
+    // image in front of the first user message. Under a named template, changes the white space
+    // around placeholders as training does.
     void complete(std::vector<data::Message>& messages, size_t images) const;
     // Warns once on stderr if the template adds nothing to the text, or drops the text and keeps
     // only images. Throws if it drops the text and there is no image.
     void check_template(const std::vector<data::Message>& messages, size_t images) const;
-    // Renders the conversation up to the start of the answer. Warns once on stderr if the text of
-    // the last message is not in the result.
+    // Renders the conversation up to the start of the answer. Warns once on stderr if a published
+    // template leaves out or changes the text of the last message.
     std::vector<data::Segment> render_question(const std::vector<data::Message>& messages) const;
 
     const models::VilaModel& model_;
@@ -92,8 +95,7 @@ class PromptBuilder {
     std::optional<data::ChatTemplate> chat_template_;
     std::string template_error_ = "no chat template was given";
     std::string system_;
-    // By the bytes of the image; demonstrations repeat the same images. It changes no result, so
-    // const methods fill it.
+    // Keyed by the encoded bytes of the image. It changes no result, so const methods may fill it.
     mutable FeatureMemory feature_memory_;
     mutable bool warned_of_template_ = false;
 };

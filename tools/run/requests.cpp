@@ -94,7 +94,7 @@ std::vector<data::Message> read_messages(const Json& list, std::vector<std::stri
     return messages;
 }
 
-// Returns the file names in "images", or in "image", as datasets name a single one.
+// Returns the images of the field "images", or the single one of "image".
 std::vector<std::string> read_images(const Json& request) {
     const std::vector<std::string> one = string_or_list(request, "image");
     const std::vector<std::string> images = string_or_list(request, "images");

@@ -35,7 +35,7 @@ struct SamplingOptions {
         args.option("--min-tokens", min_tokens, "minimum number of new tokens").non_negative();
         args.option("--stop", stops, "end the answer before this string; may be repeated");
     }
-    // Throws UsageError for options without effect. Call after args.parse().
+    // Throws UsageError for options that would have no effect. Call it after args.parse().
     void check(const Args& args) const {
         if (temperature == 0.0)
             refuse_options(args, {"--top-p", "--top-k"},

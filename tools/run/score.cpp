@@ -12,7 +12,7 @@ namespace {
 
 constexpr size_t kTop = 5;
 
-// The most likely tokens of a row of logits (V), as (id, ln p).
+// Returns the kTop most likely tokens of a row of logits (V), as (id, ln p).
 std::vector<std::pair<int32_t, double>> best_tokens(std::span<const float> logits) {
     std::vector<int32_t> ids(logits.size());
     std::iota(ids.begin(), ids.end(), 0);

@@ -18,7 +18,7 @@ struct Score {
 // Scores the labeled tokens of a prompt.
 Score score_prompt(const PromptBuilder& builder, const Prompt& prompt);
 
-// The logits of all rows of a prompt, and the features of its images.
+// The logits of all rows of a prompt, and its image tokens.
 struct PromptTensors {
     Tensor logits;          // (T, V) f32, images expanded
     Tensor image_features;  // (n, N, C) f32 after the projector; (tokens of all images, C) if their
@@ -26,8 +26,8 @@ struct PromptTensors {
 };
 PromptTensors prompt_tensors(const PromptBuilder& builder, const Prompt& prompt);
 
-// Scores the prompts together; what they share at the beginning is read once. Returns the sum of
-// ln p over the labeled tokens of each.
+// Scores the prompts together and returns for each the sum of ln p over its labeled tokens. A
+// beginning that prompts share is read once.
 std::vector<double> target_logprobs(const PromptBuilder& builder,
                                     const std::vector<Prompt>& prompts);
 

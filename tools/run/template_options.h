@@ -1,6 +1,6 @@
 #pragma once
 
-// The options --template and --system, shared by the commands that put conversations to a model.
+// The options --template and --system, shared by the commands that give a model conversations.
 
 #include <string>
 
@@ -20,7 +20,7 @@ struct TemplateOptions {
             "chat template to use instead of the model's: a name, or a file with Jinja source");
         args.option("--system", system, "system message of conversations that have none");
     }
-    // Throws if an output is the file of the template.
+    // Throws if an output of the command is the file of the template.
     void check_not_written(const OutputGuard& outputs) const {
         outputs.check_input("--template", name);
     }

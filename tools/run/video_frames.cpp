@@ -26,7 +26,7 @@ bool is_picture(const fs::path& path) {
            extension == ".bmp" || extension == ".webp" || extension == ".gif";
 }
 
-// "frame9" before "frame10": runs of digits compare as numbers.
+// Orders "frame9" before "frame10": runs of digits compare as numbers.
 bool name_before(const std::string& a, const std::string& b) {
     const auto digits_end = [](const std::string& text, size_t at) {
         while (at < text.size() && std::isdigit(static_cast<unsigned char>(text[at]))) ++at;
@@ -52,8 +52,8 @@ bool name_before(const std::string& a, const std::string& b) {
     return a.size() - i != b.size() - j ? a.size() - i < b.size() - j : a < b;
 }
 
-// A video as an argument of ffmpeg: "file:" in front, so that neither a name that begins with a
-// dash is an option nor one with a colon a protocol.
+// Returns the argument of ffmpeg for a video: with "file:" in front, a name that begins with a dash
+// is not taken for an option, nor one with a colon for a protocol.
 std::string video_argument(const fs::path& video) {
     return "file:" + video.string();
 }
