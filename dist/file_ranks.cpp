@@ -66,7 +66,8 @@ fs::path FileRanks::file_of(int64_t rank) const {
 }
 
 void FileRanks::try_locks(Collectives& ranks) {
-    // Each rank looks at the next one: on several machines, some pair is on two of them.
+    // Each rank tests the lock of the next one. If the ranks are on several machines, at least one
+    // of these pairs is on two machines.
     sees_locks_ = all_of(ranks, is_locked((rank_ + 1) % this->ranks()));
 }
 
@@ -107,7 +108,7 @@ bool FileRanks::try_receive(int64_t rank, void* data, int64_t bytes) {
 void FileRanks::receive(int64_t rank, void* data, int64_t bytes) {
     const auto start = std::chrono::steady_clock::now();
     while (!try_receive(rank, data, bytes)) {
-        // It may have sent the message and ended meanwhile.
+        // The rank may have sent the message and ended after try_receive().
         if (sees_locks_ && !is_locked(rank)) {
             if (try_receive(rank, data, bytes)) return;
             throw RankEnded(str("rank ", rank, " has ended"));

@@ -17,7 +17,7 @@
 
 namespace vila::dist {
 
-// A rank ended before it sent a message for which another one waits.
+// Thrown when a rank has ended without sending a message that this rank waits for.
 class RankEnded : public Error {
   public:
     using Error::Error;
@@ -36,14 +36,16 @@ class FileRanks final : public Collectives {
     int64_t ranks() const override { return static_cast<int64_t>(read_.size()); }
     std::string name() const override { return "files"; }
 
-    // Finds out, once all ranks have their files, whether they see each other's file locks: `ranks`
-    // are the same ranks. If they do, later collectives throw RankEnded when a rank has ended.
+    // Tests whether the ranks see each other's file locks. If they do, later collectives throw
+    // RankEnded when a rank has ended. Call it on all ranks, once all have their files; `ranks`
+    // connects the same ranks.
     void try_locks(Collectives& ranks);
     // Later collectives throw, naming the rank, if a message takes longer than this many seconds.
     // 0, the initial value: no limit.
     void set_limit(double seconds) { limit_ = seconds; }
-    // Sends a message without waiting for the other ranks. For a rank that ends: each of the others
-    // receives the message in its next collective, which must be an all_gather() of as many bytes.
+    // Sends this rank's part of an all_gather() without waiting for the other ranks, for a rank
+    // that is about to end. The next collective of the others must be an all_gather() of as many
+    // bytes.
     void send(const void* data, int64_t bytes);
 
   private:
@@ -51,11 +53,11 @@ class FileRanks final : public Collectives {
     void do_broadcast(void* data, int64_t bytes, int64_t root) override;
     void do_all_gather(const void* in, void* out, int64_t bytes) override;
     void do_all_to_all(const void* in, void* out, int64_t bytes) override;
-    // Waits for the next message of a rank, of `bytes` bytes.
+    // Waits for the next message of a rank and reads it. It must have `bytes` bytes.
     void receive(int64_t rank, void* data, int64_t bytes);
-    // Returns whether the file of a rank has the next message; reads it if so.
+    // Reads the next message of a rank if it is complete; otherwise returns false.
     bool try_receive(int64_t rank, void* data, int64_t bytes);
-    // Returns whether the process that created the file of a rank still exists.
+    // Returns whether the process of a rank still holds the lock on its file, so still exists.
     bool is_locked(int64_t rank) const;
     std::filesystem::path file_of(int64_t rank) const;
 

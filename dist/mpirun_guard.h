@@ -7,10 +7,10 @@
 
 namespace vila::dist {
 
-// Under Open MPI's mpirun, returns in a child process. This process then only passes SIGTERM,
-// SIGINT and SIGHUP on to the child and ends as the child does. Elsewhere does nothing. Call it
-// before threads exist and before MPI is initialized. The child should ask the system to kill it
-// when its parent dies, except during a save.
+// In a job of several ranks under Open MPI's mpirun, starts a child process and returns in it. The
+// calling process then only passes SIGTERM, SIGINT and SIGHUP on to the child and ends as the child
+// does. Elsewhere does nothing. Call it before threads exist and before MPI is initialized. The
+// child should ask the system to kill it when its parent dies, except during a save.
 void continue_under_guard();
 
 }  // namespace vila::dist

@@ -277,7 +277,8 @@ void Watchdog::report(std::unique_lock<std::mutex>& lock) {
         return;
     }
     if (described) end_phase(*described);
-    // Another rank reports. The launcher ends this one, or it follows. Until then it keeps writing.
+    // Another rank reports the hang, and the launcher then ends this one. Otherwise this rank ends
+    // itself. Until then it keeps writing its status, so that it does not seem dead.
     lock.unlock();
     std::this_thread::sleep_for(kObservation + kPeriod);
     ::_exit(kWatchdogExit);

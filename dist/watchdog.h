@@ -4,11 +4,11 @@
 // forever for a rank that is stopped, stuck in a file system, or in another collective. A job of
 // one rank has a watchdog too, for reads and writes that never end.
 //
-// Every rank has a watchdog with threads of its own. Twice a second, it counts, and writes the
-// status of its rank (step, phase, collective) to a file. When a phase takes longer than its
-// limit, the first rank to notice claims the report: it reads the files of all ranks twice, some
-// seconds apart, prints one line, and ends the process with kWatchdogExit; the launcher then ends
-// the other ranks. A rank whose count stays the same is stopped or dead. A rank outside of
+// Every rank has a watchdog with threads of its own. Twice a second, it increases a count and
+// writes it, with the status of its rank (step, phase, collective), to a file. When a phase exceeds
+// its limit, the first rank to notice claims the report: it reads the files of all ranks twice,
+// some seconds apart, prints one line, and ends the process with kWatchdogExit; the launcher then
+// ends the other ranks. A rank whose count stays the same is stopped or dead. A rank outside of
 // collectives holds up the others. A rank in a different collective from most ranks has diverged
 // from them. Clocks of different machines are never compared, and time for which a process was
 // stopped does not count.
@@ -37,7 +37,7 @@ constexpr int kWatchdogExit = 75;
 
 // The status of a rank, in the format of its file.
 struct RankStatus {
-    int64_t count = 0;  // of the times that the rank wrote its status
+    int64_t count = 0;  // times that the rank has written its status
     int64_t step = 0;
     int64_t collectives = 0;    // begun so far
     int64_t bytes = 0;          // of the current collective
@@ -66,7 +66,7 @@ class Watchdog final : public CollectiveObserver {
     void monitor(Collectives* ranks);
     // Starts a phase of the run, which may take `limit` seconds; 0 means no limit.
     void phase(const char* name, int64_t step, double limit);
-    // The same for the last phase: later calls of phase() do nothing.
+    // The same, but later calls of phase() do nothing; another last_phase() still starts a phase.
     void last_phase(const char* name, int64_t step, double limit);
     void enter(const char* collective, int64_t bytes) override;
     void leave() override;
@@ -80,11 +80,14 @@ class Watchdog final : public CollectiveObserver {
     void keep_writing();
     void write_status();
     std::vector<RankStatus> read_statuses() const;
-    // Returns whether this rank is the first to report a hang.
+    // Returns whether this rank reports the hang: it is the first to create the file of the report,
+    // or the file cannot be created.
     bool claim_report() const;
-    // Observes the ranks and names those that hold up the job. Nothing if another rank does.
+    // Observes the ranks and names those that hold up the job. Returns nothing if another rank
+    // reports the hang.
     std::optional<std::string> describe_others() const;
-    // Reports a hang and ends the process. Returns if the phase ends meanwhile.
+    // Reports a hang and ends the process. Returns if the phase ends while this rank observes the
+    // others.
     void report(std::unique_lock<std::mutex>& lock);
     // Ends the process because the phase takes too long, or for another reason.
     [[noreturn]] void end_phase(const std::string& why) const;

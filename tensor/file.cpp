@@ -26,7 +26,8 @@ namespace {
     throw FileError(str(path.string(), ": ", what, ": ", std::strerror(code)), code);
 }
 
-// Closes a descriptor on every path. A descriptor that was only read needs no check of close().
+// A descriptor that the destructor closes. The result of close() does not matter, because nothing
+// is written to it.
 class Descriptor {
   public:
     Descriptor(const fs::path& path, int flags, mode_t mode = 0)
@@ -53,8 +54,8 @@ int64_t regular_file_size(int descriptor, const fs::path& path) {
 }
 
 // Gives a new file the owner, group and permissions of the one that it replaces, as far as this
-// process may. If it may not give the owner and group, it clears the set-user-id and set-group-id
-// bits.
+// process may. If it may not set owner and group, it clears the set-user-id and set-group-id bits;
+// if it may not even set the group, also the permissions of the group.
 void take_over_owner(int descriptor, const struct stat& replaced) {
     struct stat made = {};
     if (::fstat(descriptor, &made) != 0) return;

@@ -26,7 +26,8 @@ class FileError : public Error {
     int code_;
 };
 
-// Returns the bytes of a whole file. Throws if it cannot be read or exceeds `max_bytes`.
+// Returns the bytes of a whole file. Throws if it cannot be read, exceeds `max_bytes`, or is a
+// Git LFS pointer.
 std::string read_file(const std::filesystem::path& path, int64_t max_bytes = int64_t{1} << 40);
 
 // Writes exactly these bytes to `path`, or leaves the old content. Follows links and writes into
@@ -37,15 +38,15 @@ void write_file_atomic(const std::filesystem::path& path, std::string_view bytes
 // if the system reports an error.
 bool write_all(int descriptor, const char* data, int64_t bytes);
 
-// Makes the content of this file or directory survive a power cut. For a new or renamed file, its
-// directory must be synced too.
+// Flush a file or directory to the disk, so that its content survives a power cut. For a new or
+// renamed file, flush its directory too.
 void sync_file(const std::filesystem::path& path);
 void sync_directory(const std::filesystem::path& path);
 
-// A file that is being written: call write() as often as needed, then commit() gives it its name.
-// Without commit() the destructor removes the file. A symbolic link stays, and the file that it
-// names is replaced; mode and owner of a replaced file stay. Devices, named pipes and /dev/stdout
-// are written directly.
+// A file that is being written: call write() as often as needed; then commit() gives it its name.
+// Without commit() the destructor removes the file. If `path` is a symbolic link, the link stays
+// and its target is replaced. The new file takes over mode and owner of the one it replaces.
+// Devices, named pipes and /dev/stdout are written directly.
 class AtomicFile {
   public:
     // Throws FileError if `path` cannot be written, as find_output_path() (output_path.h) does.
@@ -69,8 +70,9 @@ class AtomicFile {
 
 // A directory that is being written: put files into path(), then commit() syncs all of them and
 // renames the directory to its final name. It replaces only an empty directory, whose mode and
-// owner it takes over. A symbolic link stays, and what it names is made. Without commit() the
-// destructor removes the directory, and the folders above it that the constructor had to create.
+// owner it takes over. If `path` is a symbolic link, the link stays and its target is made. Without
+// commit() the destructor removes the directory, and the folders above it that the constructor had
+// to create.
 class AtomicDirectory {
   public:
     // Throws if anything but an empty directory has the name, or if it cannot be written.
@@ -81,7 +83,7 @@ class AtomicDirectory {
 
     const std::filesystem::path& path() const { return temporary_path_; }
     // With `flush` false the files are not forced to the disk: after a power cut some may be empty.
-    // Throws if a directory with files has the name by now.
+    // Throws if the name has been taken meanwhile, except by an empty directory.
     void commit(bool flush = true);
 
   private:

@@ -97,8 +97,8 @@ class Parser {
             }
         } while (scanner_.accept(','));
         scanner_.expect('}');
-        // Members are added here at once: the library's operator[] would compare each new key with
-        // all earlier ones, and copy the members whenever the object grows.
+        // All members are added at once, after reserve(): the library's operator[] would compare
+        // each new key with all earlier ones, and reallocate as the object grows.
         Json json = Json::object();
         auto& object = json.get_ref<Json::object_t&>();
         object.reserve(members.size());

@@ -10,8 +10,8 @@ namespace vila {
 
 enum class PathKind { Absent, File, Directory, Other };
 
-// Follows links. Throws Error for a name with a NUL byte, FileError for a link whose target is
-// missing and if the system cannot tell.
+// Follows links. Throws Error for a name with a NUL byte, and FileError for a link whose target is
+// missing or if the system cannot look the path up.
 PathKind path_kind(const std::filesystem::path& path);
 
 bool path_exists(const std::filesystem::path& path);

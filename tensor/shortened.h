@@ -1,6 +1,6 @@
 #pragma once
 
-// Texts of bounded length for messages: names and values that a file holds may have any length.
+// Texts of bounded length for messages, because names and values in a file may have any length.
 
 #include <cstddef>
 #include <string>
@@ -11,9 +11,9 @@ namespace vila {
 // The most bytes of a line that a command prints about an error.
 inline constexpr size_t kMaxMessage = 300;
 
-// Returns `text`, or, if it has more than `most` bytes, its beginning and end with "..." between.
-// The beginning of a message tells the file and the field, its end the fix. Characters of UTF-8
-// stay whole. `most` is at least 10.
+// Returns `text`, or, if it has more than `most` bytes, its beginning and its end with "..."
+// between them. Both matter in a message: the beginning names the file and the field, the end names
+// the fix. UTF-8 characters stay whole. `most` must be at least 10.
 std::string shortened(std::string_view text, size_t most = kMaxMessage);
 
 }  // namespace vila

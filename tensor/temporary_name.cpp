@@ -34,7 +34,8 @@ std::string make_nonce() {
     return text;
 }
 
-// Held while a directory exists that no descriptor of the process has open.
+// Held between the creation of a directory and the opening of its descriptor, without which
+// remove_own_temporaries() would not find it.
 std::mutex directories_mutex;
 
 std::string suffix_of(const std::string& nonce) {

@@ -8,12 +8,12 @@
 
 namespace vila {
 
-// Distinguishes the temporary names of this process from all others, also of earlier processes with
-// the same number and of other machines: the process number, a dash and 16 random hexadecimal
-// digits.
+// Returns the text that is in all temporary names of this process and in those of no other, not
+// even of an earlier process with the same number or of one on another machine: the process number,
+// a dash and 16 random hexadecimal digits.
 const std::string& process_nonce();
 
-// The number of attempts that temporary_sibling() has a name for.
+// The last attempt for which callers try temporary_sibling() before they give up.
 constexpr int kMaxTemporaryNames = 1000;
 
 // Returns a name in the same folder as `path`, so that rename() stays on one file system:
@@ -26,7 +26,8 @@ bool is_temporary_of(const std::filesystem::path& path, const std::string& nonce
 
 struct OpenDirectory {
     std::filesystem::path path;
-    int descriptor = -1;  // open for reading; close it when the directory has its final name
+    // Open for reading, or -1 if that failed; close it when the directory has its final name.
+    int descriptor = -1;
 };
 // Creates a directory with a temporary name beside `path`. Throws FileError, which names `path`, if
 // the folder cannot be written.

@@ -27,10 +27,10 @@ struct LoadedImage {
     int64_t tokens = 0;         // positions that the image takes in a sequence
 };
 
-// Decodes and preprocesses an image, or finds its cached features. Its tokens must be as many as
-// LoaderOptions::image_tokens counts. `draw` differs for every image of every sample of a run and
-// is the only source of randomness. Called from several threads at once. Throws if the image cannot
-// be used.
+// Decodes and preprocesses an image, or finds its cached features. LoadedImage::tokens must equal
+// the count of LoaderOptions::image_tokens. `draw` is a random number that differs for every image
+// of every sample of a run; it must be the only source of randomness. Called from several threads
+// at once. Throws if the image cannot be used.
 using ImageLoader = std::function<LoadedImage(const ImageRef&, uint64_t draw)>;
 
 struct LoaderOptions {
@@ -39,7 +39,7 @@ struct LoaderOptions {
     ImageTokens image_tokens;
     int64_t global_batch = 1;  // samples of a step, over all ranks and micro-batches
     int64_t micro_batch = 1;   // samples that run together; with `pack`, in units of max_length
-    bool pack = false;         // fill micro-batches to micro_batch * max_length positions
+    bool pack = false;         // fill micro-batches up to micro_batch * max_length positions
     uint64_t seed = 0;
     int64_t start_step = 0;
     int64_t rank = 0;
@@ -52,7 +52,7 @@ struct LoaderOptions {
     int threads = 1;              // threads that prepare steps; 0: prepare in next()
     int64_t prefetch = 2;         // the most steps prepared ahead
     double max_bad_share = 0.01;  // of all records: see allowed_bad_records()
-    // Called once for every bad record, in step order, on the thread that calls next().
+    // Called once for every bad record that this rank meets, in step order, by next().
     std::function<void(const BadSample&)> on_bad_sample;
 };
 
@@ -73,16 +73,16 @@ struct StepBatch {
     int64_t tokens = 0;                  // spliced positions of this rank
     int64_t targets = 0;                 // positions with loss of this rank
     int64_t truncated = 0;               // samples of this rank that were cut to max_length
-    std::vector<BadSample> bad_samples;  // records not met in an earlier step
+    std::vector<BadSample> bad_samples;  // of this rank's samples; none that was counted before
 };
 
-// Bad records (one that does not parse, whose image does not open, or that has no targets after
-// cutting) are replaced by the next record of the same source. Each is reported and counted once,
-// however often it is met. The run stops as soon as more are known than allowed_bad_records() says.
+// A bad record (one that does not parse, whose image does not open, or that has no targets after
+// truncation) is replaced by the next record of the same source. Each is reported and counted once,
+// however often it is met. The run stops as soon as more are known than allowed_bad_records().
 class Loader {
   public:
-    // datasets and weights: one each per source; a weight is a share of samples. Referenced objects
-    // must outlive the loader. Throws if the options are invalid.
+    // `datasets` and `weights` have one element per source; a weight is a share of the samples.
+    // Referenced objects must outlive the loader. Throws if the options are invalid.
     Loader(std::vector<const Dataset*> datasets, std::vector<double> weights,
            const TemplateContext& context, ImageLoader load_image, const LoaderOptions& options);
     ~Loader();
@@ -92,7 +92,7 @@ class Loader {
     // Returns the next step; waits until it is ready. Rethrows errors of its preparation, and
     // throws if too many records are bad.
     StepBatch next();
-    // Counts bad records that other ranks met too. Throws if too many are bad.
+    // Counts bad records of all ranks, those of this rank included. Throws if too many are bad.
     void count_bad(std::span<const BadSample> samples);
     // Returns the number of the step that next() will return.
     int64_t step() const;

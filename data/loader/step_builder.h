@@ -41,8 +41,8 @@ class StepBuilder {
     void draw(Place& place, int64_t limit) const;
     // Loads the images of the drawn record; on failure draws the next record.
     void load(Place& place) const;
-    // Adds a record to the bad ones and moves `place` to the next record. Throws if too many in a
-    // row were bad.
+    // Adds a record to the bad ones of `place` and moves `place` to the next record. Throws if too
+    // many records of this place were bad.
     void note(Place& place, const SampleAddress& address, const std::string& reason) const;
     // Divides the global batch and returns the places of this rank's micro-batches.
     std::vector<std::vector<int64_t>> share(const std::vector<Place>& places) const;

@@ -48,7 +48,7 @@ class Dataset {
     virtual std::vector<LeftOut> left_out() const { return {}; }
 };
 
-// The treatment of a record if an image file that it names is missing or empty.
+// How a record is treated if an image file that it names is missing or empty.
 enum class MissingImage {
     Error,         // get() returns it; loading the image fails
     DropImage,     // it loses the image; only for format mmc4
@@ -82,8 +82,8 @@ std::vector<std::string> dataset_format_names();
 // Returns an indented line with name and description for each format, for help texts.
 std::string describe_dataset_formats();
 
-// Opens a source with the reader of its format. Throws if the format is unknown, the file cannot be
-// read, or it holds no record.
+// Opens a source with the reader of its format. Throws if the format is unknown or does not support
+// `missing_image`, if a file cannot be read, or if there is no record.
 std::unique_ptr<Dataset> open_dataset(const DatasetSource& source);
 
 }  // namespace vila::data

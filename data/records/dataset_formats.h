@@ -40,7 +40,7 @@ class JsonDataset : public Dataset {
     // Returns the names of the image files that a record needs; with MissingImage::DropImage, all
     // that it may use.
     virtual std::vector<std::string> image_names(const Json&) const { return {}; }
-    // Returns whether an image was left out.
+    // Returns whether the image file `name` is missing or empty. Only with MissingImage::DropImage.
     bool is_missing(const std::string& name) const { return missing_.contains(name); }
     MissingImage missing_image() const { return missing_image_; }
     // Returns the image of a file name in a record, which is relative to the source's image root
@@ -61,8 +61,8 @@ class JsonDataset : public Dataset {
     LeftOut left_out_;
 };
 
-// Returns the left-out parts that files without a record are: one entry, or none without such
-// files.
+// Returns an entry of Dataset::left_out() for the files without a record; none if there is no such
+// file.
 std::vector<LeftOut> left_out_files(const std::vector<std::filesystem::path>& empty_files);
 
 // Opens a source with a reader derived from JsonDataset.
@@ -80,7 +80,7 @@ Sample make_sample(const std::vector<Segment>& segments, std::vector<ImageRef> i
 // else the beginning of sequence, image, caption and end of sequence.
 Sample make_pair_sample(const ImageRef& image, const std::string& caption,
                         const TemplateContext& context);
-// Returns the result of `action`, checked. Its errors get where() in front.
+// Returns the sample that `action` returns, after check_sample(). Errors get where() as a prefix.
 Sample at_record(const std::function<std::string()>& where, const std::function<Sample()>& action);
 
 std::unique_ptr<Dataset> open_llava(const DatasetSource& source);

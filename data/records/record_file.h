@@ -60,10 +60,8 @@ class RecordFile {
 // The records of a file, or of all the files of a directory in the order of their names.
 class RecordFiles {
   public:
-    // Reads the files of a directory that end in one of `extensions` (".json"), or in that and
-    // ".gz", other than hidden ones. Throws as RecordFile does, and if the path does not exist, if
-    // the directory has no such file, if it has a zip archive of one (".json.zip"), or if no file
-    // has a record.
+    // Reads the file at `path`, or the files of that directory: see files_at(). Throws as
+    // files_at() and RecordFile do, and if no file has a record.
     RecordFiles(const std::filesystem::path& path, RecordLayout layout,
                 const std::vector<std::string>& extensions);
 
@@ -82,14 +80,16 @@ class RecordFiles {
     int64_t size_ = 0;
 };
 
-// To be called while `error` is handled: throws it again if the system failed to read a file (an
-// error of the disk, no descriptor or memory left). A record that cannot be read for such a reason
-// is not a bad record, and must not be left out. Returns for other errors, also if a file is
-// missing, may not be read, or is a directory.
+// Call it in the handler that caught `error`. Throws the error again if it is a FileError because
+// the system failed to read a file (an error of the disk, no descriptor left): then the record is
+// not bad and must not be left out. Returns for other errors, also for a file that is missing, may
+// not be read, or is a directory.
 void rethrow_system_failure(const std::exception& error);
 
-// Returns the files of a path in the order of their names: the path itself, or the files of a
-// directory with one of the extensions, other than hidden ones.
+// Returns the files of a path in the order of their names: the path itself if it is not a
+// directory, else the files in it that end in one of `extensions` (".json"), or in that and ".gz",
+// other than hidden ones. Throws if the directory has no such file, or a zip archive of one
+// (".json.zip").
 std::vector<std::filesystem::path> files_at(const std::filesystem::path& path,
                                             const std::vector<std::string>& extensions);
 

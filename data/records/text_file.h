@@ -9,7 +9,7 @@
 
 namespace vila::data {
 
-// The number of bytes at the beginning of a file that the functions below look at.
+// The number of bytes at the beginning of a file that is_gzip() and check_is_text() need.
 inline constexpr size_t kStartBytes = 512;
 
 // Returns whether a file that begins with `start` is compressed by gzip.

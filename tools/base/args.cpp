@@ -27,8 +27,8 @@ bool is_number(const std::string& text, const std::function<bool(T)>& holds) {
 }
 
 // Throws unless a number that was given is one that commands can compute with: finite, and an
-// integer within 2^40 of zero, or a seed below 2^64. CLI11 takes infinity and NaN, which are within
-// every range that it checks, and cuts integers off.
+// integer within 2^40 of zero, or a seed below 2^64. CLI11 accepts infinity and NaN, and clamps
+// integers that do not fit into 64 bits.
 void check_number(const CLI::Option& option, const std::string& text) {
     constexpr int64_t kLargest = int64_t{1} << 40;
     const std::string type = option.get_type_name();

@@ -1,7 +1,8 @@
 #pragma once
 
-// Counts the floating-point operations of a training step or a prompt, to report the share of the
-// machine's peak. The peak is that of f32 multiply-adds (machine_limits.h), for every dtype.
+// Counts the floating-point operations of a training step or a prompt, to report which share of the
+// machine's peak they reach. The peak is that of f32 multiply-adds (machine_limits.h), for every
+// dtype.
 //
 // A product with a matrix of W values costs 2 W operations per row: once in forward, and in
 // backward once for the gradient of the input and once for that of the matrix, if each is needed.
@@ -23,7 +24,7 @@ struct StepWork {
     int64_t encoded_tiles = 0;     // tiles that pass through the vision tower
 };
 
-// Sums up the matrices of a model once, so that counting a step is cheap.
+// Counts the values of a model's matrices once, so that counting a step is cheap.
 class FlopCounter {
   public:
     FlopCounter(const models::VilaModel& model, const models::Trainable& trainable);
@@ -41,11 +42,12 @@ class FlopCounter {
 
     models::VilaConfig config_;
     models::Trainable trainable_;
-    double llm_matrices_ = 0.0, projector_matrices_ = 0.0, vision_matrices_ = 0.0;  // values
+    // Matrix values of each part.
+    double llm_matrices_ = 0.0, projector_matrices_ = 0.0, vision_matrices_ = 0.0;
 };
 
-// Number of values in the matrices that every row is multiplied with: all but embeddings and
-// `lm_head`.
+// Returns the number of values in the matrices that every row is multiplied by: all matrices except
+// embeddings and `lm_head`.
 double matrix_values(const nn::ParameterTable& table);
 
 }  // namespace vila::tools

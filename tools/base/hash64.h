@@ -2,7 +2,7 @@
 
 // A 64-bit hash that detects damaged files; it is not cryptographic. Four lanes of xor, multiply
 // and rotate run over 32-byte stripes. Each step is a bijection of its lane, so a change of one
-// 8-byte word always changes the hash; other changes are missed once in 2^64.
+// 8-byte word always changes the hash; any other change is missed with probability 2^-64.
 
 #include <cstdint>
 #include <string>

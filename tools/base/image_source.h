@@ -22,12 +22,13 @@ data::Image read_image(const data::ImageRef& image);
 // Throws if the file cannot be read or is not an image.
 data::ImageSize read_image_size(const data::ImageRef& image);
 
-// Returns the function that counts the tokens of an image. It opens the image only if the layout
-// depends on the size of images. Safe to call from many threads.
+// Returns the function that counts the tokens of an image. The function reads and decodes the image
+// only if the layout depends on the size of images. It is safe to call from many threads.
 data::ImageTokens image_token_counter(const models::ImageLayout& layout);
 
 // Preprocesses the tiles of an image and returns (3, size, size), or with several tiles (tiles, 3,
-// size, size). The image is stretched to the grid and cut; the thumbnail is the image itself.
+// size, size). The image is stretched to the grid and cut into tiles; the last tile is a thumbnail
+// of the whole image.
 data::LoadedImage to_pixels(const data::Image& image, const data::ImageProcessor& processor,
                             const models::ImageLayout& layout, const models::TileGrid& grid);
 

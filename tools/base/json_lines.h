@@ -11,16 +11,16 @@
 namespace vila::tools {
 
 // Calls `handle` with every object of the file, or of standard input for "-", and with `where`:
-// "FILE line N" or "standard input line N". Skips empty lines. Throws for a missing file, for a
-// file that is not text (an
-// archive, UTF-16), for a line that is not a JSON object, and for a field that `handle` finds
-// missing or of the wrong type.
+// "FILE line N" or "standard input line N". Skips blank lines. Throws for a missing file, for a
+// file that is not text (an archive, UTF-16), for a line that is not a JSON object, and for a field
+// that `handle` finds missing or of the wrong type.
 void for_each_json_line(
     const std::filesystem::path& path,
     const std::function<void(const Json& object, const std::string& where)>& handle);
 
-// Returns a field that is one value or a list of values as a list of texts; empty if the field is
-// absent, null or NaN. A value that is not a string becomes its JSON. Throws for a null in a list.
+// Returns the texts of a field that holds one value or a list of values; empty if the field is
+// absent, null, NaN or infinite. A value that is not a string is returned as JSON text. Throws for
+// a null in a list.
 std::vector<std::string> string_or_list(const Json& object, const char* key);
 
 }  // namespace vila::tools

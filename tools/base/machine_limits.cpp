@@ -1,5 +1,6 @@
-// Each arithmetic loop has enough independent chains to hide latency on every port (at least 4 x
-// 2), and does not access memory.
+// Each arithmetic loop has enough independent chains to hide the latency of its instruction on
+// every port, and does not access memory. A vector multiply-add has a latency of about 4 cycles on
+// 2 ports and needs at least 8 chains; a tile product needs 4.
 
 #include "tools/base/machine_limits.h"
 
@@ -53,7 +54,8 @@ VILA_TARGET_AVX512_BF16 Work bf16_dot_avx512(int64_t iterations) {
     return {_mm512_reduce_add_ps(total), 4.0 * kChains * kLanes};
 }
 
-// Four tiles of 16 x 16 f32 sums over 32 bf16 values: two tile registers of a times two of b.
+// Four tiles of 16 x 16 f32 sums over 32 bf16 values: two tile registers of the left matrix times
+// two of the right one.
 VILA_TARGET_AMX Work tile_product_amx(int64_t iterations) {
     constexpr int kRows = 16, kRowBytes = 64;
     cpu_kernels::TileConfig config;

@@ -1,8 +1,8 @@
 #pragma once
 
 // Limits of the processor: arithmetic peak and memory bandwidth. They are measured in the same
-// process as the code that is compared with them, so that the shares hold on any machine and under
-// any load.
+// process as the code that is compared with them, so that the ratio of the two is meaningful on any
+// machine and under any load.
 
 #include <cstdint>
 #include <vector>
@@ -14,8 +14,8 @@ namespace vila::tools {
 // Rate in flop/s (a multiply-add counts as two) of an f32 loop that uses registers only, on all
 // threads of the device and with its instruction set. Takes a few milliseconds.
 double multiply_add_rate(const CpuDevice& device);
-// The best rate of several such loops in processor time, for callers that measure once. Other
-// processes on the same cores do not lower it.
+// The best rate of several runs of this loop, for callers that measure only once. It is measured in
+// processor time, so other processes on the same cores do not lower it.
 double multiply_add_peak(const CpuDevice& device);
 
 // Rate in flop/s of bf16 dot products of pairs (AVX512-BF16); 0 if the device has none.
@@ -29,8 +29,7 @@ class StreamRead {
   public:
     // Reads a buffer of `bytes` bytes, which should be larger than every cache.
     explicit StreamRead(CpuDevice& device, int64_t bytes = int64_t{1} << 30);
-    // Reads existing tensors in place, such as memory-mapped weights, whose pages belong to the
-    // file.
+    // Reads existing tensors in place, such as memory-mapped weights.
     StreamRead(CpuDevice& device, std::vector<Tensor> parts);
     // Reads everything once; returns bytes per second.
     double rate() const;

@@ -1,6 +1,6 @@
 #pragma once
 
-// Messages to people: one line of a bounded length.
+// Messages for people: one line of bounded length.
 
 #include <string>
 #include <string_view>

@@ -22,12 +22,12 @@ bool is_template_name(const std::string& name);
 // special tokens of the model. Throws Error if there is neither.
 data::ChatTemplate find_template(const std::string& name, const models::ModelDirectory& directory);
 // Returns the template whose Jinja source is in `file`, with the special tokens of the tokenizer in
-// `llm`, or without any if `llm` is empty. For an image it may write the token with the id
+// `llm`, or without any if `llm` is empty. The template may mark an image by the token with the id
 // `image_token` instead of <image>.
 data::ChatTemplate read_template(const std::string& file, const std::filesystem::path& llm,
                                  std::optional<int32_t> image_token);
-// Returns the id that config.json of the model gives for images, in image_token_index or
-// image_token_id.
+// Returns the token id of images that the model's config.json gives in image_token_index or
+// image_token_id, if any.
 std::optional<int32_t> image_token_id(const models::ModelDirectory& directory);
 
 }  // namespace vila::tools

@@ -9,8 +9,8 @@
 
 namespace vila::tools {
 
-// Throws UsageError "--batch has no effect WHEN" if one of the options, or flags, was given. For
-// options that the command would ignore. Call after args.parse().
+// Throws UsageError "--batch has no effect WHEN: leave it out" if the command line has one of the
+// options or flags in `names`, which the command would ignore. Call after args.parse().
 inline void refuse_options(const Args& args, std::initializer_list<const char*> names,
                            const std::string& when) {
     for (const std::string& word : args.raw())

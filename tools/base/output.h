@@ -15,7 +15,8 @@ namespace vila::tools {
 // Returns whether an argument is "-", which stands for standard input or standard output.
 bool is_standard_stream(const std::filesystem::path& path);
 
-// Returns the path to write for an argument: /dev/stdout for "-". A file with this name is "./-".
+// Returns the path to write for an argument: /dev/stdout for "-". A file named "-" can be given as
+// "./-".
 std::filesystem::path output_path(const std::filesystem::path& argument);
 
 // Writes a result to standard output at once. Throws FileError if not all of it can be written.
@@ -28,8 +29,8 @@ void print_description(std::string_view text);
 // Closes standard output at the end of the program. Throws FileError if a result was lost.
 void close_standard_output();
 
-// A file of results, for arguments like --output. Make it before long work: the constructor throws
-// FileError if the name cannot be written. The file gets its name in finish().
+// A file of results, for arguments like --output. Construct it before long work, because the
+// constructor throws FileError if the file cannot be written. The file gets its name in finish().
 class ResultFile {
   public:
     // Writes nothing if `argument` is empty.

@@ -13,7 +13,7 @@
 
 namespace vila::tools {
 
-// A file or directory, whatever its name.
+// Identifies a file or directory independently of its name.
 struct FileId {
     dev_t device = 0;
     ino_t inode = 0;
@@ -25,22 +25,23 @@ bool lies_inside(const std::filesystem::path& path, const std::filesystem::path&
 
 class OutputGuard {
   public:
-    // The files and directories that a command writes; "-" is standard output. An empty argument
-    // was not given. Throws Error if two of them are the same file.
+    // `outputs` are the files and directories that a command writes; "-" is standard output, and
+    // empty arguments are skipped. Throws Error if two of them are the same file.
     explicit OutputGuard(const std::vector<NamedArgument>& outputs);
     // The same for a single output.
     OutputGuard(const char* name, const std::filesystem::path& path);
 
-    // Throws Error if an output is this file, also by another name or link, or if this is a
-    // directory and an output is or lies inside it. "-" is standard input. Devices and pipes may be
-    // both. `name` is that of the option, or says what is read.
+    // Throws Error if an output is the file `input`, also under another name or by a link, or if
+    // `input` is a directory and an output is that directory or lies inside it. "-" is standard
+    // input. A device or pipe may be both input and output. `name` is the option's name, or a
+    // description of the input.
     void check_input(const std::string& name, const std::filesystem::path& input) const;
 
   private:
     struct Output {
         std::string name;              // of the option
         std::filesystem::path path;    // as given
-        std::optional<FileId> itself;  // nothing if it does not exist, or is a device or pipe
+        std::optional<FileId> itself;  // empty if it does not exist, or is a device or pipe
         std::vector<FileId> folders;   // those that it lies inside
     };
 

@@ -9,7 +9,7 @@
 
 namespace vila::tools {
 
-// Made first in main(), before other threads exist.
+// Construct it first in main(), before other threads exist.
 class ProcessSignals {
   public:
     // Opens /dev/null in place of closed standard descriptors, so that no file that is opened later
@@ -21,11 +21,11 @@ class ProcessSignals {
     ProcessSignals(const ProcessSignals&) = delete;
     ProcessSignals& operator=(const ProcessSignals&) = delete;
 
-    // From now on SIGINT, SIGTERM and SIGHUP first remove the files that are being written, then
-    // end the process as they do by default. A signal that is ignored stays ignored.
+    // From now on SIGINT, SIGTERM and SIGHUP first remove the files that are being written, and
+    // then end the process as they do by default. A signal that is ignored stays ignored.
     void clean_up_on_stop();
-    // If a signal is ending the process, waits for the end, so that errors which the removal of
-    // files causes are not printed.
+    // If a signal is ending the process, does not return, so that errors caused by the removal of
+    // files are not printed.
     void wait_if_stopping() const;
     // Ends the process as SIGPIPE does by default, after the reader of a pipe has gone. Returns if
     // the process was started with SIGPIPE ignored.

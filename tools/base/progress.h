@@ -20,10 +20,11 @@ class Progress {
     Progress(const Progress&) = delete;
     Progress& operator=(const Progress&) = delete;
 
-    // Prints "what 12/100  details  3 min left", unless the previous line is too recent.
+    // Prints "what 12/100  details  3 min 0 s left", unless the previous line is too recent. Always
+    // prints the last line, with done == total.
     void show(int64_t done, const std::string& details);
-    // Prints "what 12/100  3.4 per s  26 s left", unless the previous line is too recent. Prints
-    // nothing in the first 2 seconds, so that short work stays silent.
+    // Prints "what 12/100  3.40 per s  26 s left" at the same times as show(), but nothing in the
+    // first 2 seconds, so that short work stays silent.
     void count(int64_t done);
     // Prints a message on a line of its own, above the progress line.
     void say(const std::string& message);
@@ -47,7 +48,7 @@ class Progress {
 std::string progress_line(const std::string& what, int64_t first, int64_t done, int64_t total,
                           const std::string& details, double seconds);
 
-// "3.41 per s", with three digits.
+// "3.41 per s", with at least three digits.
 std::string rate_text(double per_second);
 
 // A duration for people: "3 s", "2 min 5 s", "4 h 20 min".

@@ -57,8 +57,8 @@ LineReader::LineReader(const fs::path& argument) : name_(input_name(argument)) {
     ::fcntl(descriptor_, F_SETFL, ::fcntl(descriptor_, F_GETFL) & ~O_NONBLOCK);
 }
 
-// Waits until a program has opened the named pipe for writing, so that its absence is not taken for
-// the end of the text. To open the pipe in blocking mode would wait for ever if none is started.
+// Waits until a program has opened the named pipe for writing: before that, a read reports the end
+// of the text. Opening the pipe in blocking mode could wait forever.
 void LineReader::wait_for_writer() {
     char byte = 0;
     for (int waited = 0; waited < kWriterWait; waited += kWriterCheck) {

@@ -1,7 +1,8 @@
 #pragma once
 
 // Text files as arguments: read by lines or whole, from a file, a named pipe, or standard input for
-// "-". Unlike std::istream, a read error is reported and not taken for the end of the file.
+// "-". Unlike std::istream, these functions report a read error instead of taking it for the end of
+// the file.
 
 #include <cstdint>
 #include <filesystem>
@@ -23,7 +24,7 @@ class LineReader {
     bool next(std::string& line);
     // Reads everything that next() has not returned yet, at most 256 MiB.
     std::string rest();
-    // Whether next() has a whole line in memory, so that it will not wait for more input.
+    // Returns whether a whole line is in memory, so that next() need not wait for input.
     bool has_line() const { return buffer_.find('\n', begin_) != std::string::npos; }
     // The file and the line that next() returned last: "FILE line 3", "standard input line 3".
     std::string where() const;

@@ -7,8 +7,8 @@
 #include "tensor/check.h"
 #include "tools/base/text_input.h"
 
-// toml++ asserts that a '[' is followed by a key, instead of reporting it. Thrown, what it asserts
-// becomes an error like the others.
+// toml++ only asserts that a '[' is followed by a key. This macro throws an error instead of ending
+// the program.
 #define TOML_ASSERT(condition) \
     (static_cast<bool>(condition) ? static_cast<void>(0) : vila::tools::refuse_toml())
 namespace vila::tools {

@@ -14,10 +14,10 @@ namespace vila::tools {
 struct TomlDocument {
     Json root = Json::object();
     std::string file;
-    // By path of a value ("data.sources[0].weight"): the place where it is written,
+    // Maps the path of a value ("data.sources[0].weight") to the place where it is written:
     // "recipe.toml:12" or "override data.sources[0].weight=2".
     std::map<std::string, std::string> places;
-    // By path of an overridden value: the text after the "=".
+    // Maps the path of an overridden value to the text after the "=".
     std::map<std::string, std::string> override_texts;
 
     // The place of a value, or of the nearest enclosing value that has one.

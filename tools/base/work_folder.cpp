@@ -73,7 +73,7 @@ bool WorkFolder::has_other_files() const {
     const fs::directory_iterator entries(folder_);
     return std::any_of(begin(entries), end(entries), [](const fs::directory_entry& entry) {
         const std::string name = entry.path().filename().string();
-        // The first has no content yet; the second is in the root folder of many file systems.
+        // .lock has no content yet; lost+found is in the root folder of many file systems.
         return name != kLock && name != "lost+found" && !is_own_stream(entry.path());
     });
 }
@@ -121,7 +121,7 @@ std::string WorkFolder::read_lock() const {
 }
 
 void WorkFolder::record(const std::string& name, const std::string& value) const {
-    // A line that a crash cut short is ended first.
+    // If a crash cut the last line short, end it first.
     const std::string text = read_lock();
     const std::string line =
         str(text.empty() || text.back() == '\n' ? "" : "\n", name, " ", value, "\n");

@@ -2,10 +2,11 @@
 
 // WorkFolder: a folder that a command fills over several starts, such as a training run.
 //
-// FOLDER/.lock is locked while a process works there. It also records what was made there, so that
-// nothing else is removed; a line is only ever added:
-//     vila train                         the first line: what made the folder
-//     process 4711-0123456789abcdef      a process that worked there, by its temporary names
+// FOLDER/.lock is locked while a process works there. It also records the files made there, so that
+// no others are removed. Lines are only ever added:
+//     vila train                         the first line: the command that made the folder
+//     process 4711-0123456789abcdef      the nonce of a process that worked there; its temporary
+//                                        names contain it (tensor/temporary_name.h)
 //     tokenizer 0123456789abcdef         further names, each with a value
 
 #include <filesystem>
@@ -23,18 +24,20 @@ class WorkFolder {
         const char* busy;   // message if another process has the lock
     };
 
-    // Creates the folder if it is missing, and locks it. Throws if another process has the lock,
-    // and if the folder holds files but is not of this kind; `adopt` accepts it then, because it
-    // was made by a version that did not write .lock. Files that are this process's standard output
-    // or error do not count.
+    // Creates the folder if it is missing, and locks it. Throws if another process has the lock, if
+    // .lock names another kind, or if the folder holds files but no .lock. With `adopt` a folder
+    // without .lock is accepted, because an earlier version, which did not write it, made the
+    // folder. Files that are this process's standard output or error do not count.
     WorkFolder(std::filesystem::path folder, const Kind& kind, bool adopt);
     ~WorkFolder();
     WorkFolder(const WorkFolder&) = delete;
     WorkFolder& operator=(const WorkFolder&) = delete;
 
-    // Returns whether no earlier process had used the folder: it was empty, or was adopted.
+    // Returns whether .lock has no record of an earlier process: the folder was empty, or was
+    // adopted.
     bool is_new() const { return is_new_; }
-    // Removes from each of `folders` what earlier processes left under temporary names.
+    // Removes from each of `folders` the files and directories that earlier processes left under
+    // temporary names.
     void remove_leftovers(const std::vector<std::filesystem::path>& folders) const;
 
     // Adds a line to .lock. `name` has no space, `value` no line end.

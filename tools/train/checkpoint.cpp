@@ -22,7 +22,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-// A run asks for this much more disk space than its checkpoints take.
+// check_free_space() demands this many times the bytes of the checkpoints.
 constexpr double kSpaceMargin = 1.1;
 
 // Removes the temporary directory of a save, unless it was renamed.
@@ -245,7 +245,8 @@ void CheckpointStore::remove(int64_t step) {
     const fs::path place = path_of(step);
     try {
         if (is_only_checkpoint(place)) {
-            // If the process is killed meanwhile, no half of a checkpoint keeps the name.
+            // Rename it first: if the process is killed now, no partly removed checkpoint keeps the
+            // name.
             const fs::path removed = temporary_directory(place);
             fs::rename(place, removed);
             fs::remove_all(removed);

@@ -3,20 +3,20 @@
 // Checkpoints that survive being killed, a full disk and a power cut.
 //
 // DIR/step-00000100/ holds
-//     rank-00000.safetensors   the tensors of rank 0: whole tensors or runs of their values
-//     manifest.json            written last: step, every file with its bytes, every tensor with
-//                              dtype, shape and its runs (file, first value, values, 64-bit hash),
-//                              `info`, and a hash of the rest
+//     rank-00000.safetensors   the tensors of rank 0: whole ones, or contiguous ranges of values
+//     manifest.json            written last: the step; the size of every file; dtype, shape and
+//                              parts of every tensor (file, first value, number of values, 64-bit
+//                              hash); `info`; and a hash of all these fields
 //
 // Saving: each rank writes its file into step-00000100.tmp-NONCE. When all have succeeded, rank 0
 // writes the manifest, syncs the directory, renames it and syncs DIR. `DIR/latest` names the newest
-// checkpoint for people. Then rank 0 removes old checkpoints: those older than the newest `keep`
-// that this process wrote or verified, up to the one just saved. It never removes that one, a newer
-// one, or a directory with any other file in it.
+// checkpoint for people. Then rank 0 removes old checkpoints. Among the checkpoints up to the one
+// just saved, it keeps the newest `keep` that this process wrote or verified, and removes all that
+// are older than these. It never removes a directory with any other file in it.
 //
-// Loading ignores `latest` and takes the highest step of which every byte verifies. A damaged
-// directory is renamed to step-N.damaged, and the next older one is tried. A directory that the
-// system does not let us read is skipped but keeps its name, until a checkpoint of the same step is
+// Loading ignores `latest` and takes the highest step whose tensors all match their hashes. A
+// damaged directory is renamed to step-N.damaged, and the next older one is tried. A directory that
+// the system cannot read is skipped but keeps its name, until a checkpoint of the same step is
 // saved: then it is renamed to step-N.unread. If memory runs out, loading fails.
 //
 // The manifest says which file holds which values, so any number of ranks can read what any other
@@ -38,13 +38,14 @@
 
 namespace vila::tools {
 
-// A run of values of one tensor, flattened row-major.
+// A contiguous range of the values of one tensor, in row-major order.
 struct TensorPart {
     std::string name;
-    Shape shape;  // of the whole tensor
-    int64_t begin = 0;
-    Tensor values;  // numel() of them, in any shape
+    Shape shape;        // of the whole tensor
+    int64_t begin = 0;  // index of the first value
+    Tensor values;      // the values [begin, begin + values.numel()), in any shape
 };
+// Returns one part for each tensor, with all of its values.
 std::vector<TensorPart> whole_tensors(const NamedTensors& tensors);
 
 // A verified checkpoint.
@@ -60,9 +61,9 @@ struct Checkpoint {
 class CheckpointStore {
   public:
     // Keeps the newest `keep` checkpoints, at least 2. Calls `warn` with one line for each
-    // checkpoint that is damaged or cannot be removed, on rank 0 only. `ranks` must share a file
-    // system; all of them call every function except steps(), path_of() and written() together, and
-    // errors are thrown on all.
+    // checkpoint that is damaged, or cannot be read or removed, on rank 0 only. `ranks` must share
+    // a file system; all of them call save(), begin_save(), finish_save() and load_newest()
+    // together, and errors are thrown on all.
     CheckpointStore(std::filesystem::path directory, int64_t keep,
                     std::function<void(const std::string& line)> warn,
                     dist::Collectives* ranks = nullptr);
@@ -113,9 +114,9 @@ class CheckpointStore {
     std::set<std::string> warnings_;  // lines of warn_once()
 };
 
-// Opens one checkpoint directory after reading every byte of it. Throws at the first tensor that
-// does not match its hash, naming file and tensor. Several readers can divide the work: number
-// `reader` of `readers` verifies its share.
+// Opens one checkpoint directory and verifies its tensors. Throws at the first one that does not
+// match its hash, naming file and tensor. Several readers can divide the work: reader number
+// `reader` of `readers` verifies only its share of the tensor parts.
 Checkpoint load_checkpoint(const std::filesystem::path& path, Device& device, int64_t reader = 0,
                            int64_t readers = 1);
 

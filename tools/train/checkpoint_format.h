@@ -28,10 +28,10 @@ std::string manifest_text(Json manifest);
 // Throws if the file is not a manifest, was changed, or has a later version.
 Json read_manifest(const std::filesystem::path& path);
 
-// Writes the file of one rank; returns the part of the manifest that describes it.
+// Writes the file of one rank. Returns its table: the part of the manifest that describes it.
 Json write_parts(const std::filesystem::path& directory, const std::string& file,
                  const std::vector<TensorPart>& parts);
-// Adds the parts that all ranks got from write_parts(), as texts, to the manifest.
+// Adds the tables that write_parts() returned on all ranks, as JSON texts, to the manifest.
 void add_tables(const std::vector<std::string>& tables, Json& manifest);
 
 }  // namespace vila::tools

@@ -41,7 +41,7 @@ MemoryPlan plan_memory(const PlanOptions& options);
 bool can_plan(const Recipe& recipe);
 
 // Returns the options of a recipe that can be planned, with full micro-batches. Each sequence has
-// `images` images, each with the largest number of tiles, or as many as fit.
+// `images` images, or fewer if not all fit, each with the largest number of tiles.
 PlanOptions plan_options(const Recipe& recipe, int64_t ranks, int64_t images);
 
 // Returns the planned memory of a recipe as an addition to an out-of-memory message; empty if it

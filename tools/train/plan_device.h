@@ -25,7 +25,7 @@ class PlanDevice final : public CpuDevice {
     void release_bytes(void* memory, int64_t bytes) noexcept override;
 };
 
-// Collectives of rank 0 in a job of `ranks` ranks of which no other exists; they move no data.
+// Returns collectives for rank 0 of an imaginary job with `ranks` ranks. They move no data.
 std::unique_ptr<dist::Collectives> planned_ranks(int64_t ranks);
 
 }  // namespace vila::tools

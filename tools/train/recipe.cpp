@@ -73,12 +73,12 @@ void check_recipe(const TomlDocument& document, const Recipe& recipe) {
                ": no data; add a [[data.sources]] table with format and path");
 }
 
-// All keys with their values, including those of the sources, in the order of declaration.
 struct KeyValue {
     std::string key;
     Json value;
     bool may_change_on_resume;
 };
+// Returns all keys with their values, including those of the sources, in the order of declaration.
 std::vector<KeyValue> key_values(Recipe recipe) {
     std::vector<KeyValue> values;
     const auto append = [&](const std::string& prefix, const FieldList& list) {
@@ -113,7 +113,7 @@ Recipe load_recipe(const std::string& file, const std::vector<std::string>& over
     };
     for (const std::string& assignment : overrides) {
         const std::string key = apply_override(document, assignment, default_value);
-        // Either of the two on the command line replaces the other one in the file.
+        // train.steps and train.epochs exclude each other: an override of one removes the other.
         if (key == "train.steps") document.root["train"].erase("epochs");
         if (key == "train.epochs") document.root["train"].erase("steps");
     }

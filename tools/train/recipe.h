@@ -28,7 +28,7 @@ struct SourceRecipe {
 };
 
 struct ModelRecipe {
-    std::string file;  // the recipe's, with which messages begin; empty if it was not read from one
+    std::string file;  // of the recipe, for messages; empty if it was not read from a file
     std::string init;  // a model directory
     // Directories of single parts, which replace those of `init`.
     std::string llm, vision_tower, tokenizer;
@@ -108,8 +108,8 @@ Recipe load_recipe(const std::string& file, const std::vector<std::string>& over
 std::string recipe_text(const Recipe& recipe);
 // Returns the name, type, default and help of every key, for --help.
 std::string recipe_help();
-// Returns one line per key in which two recipes differ, with both values. Keys that do not change
-// the result of a run (how often to save, how much to keep in memory) are left out.
+// Returns one line per key in which two recipes differ, with both values. Leaves out keys that may
+// change on resuming (how often to save, how much to keep in memory).
 std::vector<std::string> recipe_differences(const Recipe& before, const Recipe& now);
 
 }  // namespace vila::tools

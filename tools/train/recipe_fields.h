@@ -26,8 +26,8 @@ struct RecipeField {
     std::function<Json()> value;                  // null: not set
 };
 
-// The allowed numbers: [min, max], or (min, max] if `above`. Both are finite, so that the number
-// can be computed with; NaN and infinity are outside.
+// The allowed numbers: [min, max], or (min, max] if `above`. Both limits are finite, so NaN and
+// infinity are never allowed.
 struct Range {
     double min;
     double max;
@@ -95,7 +95,7 @@ class FieldList {
     }
     RecipeField& pair(const std::string& key, std::array<double, 2>& member, Range range,
                       const std::string& help);
-    // A table that is passed on unread.
+    // A table that is stored as it is; its fields are not checked here.
     RecipeField& table(const std::string& key, Json& member, const std::string& help);
 
     const std::vector<RecipeField>& fields() const { return fields_; }

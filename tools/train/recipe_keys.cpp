@@ -12,9 +12,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// The largest values that a recipe may have, far above any that is useful: so that sums and
-// products of them (samples of a run, positions of a step, bytes of checkpoints) stay within 64
-// bits.
+// The largest values that a recipe may have. They are far above any useful value, but keep sums and
+// products (samples of a run, positions of a step, bytes of checkpoints) within 64 bits.
 constexpr double kMostPositions = kMostMicroBatchPositions;
 constexpr double kMostSamples = 1 << 24;  // of a step
 constexpr double kMostSteps = kMostTotalSteps;
@@ -22,7 +21,7 @@ constexpr double kMostEpochs = 1e6;
 constexpr double kMostCheckpoints = 1e6;
 constexpr double kMostSeconds = 1e8;  // three years
 constexpr double kMostGigabytes = 1e6;
-constexpr double kMostWeight = 1e9;  // of a source, and 1 / the least
+constexpr double kMostWeight = 1e9;  // of a source
 constexpr double kMostNorm = 1e9;
 
 void model_fields(FieldList& list, ModelRecipe& model, const fs::path& base) {

@@ -31,8 +31,8 @@ std::optional<data::ChatTemplate> given_template(const Recipe& recipe,
 // Returns data.template, otherwise the template of model.init, otherwise that of the stage.
 data::ChatTemplate recipe_template(const Recipe& recipe, const std::filesystem::path& tokenizer);
 
-// Returns the image preprocessing: model.preprocessor_config, otherwise the image processor in
-// the directory of the vision tower, otherwise mean and deviation of the tower's family.
+// Returns the image preprocessing: model.preprocessor_config, otherwise that in the directory of
+// the vision tower, otherwise one with the mean and standard deviation of the tower's family.
 // `image_mode` is a value of data.image_mode.
 data::ImageProcessor make_image_processor(const Recipe& recipe, const models::VisionConfig& vision,
                                           const std::string& image_mode);

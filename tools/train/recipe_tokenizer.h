@@ -21,9 +21,10 @@ std::filesystem::path find_or_train_tokenizer(
     const Recipe& recipe, const std::vector<std::unique_ptr<data::Dataset>>& datasets,
     const RunDirectory& run);
 
-// Returns the text of up to kTokenizerText bytes of records, spread evenly over each dataset: the
-// parts between images and special tokens, as rendered for training.
+// The most bytes of text that a tokenizer is trained on.
 constexpr int64_t kTokenizerText = int64_t{256} << 20;
+// Returns about kTokenizerText bytes of text from records that are spread evenly over each dataset:
+// the parts between images and special tokens, as rendered for training.
 std::vector<std::string> sample_texts(const std::vector<std::unique_ptr<data::Dataset>>& datasets,
                                       const data::ChatTemplate& chat);
 

@@ -95,7 +95,8 @@ void RunDirectory::check_model() const {
         refuse(": model/ was not written by this run; move it away or choose another --out");
 }
 
-// Removes the tokenizer of another recipe.
+// Before the first checkpoint: removes a tokenizer that this run trained with another recipe.
+// Throws if tokenizer/ is in the way and was not made by this run.
 void RunDirectory::settle_tokenizer(const Recipe& recipe, bool is_new_recipe) const {
     if (!fs::exists(tokenizer()) || has_begun()) return;
     const bool is_own = folder_->recorded(kTokenizer) == hash_of_files(tokenizer());

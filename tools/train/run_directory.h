@@ -44,11 +44,11 @@ class RunDirectory {
     // that may change on resuming; the message names the keys. Throws if recipe.toml, tokenizer/ or
     // model/ are in the way and were not made by this run.
     void store_recipe(const Recipe& recipe, const std::filesystem::path& source) const;
-    bool has_begun() const;  // has a checkpoint or a model
+    bool has_begun() const;  // has a model, or anything in checkpoints/
     bool finished() const;   // has a model
 
-    // Record that the run makes its tokenizer, whose files are in `made`, or its model. The owner
-    // calls them before these get their names.
+    // Record in .lock that this run makes tokenizer/, whose files are still in `made`, or model/.
+    // Only the owner calls them, before it renames the directory to its final name.
     void record_tokenizer(const std::filesystem::path& made) const;
     void record_model() const;
 
@@ -64,8 +64,8 @@ class RunDirectory {
     std::optional<WorkFolder> folder_;  // of the owner
 };
 
-// Throws if the run in `out` would be written into a model that the recipe reads, or if the recipe
-// reads what a run in `out` writes.
+// Throws if `out` is or lies inside a model that the recipe reads, or if the recipe reads a file
+// that a run in `out` writes.
 void refuse_inputs_in_run(const Recipe& recipe, const std::filesystem::path& out);
 
 }  // namespace vila::tools

@@ -18,7 +18,7 @@ namespace {
 
 constexpr int64_t kMostLogBytes = int64_t{4} << 30;
 
-// Returns whether `line` is that of `step` or of an earlier one.
+// Returns whether `line` is the log line of `step` or of an earlier step.
 bool is_up_to(std::string_view line, int64_t step) {
     const std::optional<Json> json = try_parse_json(line);
     if (!json || !json->is_object()) return false;
@@ -27,8 +27,8 @@ bool is_up_to(std::string_view line, int64_t step) {
            found->get<double>() <= static_cast<double>(step);
 }
 
-// Returns `text` up to the last line of a step until `step`. Lines between these that are not those
-// of a step are kept: whoever wrote them may want them back.
+// Returns `text` up to the last complete line of `step` or an earlier step. Other lines before that
+// one are kept, because a user may have added them.
 std::string lines_up_to(const std::string& text, int64_t step) {
     size_t kept = 0;
     for (size_t begin = 0, end; (end = text.find('\n', begin)) != std::string::npos;
@@ -41,7 +41,7 @@ std::string lines_up_to(const std::string& text, int64_t step) {
 
 void for_each_logged_step(const fs::path& file,
                           const std::function<void(const JsonFields& line)>& handle) {
-    // Logs are small: a line of 250 bytes per step.
+    // A log has about 250 bytes per step, so it fits into memory.
     const std::string text = read_file(file, kMostLogBytes);
     int64_t number = 0;
     for (size_t begin = 0, end; begin < text.size(); begin = end + 1) {

@@ -22,15 +22,16 @@ void for_each_logged_step(const std::filesystem::path& file,
 // Writes a log.
 class RunLog {
   public:
-    // Opens the log of a run that is resumed after `step` finished steps. Removes the lines of
-    // later steps and an incomplete last line.
+    // Opens the log of a run that continues after `step` finished steps. Removes the lines after
+    // that of `step`, and an incomplete last line.
     RunLog(std::filesystem::path file, int64_t step);
     ~RunLog();
     RunLog(const RunLog&) = delete;
     RunLog& operator=(const RunLog&) = delete;
 
+    // Appends a line, or keeps it in memory if it cannot be written now.
     void write(const Json& line);
-    // Waits until all lines are on the disk; returns false if not all could be written.
+    // Flushes all lines to the disk; returns false if not all could be written.
     bool sync();
 
   private:
@@ -38,7 +39,7 @@ class RunLog {
 
     std::filesystem::path file_;
     int descriptor_ = -1;
-    std::string waiting_;
+    std::string waiting_;  // lines that are not written yet
 };
 
 }  // namespace vila::tools

@@ -23,7 +23,7 @@ void leave_unsaved(StopSignals& stop, dist::FileRanks& files, int64_t begun, int
     try {
         files.send(&begun, sizeof begun);
     } catch (const std::exception&) {
-        // The disk is full, say: the other ranks wait for kAnswerLimit.
+        // For example, the disk is full. The other ranks wait until kAnswerLimit is over.
     }
     const char* what = files.rank() != 0 ? ""
                        : begun > 0       ? "stopped; the same command resumes"

@@ -45,8 +45,8 @@ struct StopSaveParts {
     bool on_training_thread;  // the state is on a GPU
 };
 
-// Ends the program after a signal when there is nothing to save. Tells the other ranks that this
-// one has begun `begun` updates.
+// Ends the program after a signal without a save. First tells the other ranks that this one has
+// begun `begun` updates.
 void leave_unsaved(StopSignals& stop, dist::FileRanks& files, int64_t begun, int signal);
 
 class StopSave {
@@ -72,7 +72,8 @@ class StopSave {
   private:
     // Runs on the thread of the signal.
     void stop(int signal);
-    // Returns the step to save, or -1 if the training thread failed and reports that.
+    // Returns the step to save, or -1 if the training thread has left the loop before that step,
+    // because of an error that it reports itself.
     int64_t agree_on_step();
     void save(int64_t step);
 

@@ -23,7 +23,7 @@ namespace {
 constexpr timespec kPollInterval = {.tv_sec = 0, .tv_nsec = 100'000'000};
 // The waiting thread looks for a signal of another rank in every kPollsPerLook-th poll.
 constexpr int kPollsPerLook = 5;
-// Files on a disk that hangs are left behind after this time.
+// After this time the program ends even if not all files are removed, because the disk may hang.
 constexpr auto kRemovalTime = std::chrono::milliseconds(1500);
 
 bool is_ignored(int signal) {

@@ -1,12 +1,12 @@
 #pragma once
 
-// StopSignals: what SIGTERM, SIGINT and SIGHUP do to training. During the lifetime of the object
+// StopSignals: how training reacts to SIGTERM, SIGINT and SIGHUP. During the lifetime of the object
 // these signals are blocked in all threads, and one thread waits for them. The first one starts an
-// action on a thread of its own; a second one ends the program at once. Under nohup, which makes
-// the program ignore SIGHUP, it stays ignored.
+// action on a thread of its own; a second one ends the program at once, where signals from the
+// parent process and from others are counted separately. Under nohup, SIGHUP stays ignored.
 //
-// Until on_stop() sets another action, it removes the files that are being written and ends the
-// program with the exit code that shells report for the signal.
+// Until on_stop() sets another action, the action removes the files that are being written and ends
+// the program with the exit code that shells report for the signal.
 
 #include <atomic>
 #include <chrono>
@@ -34,13 +34,13 @@ class StopSignals {
     // Connects the ranks of a job: a signal that one of them receives counts for all. `file` must
     // exist, be empty, and be accessible to all ranks.
     void share(std::filesystem::path file);
-    // Sets the action; an empty one only remembers the signal. If a signal came earlier, waits for
-    // its action instead, which usually ends the program.
+    // Sets the action; with an empty one the signal is only remembered. If a signal has arrived
+    // already, waits for its action instead, which usually ends the program.
     void on_stop(Action action);
     // Sets the initial action again.
     void end_on_stop();
-    // If a signal is ending the program, does not return, so that errors which the removal of files
-    // causes are not printed.
+    // If a signal is ending the program, does not return, so that errors caused by the removal of
+    // files are not printed.
     void wait_if_ending() const;
 
     // The first signal that arrived, or 0.
@@ -54,12 +54,13 @@ class StopSignals {
   private:
     void wait();
     void arrive(int signal, bool from_parent);
-    // Starts the action; does nothing if it was started before.
+    // Starts the action. Called once, by the thread that waits for signals.
     void begin(int signal);
     // Waits for the action if it was started.
     void finish_action();
-    // Reads whether another rank received a signal.
+    // Begins the action if another rank has written a signal to the shared file.
     void read_shared();
+    // Tells the other ranks of a signal.
     void write_shared(int signal);
 
     sigset_t signals_;

@@ -37,7 +37,7 @@ struct TrainLoopOptions {
     int64_t save_every = 1;     // steps between checkpoints
     bool async_save = false;    // write checkpoints while the next steps run
     int64_t max_bad_steps = 1;  // steps in a row with a loss or gradient that is not finite
-    double step_limit = 0.0;    // seconds that a phase of a step may take; 0: by recent steps
+    double step_limit = 0.0;    // seconds that a phase of a step may take; 0: see step_limit()
     double setup_limit = 0.0;   // seconds that a phase of the first step may take
     double save_limit = 0.0;    // seconds that saving may take
     std::vector<std::string> sources;  // names of the data sources, for the log
@@ -66,7 +66,7 @@ class TrainLoop {
     // Runs to the last step of the schedule, saves and returns 0. After a stop signal on a GPU,
     // saves at the end of the step and returns the signal; on a CPU, see stop_save.h. Throws if the
     // loss or gradient was not finite in max_bad_steps steps in a row, if kMaxSaveFailures saves in
-    // a row failed, or if the last save failed, also that after a signal.
+    // a row failed, or if the save after the last step or after a signal failed.
     int run();
     int64_t step() const { return step_; }  // finished steps
 
@@ -98,9 +98,11 @@ class TrainLoop {
 
     // Tells the watchdog that a phase begins which may take `limit` seconds.
     void begin_phase(const char* name, double limit);
-    // The option step_limit, or a multiple of the median of recent steps, in seconds.
+    // The option step_limit if it is given, else a multiple of the median time of recent steps, or
+    // setup_limit before the first step. In seconds; 0: no limit.
     double step_limit() const;
-    // step_limit() of the phases that only compute; 0 where no other rank can hold them up.
+    // The limit of the phases that only compute: step_limit(), or 0 on a single rank without the
+    // option.
     double compute_limit() const;
 
     TrainLoopParts parts_;

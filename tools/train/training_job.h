@@ -51,13 +51,13 @@ class TrainingJob {
     void check_disk_space() const;
     // Makes the log, the progress line and the loader, and prints a summary of the run.
     void prepare_loop();
-    // Runs the training loop; returns the signal that stopped it, or 0.
     TrainLoopOptions loop_options() const;
+    // Runs the training loop; returns the signal that stopped it, or 0.
     int train(StopSignals& stop, dist::FileRanks& files);
     void save_model();
 
-    // What must not change when a run is resumed, besides the recipe: the number of records of each
-    // source and a hash of the frozen weights.
+    // Returns the facts, besides the recipe, that must be the same when a run is resumed: the
+    // number of records of each source and a hash of the frozen weights.
     Json resume_facts();
     void announce() const;
     // Tells the watchdog that a phase of the set-up begins.
