@@ -1,9 +1,11 @@
 #include "models/decode_batch.h"
 
 #include <algorithm>
+#include <unordered_set>
 
 #include "models/decode_state.h"
 #include "models/row_keys.h"
+#include "tensor/random.h"
 
 namespace vila::models {
 
@@ -11,9 +13,9 @@ namespace {
 
 int64_t pages_for_rows(const VilaModel& model, int64_t rows, const DecodeOptions& options) {
     // The last token needs no position, because nothing follows it.
-    const int64_t positions =
-        std::min(rows + options.max_tokens - 1, model.config().llm.max_position_embeddings);
-    return KvCache::pages_for(std::max(positions, rows));
+    const int64_t most = model.config().llm.max_position_embeddings;
+    const int64_t new_rows = std::min(most - rows, options.max_tokens - 1);
+    return KvCache::pages_for(rows + std::max(new_rows, int64_t{0}));
 }
 
 }  // namespace
@@ -33,6 +35,23 @@ DecodeBatch::~DecodeBatch() = default;
 int64_t DecodeBatch::pages_for(const VilaModel& model, const Sequence& prompt,
                                const DecodeOptions& options) {
     return pages_for_rows(model, static_cast<int64_t>(row_keys(prompt).size()), options);
+}
+
+int64_t DecodeBatch::pages_for(const VilaModel& model, const std::vector<Sequence>& prompts,
+                               const DecodeOptions& options) {
+    int64_t pages = 0;
+    std::unordered_set<uint64_t> beginnings;  // of prompts, each up to the end of a page
+    for (const Sequence& prompt : prompts) {
+        const std::vector<RowKey> keys = row_keys(prompt);
+        pages += pages_for_rows(model, static_cast<int64_t>(keys.size()), options);
+        uint64_t beginning = 0;
+        for (size_t row = 0; row < keys.size() && keys[row] != 0; ++row) {
+            beginning = random_bits(beginning, keys[row]);
+            const bool ends_page = (row + 1) % static_cast<size_t>(kPageRows) == 0;
+            if (ends_page && !beginnings.insert(beginning).second) --pages;
+        }
+    }
+    return pages;
 }
 
 int64_t DecodeBatch::add(const Sequence& prompt, const DecodeOptions& options, OnToken on_token) {
@@ -61,7 +80,7 @@ int64_t DecodeBatch::add(const Sequence& prompt, const DecodeOptions& options, O
     if (!options_.share_prefixes) state->keys.clear();
     state->options = options;
     state->scored = scored;
-    if (scored) state->set_targets(prompt);
+    if (scored) state->set_targets(prompt, model_.config().llm.vocab_size);
     state->on_token = std::move(on_token);
     state->context.assign(prompt.ids.begin(), prompt.ids.end());
     for (const HostImage& image : prompt.images) {

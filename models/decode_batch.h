@@ -82,6 +82,10 @@ class DecodeBatch {
     // Returns the number of pages that a prompt and its answer take if it shares none.
     static int64_t pages_for(const VilaModel& model, const Sequence& prompt,
                              const DecodeOptions& options);
+    // Returns the number of pages that prompts and their answers take together. Pages of a
+    // beginning that prompts share count once.
+    static int64_t pages_for(const VilaModel& model, const std::vector<Sequence>& prompts,
+                             const DecodeOptions& options);
 
     // Adds a sequence and returns its id. Copies the prompt; its labels are ignored. The sequence
     // waits until enough pages are free. Sequences get pages in the order in which they were added,

@@ -15,7 +15,7 @@ constexpr int32_t kNoTarget = -1;
 
 }  // namespace
 
-void DecodeBatch::State::set_targets(const Sequence& sequence) {
+void DecodeBatch::State::set_targets(const Sequence& sequence, int64_t vocab_size) {
     if (sequence.labels.empty()) return;
     VILA_CHECK_EQ(sequence.labels.size(), sequence.ids.size(), "[decode] labels of a sequence");
     int64_t row = 0;  // of token i
@@ -23,6 +23,9 @@ void DecodeBatch::State::set_targets(const Sequence& sequence) {
     for (size_t i = 0; i < sequence.ids.size(); ++i) {
         if (sequence.labels[i] != kIgnoreLabel) {
             VILA_CHECK(row > 0, "[decode] the first token of a sequence is a target");
+            VILA_CHECK(sequence.labels[i] >= 0 && sequence.labels[i] < vocab_size,
+                       "[decode] label ", sequence.labels[i], ": expected an id below ",
+                       vocab_size);
             loss_rows.push_back(row - 1);
             targets.push_back(sequence.labels[i]);
         }

@@ -32,7 +32,7 @@ struct DecodeBatch::State {
     std::vector<int64_t> loss_rows;  // of a scored sequence: rows that predict a target, ascending
     std::vector<int32_t> targets;    // the target of each of them
 
-    void set_targets(const Sequence& sequence);
+    void set_targets(const Sequence& sequence, int64_t vocab_size);
     // The first row whose hidden state is needed.
     int64_t first_needed_row() const {
         return loss_rows.empty() ? rows - 1 : std::min(loss_rows.front(), rows - 1);

@@ -12,6 +12,7 @@ std::vector<int32_t> generate(const VilaModel& model, const Sequence& prompt,
 
 std::vector<int32_t> generate(DecodeBatch& batch, const Sequence& prompt,
                               const GenerateOptions& options) {
+    if (options.max_tokens <= 0) return {};
     VILA_CHECK(batch.idle(), "[generate] the batch holds other sequences: expected none");
     DecodeBatch::OnToken on_token;
     if (options.on_token)
@@ -36,8 +37,7 @@ std::vector<std::vector<int32_t>> generate_many(
     if (options.max_tokens <= 0 || prompts.empty()) return results;
     DecodeBatchOptions batch_options;
     batch_options.prefill_chunk = options.prefill_chunk;
-    for (const Sequence& prompt : prompts)
-        batch_options.pages += DecodeBatch::pages_for(model, prompt, options);
+    batch_options.pages = DecodeBatch::pages_for(model, prompts, options);
     DecodeBatch batch(model, batch_options);
     for (const Sequence& prompt : prompts) {  // the ids are the indices of the prompts
         DecodeBatch::OnToken call;
@@ -62,8 +62,7 @@ std::vector<ScoredSequence> score_many(const VilaModel& model,
     std::vector<ScoredSequence> results(sequences.size());
     if (sequences.empty()) return results;
     DecodeBatchOptions options;
-    for (const Sequence& sequence : sequences)
-        options.pages += DecodeBatch::pages_for(model, sequence, {.max_tokens = 1});
+    options.pages = DecodeBatch::pages_for(model, sequences, {.max_tokens = 1});
     DecodeBatch batch(model, options);
     for (const Sequence& sequence : sequences) batch.add_scored(sequence);
     while (!batch.idle())

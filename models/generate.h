@@ -25,7 +25,7 @@ std::vector<int32_t> generate(const VilaModel& model, const Sequence& prompt,
                               const GenerateOptions& options);
 // Does the same in a batch, which must hold no sequence. If the prompt begins like an earlier one
 // of the batch, that beginning is not computed again while its pages are in the cache. Ignores
-// options.prefill_chunk: the batch has its own. Throws if max_tokens is not positive.
+// options.prefill_chunk: the batch has its own.
 std::vector<int32_t> generate(DecodeBatch& batch, const Sequence& prompt,
                               const GenerateOptions& options);
 

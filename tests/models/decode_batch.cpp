@@ -8,6 +8,7 @@
 #include <stdexcept>
 
 #include "models/generate.h"
+#include "models/row_keys.h"
 #include "tensor/cpu/cpu_device.h"
 #include "tensor/random.h"
 
@@ -370,6 +371,27 @@ TEST_F(DecodeBatchTest, SequencesWaitForPages) {
     one_at_a_time.step();
     EXPECT_EQ(one_at_a_time.stats().waiting, 2);
     EXPECT_EQ(run(one_at_a_time).size(), 3U);
+}
+
+TEST_F(DecodeBatchTest, CountsPagesOfASharedBeginningOnce) {
+    const Prompt beginning = random_prompt(21, 600, 1), other = random_prompt(22, 70, 0);
+    std::vector<Prompt> prompts(4, beginning);
+    for (size_t i = 0; i < prompts.size(); ++i) prompts[i].ids.push_back(static_cast<int32_t>(i));
+    std::vector<Sequence> sequences;
+    for (const Prompt& prompt : prompts) sequences.push_back(prompt.get());
+    const DecodeOptions options{.max_tokens = 10};
+    const auto pages = [&](const std::vector<Sequence>& all) {
+        return DecodeBatch::pages_for(model(), all, options);
+    };
+    const int64_t rows = static_cast<int64_t>(row_keys(sequences[0]).size());
+    const int64_t alone = pages({sequences[0]}), shared = (rows - 1) / kPageRows;
+    EXPECT_EQ(alone, DecodeBatch::pages_for(model(), sequences[0], options));
+    EXPECT_GE(shared, 9);
+    EXPECT_EQ(pages(sequences), shared + 4 * (alone - shared));
+    EXPECT_EQ(pages({sequences[0], other.get()}), alone + pages({other.get()}));
+    for (Sequence& sequence : sequences)
+        for (HostImage& image : sequence.images) image.key = 0;  // unknown pictures: none shared
+    EXPECT_GT(pages(sequences), shared + 4 * (alone - shared));
 }
 
 TEST_F(DecodeBatchTest, RefusesWhatCannotBeAnswered) {

@@ -162,5 +162,13 @@ TEST_F(ScoreManyTest, RefusesATargetWithoutARowBeforeIt) {
     EXPECT_THROW(score_many(*model_, {scored.get()}), Error);
 }
 
+TEST_F(ScoreManyTest, RefusesTargetsOutsideTheVocabulary) {
+    for (const int32_t label : {static_cast<int32_t>(kVocabulary), -1, kImageToken}) {
+        Scored scored = sequence(1, 5, 2);
+        scored.labels[4] = label;
+        EXPECT_THROW(score_many(*model_, {scored.get()}), Error) << label;
+    }
+}
+
 }  // namespace
 }  // namespace vila::models
