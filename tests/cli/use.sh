@@ -81,6 +81,14 @@ expect 2 "--prompt is required, or --input, and not both" "${many[@]}" --prompt 
 expect 2 "each request gives its own images" "${many[@]}" --image images/red.bmp
 echo '{"id": 1}' >many.bad
 fails "many.bad line 1" generate --model $model --input many.bad
+# A target is for vila score, and a prompt that is null counts as absent.
+head -n 1 many.jsonl | sed 's/"id"/"prompt": null, "target": "it is red", "id"/' >asked.again
+expect 0 "" generate --model $model --input asked.again --max-tokens 24 --temperature 1 --seed 4
+check "the target and null are not read" cmp -s output <(head -n 1 together)
+echo '{"prompt": "hi"}' >many.bad
+fails "many.bad line 1: " generate --model $model --input many.bad
+echo '{"id": 1, "prompt": "hi"}' >many.bad
+fails "many.bad line 1: the prompt takes" generate --model $model --input many.bad --max-tokens 100000
 
 # --- chat templates: a language model alone names none ---
 cp -r $model/llm alone
@@ -214,6 +222,8 @@ echo '{"question_id": "q", "text": "It is red."}' >predictions.jsonl
 expect 0 "accuracy 1.0000 over 1 questions" eval exact --predictions predictions.jsonl --annotations questions.jsonl
 echo '{"question_id": null, "image": null, "text": "hi", "answer": "x", "choices": NaN, "shots": null}' >nulls.jsonl
 expect 0 "over 1 questions" eval exact --model $model --data nulls.jsonl
+echo "{\"text\": \"hi\", \"answer\": \"x\", \"shots\": [{\"text\": \"hi\"}]}" >shots.bad
+fails "shots.bad line 1: a question or a demonstration has no \"answer\"" eval exact --model $model --data shots.bad --shots 1
 fails "has 1 demonstrations" eval exact --model $model --data questions.jsonl --images images --shots 2
 fails "text.txt line 1" eval exact --model $model --data text.txt
 : >none.jsonl
@@ -302,10 +312,14 @@ ignored() {  # OPTION arguments...
     check "one line and a hint: ${*:2}" [ "$(wc -l <output)" -eq 2 ]
 }
 ignored --batch generate --model $model --prompt hi --batch 2
+ignored --json generate --model $model --input many.jsonl --json
 ignored --frames generate --model $model --prompt hi --frames=2
 ignored --top-p generate --model $model --prompt hi --top-p 0.9
 ignored --top-k chat --model $model --top-k 3
 ignored --max-tokens eval choice --model $model --data questions.jsonl --max-tokens 3
+ignored --batch eval choice --model $model --data questions.jsonl --batch 3
+expect 2 "--top-p: expected a number above 0" generate --model $model --prompt hi --temperature 1 --top-p 0
+expect 2 "--min-tokens 9 is more than --max-tokens, 3" generate --model $model --prompt hi --min-tokens 9 --max-tokens 3
 ignored --annotations eval exact --model $model --data questions.jsonl --annotations questions.jsonl
 for option in "--blind" "--batch 2" "--data questions.jsonl" "--images images"; do
     # shellcheck disable=SC2086

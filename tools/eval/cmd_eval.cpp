@@ -87,7 +87,7 @@ EvalCommand parse_command(Args& args) {
         refuse_options(args, {"--annotations"}, "without --predictions");
     }
     if (find_eval_task(command.task).max_tokens == 0)
-        refuse_options(args, {"--max-tokens"},
+        refuse_options(args, {"--max-tokens", "--batch"},
                        "on a task that picks from choices instead of generating text");
     if (command.data.empty() || scores_file != command.model.empty())
         throw UsageError(

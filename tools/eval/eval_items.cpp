@@ -13,14 +13,18 @@ namespace fs = std::filesystem;
 
 namespace {
 
+// Reads a question or a demonstration. A demonstration without a text of its own has `text`.
 EvalTurn turn_from_json(const Json& object, const fs::path& images, const std::string& text) {
+    VILA_CHECK(data::find_field(object, {"answer"}) != nullptr,
+               "a question or a demonstration has no \"answer\": expected a text or a list");
     EvalTurn turn;
     for (const std::string& image : string_or_list(object, "image"))
         turn.images.push_back((images / image).string());
     const Json* own_text = data::find_field(object, {"text"});
-    turn.text = own_text == nullptr ? text : own_text->get<std::string>();
+    turn.text = own_text == nullptr ? text : data::text_field(object, {"text"});
     const auto answers = string_or_list(object, "answer");
-    turn.answer = answers.empty() ? "" : answers.front();
+    VILA_CHECK(!answers.empty(), "\"answer\" is an empty list");
+    turn.answer = answers.front();
     return turn;
 }
 
@@ -28,19 +32,19 @@ EvalItem item_from_json(const Json& object, const std::string& where, const fs::
                         const EvalItemOptions& options) {
     EvalItem item;
     for (const char* key : {"text", "answer"})
-        VILA_CHECK(data::find_field(object, {key}) != nullptr, where,
-                   ": a question needs \"text\" and \"answer\"");
+        VILA_CHECK(data::find_field(object, {key}) != nullptr,
+                   "a question needs \"text\" and \"answer\"");
     const Json* id = data::find_field(object, {"question_id"});
     item.question_id = id == nullptr     ? where
                        : id->is_string() ? id->get<std::string>()
                                          : id->dump();
     item.question = turn_from_json(object, images, "");
     item.answers = string_or_list(object, "answer");
-    VILA_CHECK(!item.answers.empty(), where, ": \"answer\" is an empty list");
     item.choices = string_or_list(object, "choices");
     const Json* given_shots = data::find_field(object, {"shots"});
     const Json shots = given_shots == nullptr ? Json::array() : *given_shots;
-    VILA_CHECK(static_cast<int64_t>(shots.size()) >= options.shots, where, ": has ", shots.size(),
+    VILA_CHECK(shots.is_array(), "\"shots\": expected a list, got ", shown(shots));
+    VILA_CHECK(static_cast<int64_t>(shots.size()) >= options.shots, "has ", shots.size(),
                " demonstrations in \"shots\", but ", options.shots,
                " are requested; lower --shots");
     for (int64_t i = 0; i < options.shots; ++i)
@@ -56,7 +60,8 @@ std::vector<EvalItem> load_eval_items(const fs::path& data, const fs::path& imag
     std::vector<EvalItem> items;
     for_each_json_line(data, [&](const Json& object, const std::string& where) {
         if (options.limit > 0 && static_cast<int64_t>(items.size()) >= options.limit) return;
-        items.push_back(item_from_json(object, where, images, options));
+        items.push_back(
+            at_line(where, [&] { return item_from_json(object, where, images, options); }));
     });
     VILA_CHECK(!items.empty(), data.string(), ": contains no questions");
     return items;
@@ -65,10 +70,12 @@ std::vector<EvalItem> load_eval_items(const fs::path& data, const fs::path& imag
 std::vector<std::string> load_predictions(const fs::path& path,
                                           const std::vector<EvalItem>& items) {
     std::map<std::string, std::string> by_id;
-    for_each_json_line(path, [&](const Json& object, const std::string&) {
-        const Json& id = object.at("question_id");
-        by_id[id.is_string() ? id.get<std::string>() : id.dump()] =
-            object.at("text").get<std::string>();
+    for_each_json_line(path, [&](const Json& object, const std::string& where) {
+        at_line(where, [&] {
+            const Json& id = data::field(object, {"question_id"});
+            by_id[id.is_string() ? id.get<std::string>() : id.dump()] =
+                data::text_field(object, {"text"});
+        });
     });
     std::vector<std::string> predictions;
     for (const EvalItem& item : items) {

@@ -77,11 +77,15 @@ void answer_requests(const PromptBuilder& builder, const SamplingOptions& sampli
         progress.count(answered);
         waiting.clear();
     };
-    for_each_json_line(input, [&](const Json& request, const std::string& where) {
-        waiting.push_back({request_id(request),
-                           request_prompt(builder, request, {where, input.parent_path(), outputs}),
-                           request.contains("prompt")});
-        builder.check_fits(waiting.back().prompt, sampling.max_tokens);
+    const auto read_request = [&](const Json& json) {
+        Request request{request_id(json),
+                        request_prompt(builder, json, {input.parent_path(), outputs}),
+                        !has_messages(json)};
+        builder.check_fits(request.prompt, sampling.max_tokens);
+        return request;
+    };
+    for_each_json_line(input, [&](const Json& json, const std::string& where) {
+        waiting.push_back(at_line(where, [&] { return read_request(json); }));
         if (static_cast<int64_t>(waiting.size()) == batch) answer_waiting();
     });
     if (!waiting.empty()) answer_waiting();
@@ -108,8 +112,9 @@ GenerateCommand parse_command(Args& args) {
                     "the prompt; <image> marks the place of an image (default: images come first)");
     const Option input = args.option("--input", command.input,
                                      "answer the requests of this file (- is standard input) "
-                                     "instead of --prompt; "
-                                     "`vila score --help` describes the format");
+                                     "instead of --prompt; `vila score --help` describes "
+                                     "the format; targets are not read, and every request "
+                                     "is sampled with the same --seed");
     args.option("--batch", command.batch, "number of requests of --input to answer at once")
         .positive();
     args.option("--image", command.images,
@@ -132,10 +137,13 @@ GenerateCommand parse_command(Args& args) {
     command.has_input = input.is_given();
     if (prompt.is_given() == input.is_given())
         throw UsageError("--prompt is required, or --input, and not both");
-    const bool has_own = !command.images.empty() || !command.video.empty() || command.raw;
-    if (command.has_input && has_own)
+    const bool has_prompt_options =
+        !command.images.empty() || !command.video.empty() || command.raw;
+    if (command.has_input && has_prompt_options)
         throw UsageError("--input: each request gives its own images and messages");
     if (!command.has_input) refuse_options(args, {"--batch"}, "without --input");
+    if (command.has_input)
+        refuse_options(args, {"--json"}, "with --input, which always prints JSON");
     if (command.has_input || command.video.empty())
         refuse_options(args, {"--frames"}, "without --video");
     command.sampling.check(args);

@@ -72,9 +72,11 @@ int cmd_score(Args& args) {
     Progress progress("score", count_lines(input));
     int64_t scored = 0;
     for_each_json_line(input, [&](const Json& request, const std::string& where) {
-        const std::string name = request_id(request);
-        const Prompt prompt =
-            request_prompt(loaded.prompts(), request, {where, input.parent_path(), outputs});
+        const auto [name, prompt] = at_line(where, [&] {
+            return std::pair(
+                request_id(request),
+                request_prompt(loaded.prompts(), request, {input.parent_path(), outputs, true}));
+        });
         const Score score = score_prompt(loaded.prompts(), prompt);
         answers.write(answer_line(name, prompt, score).dump() + "\n");
         progress.count(++scored);

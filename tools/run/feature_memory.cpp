@@ -21,6 +21,7 @@ FeatureMemory::Features FeatureMemory::get(const std::string& key,
         }
     }
     Features features = compute();
+    if (bytes_of(features) > max_bytes_) return features;
     const std::lock_guard lock(mutex_);
     if (by_key_.contains(key)) return features;  // another thread was faster
     entries_.push_front({key, features});

@@ -159,12 +159,14 @@ Prompt PromptBuilder::answered_prompt(std::vector<data::Message> messages,
                                       const std::vector<PromptImage>& images,
                                       const std::string& answer, bool no_image) const {
     complete(messages, images.size());
-    const auto asked = data::encode_segments(chat_template().render(messages, true), tokenizer_);
     messages.push_back({data::Role::Assistant, answer});
     data::TokenizedText whole = data::encode_segments(chat_template().render(messages), tokenizer_);
-    // Earlier answers (demonstrations) are targets in training, but are not scored here.
-    for (size_t i = 0; i < std::min(asked.ids.size(), whole.labels.size()); ++i)
-        whole.labels[i] = kIgnoreLabel;
+    // Earlier answers (demonstrations) are targets in training, but are not scored here: keep the
+    // last run of targets.
+    const auto is_target = [](int32_t label) { return label != kIgnoreLabel; };
+    const auto last = std::find_if(whole.labels.rbegin(), whole.labels.rend(), is_target);
+    const auto before = std::find_if_not(last, whole.labels.rend(), is_target);
+    std::fill(before, whole.labels.rend(), kIgnoreLabel);
     return {std::move(whole.ids), std::move(whole.labels), load_images(images, no_image)};
 }
 

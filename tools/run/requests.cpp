@@ -47,14 +47,14 @@ PromptImage open_data_url(std::string_view url) {
 
 // Opens an image that a request names: a file, relative to the folder of the requests, or a data:
 // URL.
-PromptImage open_image(std::string name, const RequestPlace& place) {
+PromptImage open_image(std::string name, const RequestContext& context) {
     if (name.starts_with("data:")) return open_data_url(name);
     if (name.starts_with("file://")) name.erase(0, 7);
     VILA_CHECK(name.find("://") == std::string::npos, "the image ", name.substr(0, kShownUrl),
                " is an address: expected the name of a file or a data: URL; download the image "
                "first");
-    const std::string file = (place.folder / name).string();
-    place.outputs.check_input("the image", file);
+    const std::string file = (context.folder / name).string();
+    context.outputs.check_input("the image", file);
     return PromptImage(data::ImageRef{.path = file});
 }
 
@@ -103,7 +103,19 @@ std::vector<std::string> read_images(const Json& request) {
     return one.empty() ? images : one;
 }
 
-Prompt read_prompt(const PromptBuilder& builder, const Json& request, const RequestPlace& place) {
+}  // namespace
+
+std::string request_id(const Json& request) {
+    const Json& id = data::field(request, {"id"});
+    return id.is_string() ? id.get<std::string>() : id.dump();
+}
+
+bool has_messages(const Json& request) {
+    return find_field(request, {"messages"}) != nullptr;
+}
+
+Prompt request_prompt(const PromptBuilder& builder, const Json& request,
+                      const RequestContext& context) {
     const Json* text = find_field(request, {"prompt"});
     const Json* list = find_field(request, {"messages"});
     VILA_CHECK((text == nullptr) != (list == nullptr),
@@ -116,29 +128,13 @@ Prompt read_prompt(const PromptBuilder& builder, const Json& request, const Requ
                "images are named both in \"images\" and in \"messages\": name them in one place");
     if (!named.empty()) images = named;
     std::vector<PromptImage> opened;
-    for (const std::string& image : images) opened.push_back(open_image(image, place));
+    for (const std::string& image : images) opened.push_back(open_image(image, context));
     Prompt prompt = text != nullptr
                         ? builder.raw_prompt(data::text_field(request, {"prompt"}), opened)
                         : builder.chat_prompt(std::move(messages), opened);
-    if (find_field(request, {"target"}) != nullptr)
+    if (context.with_target && find_field(request, {"target"}) != nullptr)
         prompt = builder.with_target(prompt, data::text_field(request, {"target"}));
     return prompt;
-}
-
-}  // namespace
-
-std::string request_id(const Json& request) {
-    const Json& id = data::field(request, {"id"});
-    return id.is_string() ? id.get<std::string>() : id.dump();
-}
-
-Prompt request_prompt(const PromptBuilder& builder, const Json& request,
-                      const RequestPlace& place) {
-    try {
-        return read_prompt(builder, request, place);
-    } catch (const Error& error) {
-        throw Error(str(place.where, ": ", error.what()));
-    }
 }
 
 }  // namespace vila::tools

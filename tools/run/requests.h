@@ -21,13 +21,16 @@ namespace vila::tools {
 
 // Returns the field "id": its text, or its JSON if it is not a string. Throws if it is missing.
 std::string request_id(const Json& request);
-struct RequestPlace {
-    const std::string& where;      // file and line of the request, for error messages
+struct RequestContext {
     std::filesystem::path folder;  // relative names of images start here
     const OutputGuard& outputs;    // outputs of the command; none of them may be an image
+    bool with_target = false;      // append the target; otherwise it is not read
 };
 // Returns the prompt of a request. Throws if the request has not exactly one of "prompt" and
-// "messages", or if a field or an image cannot be read; the message begins with `where`.
-Prompt request_prompt(const PromptBuilder& builder, const Json& request, const RequestPlace& place);
+// "messages", or if a field or an image cannot be read.
+Prompt request_prompt(const PromptBuilder& builder, const Json& request,
+                      const RequestContext& context);
+// Whether the request has messages, which a chat template renders, instead of a raw prompt.
+bool has_messages(const Json& request);
 
 }  // namespace vila::tools

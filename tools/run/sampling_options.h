@@ -40,6 +40,10 @@ struct SamplingOptions {
         if (temperature == 0.0)
             refuse_options(args, {"--top-p", "--top-k"},
                            "at --temperature 0, which takes the most likely token");
+        if (top_p == 0.0) throw UsageError("--top-p: expected a number above 0, got 0");
+        if (min_tokens > max_tokens)
+            throw UsageError(
+                str("--min-tokens ", min_tokens, " is more than --max-tokens, ", max_tokens));
     }
     models::GenerateOptions to_options(uint64_t seed) const {
         models::GenerateOptions options;
