@@ -2,9 +2,10 @@
 // write, fsync, rename, mkdir or open for writing (with VILA_FAULT_CALLS=reads: open for reading,
 // read or pread) of a path that contains VILA_FAULT_PATH. VILA_FAULT_ERRNO is the error, or "short"
 // if a read or write must handle only half of its bytes, "hang" if the call must never return,
-// "slow" if it must take 6 seconds longer, or "exit" if the process must end. The number of matching calls is written to the file VILA_FAULT_COUNT, so that a driver
-// can try all of them. With the path "MPI_Allgather", that MPI call is skipped, and later
-// collectives of the rank never return.
+// "slow" if it must take 6 seconds longer, or "exit" if the process must end. The number of
+// matching calls is written to the file VILA_FAULT_COUNT, so that a driver can try all of them.
+// With the path "MPI_Allgather", that MPI call is skipped, and later collectives of the rank never
+// return.
 
 // This file defines both open() and open64().
 #undef _FILE_OFFSET_BITS

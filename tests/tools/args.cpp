@@ -1,4 +1,5 @@
-// The command line of a command: what options accept, and the message for each value that they refuse.
+// The command line of a command: what options accept, and the message for each value that they
+// refuse.
 
 #include "tools/base/args.h"
 

@@ -16,8 +16,8 @@ struct Table {
 };
 
 // Reads {"title": "..", "columns": [..], "rows": [[..]]}. Fractions get three decimal places;
-// `absent` stands for null. Throws, starting with `where`, if a field has the wrong type or a row is
-// not as long as the columns.
+// `absent` stands for null. Throws, starting with `where`, if a field has the wrong type or a row
+// is not as long as the columns.
 Table table_from_json(const Json& source, const std::string& absent, const std::string& where);
 
 // The table for a terminal: title, header and rows, with aligned columns.
