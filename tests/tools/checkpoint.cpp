@@ -50,6 +50,14 @@ class CheckpointTest : public ::testing::Test {
         EXPECT_EQ(loaded->tensor("master/empty").numel(), 0);
         return loaded->step;
     }
+    std::string error_of_newest() {
+        try {
+            newest();
+        } catch (const Error& error) {
+            return error.what();
+        }
+        return "no error";
+    }
     void flip_byte(const fs::path& file, int64_t from_end) {
         std::fstream stream(file, std::ios::in | std::ios::out | std::ios::binary);
         stream.seekg(-from_end, std::ios::end);
@@ -115,17 +123,27 @@ TEST_F(CheckpointTest, TruncatedMissingAndForeignDirectoriesAreNotTrusted) {
     EXPECT_EQ(newest(), 1);
     EXPECT_EQ(warnings_.size(), 2u);
     fs::remove(store_.path_of(1) / "manifest.json");
-    EXPECT_THROW(
-        {
-            try {
-                newest();
-            } catch (const Error& error) {
-                EXPECT_NE(std::string(error.what()).find("remove that folder to start again"),
-                          std::string::npos);
-                throw;
-            }
-        },
-        Error);
+    const std::string error = error_of_newest();
+    EXPECT_NE(error.find("remove that folder to start again"), std::string::npos) << error;
+}
+
+// A queue starts a failed run again: it must not begin at step 0 and lose the log.
+TEST_F(CheckpointTest, EveryStartFailsWhileAllAreDamaged) {
+    save(1);
+    save(2);
+    for (const int64_t step : {1, 2}) flip_byte(store_.path_of(step) / "manifest.json", 5);
+    const std::string first = error_of_newest();
+    EXPECT_NE(first.find("no checkpoint in"), std::string::npos) << first;
+    EXPECT_EQ(error_of_newest(), first);
+    EXPECT_EQ(store_.steps(), (std::vector<int64_t>{1, 2}));
+    // Set aside by an earlier version, or by hand.
+    for (const int64_t step : {1, 2})
+        fs::rename(store_.path_of(step), store_.path_of(step).string() + ".damaged-1");
+    const std::string later = error_of_newest();
+    EXPECT_NE(later.find(".damaged-1 is there, but no good checkpoint"), std::string::npos)
+        << later;
+    fs::remove_all(folder_);
+    EXPECT_EQ(newest(), -1);
 }
 
 // Stands in for a checkpoint that the system does not let us read, for every user.

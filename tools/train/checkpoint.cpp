@@ -24,6 +24,8 @@ namespace {
 
 // check_free_space() demands this many times the bytes of the checkpoints.
 constexpr double kSpaceMargin = 1.1;
+// Ends the names of checkpoints that did not verify.
+constexpr const char* kDamaged = "damaged";
 
 // Removes the temporary directory of a save, unless it was renamed.
 class Unfinished {
@@ -300,6 +302,7 @@ CheckpointStore::LoadResult CheckpointStore::try_load(int64_t step, Device& devi
 
 std::optional<Checkpoint> CheckpointStore::load_newest(Device& device) {
     std::string first_reason;
+    std::vector<int64_t> damaged;
     int64_t below = std::numeric_limits<int64_t>::max();  // this step and later ones were tried
     while (true) {
         // Rank 0 lists the directory for all ranks.
@@ -313,6 +316,7 @@ std::optional<Checkpoint> CheckpointStore::load_newest(Device& device) {
         const LoadResult result = try_load(newest, device, checkpoint, reason);
         if (result == LoadResult::Good) {
             good_.insert(newest);
+            dist::agree(*ranks_, [&] { set_aside_damaged(damaged); });
             return checkpoint;
         }
         if (result == LoadResult::NoMemory)
@@ -323,15 +327,31 @@ std::optional<Checkpoint> CheckpointStore::load_newest(Device& device) {
                       result == LoadResult::Damaged ? " is damaged (" : " cannot be read (", reason,
                       "); trying the next older one"));
         if (first_reason.empty()) first_reason = reason;
+        if (result == LoadResult::Damaged) damaged.push_back(newest);
         below = newest;
-        if (result == LoadResult::Unreadable) continue;
-        dist::agree(*ranks_, [&] {
-            if (first_rank()) set_aside(path_of(newest), "damaged");
-        });
     }
-    if (first_reason.empty()) return std::nullopt;
-    throw dist::AgreedError(str("no checkpoint in ", directory_.string(), " verifies (",
-                                first_reason, "); remove that folder to start again"));
+    if (!first_reason.empty())
+        throw dist::AgreedError(str("no checkpoint in ", directory_.string(), " verifies (",
+                                    first_reason, "); remove that folder to start again"));
+    dist::agree(*ranks_, [&] { refuse_only_damaged(); });
+    return std::nullopt;
+}
+
+void CheckpointStore::set_aside_damaged(const std::vector<int64_t>& steps) const {
+    if (!first_rank()) return;
+    for (const int64_t step : steps) set_aside(path_of(step), kDamaged);
+}
+
+void CheckpointStore::refuse_only_damaged() const {
+    if (!first_rank() || !fs::exists(directory_)) return;
+    for (const auto& entry : fs::directory_iterator(directory_)) {
+        const fs::path& path = entry.path();
+        VILA_CHECK(!path.extension().string().starts_with(str(".", kDamaged)) ||
+                       !step_of(path.stem().string()),
+                   directory_.string(), ": ", path.filename().string(),
+                   " is there, but no good checkpoint; put one back, or remove that folder to "
+                   "start again");
+    }
 }
 
 Checkpoint CheckpointStore::load(int64_t step, Device& device) const {

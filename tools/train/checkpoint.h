@@ -14,10 +14,11 @@
 // just saved, it keeps the newest `keep` that this process wrote or verified, and removes all that
 // are older than these. It never removes a directory with any other file in it.
 //
-// Loading ignores `latest` and takes the highest step whose tensors all match their hashes. A
-// damaged directory is renamed to step-N.damaged, and the next older one is tried. A directory that
-// the system cannot read is skipped but keeps its name, until a checkpoint of the same step is
-// saved: then it is renamed to step-N.unread. If memory runs out, loading fails.
+// Loading ignores `latest` and takes the highest step whose tensors all match their hashes. When it
+// has loaded, the damaged directories of later steps are renamed to step-N.damaged. If none loads,
+// all keep their names, so that every later start fails too and none begins again at step 0. A
+// directory that the system cannot read is skipped but keeps its name, until a checkpoint of the
+// same step is saved: then it is renamed to step-N.unread. If memory runs out, loading fails.
 //
 // The manifest says which file holds which values, so any number of ranks can read what any other
 // number wrote.
@@ -81,7 +82,7 @@ class CheckpointStore {
     void finish_save();
     ~CheckpointStore();
     // Returns the newest checkpoint that verifies, or none if there is no checkpoint. Throws if
-    // there are checkpoints and none of them verifies.
+    // there are checkpoints, or damaged ones that an earlier start renamed, and none verifies.
     std::optional<Checkpoint> load_newest(Device& device);
     // Returns the steps of all checkpoints, ascending, verified or not.
     std::vector<int64_t> steps() const;
@@ -95,6 +96,9 @@ class CheckpointStore {
     LoadResult try_load(int64_t step, Device& device, Checkpoint& checkpoint,
                         std::string& reason) const;
     Checkpoint load(int64_t step, Device& device) const;
+    void set_aside_damaged(const std::vector<int64_t>& steps) const;
+    // Throws if there are step-N.damaged, in a directory without other checkpoints.
+    void refuse_only_damaged() const;
     std::unique_ptr<Pending> open_save(int64_t step, const Json& info);
     void publish(const Pending& pending, const std::string& table);
     void make_way(int64_t step);
