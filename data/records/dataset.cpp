@@ -172,6 +172,7 @@ Sample at_record(const std::function<std::string()>& where, const std::function<
     } catch (const FileError& error) {
         throw FileError(str(where(), ": ", error.what()), error.code());
     } catch (const std::exception& error) {
+        rethrow_system_failure(error);  // memory
         throw Error(str(where(), ": ", error.what()));
     }
 }

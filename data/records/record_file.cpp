@@ -4,10 +4,12 @@
 #include <cerrno>
 #include <cstring>
 #include <limits>
+#include <new>
 
 #include "data/records/gzip.h"
 #include "data/records/text_file.h"
 #include "tensor/check.h"
+#include "tensor/device.h"
 #include "tensor/path_kind.h"
 
 namespace vila::data {
@@ -229,6 +231,8 @@ std::string RecordFile::where(int64_t index) const {
 }
 
 void rethrow_system_failure(const std::exception& error) {
+    if (dynamic_cast<const std::bad_alloc*>(&error) || dynamic_cast<const OutOfMemory*>(&error))
+        throw;
     const auto* failure = dynamic_cast<const FileError*>(&error);
     if (failure == nullptr) return;
     switch (failure->code()) {

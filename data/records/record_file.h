@@ -80,10 +80,10 @@ class RecordFiles {
     int64_t size_ = 0;
 };
 
-// Call it in the handler that caught `error`. Throws the error again if it is a FileError because
-// the system failed to read a file (an error of the disk, no descriptor left): then the record is
-// not bad and must not be left out. Returns for other errors, also for a file that is missing, may
-// not be read, or is a directory.
+// Call it in the handler that caught `error`. Throws the error again if the record is not to blame
+// and must not be left out: memory ran out, or a FileError says that the system failed to read a
+// file (an error of the disk, no descriptor left). Returns for other errors, also for a file that
+// is missing, may not be read, or is a directory.
 void rethrow_system_failure(const std::exception& error);
 
 // Returns the files of a path in the order of their names: the path itself if it is not a

@@ -2,9 +2,12 @@
 
 #include <gtest/gtest.h>
 
+#include <new>
+#include <stdexcept>
 #include <string>
 
 #include "data/records/conversation.h"
+#include "data/records/dataset_formats.h"
 #include "data/records/tar.h"
 #include "tests/support/text_helpers.h"
 
@@ -123,6 +126,14 @@ TEST(Dataset, LlavaLeavesOutTurnsWithoutPartner) {
                          {"from": "human", "value": "Q"}, {"from": "gpt", "value": "A"},
                          {"from": "human", "value": "open"}]}])");
     EXPECT_EQ(one.text(0), "<s>question : Q answer :[ A .</s>]");
+}
+
+TEST(Dataset, MemoryThatRunsOutIsNoBadRecord) {
+    const auto where = [] { return std::string("a.json[0]"); };
+    EXPECT_THROW(at_record(where, []() -> Sample { throw std::bad_alloc(); }), std::bad_alloc);
+    EXPECT_EQ(
+        message_of([&] { at_record(where, []() -> Sample { throw std::out_of_range("far"); }); }),
+        "a.json[0]: far");
 }
 
 TEST(Dataset, LlavaErrorsNameTheRecord) {

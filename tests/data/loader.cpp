@@ -5,8 +5,10 @@
 #include <algorithm>
 #include <map>
 #include <mutex>
+#include <new>
 #include <set>
 
+#include "tensor/device.h"
 #include "tests/support/text_helpers.h"
 
 namespace vila::data {
@@ -304,6 +306,18 @@ TEST_F(LoaderTest, ReplacesCountsAndNamesBadSamples) {
                                {"b:7", "no target is left of its 9 positions within max_length 16"},
                                {"b:20", "b/20: no such image"}}));
     }
+}
+
+TEST_F(LoaderTest, RecordsAreNotBadBecauseMemoryRanOut) {
+    const auto next = [&](const ImageLoader& load) {
+        LoaderOptions tolerant = options();
+        tolerant.max_bad_share = 1.0;
+        Loader({&first_, &second_}, {1, 3}, {*tokenizer_, chat_}, load, tolerant).next();
+    };
+    EXPECT_THROW(next([](const ImageRef&, uint64_t) -> LoadedImage { throw std::bad_alloc(); }),
+                 std::bad_alloc);
+    EXPECT_THROW(next([](const ImageRef&, uint64_t) -> LoadedImage { throw OutOfMemory("full"); }),
+                 OutOfMemory);
 }
 
 TEST_F(LoaderTest, PackedReplacementFitsInItsPlace) {

@@ -36,7 +36,9 @@ int cmd_report(Args& args) {
         try {
             samples = run_samples(run, count, common);
         } catch (const Error& error) {
-            data::rethrow_system_failure(error);
+            // Where the model does not fit into memory, the report is made without samples.
+            const bool memory = dynamic_cast<const OutOfMemory*>(&error) != nullptr;
+            if (!memory) data::rethrow_system_failure(error);
             const std::string message = str("vila report: no samples: ", error.what());
             std::fprintf(stderr, "%s\n", message_line(message).c_str());
         }
