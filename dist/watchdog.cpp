@@ -278,9 +278,11 @@ void Watchdog::report(std::unique_lock<std::mutex>& lock) {
     }
     if (described) end_phase(*described);
     // Another rank reports the hang, and the launcher then ends this one. Otherwise this rank ends
-    // itself. Until then it keeps writing its status, so that it does not seem dead.
-    lock.unlock();
-    std::this_thread::sleep_for(kObservation + kPeriod);
+    // itself, unless there is progress: then the other rank withdraws its report. Until then this
+    // rank keeps writing its status, so that it does not seem dead.
+    const auto ended = Clock::now() + kObservation + kPeriod;
+    while (!stopping_ && phases_ == phase && Clock::now() < ended) changed_.wait_for(lock, kPeriod);
+    if (stopping_ || phases_ != phase) return;
     ::_exit(kWatchdogExit);
 }
 

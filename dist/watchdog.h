@@ -87,7 +87,7 @@ class Watchdog final : public CollectiveObserver {
     // reports the hang.
     std::optional<std::string> describe_others() const;
     // Reports a hang and ends the process. Returns if the phase ends while this rank observes the
-    // others.
+    // others or waits for the report of another.
     void report(std::unique_lock<std::mutex>& lock);
     // Ends the process because the phase takes too long, or for another reason.
     [[noreturn]] void end_phase(const std::string& why) const;

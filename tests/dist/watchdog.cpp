@@ -139,6 +139,27 @@ TEST(WatchdogDeathTest, LeavesTheReportToTheFirstRank) {
         testing::ExitedWithCode(kWatchdogExit), "^$");
 }
 
+// Ranks in lockstep exceed a limit together. If the one that reports it sees progress, all go on.
+TEST(WatchdogDeathTest, GoesOnIfThereIsProgressAfterAnotherRankReported) {
+    if (process_job().ranks() > 1) GTEST_SKIP() << "forks, which MPI does not support";
+    GTEST_FLAG_SET(death_test_style, "threadsafe");
+    EXPECT_EXIT(
+        {
+            const TemporaryDirectory folder;
+            {
+                Watchdog watchdog(0, 2);
+                watchdog.share(folder.path());
+                std::ofstream(folder.path() / "report") << "another rank was first";
+                watchdog.phase("gradients", 4, 0.2);
+                std::this_thread::sleep_for(std::chrono::milliseconds(1500));
+                watchdog.phase("gradients", 5, 0.0);
+                std::this_thread::sleep_for(std::chrono::seconds(5));
+            }
+            std::_Exit(0);
+        },
+        testing::ExitedWithCode(0), "^$");
+}
+
 TEST(WatchdogDeathTest, NamesThePhaseOfASingleRank) {
     if (process_job().ranks() > 1) GTEST_SKIP() << "forks, which MPI does not support";
     GTEST_FLAG_SET(death_test_style, "threadsafe");
