@@ -71,9 +71,10 @@ std::string without_placeholders(std::string text) {
 std::vector<Message> read_turns(const Json& turns) {
     VILA_CHECK(turns.is_array(), "the conversation: expected an array, got ", shown(turns));
     std::vector<Message> messages;
+    bool has_question = false;
     for (const Json& turn : turns) {
         const Role role = role_of_turn(text_field(turn, {"from", "role"}));
-        const bool has_question = !messages.empty() && messages.back().role != Role::System;
+        has_question |= role == Role::User;
         if (role == Role::Assistant && !has_question) continue;
         messages.push_back({role, text_field(turn, {"value", "content"})});
     }

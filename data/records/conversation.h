@@ -12,8 +12,10 @@
 namespace vila::data {
 
 // Reads [{"from": "human", "value": ...}, ...] or [{"role": "user", "content": ...}, ...]. Leaves
-// out the assistant's turns before the first question, and a question without an answer at the end
-// unless it is the only turn. Throws if a field is missing or a role is unknown.
+// out the assistant's turns before the first question, as LLaVA and VILA do, and a question without
+// an answer at the end unless it is the only turn. All other turns are kept, also where they do not
+// alternate: the chat template renders or refuses them. Throws if a field is missing or a role is
+// unknown.
 std::vector<Message> read_turns(const Json& turns);
 
 // Places `images` images as VILA 1.5 does. Existing placeholders keep their places: the text around

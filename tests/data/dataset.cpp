@@ -6,7 +6,6 @@
 #include <stdexcept>
 #include <string>
 
-#include "data/records/conversation.h"
 #include "data/records/dataset_formats.h"
 #include "data/records/tar.h"
 #include "tests/support/text_helpers.h"
@@ -70,33 +69,6 @@ TEST(Dataset, LlavaConversations) {
     EXPECT_EQ(reader.text(1), "<s>question : Hi answer :[ Hello .</s>]");
     EXPECT_EQ(reader.text(2), "<s>question :(image) and(image) ? answer :[ x .</s>]");
     EXPECT_EQ(reader.images(2), (Paths{"/images/a.jpg", "/b.jpg"}));
-}
-
-std::string placed(const std::string& text, int64_t images) {
-    std::vector<Message> messages = {{Role::System, "be brief"}, {Role::User, text}};
-    place_images(messages, images);
-    return messages[1].text;
-}
-
-TEST(Dataset, PlacesImages) {
-    EXPECT_EQ(placed("What?", 1), "<image>\nWhat?");
-    EXPECT_EQ(placed("What?", 2), "<image>\n<image>\nWhat?");
-    EXPECT_EQ(placed("<image>\nWhat?", 1), "<image>\nWhat?");
-    EXPECT_EQ(placed("What?\n<image>", 1), "What? <image>") << "stripped after the image is placed";
-    EXPECT_EQ(placed("<image>", 1), "<image>");
-    EXPECT_EQ(placed("", 1), "<image>");
-    EXPECT_EQ(placed("What?\n", 1), "<image>\nWhat?");
-    EXPECT_EQ(placed("\u00a0What?\u00a0<image>\u2003\x1c", 1), "What? <image>")
-        << "Python's white space";
-    EXPECT_EQ(placed("\u200bWhat?<image>", 1), "\u200bWhat? <image>") << "not white space";
-    EXPECT_EQ(placed("See  <image>  and\n<image>!", 2), "See <image>\nand <image>\n!");
-    EXPECT_EQ(placed("<image><image>", 2), "<image>\n<image>");
-    EXPECT_EQ(placed("a <image> tag", 0), "a <IMAGE> tag");
-    std::vector<Message> later = {
-        {Role::User, "Hi"}, {Role::Assistant, "Yes"}, {Role::User, "<image>And?"}};
-    place_images(later, 1);
-    EXPECT_EQ(later[0].text, "Hi");
-    EXPECT_EQ(later[2].text, "<image>\nAnd?");
 }
 
 TEST(Dataset, NullAndNaNAreNoValue) {
