@@ -9,6 +9,8 @@
 
 #include <gtest/gtest.h>
 
+#include "tools/base/option_checks.h"
+
 namespace vila::tools {
 namespace {
 
@@ -84,6 +86,30 @@ TEST(Args, TellsWhetherAnOptionWasGiven) {
     args.parse();
     EXPECT_TRUE(a.is_given());
     EXPECT_FALSE(b.is_given());
+}
+
+TEST(Args, TakesNoValueForAnOption) {
+    const auto error_of_check = [](const std::vector<std::string>& words) -> std::string {
+        std::string prompt;
+        int batch = 1;
+        bool quiet = false;
+        Args args("greet", "greets", words);
+        args.option("--prompt", prompt, "");
+        args.option("--batch", batch, "");
+        args.flag("--quiet", quiet, "");
+        args.parse();
+        try {
+            refuse_options(args, {"--batch", "--quiet"}, "today");
+        } catch (const UsageError& error) {
+            return error.what();
+        }
+        return "no error";
+    };
+    EXPECT_EQ(error_of_check({"--prompt", "--batch"}), "no error");
+    EXPECT_EQ(error_of_check({"--prompt", "--batch=2"}), "no error");
+    EXPECT_EQ(error_of_check({"--batch", "1"}), "--batch has no effect today: leave it out");
+    EXPECT_EQ(error_of_check({"--prompt", "x", "--quiet"}),
+              "--quiet has no effect today: leave it out");
 }
 
 TEST(Args, ShowsRulesInTheHelp) {

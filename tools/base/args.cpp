@@ -145,6 +145,12 @@ void Args::footer(const std::string& text) {
     app_->footer(text);
 }
 
+bool Args::is_given(const std::string& name) const {
+    const CLI::Option* declared = app_->get_option_no_throw(name);
+    VILA_ASSERT(declared != nullptr);
+    return declared->count() > 0;
+}
+
 void Args::flag(const std::string& name, bool& value, const std::string& help) {
     app_->add_flag(name, value, help);
 }

@@ -99,6 +99,9 @@ class Args {
         declare_positional(name, &value, help);
     }
 
+    // After parse(): whether the command line has the option or switch, which must be declared.
+    bool is_given(const std::string& name) const;
+
     // Fills the declared variables. Throws UsageError, which names the nearest option for a
     // misspelled one, or HelpRequested.
     void parse();

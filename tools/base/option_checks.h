@@ -13,10 +13,9 @@ namespace vila::tools {
 // options or flags in `names`, which the command would ignore. Call after args.parse().
 inline void refuse_options(const Args& args, std::initializer_list<const char*> names,
                            const std::string& when) {
-    for (const std::string& word : args.raw())
-        for (const std::string name : names)
-            if (word == name || word.starts_with(name + "="))
-                throw UsageError(str(name, " has no effect ", when, ": leave it out"));
+    for (const char* name : names)
+        if (args.is_given(name))
+            throw UsageError(str(name, " has no effect ", when, ": leave it out"));
 }
 
 }  // namespace vila::tools
