@@ -139,4 +139,7 @@ echo video >./-x
 PATH=$folder/bin:$PATH run_expect 1 "ffmpeg gave 0 of 2 frames" "${ask[@]}" --video ./-x --frames 2
 PATH=$folder/bin:$PATH run_expect 1 "ffmpeg gave 0 of 2 frames" "${ask[@]}" --video=-x --frames 2
 check "a name is no option" [ "$(grep -c -- '-i file:-x\|-i file:./-x' calls)" -eq 6 ]
+rm bin/ffmpeg
+PATH=$folder/bin "$binary" "${ask[@]}" --video ./-x --frames 2 >output 2>&1
+check "a missing program is named" grep -q "there is no ffmpeg; install ffmpeg" output
 finish

@@ -51,6 +51,15 @@ TEST(Subprocess, GivesOutputAndExitCode) {
     EXPECT_EQ(echo.output, "one\n");
     EXPECT_EQ(run_process({"cat"}).output, "");
     EXPECT_FALSE(run_process({"no-such-program-here"}).found);
+    const ProcessResult ended = run_process({"sh", "-c", "exit 127"});
+    EXPECT_TRUE(ended.found);
+    EXPECT_EQ(ended.exit_code, 127);
+    try {
+        run_process({"/"});
+        FAIL() << "a directory was run";
+    } catch (const Error& error) {
+        EXPECT_STREQ(error.what(), "cannot start /: Permission denied");
+    }
 }
 
 }  // namespace

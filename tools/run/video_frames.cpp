@@ -58,13 +58,19 @@ std::string video_argument(const fs::path& video) {
     return "file:" + video.string();
 }
 
+// Runs a program that reads a video. Throws if it is not installed.
+ProcessResult run_on_video(const fs::path& video, const std::vector<std::string>& words) {
+    ProcessResult result = run_process(words);
+    VILA_CHECK(result.found, video.string(),
+               ": reading a video file needs ffmpeg and ffprobe on the PATH, but there is no ",
+               words[0], "; install ffmpeg, or give a folder of frames");
+    return result;
+}
+
 double seconds_of_video(const fs::path& video) {
     const ProcessResult probe =
-        run_process({"ffprobe", "-v", "error", "-show_entries", "format=duration", "-of",
-                     "default=noprint_wrappers=1:nokey=1", "-i", video_argument(video)});
-    VILA_CHECK(probe.found, video.string(),
-               ": reading a video file needs ffmpeg and ffprobe on the PATH; install ffmpeg, or "
-               "give a folder of frames");
+        run_on_video(video, {"ffprobe", "-v", "error", "-show_entries", "format=duration", "-of",
+                             "default=noprint_wrappers=1:nokey=1", "-i", video_argument(video)});
     const double seconds = std::atof(probe.output.c_str());
     VILA_CHECK(probe.exit_code == 0 && seconds > 0.0 && std::isfinite(seconds), video.string(),
                ": ffprobe finds no video with a duration");
@@ -123,8 +129,8 @@ void VideoFrames::read_video(const fs::path& video, int64_t count) {
         // The middle of each of `count` equal parts.
         const double time = (static_cast<double>(i) + 0.5) * seconds / static_cast<double>(count);
         const fs::path frame = scratch_.path / (std::to_string(i) + ".png");
-        run_process({"ffmpeg", "-v", "error", "-nostdin", "-ss", std::to_string(time), "-i",
-                     video_argument(video), "-frames:v", "1", frame.string()});
+        run_on_video(video, {"ffmpeg", "-v", "error", "-nostdin", "-ss", std::to_string(time), "-i",
+                             video_argument(video), "-frames:v", "1", frame.string()});
         if (path_exists(frame)) files_.push_back(frame.string());
     }
     VILA_CHECK(static_cast<int64_t>(files_.size()) == count, video.string(), ": ffmpeg gave ",
