@@ -41,8 +41,8 @@ namespace {
 
 }  // namespace
 
-void continue_under_guard() {
-    if (environment_int("OMPI_COMM_WORLD_SIZE") <= 1) return;
+bool continue_under_guard() {
+    if (environment_int("OMPI_COMM_WORLD_SIZE") < 1) return false;
     sigset_t signals, before;
     sigemptyset(&signals);
     for (const int signal : {SIGTERM, SIGINT, SIGHUP, SIGCHLD}) sigaddset(&signals, signal);
@@ -58,6 +58,7 @@ void continue_under_guard() {
     if (::getppid() != self) ::raise(SIGKILL);
     ::setsid();
     ::sigprocmask(SIG_SETMASK, &before, nullptr);
+    return true;
 }
 
 }  // namespace vila::dist

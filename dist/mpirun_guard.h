@@ -7,10 +7,10 @@
 
 namespace vila::dist {
 
-// In a job of several ranks under Open MPI's mpirun, starts a child process and returns in it. The
+// Under Open MPI's mpirun, also with one rank, starts a child process and returns true in it. The
 // calling process then only passes SIGTERM, SIGINT and SIGHUP on to the child and ends as the child
-// does. Elsewhere does nothing. Call it before threads exist and before MPI is initialized. The
+// does. Elsewhere returns false. Call it before threads exist and before MPI is initialized. The
 // child should ask the system to kill it when its parent dies, except during a save.
-void continue_under_guard();
+bool continue_under_guard();
 
 }  // namespace vila::dist

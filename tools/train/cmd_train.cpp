@@ -176,10 +176,10 @@ constexpr int kExitFailure = 1;
 }  // namespace
 
 int cmd_train(Args& args) {
-    dist::continue_under_guard();
+    const bool guarded = dist::continue_under_guard();
     // Constructed before MPI starts threads, so that they inherit the blocked signals, and before
     // joining, so that this rank also ends if the launcher dies during joining.
-    StopSignals stop(dist::read_launcher().ranks > 1);
+    StopSignals stop(guarded || dist::read_launcher().ranks > 1);
     TrainOptions options = parse_options(args);
     options.common = as_local_rank(options.common);
     std::unique_ptr<dist::Collectives> ranks;
