@@ -12,6 +12,7 @@
 #include "models/batch.h"
 #include "tensor/cpu/cpu_device.h"
 #include "tensor/random.h"
+#include "tests/support/image_goldens.h"
 #include "tests/support/text_helpers.h"
 #include "tests/support/tiled_config.h"
 #include "tools/base/image_source.h"
@@ -122,6 +123,33 @@ class TrainingImagesTest : public testing::Test {
     std::unique_ptr<data::Tokenizer> tokenizer_ = data::byte_tokenizer();
     data::ChatTemplate chat_ = data::ChatTemplate::named("qa");
 };
+
+// Images that lie on a side, and GIF files that are larger than their screen, among others.
+TEST(ImageTokenCounter, AgreesWithTheDecodedImage) {
+    models::ImageLayout layout = tiled_config().image_layout();
+    for (const auto& entry : std::filesystem::directory_iterator(data::image_goldens())) {
+        const std::string extension = entry.path().extension();
+        if (extension == ".ppm" || extension == ".txt" || extension == ".json") continue;
+        if (extension == ".webp" && !data::has_webp()) continue;
+        const data::ImageRef ref = {.path = entry.path()};
+        const data::Image image = read_image(ref);
+        for (layout.max_tiles = 1; layout.max_tiles <= 12; ++layout.max_tiles)
+            EXPECT_EQ(image_token_counter(layout)(ref),
+                      layout.image_tokens(image.height, image.width))
+                << entry.path();
+    }
+}
+
+TEST(ImageTokenCounter, ReadsNoPixels) {
+    const data::ScratchFolder scratch;
+    const std::string path = scratch.path() / "picture.png";
+    data::write_png(path, PictureDataset::picture(4));
+    std::filesystem::resize_file(path, 40);  // the header
+    const data::ImageRef ref = {.path = path};
+    EXPECT_THROW(read_image(ref), Error);
+    EXPECT_EQ(image_token_counter(tiled_config().image_layout())(ref),
+              4 * PictureDataset::tiles(4));
+}
 
 // Pictures are whole tiles, so every tile but the thumbnail is a part of the picture.
 TEST_F(TrainingImagesTest, PixelsAreThoseOfTheTiles) {

@@ -1,6 +1,8 @@
 #include "tools/base/image_source.h"
 
 #include <algorithm>
+#include <array>
+#include <string_view>
 
 #include "data/image/random_crop.h"
 #include "tensor/file.h"
@@ -44,9 +46,25 @@ data::ImageSize read_image_size(const data::ImageRef& image) {
     }
 }
 
+namespace {
+
+// Returns whether the decoded image may be larger than its stored size: the screen of a GIF grows
+// to hold the image.
+bool may_grow(const data::ImageRef& image) {
+    std::array<char, 4> start = {};
+    RandomAccessFile(image.path).read_at(image.offset, start.data(), start.size());
+    return std::string_view(start.data(), start.size()) == "GIF8";
+}
+
+}  // namespace
+
 data::ImageTokens image_token_counter(const models::ImageLayout& layout) {
     return [layout](const data::ImageRef& image) {
         if (!layout.depends_on_size()) return layout.image_tokens(0, 0);
+        const auto [width, height] = read_image_size(image);
+        const int64_t tokens = layout.image_tokens(height, width);
+        // Turning the image upright may exchange its sides.
+        if (tokens == layout.image_tokens(width, height) && !may_grow(image)) return tokens;
         const data::Image decoded = read_image(image);
         return layout.image_tokens(decoded.height, decoded.width);
     };

@@ -22,8 +22,9 @@ data::Image read_image(const data::ImageRef& image);
 // Throws if the file cannot be read or is not an image.
 data::ImageSize read_image_size(const data::ImageRef& image);
 
-// Returns the function that counts the tokens of an image. The function reads and decodes the image
-// only if the layout depends on the size of images. It is safe to call from many threads.
+// Returns the function that counts the tokens of an image. If the layout depends on the size of
+// images, the function reads the size. It decodes the image only if that is not enough: if the
+// number depends on the orientation, and for a GIF. It is safe to call from many threads.
 data::ImageTokens image_token_counter(const models::ImageLayout& layout);
 
 // Preprocesses the tiles of an image and returns (3, size, size), or with several tiles (tiles, 3,
