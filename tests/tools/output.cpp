@@ -75,6 +75,27 @@ TEST(TextInput, ErrorsAreNotTheEndOfTheFile) {
     }
 }
 
+TEST(TextInput, SaysThatAFileIsTooLarge) {
+    const TemporaryDirectory folder;
+    const fs::path path = folder.path() / "large";
+    write_file_atomic(path, "a line\n");
+    fs::resize_file(path, (256 << 20) + 1);
+    const auto error_of = [&](const auto& read) -> std::string {
+        try {
+            read();
+        } catch (const Error& error) {
+            return error.what();
+        }
+        return "no error";
+    };
+    EXPECT_EQ(error_of([&] { read_text(path); }),
+              path.string() +
+                  ": expected at most 268435456 bytes of text, got more; is this the right file?");
+    fs::resize_file(path, (256 << 20) + (1 << 17));
+    EXPECT_EQ(error_of([&] { lines_of(path); }),
+              path.string() + " line 2: longer than 268435456 bytes; is this a text file?");
+}
+
 TEST(TextInput, GivesALineBeforeTheNextIsThere) {
     const TemporaryDirectory folder;
     const fs::path path = folder.path() / "pipe";

@@ -85,8 +85,6 @@ bool LineReader::fill() {
     buffer_.erase(0, begin_);
     scanned_ -= begin_;
     begin_ = 0;
-    VILA_CHECK(buffer_.size() < kMaxText, name_, " line ", number_ + 1, ": longer than ", kMaxText,
-               " bytes; is this a text file?");
     const size_t before = buffer_.size();
     buffer_.resize(before + kBlock);
     ssize_t got = 0;
@@ -108,6 +106,8 @@ bool LineReader::next(std::string& line) {
             return true;
         }
         scanned_ = buffer_.size();
+        VILA_CHECK(at_end_ || buffer_.size() - begin_ < kMaxText, name_, " line ", number_ + 1,
+                   ": longer than ", kMaxText, " bytes; is this a text file?");
         if (!at_end_ && fill()) continue;
         at_end_ = true;
         if (begin_ == buffer_.size()) return false;
@@ -119,7 +119,9 @@ bool LineReader::next(std::string& line) {
 }
 
 std::string LineReader::rest() {
-    while (!at_end_ && fill()) continue;
+    while (!at_end_ && fill())
+        VILA_CHECK(buffer_.size() <= kMaxText, name_, ": expected at most ", kMaxText,
+                   " bytes of text, got more; is this the right file?");
     at_end_ = true;
     const std::string text = buffer_.substr(begin_);
     begin_ = scanned_ = buffer_.size();
