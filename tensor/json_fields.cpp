@@ -49,10 +49,9 @@ int64_t JsonFields::integer(const std::string& name, int64_t fallback, int64_t l
     if (!has(name)) return fallback;
     const Json& value = raw(name);
     constexpr uint64_t kLargest = uint64_t{1} << 40;
-    const bool fits = value.is_number_integer() &&
-                      (!value.is_number_unsigned() || value.get<uint64_t>() <= kLargest) &&
-                      value.get<int64_t>() >= least;
-    if (!fits)
+    const bool too_large = value.is_number_unsigned() && value.get<uint64_t>() > kLargest;
+    if (too_large) fail(name, str("an integer of at most ", kLargest));
+    if (!value.is_number_integer() || value.get<int64_t>() < least)
         fail(name, least == 1           ? "a positive integer"
                    : least == INT64_MIN ? "an integer"
                                         : str("an integer of at least ", least));

@@ -159,7 +159,8 @@ TEST(LlamaConfigTest, ErrorsAreOneLine) {
     EXPECT_EQ(llama_refusal({{"vocab_size", 0}}),
               "c.json: field vocab_size: expected a positive integer, got 0");
     EXPECT_EQ(llama_refusal({{"vocab_size", uint64_t{1} << 63}}),
-              "c.json: field vocab_size: expected a positive integer, got 9223372036854775808");
+              "c.json: field vocab_size: expected an integer of at most 1099511627776, got "
+              "9223372036854775808");
     EXPECT_EQ(llama_refusal({{"tie_word_embeddings", "no"}}),
               "c.json: field tie_word_embeddings: expected true or false, got \"no\"");
     EXPECT_EQ(llama_refusal({{"hidden_act", "gelu"}}),
