@@ -125,6 +125,17 @@ TEST_F(RecipeTest, TemplatesAreNamesOrFilesBesideTheRecipe) {
                          ": data.template: no chat template \"absent.jinja\": expected plain, "));
 }
 
+TEST_F(RecipeTest, ForgetsThePlacesOfWhatAnOverrideReplaces) {
+    EXPECT_EQ(
+        error(kSft, {"optimizer={lr = -1}"}),
+        "override optimizer={lr = -1}: optimizer.lr: expected a number above 0 to 10, got -1");
+    EXPECT_EQ(
+        error(kSft, {"optimizer.lr=1", "optimizer={lr = -1}"}),
+        "override optimizer={lr = -1}: optimizer.lr: expected a number above 0 to 10, got -1");
+    EXPECT_EQ(error(std::string(kSft) + "[optimizer_]\n", {"optimizer={lr = 1}"}),
+              "r.toml:16: unknown key 'optimizer_'; did you mean 'optimizer'?");
+}
+
 TEST_F(RecipeTest, RefusesWhatIsNoToml) {
     for (const char* text : {"[\n", "[(", "[[[", "[{\"id\": 1}]", "[,]", "a = [\n", "\"", "= 1"})
         EXPECT_TRUE(error(text).starts_with("r.toml:")) << text << ": " << error(text);

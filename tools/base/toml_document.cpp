@@ -65,6 +65,16 @@ class Converter {
     TomlDocument& document_;
 };
 
+// Forgets the places and override texts of everything below `path`, which is about to be replaced.
+template <typename Value>
+void forget_below(std::map<std::string, Value>& values, const std::string& path) {
+    std::erase_if(values, [&](const auto& entry) {
+        const std::string& key = entry.first;
+        return key.size() > path.size() && key.starts_with(path) &&
+               (key[path.size()] == '.' || key[path.size()] == '[');
+    });
+}
+
 // "data.sources[0].weight" and "data.sources.0.weight" -> data, sources, 0, weight.
 std::vector<std::string> split_path(const std::string& path) {
     std::vector<std::string> parts(1);
@@ -171,6 +181,8 @@ std::string apply_override(TomlDocument& document, const std::string& assignment
     }
     const std::string text = assignment.substr(equals + 1);
     *node = override_value(text);
+    forget_below(document.places, path);
+    forget_below(document.override_texts, path);
     document.override_texts[path] = text;
     document.places[path] = "override " + assignment;
     return path;
