@@ -138,6 +138,25 @@ TEST_F(RunDirectoryTest, RefusesInputsThatItWouldWrite) {
     EXPECT_EQ(refusal("model.init=other/model", "other/run"), "");
     EXPECT_EQ(refusal("model.init=other/model", "run"), "");
     EXPECT_EQ(refusal("data.sources[0].path=a.txt", "run"), "");
+    // A projector or a template is a directory or a file, or has the name of a kind.
+    EXPECT_NE(refusal("model.projector=./run/model", "run"), "");
+    EXPECT_EQ(refusal("model.projector=mlp_downsample", "mlp_downsample"), "");
+    write("run/model/chat.jinja", "{{ messages[0].content }}");
+    EXPECT_NE(refusal("data.template=run/model/chat.jinja", "run").find("also data.template"),
+              std::string::npos);
+    EXPECT_EQ(refusal("data.template=qa", "qa"), "");
+}
+
+// The kind of a projector is no name of a folder in the current one.
+TEST_F(RunDirectoryTest, MayHaveTheNameOfAKind) {
+    const fs::path before = fs::current_path();
+    fs::current_path(folder_.path());
+    fs::create_directory("mlp_downsample");
+    fs::create_directory("qa");
+    for (const char* override : {"model.projector=mlp_downsample", "data.template=qa"})
+        for (const char* out : {"mlp_downsample/run", "qa/run"})
+            EXPECT_NO_THROW(refuse_inputs_in_run(recipe({override}), out)) << override;
+    fs::current_path(before);
 }
 
 }  // namespace

@@ -21,10 +21,6 @@ namespace {
 
 constexpr std::array<double, 3> kHalf = {0.5, 0.5, 0.5};
 
-bool is_directory_name(const std::string& projector) {
-    return projector.find('/') != std::string::npos;
-}
-
 // The start of a message about the recipe: "FILE: ".
 std::string in_recipe(const ModelRecipe& recipe) {
     return recipe.file.empty() ? "" : recipe.file + ": ";
@@ -75,7 +71,7 @@ data::ImageProcessorConfig new_preprocessing(const ModelRecipe& recipe,
 }
 
 ProjectorConfig recipe_projector_config(const ModelRecipe& recipe) {
-    if (is_directory_name(recipe.projector))
+    if (is_projector_directory(recipe.projector))
         return ModelDirectory(recipe.projector).projector_config();
     ProjectorConfig config;
     config.kind = ProjectorConfig::kind_from_name(recipe.projector);
@@ -134,7 +130,7 @@ std::map<Part, std::string> part_directories(const ModelRecipe& recipe, bool has
             recipe.vision_tower.empty() ? recipe.init : recipe.vision_tower;
     if (recipe.projector.empty())
         directories[Part::Projector] = recipe.init;
-    else if (is_directory_name(recipe.projector))
+    else if (is_projector_directory(recipe.projector))
         directories[Part::Projector] = recipe.projector;
     return directories;
 }
@@ -156,6 +152,10 @@ void load_or_initialize(const ModelRecipe& recipe, uint64_t seed, models::VilaMo
 }
 
 }  // namespace
+
+bool is_projector_directory(const std::string& projector) {
+    return projector.find('/') != std::string::npos;
+}
 
 std::optional<fs::path> tokenizer_directory(const ModelRecipe& recipe) {
     if (!recipe.tokenizer.empty()) return ModelDirectory(recipe.tokenizer).files_of(Part::Llm);

@@ -24,6 +24,9 @@ namespace vila::tools {
 // model.init; none if a tokenizer is to be trained.
 std::optional<std::filesystem::path> tokenizer_directory(const ModelRecipe& recipe);
 
+// Returns whether model.projector names a directory, not the kind of a new projector.
+bool is_projector_directory(const std::string& projector);
+
 // Returns data.template if it is given. A template from a file gets the special tokens of the
 // tokenizer in the directory `tokenizer`, or none if that is empty.
 std::optional<data::ChatTemplate> given_template(const Recipe& recipe,

@@ -5,6 +5,7 @@
 #include "tensor/check.h"
 #include "tensor/file.h"
 #include "tools/base/hash64.h"
+#include "tools/base/model_template.h"
 #include "tools/base/output_guard.h"
 #include "tools/train/checkpoint_format.h"
 #include "tools/train/recipe_model.h"
@@ -135,8 +136,11 @@ void refuse_inputs_in_run(const Recipe& recipe, const fs::path& out) {
         {"model.init", model.init},
         {"model.llm", model.llm},
         {"model.vision_tower", model.vision_tower},
-        {"model.tokenizer", model.tokenizer},
-        {"model.projector", model.projector}};
+        {"model.tokenizer", model.tokenizer}};
+    if (is_projector_directory(model.projector))
+        inputs.emplace_back("model.projector", model.projector);
+    if (const auto& chat = recipe.data.chat_template; chat && !is_template_name(*chat))
+        inputs.emplace_back("data.template", *chat);
     const OutputGuard guard("--out", out);
     for (const auto& [key, path] : inputs) guard.check_input(key, path);
     for (const SourceRecipe& source : recipe.data.sources) {
