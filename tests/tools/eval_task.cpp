@@ -33,7 +33,9 @@ TEST(EvalTask, NamesTheNearestTask) {
         find_eval_task("vqs");
         FAIL();
     } catch (const UsageError& error) {
-        EXPECT_STREQ(error.what(), "unknown task \"vqs\"; did you mean vqa?");
+        EXPECT_STREQ(error.what(),
+                     "unknown task \"vqs\": expected exact, vqa, caption, choice or text-choice; "
+                     "did you mean vqa?");
     }
 }
 

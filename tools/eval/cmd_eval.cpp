@@ -73,7 +73,8 @@ EvalCommand parse_command(Args& args) {
         "  question    {\"question_id\"?, \"image\"?, \"text\", \"answer\", \"choices\"?, "
         "\"shots\"?: [{\"image\"?, \"text\"?, \"answer\"}]}\n"
         "  prediction  {\"question_id\", \"text\"}\n"
-        "\"image\" and \"answer\" are one string or a list; any answer of a list is correct. "
+        "\"image\" and \"answer\" are one string or a list; any answer of a list is correct; "
+        "vqa counts how many of them agree. "
         "\"shots\" are demonstrations.");
     args.parse();
 

@@ -13,6 +13,11 @@ namespace fs = std::filesystem;
 
 namespace {
 
+// An id is a string or a number.
+std::string id_text(const Json& id) {
+    return id.is_string() ? id.get<std::string>() : id.dump();
+}
+
 // Reads a question or a demonstration. A demonstration without a text of its own has `text`.
 EvalTurn turn_from_json(const Json& object, const fs::path& images, const std::string& text) {
     VILA_CHECK(data::find_field(object, {"answer"}) != nullptr,
@@ -31,13 +36,11 @@ EvalTurn turn_from_json(const Json& object, const fs::path& images, const std::s
 EvalItem item_from_json(const Json& object, const std::string& where, const fs::path& images,
                         const EvalItemOptions& options) {
     EvalItem item;
-    for (const char* key : {"text", "answer"})
-        VILA_CHECK(data::find_field(object, {key}) != nullptr,
-                   "a question needs \"text\" and \"answer\"");
+    item.where = where;
+    VILA_CHECK(data::find_field(object, {"text"}) != nullptr,
+               "a question has no \"text\": expected the text of the question");
     const Json* id = data::find_field(object, {"question_id"});
-    item.question_id = id == nullptr     ? where
-                       : id->is_string() ? id->get<std::string>()
-                                         : id->dump();
+    item.question_id = id == nullptr ? where : id_text(*id);
     item.question = turn_from_json(object, images, "");
     item.answers = string_or_list(object, "answer");
     item.choices = string_or_list(object, "choices");
@@ -69,21 +72,32 @@ std::vector<EvalItem> load_eval_items(const fs::path& data, const fs::path& imag
 
 std::vector<std::string> load_predictions(const fs::path& path,
                                           const std::vector<EvalItem>& items) {
+    std::map<std::string, const EvalItem*> questions;
+    for (const EvalItem& item : items) {
+        const auto [other, is_new] = questions.emplace(item.question_id, &item);
+        VILA_CHECK(is_new, item.where, ": question_id ", item.question_id, " is that of ",
+                   other->second->where, ", too: predictions need one id for each question");
+    }
     std::map<std::string, std::string> by_id;
+    int64_t unasked = 0;
     for_each_json_line(path, [&](const Json& object, const std::string& where) {
         at_line(where, [&] {
-            const Json& id = data::field(object, {"question_id"});
-            by_id[id.is_string() ? id.get<std::string>() : id.dump()] =
-                data::text_field(object, {"text"});
+            const std::string id = id_text(data::field(object, {"question_id"}));
+            const bool is_new = by_id.emplace(id, data::text_field(object, {"text"})).second;
+            VILA_CHECK(is_new, "a second prediction for question_id ", id);
+            unasked += !questions.contains(id);
         });
     });
     std::vector<std::string> predictions;
     for (const EvalItem& item : items) {
         const auto found = by_id.find(item.question_id);
         VILA_CHECK(found != by_id.end(), path.string(), ": no prediction for question_id ",
-                   item.question_id);
+                   item.question_id, " of ", item.where);
         predictions.push_back(found->second);
     }
+    if (unasked > 0)
+        std::fprintf(stderr, "%s: %lld predictions answer none of the questions\n", path.c_str(),
+                     static_cast<long long>(unasked));
     return predictions;
 }
 

@@ -22,6 +22,7 @@ struct EvalTurn {
 };
 
 struct EvalItem {
+    std::string where;  // file and line, for messages
     std::string question_id;
     EvalTurn question;                 // its answer is answers.front()
     std::vector<std::string> answers;  // each is correct
@@ -41,7 +42,8 @@ std::vector<EvalItem> load_eval_items(const std::filesystem::path& data,
                                       const EvalItemOptions& options);
 
 // Reads predictions {"question_id", "text"} and returns their texts in the order of the items.
-// Throws if there is no prediction for an item.
+// Throws if there is not exactly one prediction for an item, or if two items have the same id.
+// Says on stderr how many predictions answer no item.
 std::vector<std::string> load_predictions(const std::filesystem::path& path,
                                           const std::vector<EvalItem>& items);
 

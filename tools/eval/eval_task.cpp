@@ -7,7 +7,9 @@
 
 #include "data/text/trim.h"
 #include "models/generate.h"
+#include "tensor/name_list.h"
 #include "tensor/nearest_name.h"
+#include "tools/base/json_lines.h"
 #include "tools/base/progress.h"
 #include "tools/eval/metrics.h"
 #include "tools/run/answer_stream.h"
@@ -60,12 +62,14 @@ std::vector<std::string> generate_answers(const PromptBuilder& builder,
         std::vector<models::Sequence> sequences;
         for (size_t i = begin; i < end; ++i) {
             const Conversation conversation = conversation_of(items[i]);
-            prompts.push_back(builder.chat_prompt(
-                conversation.messages, image_files(conversation.images), options.no_image));
-            builder.check_fits(prompts.back(), 1);  // the longest answer need not fit
+            at_line(items[i].where, [&] {
+                prompts.push_back(builder.chat_prompt(
+                    conversation.messages, image_files(conversation.images), options.no_image));
+                builder.check_fits(prompts.back(), 1);  // the longest answer need not fit
+            });
         }
-        std::deque<AnswerStream>
-            streams;  // each ends its answer at the token that completes a stop
+        // Each ends its answer at the token that completes a stop.
+        std::deque<AnswerStream> streams;
         for (const Prompt& prompt : prompts) {
             sequences.push_back(prompt.view());
             streams.emplace_back(builder.tokenizer(), stops, [](const std::string&) {});
@@ -79,6 +83,25 @@ std::vector<std::string> generate_answers(const PromptBuilder& builder,
     return answers;
 }
 
+// Returns 1 if the answer equals a reference after normalize_exact(), otherwise 0.
+double exact_match(const std::string& answer, const std::vector<std::string>& references) {
+    const std::string given = normalize_exact(answer);
+    return std::any_of(references.begin(), references.end(),
+                       [&](const auto& reference) { return normalize_exact(reference) == given; })
+               ? 1.0
+               : 0.0;
+}
+
+// Throws unless the item has choices, and among them an answer.
+void check_choices(const EvalItem& item) {
+    VILA_CHECK(!item.choices.empty(), item.where, ": no \"choices\"; use the task exact");
+    const bool has_answer = std::any_of(
+        item.choices.begin(), item.choices.end(),
+        [&](const std::string& choice) { return exact_match(choice, item.answers) > 0; });
+    VILA_CHECK(has_answer, item.where, ": none of the \"choices\" is the \"answer\" ",
+               shown(Json(item.answers.front())));
+}
+
 // Returns the choice of each item that has the highest likelihood, a product over its tokens.
 std::vector<std::string> choose_answers(const PromptBuilder& builder,
                                         const std::vector<EvalItem>& items,
@@ -86,14 +109,15 @@ std::vector<std::string> choose_answers(const PromptBuilder& builder,
     std::vector<std::string> answers;
     Progress progress("eval", static_cast<int64_t>(items.size()));
     for (const EvalItem& item : items) {
-        VILA_CHECK(!item.choices.empty(), "question ", item.question_id,
-                   ": has no \"choices\"; use the task exact");
+        check_choices(item);
         const Conversation conversation = conversation_of(item);
         const std::vector<PromptImage> images = image_files(conversation.images);
         std::vector<Prompt> prompts;
-        for (const std::string& choice : item.choices)
-            prompts.push_back(
-                builder.answered_prompt(conversation.messages, images, choice, options.no_image));
+        at_line(item.where, [&] {
+            for (const std::string& choice : item.choices)
+                prompts.push_back(builder.answered_prompt(conversation.messages, images, choice,
+                                                          options.no_image));
+        });
         const auto logprobs = target_logprobs(builder, prompts);
         const auto best = std::max_element(logprobs.begin(), logprobs.end());
         answers.push_back(item.choices[static_cast<size_t>(best - logprobs.begin())]);
@@ -104,15 +128,6 @@ std::vector<std::string> choose_answers(const PromptBuilder& builder,
 
 using Scores = std::vector<double>;
 using References = std::vector<std::vector<std::string>>;
-
-// Returns 1 if the answer equals a reference after normalize_exact(), otherwise 0.
-double exact_match(const std::string& answer, const std::vector<std::string>& references) {
-    const std::string given = normalize_exact(answer);
-    return std::any_of(references.begin(), references.end(),
-                       [&](const auto& reference) { return normalize_exact(reference) == given; })
-               ? 1.0
-               : 0.0;
-}
 
 // Scores each answer by a metric that looks at one answer only. cider_d() needs the whole set.
 template <double (*Metric)(const std::string& answer, const std::vector<std::string>& references)>
@@ -169,8 +184,8 @@ const EvalTask& find_eval_task(const std::string& name) {
         if (name == task.name) return task;
         names.push_back(task.name);
     }
-    throw UsageError(
-        str("unknown task \"", name, "\"; did you mean ", nearest_name(name, names), "?"));
+    throw UsageError(str("unknown task \"", name, "\": expected ", name_list(names),
+                         "; did you mean ", nearest_name(name, names), "?"));
 }
 
 std::string eval_task_help() {
