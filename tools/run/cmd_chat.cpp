@@ -20,7 +20,7 @@ namespace {
 struct Conversation {
     std::vector<data::Message> messages;
     std::vector<PromptImage> images;
-    std::string pending;  // placeholders of the images of the next message
+    int64_t new_images = 0;  // for the next message
 };
 
 // Opens an image for the next message. The conversation keeps its encoded bytes, because the prompt
@@ -29,7 +29,16 @@ void show_image(const PromptBuilder& builder, Conversation& conversation, const 
     PromptImage image(PromptImage(data::ImageRef{.path = path}).encoded(), path);
     builder.prepare_image(image);
     conversation.images.push_back(std::move(image));
-    conversation.pending += std::string(data::kImagePlaceholder) + "\n";
+    ++conversation.new_images;
+}
+
+// Returns the text of the next message, with a placeholder for each of its images: in front, unless
+// the line has its own.
+std::string with_placeholders(const std::string& line, int64_t images) {
+    const int64_t own = data::count_placeholders(line);
+    VILA_CHECK(own == 0 || own == images, "the message has ", own, " <image>, but ", images,
+               " were given with /image for it: give one for each");
+    return own == images ? line : data::prepend_placeholders(images, line);
 }
 
 // Sends a message, streams the answer to stdout, and adds both to the conversation.
@@ -37,9 +46,10 @@ void take_turn(const PromptBuilder& builder, models::DecodeBatch& batch,
                const SamplingOptions& sampling, uint64_t seed, Conversation& conversation,
                const std::string& line) {
     std::vector<data::Message> messages = conversation.messages;
-    messages.push_back({data::Role::User, conversation.pending + line});
+    messages.push_back({data::Role::User, with_placeholders(line, conversation.new_images)});
     const Prompt prompt = builder.chat_prompt(messages, conversation.images);
-    builder.check_fits(prompt, sampling.max_tokens);
+    builder.check_fits(prompt, sampling.max_tokens,
+                       "start over with /reset, or lower --max-tokens");
 
     std::vector<std::string> stops = sampling.stops;
     for (const std::string& stop : builder.stop_texts()) stops.push_back(stop);
@@ -55,7 +65,7 @@ void take_turn(const PromptBuilder& builder, models::DecodeBatch& batch,
     const size_t begin = std::min(text.find_first_not_of(' '), text.size());
     messages.push_back({data::Role::Assistant, text.substr(begin)});
     conversation.messages = std::move(messages);
-    conversation.pending.clear();
+    conversation.new_images = 0;
 }
 
 // Runs a command of the conversation, or sends a message.
@@ -88,7 +98,8 @@ int cmd_chat(Args& args) {
     common.declare(args);
     args.footer(
         "In the conversation:\n"
-        "  /image FILE  add an image to the next message\n"
+        "  /image FILE  add an image to the next message, in front of its text or where the text "
+        "has <image>\n"
         "  /reset       start over\n"
         "  /exit        leave");
     args.parse();
