@@ -74,6 +74,12 @@ int64_t count_placeholders(std::string_view text) {
     return count;
 }
 
+std::string remove_placeholders(std::string text) {
+    for (size_t at; (at = text.find(kImagePlaceholder)) != std::string::npos;)
+        text.erase(at, kImagePlaceholder.size());
+    return text;
+}
+
 std::string prepend_placeholders(int64_t images, std::string_view text) {
     std::string front;
     for (int64_t i = 0; i < images; ++i) front.append(kImagePlaceholder).append("\n");

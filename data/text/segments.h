@@ -20,6 +20,8 @@ constexpr std::string_view kImagePlaceholder = "<image>";
 
 // Returns the number of placeholders in `text`.
 int64_t count_placeholders(std::string_view text);
+// Returns `text` without its placeholders.
+std::string remove_placeholders(std::string text);
 // Returns `text` with `images` placeholders in front of it, each on a line of its own.
 std::string prepend_placeholders(int64_t images, std::string_view text);
 

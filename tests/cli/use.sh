@@ -123,7 +123,13 @@ fails "generate: broken.jinja line 1: expected an expression" generate --model $
 fails "no chat template \"absent\"" generate --model $model --prompt hi --template absent
 expect 2 "--raw uses no chat template" generate --model $model --prompt hi --raw --template roles.jinja
 echo '{{ messages[0].content }}' >first.jinja
-expect 0 "first.jinja: the chat template does not print the question" generate --model alone --prompt hi --max-tokens 1 \
+cat >moves.jinja <<'END'
+{% for m in messages %}{% for p in m.content %}{% if p.type == 'image' %}<image>{% endif %}{% endfor %}
+{% for p in m.content %}{% if p.type == 'text' %}{{ p.text }}{% endif %}{% endfor %}{% endfor %}
+END
+expect 0 "" generate --model $model --image images/red.bmp --prompt "what is in <image> here?" --template moves.jinja --max-tokens 1
+check "no warning of a template that moves the image: $(cat output)" [ "$(grep -c "chat template" output)" -eq 0 ]
+expect 0 "first.jinja: the chat template changes the text of the question" generate --model alone --prompt hi --max-tokens 1 \
     --template first.jinja --system "be brief"
 rm alone/chat_template.jinja
 cat >asked.jsonl <<'END'

@@ -53,7 +53,8 @@ TEST(Jinja, NamesTheLineOfAnError) {
               "T line 2: the template refuses the conversation: no");
     EXPECT_EQ(error_of("{% for x in numbers %}\n{{ x | nosuch }}{% endfor %}"),
               "T line 2: the filter nosuch is not implemented");
-    EXPECT_EQ(error_of("{% if true %}"), "T line 1: expected {% endif %}, got the end of the tag");
+    EXPECT_EQ(error_of("{% if true %}"),
+              "T line 1: expected {% endif %}, got the end of the template");
     EXPECT_EQ(error_of("{% include 'x' %}"),
               "T line 1: expected a tag that is implemented: if, for, set, macro, with, filter, "
               "break, continue, generation, raw, got 'include'");

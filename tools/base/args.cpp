@@ -159,8 +159,9 @@ Option Args::declare_option(const std::string& name, OptionTarget value, const s
     CLI::Option* declared = add(*app_, name, value, help);
     std::visit(
         [&]<typename T>(T*) {
+            // One value at a time, as often as the option is given.
             if constexpr (is_vector<T>)
-                declared->allow_extra_args(false);
+                declared->expected(1)->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
             else if constexpr (!is_optional<T>)
                 declared->capture_default_str();
         },
@@ -187,14 +188,20 @@ void Args::parse() {
     refuse_unknown(app_->remaining());
     for (const CLI::Option* option : app_->get_options())
         for (const std::string& text : option->results()) check_number(*option, text);
-    if (!problem.empty()) throw UsageError(problem);
+    if (!problem.empty()) {
+        for (const CLI::Option* option : app_->get_options())
+            if (option->results().size() > 1 && option->get_items_expected_max() == 1)
+                throw UsageError(str(option->get_name(), " is given ", option->results().size(),
+                                     " times: expected once"));
+        throw UsageError(problem);
+    }
 }
 
 void Args::refuse_unknown(const std::vector<std::string>& unknown) const {
     if (unknown.empty()) return;
     const std::string& first = unknown.front();
     if (first.empty() || first[0] != '-')
-        throw UsageError(str("unexpected argument '", first, "'"));
+        throw UsageError(str("unexpected argument '", first, "': an option takes one value"));
     std::vector<std::string> names;
     for (const CLI::Option* option : app_->get_options())
         if (!option->get_lnames().empty()) names.push_back("--" + option->get_lnames().front());

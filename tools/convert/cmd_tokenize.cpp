@@ -5,6 +5,7 @@
 #include "data/text/tokenizer.h"
 #include "models/model_directory.h"
 #include "tensor/json.h"
+#include "tools/base/json_lines.h"
 #include "tools/base/option_checks.h"
 #include "tools/base/output.h"
 #include "tools/base/output_guard.h"
@@ -60,7 +61,9 @@ int cmd_tokenize(Args& args) {
     std::string results;
     for (std::string line; lines.next(line);) {
         if (decode) {
-            results += Json(tokenizer->decode(parse_ids(line, lines.where()))).dump() + '\n';
+            const std::vector<int32_t> ids = parse_ids(line, lines.where());
+            const auto text = at_line(lines.where(), [&] { return tokenizer->decode(ids); });
+            results += Json(text).dump() + '\n';
         } else {
             const std::string text = json ? parse_text(line, lines.where()) : line;
             const auto ids = tokenizer->encode(text, {.parse_added_tokens = parse_special});

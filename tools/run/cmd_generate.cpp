@@ -140,7 +140,9 @@ GenerateCommand parse_command(Args& args) {
     const bool has_prompt_options =
         !command.images.empty() || !command.video.empty() || command.raw;
     if (command.has_input && has_prompt_options)
-        throw UsageError("--input: each request gives its own images and messages");
+        throw UsageError(
+            "--input: each request gives its own images and prompt: leave out --image, --video and "
+            "--raw");
     if (!command.has_input) refuse_options(args, {"--batch"}, "without --input");
     if (command.has_input)
         refuse_options(args, {"--json"}, "with --input, which always prints JSON");

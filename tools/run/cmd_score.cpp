@@ -1,6 +1,8 @@
 // vila score: log probabilities of targets, and the most likely next tokens, for a file of
 // requests.
 
+#include <set>
+
 #include "tensor/output_path.h"
 #include "tensor/safetensors.h"
 #include "tools/base/json_lines.h"
@@ -54,7 +56,9 @@ int cmd_score(Args& args) {
         "Answer:   {\"id\", \"input_ids\" (an image is ",
         kImageToken,
         "), \"target_logprob\", "
-        "\"num_target_tokens\",\n           \"top\": [[token id, log probability], 5 of them]}\n"
+        "\"num_target_tokens\",\n           \"top\": [[token id, log probability], 5 of them]}, "
+        "for "
+        "the token after the whole sequence\n"
         "Dump:     ID.logits (T, V) over the sequence with images expanded, ID.image_features (n, "
         "N, C)"));
     args.parse();
@@ -69,6 +73,7 @@ int cmd_score(Args& args) {
     LoadedModel loaded(model_path, common);
     chat.apply(loaded);
     std::vector<std::pair<std::string, Tensor>> dumped;
+    std::set<std::string> names;
     Progress progress("score", count_lines(input));
     int64_t scored = 0;
     for_each_json_line(input, [&](const Json& request, const std::string& where) {
@@ -77,6 +82,8 @@ int cmd_score(Args& args) {
                 request_id(request),
                 request_prompt(loaded.prompts(), request, {input.parent_path(), outputs, true}));
         });
+        VILA_CHECK(dump.empty() || names.insert(name).second, where, ": a second request with id ",
+                   name, ": --dump names tensors by id");
         const Score score = score_prompt(loaded.prompts(), prompt);
         answers.write(answer_line(name, prompt, score).dump() + "\n");
         progress.count(++scored);

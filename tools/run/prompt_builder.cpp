@@ -132,9 +132,14 @@ std::vector<data::Segment> PromptBuilder::render_question(
     if (!chat_template().is_published() || warned_of_template_) return segments;
     std::string text;
     for (const data::Segment& segment : segments) text += segment.text;
-    const std::string question = data::without_placeholders(messages.back().text);
-    if (without_blanks(text).find(without_blanks(question)) != std::string::npos) return segments;
-    std::fprintf(stderr, "%s: the chat template does not print the question as it is\n",
+    // A template may put the images elsewhere.
+    const std::string question = data::remove_placeholders(messages.back().text);
+    if (without_blanks(data::remove_placeholders(text)).find(without_blanks(question)) !=
+        std::string::npos)
+        return segments;
+    std::fprintf(stderr,
+                 "%s: the chat template changes the text of the question; for another template "
+                 "give --template\n",
                  chat_template().name().c_str());
     warned_of_template_ = true;
     return segments;
@@ -188,13 +193,12 @@ Prompt PromptBuilder::with_target(const Prompt& prompt, const std::string& targe
     return scored;
 }
 
-void PromptBuilder::check_fits(const Prompt& prompt, int64_t new_tokens) const {
+void PromptBuilder::check_fits(const Prompt& prompt, int64_t new_tokens, const char* remedy) const {
     const int64_t positions = model_.config().llm.max_position_embeddings;
     const int64_t length = prompt.positions();
     VILA_CHECK(length + new_tokens <= positions, "the prompt takes ", length,
                " positions (images included) and ", new_tokens,
-               " more are requested: the model has ", positions,
-               "; shorten the prompt or lower --max-tokens");
+               " more are requested: the model has ", positions, "; ", remedy);
 }
 
 std::string PromptBuilder::text_of(const std::vector<int32_t>& ids) const {

@@ -61,8 +61,10 @@ class PromptBuilder {
     // none.
     Prompt with_target(const Prompt& prompt, const std::string& target) const;
 
-    // Throws unless the prompt and `new_tokens` more tokens fit into the model's positions.
-    void check_fits(const Prompt& prompt, int64_t new_tokens) const;
+    // Throws unless the prompt and `new_tokens` more tokens fit into the model's positions. The
+    // message ends with `remedy`.
+    void check_fits(const Prompt& prompt, int64_t new_tokens,
+                    const char* remedy = "shorten the prompt or lower --max-tokens") const;
     // Returns the text of generated ids, without special tokens. Padding ids beyond the tokenizer's
     // vocabulary decode to nothing.
     std::string text_of(const std::vector<int32_t>& ids) const;

@@ -106,8 +106,9 @@ VideoFrames::Scratch::~Scratch() {
 void VideoFrames::read_folder(const fs::path& folder, int64_t count) {
     std::vector<std::string> names;
     for (const auto& entry : fs::directory_iterator(folder))
-        if (is_picture(entry.path()) && file_exists(entry.path()))
-            names.push_back(entry.path().filename().string());
+        if (const std::string name = entry.path().filename().string();
+            !name.starts_with('.') && is_picture(name) && file_exists(entry.path()))
+            names.push_back(name);
     VILA_CHECK(!names.empty(), folder.string(), ": expected a folder of frames, found no image");
     std::sort(names.begin(), names.end(), name_before);
     for (const int64_t at : even_positions(static_cast<int64_t>(names.size()), count))

@@ -45,10 +45,11 @@ class TokenReader {
 
     // Throws "line N: WHAT, got TOKEN".
     [[noreturn]] void fail(const std::string& what) const {
-        const bool has_text = !next().text.empty();
-        throw Error(str("line ", next().line, ": ", what,
-                        has_text ? ", got '" + next().text.substr(0, 40) + "'"
-                                 : std::string(", got the end of the tag")));
+        const Token& token = next();
+        const std::string got = !token.text.empty() ? "'" + token.text.substr(0, 40) + "'"
+                                : token.kind == Token::Kind::End ? "the end of the template"
+                                                                 : "the end of the tag";
+        throw Error(str("line ", token.line, ": ", what, ", got ", got));
     }
 
     // Counts a level of recursion of the parser while it lives.
