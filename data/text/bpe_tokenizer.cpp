@@ -35,10 +35,10 @@ void BpeTokenizer::fill_tokens(const BpeDefinition& definition) {
         Token& token = tokens_[added.id];
         token = {added.content, "", added.special, false};
         // Added tokens decode like other tokens, after normalization: "\u0120" is a space here too.
-        const std::string looked_for =
-            added.normalized && composes_ ? nfc(added.content) : added.content;
-        if (!bytes_of_spelling(looked_for, token.bytes)) token.bytes = looked_for;
-        (added.normalized ? normalized_tokens_ : raw_tokens_).add(added);
+        AddedToken searched = added;
+        if (added.normalized && composes_) searched.content = nfc(added.content);
+        if (!bytes_of_spelling(searched.content, token.bytes)) token.bytes = searched.content;
+        (added.normalized ? normalized_tokens_ : raw_tokens_).add(std::move(searched));
     }
     for (size_t id = 0; id < tokens_.size(); ++id)
         if (!tokens_[id].spelling.empty())

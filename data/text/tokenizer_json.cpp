@@ -2,6 +2,7 @@
 
 #include <charconv>
 #include <limits>
+#include <unordered_map>
 #include <unordered_set>
 
 #include "tensor/check.h"
@@ -180,6 +181,13 @@ std::vector<AddedToken> read_added_tokens(const Json& tokenizer, const Json& con
     }
     for (const AddedToken& token : read_added_tokens_decoder(config, where))
         if (known.insert(token.content).second) tokens.push_back(token);
+    std::unordered_map<int32_t, std::string> contents;
+    for (const AddedToken& token : tokens) {
+        const auto [other, is_new] = contents.emplace(token.id, token.content);
+        VILA_CHECK(is_new || other->second == token.content, where,
+                   "/tokenizer.json: added_tokens ", shown(Json(other->second)), " and ",
+                   shown(Json(token.content)), " have the same id ", token.id);
+    }
     return tokens;
 }
 

@@ -266,6 +266,22 @@ TEST(Tokenizer, ErrorsNameTheExpectation) {
               std::string::npos);
 }
 
+TEST(Tokenizer, FindsAddedTokensInNormalizedTextHoweverTheyAreSpelled) {
+    json file = json::parse(read_file(folder("llama3") / "tokenizer.json"));
+    file["normalizer"] = {{"type", "NFC"}};
+    const int32_t id = file["added_tokens"].back()["id"].get<int32_t>() + 1;
+    file["added_tokens"].push_back({{"id", id},
+                                    {"content", "e\u0301x"},
+                                    {"single_word", false},
+                                    {"lstrip", false},
+                                    {"rstrip", false},
+                                    {"normalized", true},
+                                    {"special", false}});
+    const BpeTokenizer tokenizer({{"tokenizer.json", file.dump()}}, "DIR");
+    for (const char* text : {"e\u0301x", "\u00e9x"})
+        EXPECT_EQ(tokenizer.encode(text, {.parse_added_tokens = true}), Ids{id}) << text;
+}
+
 // Each change to a valid file, and the words that its error must contain.
 TEST(Tokenizer, RefusesSettingsThatWouldChangeIds) {
     const json good = json::parse(read_file(folder("llama3") / "tokenizer.json"));
@@ -321,6 +337,12 @@ TEST(Tokenizer, RefusesSettingsThatWouldChangeIds) {
         EXPECT_NE(message.find(change.message), std::string::npos) << change.at << ": " << message;
         EXPECT_EQ(message.substr(0, 3), "DIR") << message;
     }
+    json twice = good;
+    twice["added_tokens"][1]["id"] = twice["added_tokens"][0]["id"];
+    EXPECT_NE(message_of([&] {
+                  BpeTokenizer({{"tokenizer.json", twice.dump()}}, "DIR");
+              }).find("have the same id"),
+              std::string::npos);
     EXPECT_NE(message_of([&] {
                   BpeTokenizer({{"tokenizer.json", "{"}}, "DIR");
               }).find("DIR/tokenizer.json: not valid JSON"),
