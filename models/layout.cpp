@@ -40,14 +40,41 @@ bool is_projector_alone(const fs::path& directory) {
            path_exists(directory / "mm_projector.safetensors");
 }
 
-// Adds the end ids that only generation_config.json lists.
-void add_generation_ends(const fs::path& directory, LlamaConfig& config) {
+// Settings of generation_config.json that change greedy answers in transformers, and the numbers
+// with which they change nothing.
+constexpr std::pair<const char*, double> kGreedySettings[] = {{"repetition_penalty", 1.0},
+                                                              {"no_repeat_ngram_size", 0.0},
+                                                              {"min_new_tokens", 0.0},
+                                                              {"min_length", 0.0},
+                                                              {"num_beams", 1.0},
+                                                              {"suppress_tokens", 0.0},
+                                                              {"bad_words_ids", 0.0},
+                                                              {"begin_suppress_tokens", 0.0},
+                                                              {"forced_bos_token_id", -1.0},
+                                                              {"forced_eos_token_id", -1.0}};
+
+// The names of those settings that `json` sets, separated by commas.
+std::string greedy_settings(const Json& json) {
+    std::string set;
+    for (const auto& [name, neutral] : kGreedySettings) {
+        const Json value = json.value(name, Json());
+        const bool is_neutral = value.is_null() || value == neutral || value == Json::array();
+        if (!is_neutral) set += str(set.empty() ? "" : ", ", name);
+    }
+    return set;
+}
+
+// Adds the end ids that only generation_config.json lists, and a remark on settings of the file
+// that are not applied.
+void add_generation_config(const fs::path& directory, LlamaConfig& config) {
     const fs::path file = directory / "generation_config.json";
     if (!path_exists(file)) return;
     const Json json = read_json_file(file.string());
     for (const int32_t id : read_token_ids(JsonFields(json, file.string()), "eos_token_id"))
         if (std::ranges::find(config.eos_token_ids, id) == config.eos_token_ids.end())
             config.eos_token_ids.push_back(id);
+    if (const std::string set = greedy_settings(json); !set.empty())
+        config.remarks.push_back(str(file.string(), ": not applied: ", set));
 }
 
 }  // namespace
@@ -80,7 +107,7 @@ std::unique_ptr<Layout> open_layout(const fs::path& directory, const LayoutOptio
 LlamaConfig llm_config(const Layout& layout) {
     const SourcedJson source = layout.part_config(Part::Llm);
     LlamaConfig config = LlamaConfig::from_json(source.json, source.where);
-    add_generation_ends(layout.files_of(Part::Llm), config);
+    add_generation_config(layout.files_of(Part::Llm), config);
     if (config.tie_word_embeddings && has_other_head(layout)) {
         config.tie_word_embeddings = false;
         config.remarks.push_back(

@@ -363,6 +363,18 @@ TEST_F(ModelDirectoryTest, EndsAtTheIdsOfTheGenerationConfig) {
                              "them, got \"</s>\"");
 }
 
+TEST_F(ModelDirectoryTest, RemarksOnGenerationSettingsThatAreNotApplied) {
+    const fs::path file = path / "llm/generation_config.json";
+    const auto remarks = [&](const char* settings) {
+        write_file_atomic(file, settings);
+        return ModelDirectory(path).config().llm.remarks;
+    };
+    EXPECT_TRUE(
+        remarks(R"({"repetition_penalty": 1.0, "num_beams": 1, "suppress_tokens": []})").empty());
+    EXPECT_EQ(remarks(R"({"do_sample": true, "no_repeat_ngram_size": 3, "num_beams": 4})"),
+              std::vector{file.string() + ": not applied: no_repeat_ngram_size, num_beams"});
+}
+
 TEST_F(ModelDirectoryTest, RefusesMarksAroundImages) {
     edit_config("config.json", {{"mm_use_im_start_end", false}});
     EXPECT_EQ(refusal(), "");
