@@ -85,6 +85,12 @@ fails "many.bad line 1" generate --model $model --input many.bad
 head -n 1 many.jsonl | sed 's/"id"/"prompt": null, "target": "it is red", "id"/' >asked.again
 expect 0 "" generate --model $model --input asked.again --max-tokens 24 --temperature 1 --seed 4
 check "the target and null are not read" cmp -s output <(head -n 1 together)
+echo '{"id": "a", "prompt": "hi", "max_tokens": 3}' >many.bad
+fails "many.bad line 1: field \"max_tokens\": settings of a request are not read" generate --model $model --input many.bad
+echo '{"id": [], "prompt": "hi"}' >many.bad
+fails "many.bad line 1: field \"id\": expected a text or an integer" score --model $model --input many.bad --output -
+expect 2 "--prompt: expected text in UTF-8" generate --model $model --prompt "$(printf 'x\xff')"
+fails "/dev/zero: a device; expected a file" generate --model $model --prompt hi --template /dev/zero
 echo '{"prompt": "hi"}' >many.bad
 fails "many.bad line 1: " generate --model $model --input many.bad
 echo '{"id": 1, "prompt": "hi"}' >many.bad
@@ -228,6 +234,15 @@ echo '{"question_id": "q", "text": "It is red."}' >predictions.jsonl
 expect 0 "accuracy 1.0000 over 1 questions" eval exact --predictions predictions.jsonl --annotations questions.jsonl
 echo '{"question_id": null, "image": null, "text": "hi", "answer": "x", "choices": NaN, "shots": null}' >nulls.jsonl
 expect 0 "over 1 questions" eval exact --model $model --data nulls.jsonl
+echo '{"text": "what colour?", "answer": "x", "images": ["nowhere.png"]}' >plural.bad
+fails "nowhere.png" eval exact --model $model --data plural.bad --images images
+echo '{"text": "hi", "answer": {}}' >typed.bad
+fails "typed.bad line 1: field answer: expected a text or a list of texts, got {}" eval exact --model $model --data typed.bad
+echo '{"text": "hi", "answer": "z", "choices": ["x", "y"]}' >choices.bad
+fails "choices.bad line 1: none of the \"choices\" is the \"answer\"" eval text-choice --model $model --data choices.bad
+{ cat predictions.jsonl; cat predictions.jsonl; } >twice.jsonl
+fails "twice.jsonl line 2: a second prediction for question_id q" \
+    eval exact --predictions twice.jsonl --annotations questions.jsonl
 echo "{\"text\": \"hi\", \"answer\": \"x\", \"shots\": [{\"text\": \"hi\"}]}" >shots.bad
 fails "shots.bad line 1: a question or a demonstration has no \"answer\"" eval exact --model $model --data shots.bad --shots 1
 fails "has 1 demonstrations" eval exact --model $model --data questions.jsonl --images images --shots 2

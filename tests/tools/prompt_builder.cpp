@@ -88,6 +88,16 @@ TEST_F(PromptBuilderTest, NamesAnImageThatCannotBeUsed) {
     EXPECT_THROW(without_processor.raw_prompt("<image>", from_memory()), Error);
 }
 
+TEST_F(PromptBuilderTest, RefusesTokensWithoutAnEmbedding) {
+    models::VilaConfig config = models::small_tiled_config(kSide, 1);
+    config.llm.vocab_size = tokenizer_->encode("b", {}).back();  // one too few for "b"
+    models::VilaModel model(config, *device_, DType::F32);
+    PromptBuilder builder(model, *tokenizer_, std::nullopt);
+    EXPECT_NO_THROW(builder.raw_prompt("a", {}));
+    const std::string message = data::message_of([&] { builder.raw_prompt("ab", {}); });
+    EXPECT_NE(message.find("gives token \"b\" the id"), std::string::npos) << message;
+}
+
 TEST_F(PromptBuilderTest, ThrowsTheReasonWhyThereIsNoTemplate) {
     builder_->refuse_template("the template is broken");
     const auto ask = [&] { builder_->chat_prompt({{data::Role::User, "hi"}}, {}); };

@@ -36,7 +36,8 @@ std::vector<std::string> string_or_list(const Json& object, const char* key) {
     if (value == nullptr) return {};
     // Some datasets have numbers as answers.
     const auto text_of = [&](const Json& item) {
-        VILA_CHECK(!item.is_null(), "field ", key, ": expected texts, got null in the list");
+        VILA_CHECK(item.is_string() || item.is_number() || item.is_boolean(), "field ", key,
+                   ": expected a text or a list of texts, got ", shown(*value));
         return item.is_string() ? item.get<std::string>() : item.dump();
     };
     if (!value->is_array()) return {text_of(*value)};

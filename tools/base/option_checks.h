@@ -1,10 +1,11 @@
 #pragma once
 
-// Checks of options that only some modes of a command use.
+// Checks of options that the declaration of an option does not make.
 
 #include <initializer_list>
 #include <string>
 
+#include "data/text/unicode.h"
 #include "tools/base/args.h"
 
 namespace vila::tools {
@@ -16,6 +17,12 @@ inline void refuse_options(const Args& args, std::initializer_list<const char*> 
     for (const char* name : names)
         if (args.is_given(name))
             throw UsageError(str(name, " has no effect ", when, ": leave it out"));
+}
+
+// Throws UsageError unless the value of the option is text in UTF-8.
+inline void check_utf8(const char* name, const std::string& value) {
+    if (data::valid_utf8(value) != value)
+        throw UsageError(str(name, ": expected text in UTF-8, got other bytes"));
 }
 
 }  // namespace vila::tools

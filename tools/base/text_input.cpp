@@ -4,6 +4,7 @@
 #include <linux/magic.h>
 #include <poll.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -37,6 +38,13 @@ bool is_named_pipe(int descriptor) {
            ::fstatfs(descriptor, &system) == 0 && system.f_type != PIPEFS_MAGIC;
 }
 
+// Returns whether the descriptor is a device such as /dev/zero. Terminals and /dev/null end.
+bool is_endless(int descriptor) {
+    struct stat status = {};
+    return ::fstat(descriptor, &status) == 0 && S_ISCHR(status.st_mode) && !::isatty(descriptor) &&
+           status.st_rdev != makedev(1, 3);
+}
+
 }  // namespace
 
 std::string input_name(const fs::path& argument) {
@@ -53,6 +61,10 @@ LineReader::LineReader(const fs::path& argument) : name_(input_name(argument)) {
         descriptor_ = ::open(argument.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     } while (descriptor_ < 0 && errno == EINTR);
     if (descriptor_ < 0) fail(name_, "cannot be opened");
+    if (is_endless(descriptor_)) {
+        ::close(descriptor_);
+        throw Error(str(name_, ": a device; expected a file"));
+    }
     if (is_named_pipe(descriptor_)) wait_for_writer();
     ::fcntl(descriptor_, F_SETFL, ::fcntl(descriptor_, F_GETFL) & ~O_NONBLOCK);
 }

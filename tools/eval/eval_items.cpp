@@ -13,8 +13,9 @@ namespace fs = std::filesystem;
 
 namespace {
 
-// An id is a string or a number.
 std::string id_text(const Json& id) {
+    VILA_CHECK(id.is_string() || id.is_number_integer(),
+               "field \"question_id\": expected a text or an integer, got ", shown(id));
     return id.is_string() ? id.get<std::string>() : id.dump();
 }
 
@@ -23,7 +24,11 @@ EvalTurn turn_from_json(const Json& object, const fs::path& images, const std::s
     VILA_CHECK(data::find_field(object, {"answer"}) != nullptr,
                "a question or a demonstration has no \"answer\": expected a text or a list");
     EvalTurn turn;
-    for (const std::string& image : string_or_list(object, "image"))
+    const std::vector<std::string> one = string_or_list(object, "image"),
+                                   several = string_or_list(object, "images");
+    VILA_CHECK(one.empty() || several.empty(),
+               "images are named both in \"image\" and in \"images\": name them in one place");
+    for (const std::string& image : one.empty() ? several : one)
         turn.images.push_back((images / image).string());
     const Json* own_text = data::find_field(object, {"text"});
     turn.text = own_text == nullptr ? text : data::text_field(object, {"text"});

@@ -143,6 +143,7 @@ GenerateCommand parse_command(Args& args) {
         throw UsageError(
             "--input: each request gives its own images and prompt: leave out --image, --video and "
             "--raw");
+    check_utf8("--prompt", command.text);
     if (!command.has_input) refuse_options(args, {"--batch"}, "without --input");
     if (command.has_input)
         refuse_options(args, {"--json"}, "with --input, which always prints JSON");

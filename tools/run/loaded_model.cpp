@@ -23,7 +23,12 @@ std::unique_ptr<models::VilaModel> load_in_memory(const models::ModelDirectory& 
 std::optional<data::ImageProcessor> processor_of(const models::ModelDirectory& directory,
                                                  const models::VilaConfig& config) {
     if (!config.vision) return std::nullopt;
-    return open_image_processor(directory, config.image_mode);
+    data::ImageProcessor processor = open_image_processor(directory, config.image_mode);
+    VILA_CHECK(processor.size() == config.vision->image_size,
+               directory.files_of(models::Part::VisionTower).string(),
+               "/preprocessor_config.json: gives images of ", processor.size(),
+               " pixels a side: the vision tower (image_size) takes ", config.vision->image_size);
+    return processor;
 }
 
 // Reads mapped weights from the disk in the background, in the order in which a prompt uses them.
@@ -61,9 +66,13 @@ void check_memory(const std::filesystem::path& directory, DType dtype, int64_t n
 
 data::ImageProcessor open_image_processor(const models::ModelDirectory& directory,
                                           const std::string& image_mode) {
-    return data::ImageProcessor(
-        data::read_image_processor_config(directory.files_of(models::Part::VisionTower)),
-        data::image_mode_from_name(image_mode));
+    const std::filesystem::path folder = directory.files_of(models::Part::VisionTower);
+    const data::ImageProcessorConfig config = data::read_image_processor_config(folder);
+    try {
+        return data::ImageProcessor(config, data::image_mode_from_name(image_mode));
+    } catch (const Error& error) {
+        throw Error(str(folder.string(), "/preprocessor_config.json: ", error.what()));
+    }
 }
 
 LoadedModel::LoadedModel(const std::filesystem::path& directory, const CommonOptions& options)

@@ -145,19 +145,29 @@ std::vector<data::Segment> PromptBuilder::render_question(
     return segments;
 }
 
+void PromptBuilder::check_ids(const std::vector<int32_t>& ids) const {
+    const int64_t rows = model_.config().llm.vocab_size;
+    for (const int32_t id : ids)
+        VILA_CHECK(id < rows, "the tokenizer gives token ", shown(Json(tokenizer_.token(id))),
+                   " the id ", id, ", but the model has embeddings for ", rows,
+                   " tokens (vocab_size): the two do not belong together");
+}
+
 Prompt PromptBuilder::raw_prompt(const std::string& text,
                                  const std::vector<PromptImage>& images) const {
     check_image_count(data::count_placeholders(text), images.size());
-    return {data::encode_prompt(text, tokenizer_).ids, {}, load_images(images)};
+    std::vector<int32_t> ids = data::encode_prompt(text, tokenizer_).ids;
+    check_ids(ids);
+    return {std::move(ids), {}, load_images(images)};
 }
 
 Prompt PromptBuilder::chat_prompt(std::vector<data::Message> messages,
                                   const std::vector<PromptImage>& images, bool no_image) const {
     complete(messages, images.size());
     check_template(messages, images.size());
-    return {data::encode_segments(render_question(messages), tokenizer_).ids,
-            {},
-            load_images(images, no_image)};
+    std::vector<int32_t> ids = data::encode_segments(render_question(messages), tokenizer_).ids;
+    check_ids(ids);
+    return {std::move(ids), {}, load_images(images, no_image)};
 }
 
 Prompt PromptBuilder::answered_prompt(std::vector<data::Message> messages,
@@ -166,6 +176,7 @@ Prompt PromptBuilder::answered_prompt(std::vector<data::Message> messages,
     complete(messages, images.size());
     messages.push_back({data::Role::Assistant, answer});
     data::TokenizedText whole = data::encode_segments(chat_template().render(messages), tokenizer_);
+    check_ids(whole.ids);
     // Earlier answers (demonstrations) are targets in training, but are not scored here: keep the
     // last run of targets.
     const auto is_target = [](int32_t label) { return label != kIgnoreLabel; };
@@ -187,6 +198,7 @@ Prompt PromptBuilder::with_target(const Prompt& prompt, const std::string& targe
     Prompt scored = prompt;
     scored.labels.assign(prompt.ids.size(), kIgnoreLabel);
     const auto ids = tokenizer_.encode(target, {.place = data::TextPlace::Continues});
+    check_ids(ids);
     VILA_CHECK(!ids.empty(), "the target to score is empty: give at least one character");
     scored.ids.insert(scored.ids.end(), ids.begin(), ids.end());
     scored.labels.insert(scored.labels.end(), ids.begin(), ids.end());

@@ -77,6 +77,8 @@ class PromptBuilder {
   private:
     using Features = FeatureMemory::Features;
 
+    // Throws unless the model has an embedding for each id.
+    void check_ids(const std::vector<int32_t>& ids) const;
     Features features_of(const PromptImage& image) const;
     std::vector<Features> load_images(const std::vector<PromptImage>& images,
                                       bool no_image = false) const;

@@ -11,6 +11,10 @@ namespace {
 
 using data::find_field;
 
+// Fields of requests to servers that would change the answer.
+constexpr const char* kSettings[] = {
+    "max_tokens", "max_completion_tokens", "temperature", "top_p", "stop", "seed", "system",
+    "tools"};
 constexpr size_t kShownUrl = 40;  // characters of an address in messages
 
 data::Role role_from_name(const std::string& name) {
@@ -23,8 +27,8 @@ data::Role role_from_name(const std::string& name) {
 // none.
 std::string image_of_part(const Json& part) {
     const Json* image = find_field(part, {"image_url", "image", "url", "path"});
-    if (image != nullptr && image->is_object()) image = find_field(*image, {"url"});
     if (image == nullptr) return "";
+    if (image->is_object()) image = &data::field(*image, {"url"});
     VILA_CHECK(image->is_string(), "an image: expected the name of a file, got ", shown(*image));
     return *image;
 }
@@ -107,6 +111,8 @@ std::vector<std::string> read_images(const Json& request) {
 
 std::string request_id(const Json& request) {
     const Json& id = data::field(request, {"id"});
+    VILA_CHECK(id.is_string() || id.is_number_integer(),
+               "field \"id\": expected a text or an integer, got ", shown(id));
     return id.is_string() ? id.get<std::string>() : id.dump();
 }
 
@@ -116,6 +122,9 @@ bool has_messages(const Json& request) {
 
 Prompt request_prompt(const PromptBuilder& builder, const Json& request,
                       const RequestContext& context) {
+    for (const char* name : kSettings)
+        VILA_CHECK(find_field(request, {name}) == nullptr, "field \"", name,
+                   "\": settings of a request are not read; give options on the command line");
     const Json* text = find_field(request, {"prompt"});
     const Json* list = find_field(request, {"messages"});
     VILA_CHECK((text == nullptr) != (list == nullptr),

@@ -19,7 +19,7 @@
 
 namespace vila::tools {
 
-// Returns the field "id": its text, or its JSON if it is not a string. Throws if it is missing.
+// Returns the field "id", a text or an integer, as text. Throws if it is missing.
 std::string request_id(const Json& request);
 struct RequestContext {
     std::filesystem::path folder;  // relative names of images start here

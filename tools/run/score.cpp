@@ -41,7 +41,7 @@ bool have_equal_tokens(const Prompt& prompt) {
 }  // namespace
 
 Score score_prompt(const PromptBuilder& builder, const Prompt& prompt) {
-    builder.check_fits(prompt, 0);
+    builder.check_fits(prompt, 0, "shorten it");
     const models::ScoredSequence scored =
         models::score_many(builder.model(), {prompt.view()}).front();
     Score score;
@@ -55,7 +55,7 @@ std::vector<double> target_logprobs(const PromptBuilder& builder,
                                     const std::vector<Prompt>& prompts) {
     std::vector<models::Sequence> sequences;
     for (const Prompt& prompt : prompts) {
-        builder.check_fits(prompt, 0);
+        builder.check_fits(prompt, 0, "shorten it");
         sequences.push_back(prompt.view());
     }
     std::vector<double> sums;

@@ -6,6 +6,7 @@
 
 #include "tools/base/args.h"
 #include "tools/base/model_template.h"
+#include "tools/base/option_checks.h"
 #include "tools/base/output_guard.h"
 #include "tools/run/loaded_model.h"
 
@@ -25,8 +26,9 @@ struct TemplateOptions {
         outputs.check_input("--template", name);
     }
     bool given() const { return !name.empty() || !system.empty(); }
-    // Sets the template and the system message that were given.
+    // Sets the template and the system message that were given. Throws if the message is not text.
     void apply(LoadedModel& loaded) const {
+        check_utf8("--system", system);
         if (!name.empty()) loaded.prompts().use_template(find_template(name, loaded.directory()));
         loaded.prompts().use_system(system);
     }
