@@ -58,7 +58,7 @@ __global__ void argmax_kernel(const T* x, int64_t columns, int32_t* index) {
     if (warp > 0) return;
     best = lane < kArgmaxWarps ? warps[lane] : nothing;
     best.reduce_warp();
-    if (lane == 0) index[blockIdx.x] = best.column < columns ? best.column : 0;
+    if (lane == 0) index[blockIdx.x] = best.column < columns ? best.column : -1;
 }
 
 }  // namespace

@@ -163,6 +163,7 @@ void DecodeBatch::add_token(State& state, const Tensor& logits, int32_t argmax) 
         adjust_logits(values, options.sampling, state.context, options.stop_ids, step);
         token = sample_token(values, options.sampling, step);
     }
+    VILA_CHECK(token >= 0, kNotFinite);
     const std::vector<int32_t>& stops = options.stop_ids;
     if (std::find(stops.begin(), stops.end(), token) != stops.end())
         return end(state, Ending::StopId);

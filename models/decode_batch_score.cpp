@@ -1,6 +1,7 @@
 // Computes the log probabilities of the targets of scored sequences in a step of DecodeBatch.
 
 #include <algorithm>
+#include <cmath>
 
 #include "autograd/ops.h"
 #include "models/decode_state.h"
@@ -71,11 +72,13 @@ void DecodeBatch::score_rows(const Rows& rows, const Tensor& hidden) {
         for (int64_t m = 0; m < M; ++m) {
             const auto& [state, row, target] = group[static_cast<size_t>(m)];
             std::vector<float> values = logits.slice(0, m, m + 1).to_vector<float>();  // (V)
+            const double total = log_sum_exp(values);
+            VILA_CHECK(std::isfinite(total), kNotFinite);
             if (target == kNoTarget)
                 state->answer.next_logits = std::move(values);
             else
                 state->answer.target_logprobs.push_back(values[static_cast<size_t>(target)] -
-                                                        log_sum_exp(values));
+                                                        total);
         }
     }
 }

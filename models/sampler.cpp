@@ -52,6 +52,7 @@ int32_t sample_token(std::span<const float> logits, const SamplerOptions& option
     VILA_CHECK(!logits.empty(), "[sample] no logits");
     VILA_CHECK(options.temperature >= 0.0 && options.top_k >= 0 && options.top_p > 0.0,
                "[sample] expected temperature >= 0, top_k >= 0 and top_p > 0");
+    for (const float logit : logits) VILA_CHECK(!std::isnan(logit), kNotFinite);
     if (options.temperature == 0.0) return argmax(logits);
 
     // Sorted by logit, largest first; ties by id.

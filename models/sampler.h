@@ -7,6 +7,10 @@
 
 namespace vila::models {
 
+// The error for logits from which no token can be chosen.
+inline constexpr const char* kNotFinite =
+    "the logits of the model are not finite numbers: its weights may be damaged";
+
 struct SamplerOptions {
     double temperature = 0.0;  // 0: greedy, the most probable token
     int64_t top_k = 0;         // keep this many of the most probable tokens; 0: all

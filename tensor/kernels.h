@@ -178,7 +178,7 @@ struct SoftmaxBackwardArgs {
 };
 
 // index[r] = the column of the largest number in row r of x, the first of equal ones: x (R, C),
-// index (R) i32. NaN is ignored; a row without numbers above -infinity gives 0.
+// index (R) i32. NaN is ignored; a row without numbers above -infinity gives -1.
 struct ArgmaxArgs {
     Tensor x, index;
 };

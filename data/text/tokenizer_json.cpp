@@ -161,7 +161,8 @@ std::vector<AddedToken> read_added_tokens_decoder(const Json& config, const std:
         int32_t id = -1;
         const auto parsed = std::from_chars(key.data(), key.data() + key.size(), id);
         VILA_CHECK(parsed.ec == std::errc() && parsed.ptr == key.data() + key.size(), where,
-                   ": added_tokens_decoder has the key \"", key, "\": expected an id");
+                   "/tokenizer_config.json: added_tokens_decoder has the key \"", key,
+                   "\": expected an id");
         const std::string here =
             str(where, "/tokenizer_config.json: field added_tokens_decoder, token ", id);
         tokens.push_back(read_added_token(JsonFields(entry, here), id));

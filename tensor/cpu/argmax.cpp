@@ -18,7 +18,7 @@ void argmax(const ArgmaxArgs& args) {
         parallel_for(cpu(args.x), args.x.size(0), columns, [=](int64_t begin, int64_t end) {
             for (int64_t r = begin; r < end; ++r) {
                 Compute largest = -std::numeric_limits<Compute>::infinity();
-                index[r] = 0;
+                index[r] = -1;
                 for (int64_t c = 0; c < columns; ++c) {
                     const auto value = static_cast<Compute>(x[r * columns + c]);
                     if (!(value > largest)) continue;

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <map>
 #include <stdexcept>
 
@@ -61,6 +62,14 @@ class DecodeBatchTest : public ::testing::Test {
         config.llm.init.linear = {nn::InitRule::Kind::Normal, 0.3};
         model_ = std::make_unique<VilaModel>(config, *device_, dtype);
         model_->initialize(1);
+    }
+
+    // Gives the last norm of the language model a weight of NaN.
+    void damage_weights() {
+        for (nn::Parameter& parameter : model_->llm_table())
+            if (parameter.name == "model.norm.weight")
+                parameter.variable = autograd::Variable(
+                    Tensor::full(*device_, parameter.shape, model_->dtype(), NAN));
     }
 
     const VilaModel& model() const { return *model_; }
@@ -392,6 +401,14 @@ TEST_F(DecodeBatchTest, CountsPagesOfASharedBeginningOnce) {
     for (Sequence& sequence : sequences)
         for (HostImage& image : sequence.images) image.key = 0;  // unknown pictures: none shared
     EXPECT_GT(pages(sequences), shared + 4 * (alone - shared));
+}
+
+TEST_F(DecodeBatchTest, NamesLogitsThatAreNotFinite) {
+    damage_weights();
+    const Prompt prompt = random_prompt(11, 20, 0);
+    for (const double temperature : {0.0, 1.0})
+        EXPECT_THROW(alone(prompt, {.sampling = {.temperature = temperature}}), Error);
+    EXPECT_THROW(score_many(model(), {prompt.get()}), Error);
 }
 
 TEST_F(DecodeBatchTest, RefusesWhatCannotBeAnswered) {

@@ -28,6 +28,12 @@ TEST(Sampler, GreedyPicksTheLowestIdOfEqualLogits) {
     EXPECT_EQ(sample_token(std::vector<float>{-5}, {}, 9), 0);
 }
 
+TEST(Sampler, RefusesLogitsThatAreNotNumbers) {
+    for (const double temperature : {0.0, 1.0})
+        EXPECT_THROW(sample_token(std::vector<float>{1, NAN}, {.temperature = temperature}, 0),
+                     Error);
+}
+
 TEST(Sampler, FollowsTheDistribution) {
     const std::vector<float> logits = {0.0f, std::log(2.0f), std::log(5.0f)};
     auto found = shares(logits, {.temperature = 1.0, .seed = 3});

@@ -4,9 +4,9 @@
 //
 // A question: {"question_id"?, "image"?, "text", "answer", "choices"?, "shots"?}, where "shots" is
 // a list of demonstrations {"image"?, "text"?, "answer"}; "?" marks optional fields. "image" (or
-// "images") and "answer" are a string or a list; image paths are relative to the images folder. A question
-// without "question_id" gets its file and line as id ("FILE line N"). A demonstration without
-// "text" has the text of its question.
+// "images") and "answer" are a string or a list; image paths are relative to the images folder. A
+// question without "question_id" gets its file and line as id ("FILE line N"). A demonstration
+// without "text" has the text of its question.
 
 #include <cstdint>
 #include <filesystem>

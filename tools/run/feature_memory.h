@@ -24,8 +24,8 @@ class FeatureMemory {
     FeatureMemory& operator=(const FeatureMemory&) = delete;
 
     // Returns the features that are kept under `key`. If there are none, calls `compute` and keeps
-    // its result if it fits; the least recently used features are forgotten to make room. Two threads that ask
-    // for the same key at the same time may both compute.
+    // its result if it fits; the least recently used features are forgotten to make room. Two
+    // threads that ask for the same key at the same time may both compute.
     Features get(const std::string& key, const std::function<Features()>& compute);
     // Forgets all features.
     void clear();
