@@ -60,10 +60,12 @@ class Conversion {
 
     Json llm_json() const;
     Json vision_json() const;
+    Json processor_json(int32_t image_token) const;
     std::string select_feature() const {
         return config_.select_class_token || !config_.vision->has_class_token() ? "cls_patch"
                                                                                 : "patch";
     }
+    const char* select_strategy() const { return select_feature() == "patch" ? "default" : "full"; }
     // Sets fields in configurations of the llava layouts that only this program reads.
     void set_own_fields(Json& json) const {
         json["image_aspect_ratio"] = config_.join_json(DType::F32).at("image_aspect_ratio");
@@ -189,6 +191,16 @@ Json Conversion::vision_json() const {
     return json;
 }
 
+// The fields from which LlavaProcessor of transformers counts the tokens of an image. Its image
+// processor has a file of its own, which every version reads.
+Json Conversion::processor_json(int32_t image_token) const {
+    return {{"processor_class", "LlavaProcessor"},
+            {"image_token", options_.token_text ? options_.token_text(image_token) : "<image>"},
+            {"patch_size", config_.vision->patch_size},
+            {"num_additional_image_tokens", config_.vision->has_class_token() ? 1 : 0},
+            {"vision_feature_select_strategy", select_strategy()}};
+}
+
 void Conversion::write_llm_files(const fs::path& folder) const {
     const fs::path from = source_.files_of(Part::Llm);
     for (const std::string& name : options_.companion_files)
@@ -312,7 +324,7 @@ void Conversion::to_llava_hf() const {
         {"image_token_index", image_token},
         {"image_seq_length", resized.image_layout().tile_tokens},
         {"vision_feature_layer", config_.select_layer},
-        {"vision_feature_select_strategy", select_feature() == "patch" ? "default" : "full"},
+        {"vision_feature_select_strategy", select_strategy()},
         {"projector_hidden_act", "gelu"},
         {"multimodal_projector_bias", true},
         {"tie_word_embeddings", config_.llm.tie_word_embeddings},
@@ -331,6 +343,7 @@ void Conversion::to_llava_hf() const {
     write_weights(kWeightsFile, std::move(tensors));
     write_llm_files("");
     write_preprocessor("");
+    write_json(kProcessor, processor_json(image_token.get<int32_t>()));
 }
 
 void check_image_size(const Layout& source, int64_t image_size) {

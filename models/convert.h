@@ -19,6 +19,8 @@ struct ConvertOptions {
     // For llava-hf: the token id that stands for an image in a prompt. By default that of the
     // source.
     std::optional<int32_t> image_token = {};
+    // For llava-hf: returns the text of a token. Without it the image token is called <image>.
+    std::function<std::string(int32_t id)> token_text = {};
     // If set, the tower's position embeddings are resized for square images with this many pixels
     // per side.
     std::optional<int64_t> image_size = {};

@@ -174,6 +174,42 @@ TEST_F(ConvertTest, CopiesCompanionFiles) {
               Json::parse(R"({"size": 15})"));
 }
 
+// LlavaProcessor of transformers repeats the image token as often as these fields say.
+TEST_F(ConvertTest, WritesTheProcessorOfTransformers) {
+    const auto expect_fields = [&](const std::string& name, const fs::path& source, int64_t extra,
+                                   const char* strategy) {
+        const fs::path out = convert(source, name, {.layout = "llava-hf", .image_token = 59});
+        const Json json = read_json_file(out / "processor_config.json");
+        EXPECT_EQ(json, Json({{"processor_class", "LlavaProcessor"},
+                              {"image_token", "<image>"},
+                              {"patch_size", 7},
+                              {"num_additional_image_tokens", extra},
+                              {"vision_feature_select_strategy", strategy}}));
+        const int64_t side = ModelDirectory(out).config().vision->image_size / 7;
+        EXPECT_EQ(side * side + extra - (strategy == std::string("default") ? 1 : 0),
+                  read_json_file(out / "config.json").at("image_seq_length"));
+    };
+    expect_fields("clip", layout_goldens() / "llava_hf", 1, "default");
+    const fs::path full = directory.path() / "full";
+    fs::copy(layout_goldens() / "llava_hf", full, fs::copy_options::recursive);
+    Json json = read_json_file(full / "config.json");
+    json["vision_feature_select_strategy"] = "full";
+    write_file_atomic(full / "config.json", json.dump());
+    expect_fields("clip.full", full, 1, "full");
+    const fs::path siglip = directory.path() / "siglip";
+    fs::copy(layout_goldens() / "vila15", siglip, fs::copy_options::recursive);
+    fs::remove_all(siglip / "mm_projector");
+    fs::copy(layout_goldens() / "projectors" / "mlp2x_gelu", siglip / "mm_projector");
+    expect_fields("siglip.hf", siglip, 0, "full");
+
+    const ConvertOptions options = {
+        .layout = "llava-hf", .image_token = 59, .token_text = [](int32_t id) {
+            return "token " + std::to_string(id);
+        }};
+    const fs::path named = convert(full, "named", options);
+    EXPECT_EQ(read_json_file(named / "processor_config.json").at("image_token"), "token 59");
+}
+
 TEST_F(ConvertTest, RefusesModelsThatALayoutCannotHold) {
     const fs::path vila15 = layout_goldens() / "vila15";
     const fs::path text = layout_goldens() / "llama3";

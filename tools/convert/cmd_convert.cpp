@@ -17,13 +17,23 @@ namespace {
 
 constexpr int kLargestSide = 4096;  // of images, in pixels
 
-// The id of "<image>" in the model's tokenizer, if it has both.
-std::optional<int32_t> image_token_of(const models::Layout& layout) {
+// The model's tokenizer, or null if it has none.
+std::shared_ptr<data::Tokenizer> tokenizer_of(const models::Layout& layout) {
     const fs::path directory = layout.files_of(models::Part::Llm);
     for (const char* file : {"tokenizer.json", "tokenizer.model", "vocab.json"})
-        if (path_exists(directory / file))
-            return data::load_tokenizer(directory)->token_to_id("<image>");
-    return std::nullopt;
+        if (path_exists(directory / file)) return data::load_tokenizer(directory);
+    return nullptr;
+}
+
+// Takes the image token of layout llava-hf, and its text, from the model's tokenizer.
+void use_tokenizer(const models::Layout& layout, models::ConvertOptions& options) {
+    const std::shared_ptr<data::Tokenizer> tokenizer = tokenizer_of(layout);
+    if (!tokenizer) return;
+    if (!options.image_token) options.image_token = tokenizer->token_to_id("<image>");
+    // The embedding table may have more rows than the vocabulary.
+    options.token_text = [tokenizer](int32_t id) {
+        return id < tokenizer->vocab_size() ? tokenizer->token(id) : "<image>";
+    };
 }
 
 }  // namespace
@@ -61,8 +71,7 @@ int cmd_convert(Args& args) {
     output.check_input("--vision-tower", parts.vision_tower);
     output.check_input("--base", parts.base);
     const auto layout = models::open_layout(source, parts);
-    if (options.layout == "llava-hf" && !options.image_token)
-        options.image_token = image_token_of(*layout);
+    if (options.layout == "llava-hf") use_tokenizer(*layout, options);
     for (const std::string& remark : models::llm_config(*layout).remarks)
         std::fprintf(stderr, "%s\n", remark.c_str());
     const auto device = CommonOptions().make_device();
