@@ -33,6 +33,17 @@ const Architectures& language_models() {
     return kKnown;
 }
 
+const Architectures& vision_towers() {
+    static const Architectures kKnown = {
+        {"clip_vision_model", "CLIPVisionModel"},
+        {"clip_vision_model", "CLIPVisionModelWithProjection"},
+        {"siglip_vision_model", "SiglipVisionModel"},
+        {"clip", "CLIPModel"},
+        {"siglip", "SiglipModel"},
+    };
+    return kKnown;
+}
+
 std::string architecture_of(const JsonFields& fields, const Architectures& known,
                             const std::string& expected) {
     std::string list = expected;
@@ -53,6 +64,15 @@ std::string architecture_of(const JsonFields& fields, const Architectures& known
         if (type == type_name) return architecture;
     throw Error(
         str(fields.where(), ": model_type ", type_name, " is not implemented; expected ", list));
+}
+
+bool has_architecture_of(const JsonFields& fields, const Architectures& known) {
+    try {
+        architecture_of(fields, known);
+        return true;
+    } catch (const Error&) {
+        return false;
+    }
 }
 
 nn::InitRule read_init_rule(const JsonFields& fields, const std::string& name,

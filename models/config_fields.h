@@ -19,12 +19,17 @@ bool same_architecture(std::string_view a, std::string_view b);
 using Architectures = std::vector<std::pair<std::string, std::string>>;
 // The language models that are implemented.
 const Architectures& language_models();
+// The vision towers that are implemented, alone or in a whole CLIP or SigLIP model.
+const Architectures& vision_towers();
 
 // Returns the architecture that a configuration names: the first entry of `architectures`, or if it
 // is absent or empty, the architecture that belongs to its `model_type`. Throws for one that is not
 // in `known`; the message lists `expected`, by default the known ones.
 std::string architecture_of(const JsonFields& fields, const Architectures& known,
                             const std::string& expected = "");
+
+// Returns whether architecture_of() finds an architecture in `known`.
+bool has_architecture_of(const JsonFields& fields, const Architectures& known);
 
 // Reads a token id or a list of them; none if the field is absent.
 std::vector<int32_t> read_token_ids(const JsonFields& fields, const std::string& name);

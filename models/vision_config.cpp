@@ -92,14 +92,7 @@ int64_t VisionConfig::num_patches() const {
 
 VisionConfig VisionConfig::from_json(const Json& json, const std::string& where) {
     const JsonFields fields(json, where);
-    const std::string architecture =
-        architecture_of(fields, {
-                                    {"clip_vision_model", "CLIPVisionModel"},
-                                    {"clip_vision_model", "CLIPVisionModelWithProjection"},
-                                    {"siglip_vision_model", "SiglipVisionModel"},
-                                    {"clip", "CLIPModel"},
-                                    {"siglip", "SiglipModel"},
-                                });
+    const std::string architecture = architecture_of(fields, vision_towers());
     const bool clip = architecture.starts_with("CLIP");
     const Kind kind = clip ? Kind::Clip : Kind::Siglip;
     if (!fields.has("vision_config")) return read_tower(fields, kind, kNone);

@@ -268,6 +268,10 @@ echo 'the red square' | "$binary" tokenize --json --model $model >output 2>&1
 output_is 'vila tokenize: standard input line 1: not valid JSON: expected a value, at line 1, column 1'
 expect 0 "" preprocess images/red.bmp images/blue.bmp --model $model --output pixels.safetensors
 expect 0 "(2, 3, 8, 8)" inspect pixels.safetensors
+expect 0 "" preprocess images/red.bmp --model $model/vision_tower --output tower.safetensors
+expect 0 "(1, 3, 8, 8)" inspect tower.safetensors
+fails "vision_tower: holds only a vision tower; this needs a language model too" generate --model $model/vision_tower --prompt hi
+fails "vision_tower: holds only a vision tower; " convert $model/vision_tower converted
 fails "text.txt" preprocess text.txt --model $model --output none.safetensors
 check "a failed preprocess leaves no file" [ ! -e none.safetensors ]
 

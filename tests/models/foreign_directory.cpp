@@ -109,6 +109,24 @@ TEST_F(ForeignDirectoryTest, ListsWhatOpens) {
     }
 }
 
+TEST_F(ForeignDirectoryTest, NamesAPartWithoutALanguageModel) {
+    for (const char* type : {"clip_vision_model", "siglip_vision_model", "clip", "siglip"}) {
+        write("config.json", Json{{"model_type", type}}.dump());
+        EXPECT_TRUE(open_layout(path)->has(Part::VisionTower));
+        EXPECT_FALSE(open_layout(path)->has(Part::Llm));
+        expect_refusal(": holds only a vision tower; this needs a language model too: give a");
+    }
+    // As a run of stage clip leaves it.
+    write("config.json", R"({"model_type": "llava_llama", "parts": ["vision_tower"]})");
+    write("vision_tower/config.json");
+    expect_refusal(": holds only a vision tower; ");
+    write("config.json", R"({"model_type": "v2l_projector", "mm_projector_type": "linear"})");
+    expect_refusal(": holds only a projector; ");
+    write("config.json", R"({"model_type": "mistral"})");
+    write("vision_tower/config.json");
+    EXPECT_FALSE(open_layout(path)->has(Part::Projector));
+}
+
 TEST_F(ForeignDirectoryTest, NamesAPointerInPlaceOfWeights) {
     for (const char* name : {"model.safetensors", "pytorch_model.bin"}) {
         write(name, "version https://git-lfs.github.com/spec/v1\noid sha256:1\nsize 99\n");

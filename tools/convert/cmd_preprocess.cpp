@@ -17,13 +17,15 @@ int cmd_preprocess(Args& args) {
     std::filesystem::path model_path, output;
     std::vector<std::string> paths;
     std::string mode;
-    args.option("--model", model_path, "model directory").required();
+    args.option("--model", model_path, "model directory, or that of a vision tower alone")
+        .required();
     args.positional("IMAGE", paths, "image files");
     args.option("--output", output,
                 "safetensors file for pixel_values (n, 3, H, W), f32; - is standard output")
         .required();
-    args.option("--image-mode", mode,
-                name_list(data::image_mode_names()) + " (default: the model's)");
+    args.option(
+        "--image-mode", mode,
+        name_list(data::image_mode_names()) + " (default: the model's; crop for a tower alone)");
     CommonOptions common;
     common.declare(args);
     args.parse();
@@ -34,7 +36,10 @@ int cmd_preprocess(Args& args) {
     check_output_path(output_path(output));
     const auto device = common.make_device();
     const models::ModelDirectory model(model_path);
-    if (mode.empty()) mode = model.config().image_mode;
+    if (mode.empty()) {
+        const bool is_whole = model.layout().has(models::Part::Llm);
+        mode = is_whole ? model.config().image_mode : "crop";
+    }
     const data::ImageProcessor processor = open_image_processor(model, mode);
     Tensor all;
     Progress progress("preprocess", static_cast<int64_t>(paths.size()));
