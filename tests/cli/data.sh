@@ -25,6 +25,9 @@ expect 1 "no/such.txt" data check lm.toml data.sources[0].path=no/such.txt
 # --- one file ---
 pairs=(data check pairs.jsonl --format pairs --images images)
 expect 0 "pairs.jsonl (pairs, pairs.jsonl): 24 of 24 records usable, 24 images" "${pairs[@]}"
+expect 0 "24 of 24 records usable, 24 images, 0 records cut" "${pairs[@]}" --max-length 4
+check "lengths need a tokenizer" grep -q "there is no tokenizer: .* none is cut; --model DIR gives one" output
+expect 0 "24 of 24 records usable, 0 images, 0 records cut" data check lm.toml --max-length 4
 cp -r images gaps
 rm gaps/red.bmp
 head -c 60 images/blue.bmp >gaps/blue.bmp
@@ -70,6 +73,7 @@ for i in $(seq 0 19); do
 done >docs.jsonl
 run_expect 0 finished train lm.toml --out lm --threads 1
 run_expect 0 finished train align.toml --out align --threads 1
+expect 1 "bad: 24 records without a target within max_length" "${pairs[@]}" --model align/model --max-length 4
 cat >docs.toml <<'RECIPE'
 stage = "pretrain"
 [model]

@@ -34,11 +34,14 @@ struct Job {
     DataCheckOptions options;
 };
 
-// A tokenizer of single bytes, for data whose tokenizer is not known yet.
-std::unique_ptr<data::Tokenizer> byte_tokenizer() {
+// Lets the job read data whose tokenizer is not known: a token for each byte, and samples of any
+// length.
+void do_without_tokenizer(Job& job, bool is_recipe) {
     std::fprintf(stderr,
-                 "there is no tokenizer yet: lengths are counted in bytes, and no record is cut\n");
-    return data::train_bpe(std::vector<std::string>{}, {.vocab_size = 258});
+                 "there is no tokenizer%s: samples of any length are usable, and none is cut%s\n",
+                 is_recipe ? " yet" : "", is_recipe ? "" : "; --model DIR gives one");
+    job.tokenizer = data::train_bpe(std::vector<std::string>{}, {.vocab_size = 258});
+    job.options.max_length = int64_t{1} << 40;
 }
 
 void read_recipe(const std::string& file, const std::vector<std::string>& overrides, Job& job) {
@@ -98,7 +101,8 @@ int check_data(std::vector<std::string> arguments) {
                     name_list(data::missing_image_names()));
     args.option("--max-images", source.max_images, "dataset: mmc4 images kept of a document")
         .non_negative();
-    args.option("--max-length", max_length, "longest sample, in text and image positions")
+    args.option("--max-length", max_length,
+                "longest sample, in text and image positions; needs a tokenizer")
         .positive();
     args.option("--max-bad-share", max_bad_share,
                 "largest share of all records, or of 100 if there are fewer, that may be bad "
@@ -134,11 +138,8 @@ int check_data(std::vector<std::string> arguments) {
         job.chat = data::ChatTemplate::named("vicuna_v1");
         if (!model.empty()) read_model(model, job);
     }
-    if (!job.tokenizer) {
-        job.tokenizer = byte_tokenizer();
-        job.options.max_length = int64_t{1} << 40;
-    }
     if (max_length) job.options.max_length = *max_length;
+    if (!job.tokenizer) do_without_tokenizer(job, source.format.empty());
     if (max_bad_share) job.max_bad_share = *max_bad_share;
     job.options.threads = static_cast<const CpuDevice&>(*common.make_device()).threads();
 
