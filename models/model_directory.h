@@ -1,7 +1,7 @@
 #pragma once
 
 // Reads model directories of any supported layout (models/layout.h), and writes the vila layout, in
-// which each part is a Hugging Face model of its own:
+// which the language model and the tower are Hugging Face models of their own:
 //
 //     DIR/config.json              the configuration of the joined model
 //     DIR/llm/                     LlamaForCausalLM or Qwen2ForCausalLM
