@@ -110,12 +110,29 @@ void refuse_other_formats(const fs::path& directory) {
                (directory / "snapshots").string());
 }
 
+// A demo, a run or a checkpoint of `vila train`, in place of the model in it.
+void refuse_training_files(const fs::path& directory) {
+    if (path_exists(directory / kConfigFile) || path_exists(directory / "llm" / kConfigFile))
+        return;
+    const std::string what = directory.string() + ": not a model directory: it is ";
+    const fs::path model = directory / "model", checkpoints = directory / "checkpoints";
+    const char* kind = path_exists(directory / "recipe.toml") ? "a run" : "a folder with a model";
+    VILA_CHECK(!path_exists(model / kConfigFile), what, kind, ": give ", model.string());
+    VILA_CHECK(!path_exists(directory / "manifest.json"), what,
+               "a checkpoint of a run: write its model with `vila export ", directory.string(),
+               " DIR` and give DIR");
+    VILA_CHECK(!directory_exists(checkpoints), what,
+               "a run that has not finished: write the model of a checkpoint with `vila export ",
+               (checkpoints / "step-N").string(), " DIR` and give DIR");
+}
+
 }  // namespace
 
 void refuse_foreign_directory(const fs::path& path) {
     refuse_missing(path);
     refuse_file(path);
     refuse_other_formats(path);
+    refuse_training_files(path);
     for (const fs::path& directory : {path, path / "llm"}) {
         refuse_adapter(directory);
         refuse_quantization_files(directory);

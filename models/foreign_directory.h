@@ -17,7 +17,8 @@ constexpr const char* kOpens =
     "mm_projector (VILA-1.5)";
 
 // Throws if `path` is not a directory, or holds something other than the files of a whole model: a
-// LoRA adapter alone or beside full weights, GGUF files, Meta's own format, a hub's cache.
+// LoRA adapter alone or beside full weights, GGUF files, Meta's own format, a hub's cache, a run of
+// `vila train`.
 void refuse_foreign_directory(const std::filesystem::path& path);
 // Throws if the language model of a configuration is not implemented; the message lists kOpens.
 void refuse_unknown_model(const SourcedJson& config);

@@ -93,6 +93,8 @@ const char* part_name(Part part) {
 
 std::unique_ptr<Layout> open_layout(const fs::path& directory, const LayoutOptions& options) {
     refuse_foreign_directory(directory);
+    for (const fs::path& part : {options.vision_tower, options.base})
+        if (!part.empty()) refuse_foreign_directory(part);
     const bool is_joined = path_exists(directory / "llm" / kConfigFile);
     if (path_exists(directory / kConfigFile) && (!is_joined || is_projector_alone(directory))) {
         SourcedJson config = read_config_file(directory);

@@ -60,6 +60,9 @@ fails "the model has 256" "${ask[@]}" --prompt "$(yes hello | head -n 300 | tr '
 fails "lower --max-tokens" generate --model $model --prompt hi --max-tokens 100000
 fails "no vision tower" generate --model lm/model --prompt hi --image images/red.bmp
 fails "absent: not a model directory" generate --model absent --prompt hi
+fails "sft: not a model directory: it is a run: give sft/model" generate --model sft --prompt hi
+step=$(echo sft/checkpoints/step-*)
+fails "it is a checkpoint of a run: write its model with \`vila export $step DIR\`" generate --model "$step" --prompt hi
 expect 2 "--prompt is required" generate --model $model
 expect 2 "did you mean --prompt" generate --model $model --promt hi
 
@@ -330,6 +333,8 @@ mv llava.json moved.json
 expect 0 "no samples: " report sft
 check "the report gives the reason for missing samples" grep -q "llava.json" output
 fails "holds neither log.jsonl nor" report images
+fails "absent: does not exist" report absent
+fails "absent/step-1: does not exist" export absent/step-1 exported
 
 # --- options that a mode would ignore are refused ---
 ignored() {  # OPTION arguments...

@@ -65,6 +65,36 @@ TEST_F(ForeignDirectoryTest, NamesFilesOfOtherPrograms) {
     expect_refusal("config.json: a Git LFS pointer, not the file itself: fetch it with `git lfs");
 }
 
+TEST_F(ForeignDirectoryTest, PointsToTheModelOfARun) {
+    write("model/config.json");
+    write("recipe.toml", "");
+    write("checkpoints/latest", "");
+    expect_refusal(": not a model directory: it is a run: give " + (path / "model").string());
+    write("model/config.json");
+    expect_refusal(": it is a folder with a model: give " + (path / "model").string());
+    write("checkpoints/latest", "");
+    expect_refusal(
+        ": it is a run that has not finished: write the model of a checkpoint with `vila "
+        "export " +
+        (path / "checkpoints/step-N").string() + " DIR`");
+    write("manifest.json");
+    expect_refusal(": it is a checkpoint of a run: write its model with `vila export " +
+                   path.string() + " DIR` and give DIR");
+}
+
+TEST_F(ForeignDirectoryTest, NamesAnAbsentPart) {
+    write("config.json", R"({"architectures": ["LlavaLlamaForCausalLM"]})");
+    const fs::path absent = directory.path() / "absent";
+    for (const LayoutOptions& options : {LayoutOptions{absent, {}}, LayoutOptions{{}, absent}}) {
+        try {
+            open_layout(path, options);
+            ADD_FAILURE();
+        } catch (const Error& error) {
+            EXPECT_EQ(error.what(), absent.string() + ": not a model directory: it does not exist");
+        }
+    }
+}
+
 TEST_F(ForeignDirectoryTest, NamesAdapters) {
     const char* config = R"({"base_model_name_or_path": "a/base", "peft_type": "LORA"})";
     write("adapter_config.json", config);

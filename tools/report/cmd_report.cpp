@@ -26,6 +26,7 @@ int cmd_report(Args& args) {
         .non_negative();
     common.declare(args);
     args.parse();
+    VILA_CHECK(path_exists(run), run.string(), ": does not exist");
     const bool is_run = path_exists(run / "recipe.toml");
     if (!is_run) refuse_options(args, {"--samples"}, "on a folder that is not a training run");
     const std::filesystem::path path = output.empty() ? run / "report.html" : output;

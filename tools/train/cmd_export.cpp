@@ -5,6 +5,7 @@
 
 #include "tensor/cpu/cpu_device.h"
 #include "tensor/output_path.h"
+#include "tensor/path_kind.h"
 #include "tools/base/hash64.h"
 #include "tools/base/output_guard.h"
 #include "tools/base/progress.h"
@@ -22,6 +23,7 @@ namespace {
 
 // Returns RUN for RUN/checkpoints/step-N.
 fs::path run_directory_of(const fs::path& checkpoint) {
+    VILA_CHECK(path_exists(checkpoint), checkpoint.string(), ": does not exist");
     const fs::path run = fs::absolute(checkpoint).lexically_normal().parent_path().parent_path();
     VILA_CHECK(fs::exists(run / "recipe.toml"), checkpoint.string(),
                ": expected RUN/checkpoints/step-N of a run with its recipe.toml");
