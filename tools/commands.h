@@ -9,6 +9,18 @@
 
 namespace vila::tools {
 
+// A mistake in the command line of an action of a command, such as "data stats", which has a --help
+// of its own.
+class ActionUsageError : public UsageError {
+  public:
+    ActionUsageError(std::string command, std::string_view text)
+        : UsageError(text), command_(std::move(command)) {}
+    const std::string& command() const { return command_; }
+
+  private:
+    std::string command_;
+};
+
 int cmd_bench(Args& args);
 int cmd_chat(Args& args);
 int cmd_convert(Args& args);

@@ -87,14 +87,17 @@ int fail(const std::string& command, const char* message, int code) {
 }
 
 // Runs a part of the program that prints results. An exception becomes a message and an exit code.
-int guarded(const std::string& name, const ProcessSignals& signals,
-            const std::function<int()>& run) {
+int guarded(std::string name, const ProcessSignals& signals, const std::function<int()>& run) {
     int code = kExitFailure;
     std::string message;
     try {
         const int result = run();
         close_standard_output();
         return result;
+    } catch (const ActionUsageError& error) {
+        code = kExitUsage;
+        message = error.what();
+        name = error.command();
     } catch (const UsageError& error) {
         code = kExitUsage;
         message = error.what();

@@ -50,6 +50,10 @@ for option in --images --model --missing-image --max-images; do
 done
 expect 2 "--max-images has no effect on a format other than mmc4" "${pairs[@]}" --max-images 2
 expect 0 "vila data check RECIPE" data --help
+expect 2 "'vila data stats --help' lists its arguments" data stats pairs.jsonl --format pairs
+check "the action is named" grep -q "^vila data stats: --model is required" output
+expect 2 "'vila data check --help' lists its arguments" data check
+expect 2 "'vila data --help' lists its arguments" data count
 
 # --- a tar file with members that are not part of a sample ---
 mkdir tarred

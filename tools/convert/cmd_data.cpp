@@ -2,6 +2,7 @@
 // lists what training would drop.
 
 #include <algorithm>
+#include <map>
 #include <optional>
 
 #include "data/records/dataset.h"
@@ -100,12 +101,19 @@ int print_stats(std::vector<std::string> arguments) {
 }  // namespace
 
 int cmd_data(Args& args) {
+    using Run = int (*)(std::vector<std::string> arguments);
+    static const std::map<std::string, Run> kActions = {
+        {"make-world", make_world}, {"stats", print_stats}, {"check", check_data}};
     const std::vector<std::string> words = args.raw();
     const std::string action = words.empty() ? "--help" : words.front();
     const std::vector<std::string> rest(words.begin() + (words.empty() ? 0 : 1), words.end());
-    if (action == "make-world") return make_world(rest);
-    if (action == "stats") return print_stats(rest);
-    if (action == "check") return check_data(rest);
+    if (const auto found = kActions.find(action); found != kActions.end()) {
+        try {
+            return found->second(rest);
+        } catch (const UsageError& error) {
+            throw ActionUsageError("data " + action, error.what());
+        }
+    }
     if (action == "--help" || action == "-h") {
         print_text(
             "usage: vila data make-world --out DIR [OPTIONS]\n"
