@@ -63,6 +63,22 @@ Summary summarize(std::vector<int64_t> values) {
     return summary;
 }
 
+// Reads a record as training does. Sets `truncated` if the sample was longer than max_length.
+Sample read_sample(const Dataset& dataset, int64_t index, const TemplateContext& context,
+                   const ImageTokens& image_tokens, int64_t max_length, bool& truncated) {
+    Sample sample = dataset.get(index, context);
+    try {
+        count_image_tokens(sample, image_tokens);
+    } catch (const Error& error) {
+        rethrow_system_failure(error);
+        throw Error(str(dataset.where(index), ": ", error.what()));
+    }
+    truncated = truncate_sample(sample, max_length);
+    VILA_CHECK(count_targets(sample) > 0, dataset.where(index), ": no target within max_length ",
+               max_length);
+    return sample;
+}
+
 }  // namespace
 
 std::string describe_sample(const Sample& sample, const Tokenizer& tokenizer) {
@@ -102,15 +118,16 @@ DatasetStatistics collect_statistics(const Dataset& dataset, const TemplateConte
     const int64_t count = limit > 0 ? std::min(limit, dataset.size()) : dataset.size();
     for (int64_t i = 0; i < count; ++i) {
         try {
-            Sample sample = dataset.get(i * dataset.size() / count, context);
-            count_image_tokens(sample, image_tokens);
+            bool truncated = false;
+            const Sample sample = read_sample(dataset, i * dataset.size() / count, context,
+                                              image_tokens, max_length, truncated);
             const auto sample_images = static_cast<int64_t>(sample.images.size());
             images.push_back(sample_images);
             text_tokens.push_back(static_cast<int64_t>(sample.ids.size()) - sample_images);
             targets.push_back(count_targets(sample));
             lengths.push_back(spliced_length(sample));
             statistics.text_only += sample_images == 0 ? 1 : 0;
-            statistics.over_length += lengths.back() > max_length ? 1 : 0;
+            statistics.truncated += truncated ? 1 : 0;
         } catch (const Error& error) {
             rethrow_system_failure(error);
             statistics.errors.push_back(error.what());
@@ -128,7 +145,7 @@ DatasetStatistics collect_statistics(const Dataset& dataset, const TemplateConte
 std::string describe_statistics(const DatasetStatistics& statistics) {
     std::ostringstream out;
     out << statistics.samples << " samples, " << statistics.text_only << " of them without images, "
-        << statistics.over_length << " longer than max_length\n";
+        << statistics.truncated << " cut to max_length\n";
     out << std::left << std::setw(14) << "a sample" << std::right;
     for (const char* column : {"total", "mean", "smallest", "median", "p90", "largest"})
         out << std::setw(column[0] == 't' ? 14 : 10) << column;

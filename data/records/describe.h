@@ -25,18 +25,19 @@ struct Summary {
 };
 
 struct DatasetStatistics {
-    int64_t samples = 0;              // usable samples; all fields but `errors` are about these
-    int64_t text_only = 0;            // samples without an image
-    int64_t over_length = 0;          // samples longer than max_length
-    Summary images;                   // images per sample
-    Summary text_tokens;              // tokens per sample, without placeholders
-    Summary targets;                  // targets per sample
-    Summary length;                   // spliced positions per sample
+    int64_t samples = 0;    // usable samples, cut as in training; all other numbers are about these
+    int64_t text_only = 0;  // samples without an image
+    int64_t truncated = 0;  // samples that were longer than max_length
+    Summary images;         // images per sample
+    Summary text_tokens;    // tokens per sample, without placeholders
+    Summary targets;        // targets per sample
+    Summary length;         // spliced positions per sample
     std::vector<std::string> errors;  // messages of the records that could not be used
     std::vector<LeftOut> left_out;    // of the dataset
 };
 
-// Reads `limit` records, evenly spread over the dataset (all of them if limit <= 0). Opens no image
+// Reads `limit` records, evenly spread over the dataset (all of them if limit <= 0), and cuts them
+// to max_length. Records without a target within it are errors, as in training. Opens no image
 // unless `image_tokens` does.
 DatasetStatistics collect_statistics(const Dataset& dataset, const TemplateContext& context,
                                      const ImageTokens& image_tokens, int64_t max_length,

@@ -78,6 +78,12 @@ done >docs.jsonl
 run_expect 0 finished train lm.toml --out lm --threads 1
 run_expect 0 finished train align.toml --out align --threads 1
 expect 1 "bad: 24 records without a target within max_length" "${pairs[@]}" --model align/model --max-length 4
+stats=(data stats pairs.jsonl --format pairs --model align/model)
+expect 0 "24 samples, 0 of them without images, 24 cut to max_length" "${stats[@]}" --images images --max-length 9
+check "the table is about the cut samples" grep -qE "^positions .* 9$" output
+expect 0 "8 records could not be used:" "${stats[@]}" --images gaps
+check "with the first reason" grep -q "^  pairs.jsonl:1: gaps/red.bmp is missing or empty" output
+expect 1 "pairs.jsonl: has no usable record" "${stats[@]}" --images nowhere
 cat >docs.toml <<'RECIPE'
 stage = "pretrain"
 [model]

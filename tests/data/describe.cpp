@@ -42,14 +42,15 @@ TEST(Describe, Statistics) {
         collect_statistics(*dataset, {*tokenizer, chat}, image_tokens, /*max_length=*/10);
     EXPECT_EQ(all.samples, 10);
     EXPECT_EQ(all.text_only, 10);
-    EXPECT_EQ(all.over_length, 2);
-    EXPECT_EQ(all.text_tokens.total, 75);
+    EXPECT_EQ(all.truncated, 2);
+    EXPECT_EQ(all.text_tokens.total, 72);
     EXPECT_EQ(all.text_tokens.smallest, 3);
     EXPECT_EQ(all.text_tokens.median, 7);
-    EXPECT_EQ(all.text_tokens.p90, 11);
-    EXPECT_EQ(all.text_tokens.largest, 12);
-    EXPECT_EQ(all.text_tokens.mean, 7.5);
-    EXPECT_EQ(all.targets.total, 65);
+    EXPECT_EQ(all.text_tokens.p90, 10);
+    EXPECT_EQ(all.text_tokens.largest, 10);
+    EXPECT_EQ(all.text_tokens.mean, 7.2);
+    EXPECT_EQ(all.targets.total, 62);
+    EXPECT_EQ(all.length.largest, 10);
     EXPECT_EQ(all.images.total, 0);
     ASSERT_EQ(all.errors.size(), 1u);
     const DatasetStatistics some =
@@ -60,12 +61,36 @@ TEST(Describe, Statistics) {
     EXPECT_EQ(some.text_tokens.p90, 10);
     const std::string text = describe_statistics(all);
     EXPECT_TRUE(text.starts_with(
-        "10 samples, 10 of them without images, 2 longer than max_length\n"
+        "10 samples, 10 of them without images, 2 cut to max_length\n"
         "a sample               total      mean  smallest    median       p90   largest\n"
         "images                     0       0.0         0         0         0         0\n"
-        "text tokens               75       7.5         3         7        11        12\n"))
+        "text tokens               72       7.2         3         7        10        10\n"))
         << text;
     EXPECT_NE(text.find("1 records could not be used:\n  "), std::string::npos);
+}
+
+// As in training: an image that cannot be used, and a sample without a target.
+TEST(Describe, StatisticsLeaveOutWhatTrainingDrops) {
+    const auto tokenizer = byte_tokenizer();
+    const ChatTemplate chat = ChatTemplate::named("plain");
+    const ScratchFolder scratch;
+    const auto path = scratch.write("a.jsonl", R"({"image": "1.png", "caption": "red"}
+{"image": "2.png", "caption": "blue"}
+)");
+    const auto dataset = open_dataset({"pairs", path, "/images", 6});
+    const auto image_tokens = [](const ImageRef& image) {
+        VILA_CHECK(image.path != "/images/1.png", image.path, " is missing");
+        return 4;
+    };
+    const DatasetStatistics one = collect_statistics(*dataset, {*tokenizer, chat}, image_tokens, 9);
+    EXPECT_EQ(one.samples, 1);
+    ASSERT_EQ(one.errors.size(), 1u);
+    EXPECT_EQ(one.errors[0], path.string() + ":1: /images/1.png is missing");
+    const DatasetStatistics none =
+        collect_statistics(*dataset, {*tokenizer, chat}, image_tokens, 4);
+    EXPECT_EQ(none.samples, 0);
+    ASSERT_EQ(none.errors.size(), 2u);
+    EXPECT_EQ(none.errors[1], path.string() + ":2: no target within max_length 4");
 }
 
 }  // namespace

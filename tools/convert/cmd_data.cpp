@@ -17,6 +17,7 @@
 #include "tools/base/progress.h"
 #include "tools/commands.h"
 #include "tools/convert/cmd_data_check.h"
+#include "tools/convert/data_check.h"
 
 namespace vila::tools {
 
@@ -76,12 +77,13 @@ int print_stats(std::vector<std::string> arguments) {
     args.option("--model", model_path, "model directory whose tokenizer and chat template are used")
         .required();
     args.option("--max-length", max_length,
-                "longest sample, in text and image positions; longer ones are truncated")
+                "longest sample, in text and image positions; longer ones are cut, as in training")
         .positive();
     args.option("--limit", limit,
                 "read only this many records, evenly spread over the dataset; 0: all")
         .non_negative();
-    args.footer("Formats:\n" + data::describe_dataset_formats());
+    args.footer("Formats:\n" + data::describe_dataset_formats() +
+                "\nExit code 1 if no record is usable.");
     args.parse();
     OutputGuard("standard output", "-").check_input("PATH", source.path);
     if (source.images.empty()) source.images = source.path.parent_path();
@@ -92,9 +94,14 @@ int print_stats(std::vector<std::string> arguments) {
     const auto opened = data::open_dataset(source);
     const int64_t size = opened->size();
     const CountedDataset dataset(*opened, limit > 0 ? std::min(limit, size) : size);
-    const auto statistics = data::collect_statistics(
-        dataset, {*tokenizer, chat}, image_token_counter(config.image_layout()), max_length, limit);
+    const auto count = [tokens = image_token_counter(config.image_layout())](const auto& image) {
+        VILA_CHECK(has_image_file(image), image.path, " is missing or empty");
+        return tokens(image);
+    };
+    const auto statistics =
+        data::collect_statistics(dataset, {*tokenizer, chat}, count, max_length, limit);
     print_description(data::describe_statistics(statistics));
+    VILA_CHECK(statistics.samples > 0, source.path.string(), ": has no usable record");
     return 0;
 }
 

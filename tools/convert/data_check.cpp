@@ -37,9 +37,7 @@ struct Outcome {
 void check_images(const data::Sample& sample, const std::string& where, bool decode,
                   Outcome& outcome) {
     for (const data::ImageRef& image : sample.images) {
-        std::error_code error;
-        const bool is_there = std::filesystem::is_regular_file(image.path, error) &&
-                              std::filesystem::file_size(image.path, error) > 0;
+        const bool is_there = has_image_file(image);
         try {
             VILA_CHECK(is_there, image.path, " is missing or empty");
             if (decode) {
@@ -135,6 +133,12 @@ std::string first_bad(const std::vector<SourceCheck>& checks) {
 }
 
 }  // namespace
+
+bool has_image_file(const data::ImageRef& image) {
+    std::error_code error;
+    return std::filesystem::is_regular_file(image.path, error) &&
+           std::filesystem::file_size(image.path, error) > 0;
+}
 
 SourceCheck check_source(const CheckedSource& source, const data::TemplateContext& context,
                          const DataCheckOptions& options) {

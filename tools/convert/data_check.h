@@ -12,6 +12,9 @@
 
 namespace vila::tools {
 
+// Returns whether the file of an image exists and holds anything.
+bool has_image_file(const data::ImageRef& image);
+
 // A source to check. `name` is for messages.
 struct CheckedSource {
     std::string name;
