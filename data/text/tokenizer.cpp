@@ -64,7 +64,8 @@ std::unique_ptr<Tokenizer> load_tokenizer(const std::filesystem::path& directory
                " is not a directory: expected one with tokenizer.json or tokenizer.model");
     TokenizerFiles files = read_tokenizer_files(directory);
     VILA_CHECK(files.contains("tokenizer.json") || files.contains("tokenizer.model"), where,
-               " has no tokenizer.json or tokenizer.model: expected a model's llm directory");
+               ": has no tokenizer.json or tokenizer.model: copy the tokenizer's files into it "
+               "from the repository of its model");
     return make_tokenizer(std::move(files), where);
 }
 

@@ -262,7 +262,9 @@ TEST(Tokenizer, ErrorsNameTheExpectation) {
                   load_tokenizer("/no/such/place");
               }).find("/no/such/place is not a directory"),
               std::string::npos);
-    EXPECT_NE(message_of([] { load_tokenizer(goldens()); }).find("has no tokenizer.json"),
+    EXPECT_NE(message_of([] { load_tokenizer(goldens()); })
+                  .find(": has no tokenizer.json or tokenizer.model: copy the tokenizer's files "
+                        "into it from"),
               std::string::npos);
 }
 
