@@ -288,6 +288,15 @@ expect 0 "chat template     cannot be used: broken/llm/chat_template.jinja line 
 check "and the rest is described" grep -q "^parameters" output
 fails "broken/llm/chat_template.jinja line 1: " generate --model broken --prompt hi
 expect 0 "vision tower      CLIPVisionModel: 3 layers, width 16, images 8 px, patches 4 px" inspect $model/vision_tower
+expect 0 "projector         mlp2x_gelu, width 16 -> 32, token order" inspect $model/mm_projector
+check "with its parameters" grep -qE "^parameters +1600$" output
+sed -i '/hidden_size"/d' broken/mm_projector/config.json
+expect 0 "projector         mlp2x_gelu, token order" inspect broken/mm_projector
+check "its parameters are counted" grep -qE "^parameters +1600$" output
+cp pixels.safetensors pixels.st
+expect 0 "(2, 3, 8, 8)" inspect pixels.st
+fails "text.txt: expected a model directory, a checkpoint, a safetensors file, or a dataset" inspect text.txt
+expect 0 "vision tower " inspect $model/vision_tower
 check "with its parameters" grep -qE "^parameters +[0-9]+$" output
 
 # --- links to nothing are errors, not absent files ---

@@ -40,8 +40,8 @@ std::string describe_path(const fs::path& path, bool verify) {
     if (path_exists(path / "manifest.json")) return describe_checkpoint(path, verify);
     if (path_exists(path / "config.json")) return describe_model(path);
     if (directory_exists(path / "model")) return describe_model(path / "model");
-    VILA_CHECK(path.extension() == ".safetensors", path.string(),
-               ": expected a model directory, a checkpoint, a .safetensors file, or a dataset with "
+    VILA_CHECK(path.extension() == ".safetensors" || is_safetensors(path), path.string(),
+               ": expected a model directory, a checkpoint, a safetensors file, or a dataset with "
                "--format and --model");
     return describe_safetensors(path);
 }

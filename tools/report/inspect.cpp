@@ -6,8 +6,10 @@
 
 #include "models/model_directory.h"
 #include "models/part_weights.h"
+#include "models/projector.h"
 #include "models/vit.h"
 #include "tensor/cpu/cpu_device.h"
+#include "tensor/file.h"
 #include "tensor/json.h"
 #include "tensor/path_kind.h"
 #include "tensor/safetensors.h"
@@ -76,19 +78,6 @@ std::string template_text(const models::ModelDirectory& directory,
     }
 }
 
-// Returns whether a directory holds a vision tower, or a whole CLIP or SigLIP model, and no
-// language model.
-bool is_tower_alone(const models::ModelDirectory& directory) {
-    const models::Layout& layout = directory.layout();
-    if (layout.name() != std::string_view("vila") || path_exists(directory.path() / "llm"))
-        return false;
-    const Json config = layout.part_config(models::Part::VisionTower).json;
-    const Json type = config.is_object() ? config.value("model_type", Json()) : Json();
-    if (!type.is_string()) return false;
-    const std::string name = type.get<std::string>();
-    return name.starts_with("clip") || name.starts_with("siglip");
-}
-
 std::string describe_tower(const models::ModelDirectory& directory) {
     const models::VisionConfig config = directory.vision_config();
     const auto device = make_cpu_device();
@@ -99,7 +88,40 @@ std::string describe_tower(const models::ModelDirectory& directory) {
            line("parameters", count_text(static_cast<double>(table.count())));
 }
 
+// Checks the weights too if the configuration has the widths, which older ones lack.
+std::string describe_projector(const models::ModelDirectory& directory) {
+    const models::ProjectorConfig config = directory.projector_config();
+    const std::string order = models::ProjectorConfig::order_name(config.token_order);
+    std::string text = models::ProjectorConfig::kind_name(config.kind);
+    if (config.mm_hidden_size > 0 && config.hidden_size > 0) {
+        nn::ParameterTable table;
+        const models::Projector projector(config, table);
+        models::open_part(directory.layout(), models::Part::Projector, table);
+        text += str(", width ", config.mm_hidden_size, " -> ", config.hidden_size);
+    }
+    const auto sources = directory.layout().weights(models::Part::Projector);
+    const models::PartWeights weights(sources, models::Part::Projector);
+    double count = 0;
+    for (const std::string& name : weights.names()) {
+        const models::PartWeights::Stored& stored = *weights.find(name);
+        count += static_cast<double>(stored.file->shape(stored.name).numel());
+    }
+    return line("projector", str(text, ", token order ", order)) +
+           line("parameters", count_text(count));
+}
+
 }  // namespace
+
+bool is_safetensors(const fs::path& path) {
+    if (!file_exists(path)) return false;
+    const RandomAccessFile file(path);
+    unsigned char head[9];
+    if (file.size() < int64_t{sizeof head}) return false;
+    file.read_at(0, head, sizeof head);
+    uint64_t length = 0;
+    for (int i = 7; i >= 0; --i) length = length << 8 | head[i];
+    return head[8] == '{' && length <= static_cast<uint64_t>(file.size()) - 8;
+}
 
 std::string describe_safetensors(const fs::path& path) {
     const SafetensorsFile file(path);
@@ -126,7 +148,9 @@ std::string describe_safetensors(const fs::path& path) {
 std::string describe_model(const fs::path& directory) {
     // Reads the headers of the files, and compares names and shapes of all weights with them.
     const models::ModelDirectory opened(directory);
-    if (is_tower_alone(opened)) return describe_tower(opened);
+    if (!opened.layout().has(models::Part::Llm))
+        return opened.layout().has(models::Part::Projector) ? describe_projector(opened)
+                                                            : describe_tower(opened);
     const auto device = make_cpu_device(1);
     models::VilaModel model(opened.config(), *device, DType::F32);
     models::open_part(opened.layout(), models::Part::Llm, model.llm_table());
