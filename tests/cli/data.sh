@@ -49,6 +49,7 @@ for option in --images --model --missing-image --max-images; do
     expect 2 "$option has no effect on a recipe" data check lm.toml $option 1
 done
 expect 2 "--max-images has no effect on a format other than mmc4" "${pairs[@]}" --max-images 2
+expect 2 "--max-images: expected a number in [1, " data check pairs.jsonl --format mmc4 --max-images 0
 expect 0 "vila data check RECIPE" data --help
 expect 2 "'vila data stats --help' lists its arguments" data stats pairs.jsonl --format pairs
 check "the action is named" grep -q "^vila data stats: --model is required" output

@@ -16,6 +16,7 @@
 #include "tools/base/output_guard.h"
 #include "tools/convert/data_check.h"
 #include "tools/train/recipe.h"
+#include "tools/train/recipe_limits.h"
 #include "tools/train/recipe_model.h"
 #include "tools/train/training_data.h"
 
@@ -100,7 +101,7 @@ int check_data(std::vector<std::string> arguments) {
                 "dataset: what becomes of a record with a missing image: " +
                     name_list(data::missing_image_names()));
     args.option("--max-images", source.max_images, "dataset: mmc4 images kept of a document")
-        .non_negative();
+        .range(1, kMostMicroBatchPositions);
     args.option("--max-length", max_length,
                 "longest sample, in text and image positions; needs a tokenizer")
         .positive();
