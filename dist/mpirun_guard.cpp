@@ -7,6 +7,8 @@
 
 #include <cerrno>
 #include <csignal>
+#include <fstream>
+#include <string>
 
 #include "tensor/check.h"
 #include "tensor/env.h"
@@ -14,6 +16,23 @@
 namespace vila::dist {
 
 namespace {
+
+// Returns whether the parent process is Open MPI's mpirun or its daemon.
+bool started_by_mpirun() {
+    std::string name;
+    std::ifstream("/proc/" + std::to_string(::getppid()) + "/comm") >> name;
+    for (const char* start : {"mpirun", "mpiexec", "orte", "prte"})
+        if (name.starts_with(start)) return true;
+    return false;
+}
+
+// Returns whether this process is a rank of a job of mpirun. MPI sets the size also in a program
+// that was started alone, and programs that this one starts inherit it, so for a single rank the
+// parent decides. A rank of several may have a script as its parent.
+bool is_rank_of_mpirun() {
+    const int64_t ranks = environment_int("OMPI_COMM_WORLD_SIZE");
+    return ranks > 1 || (ranks == 1 && started_by_mpirun());
+}
 
 // Ends this process as the child ended, so that mpirun reports the same.
 [[noreturn]] void end_like(int status) {
@@ -42,7 +61,7 @@ namespace {
 }  // namespace
 
 bool continue_under_guard() {
-    if (environment_int("OMPI_COMM_WORLD_SIZE") < 1) return false;
+    if (!is_rank_of_mpirun()) return false;
     sigset_t signals, before;
     sigemptyset(&signals);
     for (const int signal : {SIGTERM, SIGINT, SIGHUP, SIGCHLD}) sigaddset(&signals, signal);

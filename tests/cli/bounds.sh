@@ -83,7 +83,7 @@ for device in /dev/zero /dev/null; do
     refused 1 "$device" generate --model $model --prompt hi --image $device
     refused 1 "$device" data check $device --format llava
 done
-refused 1 "/dev/zero line 1: longer than" generate --model $model --input /dev/zero
+refused 1 "/dev/zero: a device; expected a file" generate --model $model --input /dev/zero
 (cat lm.toml >pipe) &
 run_expect 0 "peak" plan pipe
 wait
