@@ -125,6 +125,25 @@ TEST_F(RecipeTest, TemplatesAreNamesOrFilesBesideTheRecipe) {
                          ": data.template: no chat template \"absent.jinja\": expected plain, "));
 }
 
+TEST_F(RecipeTest, BoundsTheDepthOfKeys) {
+    std::string deep = "a";
+    for (int i = 1; i < 20000; ++i) deep += i % 2 ? ".'a'" : " . \"b\"";
+    const std::string refusal = ": a key of more than 32 names joined by dots";
+    for (const std::string& text : {"[" + deep + "]\n", "[[" + deep + "]]\n", deep + " = 1\n",
+                                    "a = {" + deep + " = 1}\n", "[a]\nb = 1.5\n" + deep + "\n"})
+        EXPECT_NE(error(text).find(refusal), std::string::npos) << error(text);
+    const std::string before = "a = \"1\\\"\" # \"\nb = '''\n'''\nc = 'd\\'\n\n";
+    EXPECT_EQ(error(before + deep + " = 1\n"), "r.toml:6" + refusal);
+    EXPECT_THROW(load_recipe(write(kSft), {deep + "=1"}), UsageError);
+    EXPECT_NE(error(kSft, {"optimizer={" + deep + " = 1}"}).find("optimizer"), std::string::npos);
+    std::string nested = "1";
+    for (int i = 0; i < 200; ++i) nested = "{ a.b.c.d.e.f = " + nested + " }";
+    EXPECT_NE(error("a = " + nested + "\n").find("nested"), std::string::npos);
+    const std::string dots = "name = '" + std::string(99, '.') + "' # " + std::string(99, '.');
+    EXPECT_EQ(error("[optimizer_]\n" + dots),
+              "r.toml:1: unknown key 'optimizer_'; did you mean 'optimizer'?");
+}
+
 TEST_F(RecipeTest, ForgetsThePlacesOfWhatAnOverrideReplaces) {
     EXPECT_EQ(
         error(kSft, {"optimizer={lr = -1}"}),

@@ -1,5 +1,6 @@
 #include "tools/base/toml_document.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <vector>
@@ -7,6 +8,8 @@
 #include "tensor/check.h"
 #include "tools/base/text_input.h"
 
+// toml++ reads, copies and frees nested values by recursion; see also kMostNames.
+#define TOML_MAX_NESTED_VALUES 64
 // toml++ only asserts that a '[' is followed by a key. This macro throws an error instead of ending
 // the program.
 #define TOML_ASSERT(condition) \
@@ -21,6 +24,58 @@ namespace vila::tools {
 namespace vila::tools {
 
 namespace {
+
+// Most names in one dotted key or table header.
+constexpr int kMostNames = 32;
+
+// Throws if a key or a table header has more names than kMostNames. It counts the dots outside of
+// strings and comments up to the next separator, in values too, which have at most one.
+class KeyDepthCheck {
+  public:
+    KeyDepthCheck(std::string_view text, const std::string& name) : text_(text), name_(name) {}
+
+    void run() {
+        while (at_ < text_.size()) {
+            const char c = text_[at_];
+            if (c == '"' || c == '\'')
+                skip_string(c);
+            else if (c == '#')
+                at_ = std::min(text_.find('\n', at_), text_.size());
+            else
+                count(c);
+        }
+    }
+
+  private:
+    void count(char c) {
+        ++at_;
+        if (c == '\n') ++line_;
+        if (std::string_view("\n=,[]{}").find(c) != std::string_view::npos) names_ = 1;
+        if (c != '.') return;
+        VILA_CHECK(++names_ <= kMostNames, name_, ":", line_, ": a key of more than ", kMostNames,
+                   " names joined by dots");
+    }
+
+    // A string on one line whose quote is missing ends with the line; toml++ refuses it.
+    void skip_string(char quote) {
+        const std::string three(3, quote);
+        const bool is_long = text_.substr(at_).starts_with(three);
+        const std::string end = is_long ? three : std::string(1, quote);
+        for (at_ += end.size(); at_ < text_.size(); ++at_) {
+            if (text_.substr(at_).starts_with(end)) break;
+            if (text_[at_] == '\n' && !is_long) return;
+            if (text_[at_] == '\\' && quote == '"') ++at_;
+            if (at_ < text_.size() && text_[at_] == '\n') ++line_;
+        }
+        at_ = std::min(at_ + end.size(), text_.size());
+    }
+
+    std::string_view text_;
+    const std::string& name_;
+    size_t at_ = 0;
+    int64_t line_ = 1;
+    int names_ = 1;
+};
 
 std::string child_path(const std::string& path, std::string_view key) {
     return path.empty() ? std::string(key) : path + "." + std::string(key);
@@ -144,6 +199,7 @@ TomlDocument read_toml(const std::string& file) {
 TomlDocument parse_toml(const std::string& text, const std::string& name) {
     TomlDocument document;
     document.file = name;
+    KeyDepthCheck(text, name).run();
     toml::table table;
     try {
         table = toml::parse(text, name);
@@ -162,6 +218,8 @@ std::string apply_override(TomlDocument& document, const std::string& assignment
     if (equals == std::string::npos || equals == 0)
         throw UsageError(str("'", assignment, "' is not an override: expected key=value"));
     const std::vector<std::string> parts = split_path(assignment.substr(0, equals));
+    if (parts.size() > kMostNames)
+        throw UsageError(str("'", assignment, "': a key of more than ", kMostNames, " names"));
     Json* node = &document.root;
     std::string path;
     for (const std::string& part : parts) {
