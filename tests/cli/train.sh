@@ -91,6 +91,19 @@ check "same log after a damaged checkpoint" same_losses lm damaged
 check "leftovers of killed processes are gone" [ -z "$(find damaged -name '*.tmp-*')" ]
 check "no step twice in the log" steps_in_order damaged 12
 
+# --- a damaged model is written again from the last checkpoint ---
+for damage in "rm" "truncate -s 5000"; do
+    rm -rf remade
+    cp -r lm remade
+    $damage remade/model/llm/model.safetensors
+    expect 0 "remade/model is damaged (" lm.toml --out remade --threads 1
+    check "$damage: same weights again" same lm/model/llm/model.safetensors remade/model/llm/model.safetensors
+    check "$damage: the damaged one is kept" [ -e remade/model.damaged/config.json ]
+    expect 0 "finished" lm.toml --out remade --threads 1
+done
+rm -r remade/checkpoints remade/model/llm/model.safetensors
+expect 1 "no checkpoint is left to write it from" lm.toml --out remade --threads 1
+
 # --- changed data is noticed ---
 cp -r lm changed
 rm -r changed/model

@@ -147,6 +147,67 @@ TEST_F(RunDirectoryTest, RefusesInputsThatItWouldWrite) {
     EXPECT_EQ(refusal("data.template=qa", "qa"), "");
 }
 
+// Finishes run/ with a model of one part.
+class FinishedRunTest : public RunDirectoryTest {
+  protected:
+    FinishedRunTest() {
+        EXPECT_EQ(start(), "");
+        const RunDirectory run(at("run"));
+        run.record_model();
+        write_model();
+        run.record_model_files();
+    }
+    void write_model() const {
+        write("run/model/config.json", R"({"parts": ["llm"]})");
+        write("run/model/llm/config.json", "{}");
+        write("run/model/llm/tokenizer.json", "{}");
+        const std::string header = R"({"w":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}})";
+        std::string length(8, '\0');
+        length[0] = static_cast<char>(header.size());
+        write("run/model/llm/model.safetensors", length + header + std::string(8, '\0'));
+    }
+    void add_checkpoint() const {
+        write("run/checkpoints/step-00000005/" + std::string(kManifest), "{}");
+    }
+    std::string settle() const {
+        try {
+            return RunDirectory(at("run")).settle_model() ? "finished" : "unfinished";
+        } catch (const Error& error) {
+            return error.what();
+        }
+    }
+};
+
+TEST_F(FinishedRunTest, NoticesWhatIsMissingOrCut) {
+    EXPECT_EQ(settle(), "finished");
+    write("run/model/notes", "the user's");
+    EXPECT_EQ(settle(), "finished");
+    for (const char* file :
+         {"config.json", "llm/config.json", "llm/tokenizer.json", "llm/model.safetensors"}) {
+        fs::remove(at("run/model") / file);
+        const std::string refusal = settle();
+        EXPECT_NE(refusal.find("model/ is damaged ("), std::string::npos) << refusal;
+        EXPECT_NE(refusal.find("no checkpoint is left to write it from"), std::string::npos);
+        write_model();
+    }
+    fs::resize_file(at("run/model/llm/model.safetensors"), 69);
+    EXPECT_NE(settle().find("model/ is damaged ("), std::string::npos);
+    EXPECT_EQ(start(), "") << "other starts are not refused for it";
+    write("run/model/llm/model.safetensors", "");
+    EXPECT_NE(settle().find("model/ is damaged ("), std::string::npos);
+}
+
+TEST_F(FinishedRunTest, KeepsTheDamagedModelForANewOne) {
+    add_checkpoint();
+    EXPECT_EQ(settle(), "finished");
+    write("run/model/notes", "the user's");
+    fs::remove(at("run/model/llm/model.safetensors"));
+    EXPECT_EQ(settle(), "unfinished");
+    EXPECT_FALSE(fs::exists(at("run/model")));
+    EXPECT_EQ(read_file(at("run/model.damaged/notes")), "the user's");
+    EXPECT_EQ(settle(), "unfinished");
+}
+
 // The kind of a projector is no name of a folder in the current one.
 TEST_F(RunDirectoryTest, MayHaveTheNameOfAKind) {
     const fs::path before = fs::current_path();

@@ -24,8 +24,6 @@ namespace {
 
 // check_free_space() demands this many times the bytes of the checkpoints.
 constexpr double kSpaceMargin = 1.1;
-// Ends the names of checkpoints that did not verify.
-constexpr const char* kDamaged = "damaged";
 
 // Removes the temporary directory of a save, unless it was renamed.
 class Unfinished {
@@ -41,15 +39,6 @@ class Unfinished {
   private:
     fs::path path_;
 };
-
-// Renames a directory to NAME.WHY, or to NAME.WHY-1 and so on if that is taken. Returns the name.
-std::string set_aside(const fs::path& path, const char* why) {
-    fs::path aside = str(path.string(), ".", why);
-    for (int attempt = 1; fs::exists(fs::symlink_status(aside)); ++attempt)
-        aside = str(path.string(), ".", why, "-", attempt);
-    fs::rename(path, aside);
-    return aside.filename().string();
-}
 
 // Whether a directory holds a checkpoint and nothing else.
 bool is_only_checkpoint(const fs::path& path) {

@@ -18,6 +18,14 @@ Json shape_json(const Shape& shape) {
 
 }  // namespace
 
+std::string set_aside(const fs::path& path, const char* why) {
+    fs::path aside = str(path.string(), ".", why);
+    for (int attempt = 1; fs::exists(fs::symlink_status(aside)); ++attempt)
+        aside = str(path.string(), ".", why, "-", attempt);
+    fs::rename(path, aside);
+    return aside.filename().string();
+}
+
 std::string step_name(int64_t step) {
     char name[32];
     std::snprintf(name, sizeof(name), "step-%08lld", static_cast<long long>(step));

@@ -17,6 +17,11 @@ namespace vila::tools {
 constexpr int kFormatVersion = 2;
 constexpr const char* kManifest = "manifest.json";
 
+// Ends the names of checkpoints that did not verify.
+constexpr const char* kDamaged = "damaged";
+// Renames a directory to NAME.WHY, or to NAME.WHY-1 and so on if that is taken. Returns the name.
+std::string set_aside(const std::filesystem::path& path, const char* why);
+
 std::string step_name(int64_t step);
 // Returns the step of a directory name such as "step-00000100"; nothing for any other name.
 std::optional<int64_t> step_of(const std::string& name);

@@ -162,7 +162,9 @@ int train_as_rank(const TrainOptions& options, dist::Collectives& bootstrap, Sto
     watched_bootstrap.reset();
     const dist::WatchedRanks watched(ranks, &watchdog);
 
-    if (!dist::any_of(ranks, is_first && setup.run->finished())) {
+    bool is_finished = false;
+    dist::agree(ranks, [&] { is_finished = is_first && setup.run->settle_model(); });
+    if (!dist::any_of(ranks, is_finished)) {
         TrainingJob job(setup.recipe, *setup.run, ranks, watchdog, *setup.device);
         const int code = job.run(stop, *files, !options.no_space_check);
         if (code != 0) return code;

@@ -1,13 +1,16 @@
 #include "tools/train/run_directory.h"
 
 #include <algorithm>
+#include <cstdio>
 
 #include "tensor/check.h"
 #include "tensor/file.h"
 #include "tools/base/hash64.h"
+#include "tools/base/message_line.h"
 #include "tools/base/model_template.h"
 #include "tools/base/output_guard.h"
 #include "tools/train/checkpoint_format.h"
+#include "tools/train/finished_model.h"
 #include "tools/train/recipe_model.h"
 
 namespace vila::tools {
@@ -21,6 +24,7 @@ constexpr WorkFolder::Kind kRun = {
 // Names in .lock.
 constexpr const char* kTokenizer = "tokenizer";
 constexpr const char* kModel = "model";
+constexpr const char* kModelFiles = "model-files";
 
 // Returns a hash of the names and contents of all files in a folder.
 std::string hash_of_files(const fs::path& folder) {
@@ -51,7 +55,7 @@ RunDirectory::RunDirectory(const fs::path& root, bool owner) : root_(fs::absolut
     } catch (const Error& error) {
         throw Error(str("--out ", error.what()));
     }
-    if (folder_->is_new() && finished()) record_model();
+    if (folder_->is_new() && fs::exists(model() / "config.json")) record_model();
     folder_->remove_leftovers({root_, checkpoints()});
 }
 
@@ -91,8 +95,7 @@ void RunDirectory::check_recipe_file(const Recipe& before, const fs::path& sourc
 }
 
 void RunDirectory::check_model() const {
-    if (!fs::exists(model()) || fs::is_empty(model())) return;
-    if (!finished() || !folder_->recorded(kModel))
+    if (finished() && !folder_->recorded(kModel))
         refuse(": model/ was not written by this run; move it away or choose another --out");
 }
 
@@ -114,12 +117,35 @@ void RunDirectory::record_model() const {
     folder_->record(kModel, "made");
 }
 
+void RunDirectory::record_model_files() const {
+    folder_->record(kModelFiles, Json(files_below(model())).dump());
+}
+
 bool RunDirectory::has_begun() const {
     return finished() || (fs::exists(checkpoints()) && !fs::is_empty(checkpoints()));
 }
 
 bool RunDirectory::finished() const {
-    return fs::exists(model() / "config.json");
+    return fs::exists(model()) && !fs::is_empty(model());
+}
+
+bool RunDirectory::settle_model() const {
+    if (!finished()) return false;
+    const std::string files = folder_->recorded(kModelFiles).value_or("[]");
+    const std::optional<Json> names = try_parse_json(files);
+    const std::string damage = model_damage(
+        model(), names ? names->get<std::vector<std::string>>() : std::vector<std::string>());
+    if (damage.empty()) return true;
+    if (!has_checkpoint())
+        refuse(str(": model/ is damaged (", damage,
+                   "), and no checkpoint is left to write it from; "
+                   "repair it or choose another --out"));
+    const std::string name = set_aside(model(), kDamaged);
+    std::fprintf(stderr, "%s\n",
+                 message_line(str(model().string(), " is damaged (", damage, "); it is now ", name,
+                                  ", and a checkpoint gives a new one"))
+                     .c_str());
+    return false;
 }
 
 bool RunDirectory::has_checkpoint() const {

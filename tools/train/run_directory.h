@@ -47,10 +47,16 @@ class RunDirectory {
     bool has_begun() const;  // has a model, or anything in checkpoints/
     bool finished() const;   // has a model
 
+    // Returns whether the run is finished and its model whole. A damaged model is renamed to
+    // model.damaged, to be written again from the last checkpoint; throws if there is none.
+    bool settle_model() const;
+
     // Record in .lock that this run makes tokenizer/, whose files are still in `made`, or model/.
     // Only the owner calls them, before it renames the directory to its final name.
     void record_tokenizer(const std::filesystem::path& made) const;
     void record_model() const;
+    // Records which files the finished model has.
+    void record_model_files() const;
 
   private:
     bool has_checkpoint() const;

@@ -194,6 +194,7 @@ void TrainingJob::save_model() {
         if (!is_first()) return;
         run_.record_model();
         stage_->save(run_.model());
+        run_.record_model_files();
     });
     state_->release_weights();
 }

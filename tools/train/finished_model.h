@@ -1,0 +1,18 @@
+#pragma once
+
+// Whether the model directory that a run wrote is still whole.
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace vila::tools {
+
+// Returns the names of all files in a folder, relative to it and sorted.
+std::vector<std::string> files_below(const std::filesystem::path& folder);
+
+// Returns what is missing or damaged in a model directory, or an empty string: each of `files` is
+// there, and the weight files have the sizes that their headers announce.
+std::string model_damage(const std::filesystem::path& model, const std::vector<std::string>& files);
+
+}  // namespace vila::tools
