@@ -109,7 +109,7 @@ keeps 0 "finished" train lm.toml --out run --threads 1 train.save_every=1
 check "own leftovers are removed" [ -z "$(find run -name "*.tmp-$nonce*")" ]
 # A cache file that is not of this program is not used.
 run_expect 0 "finished" train align.toml --out cached --threads 1
-rm -r cached/model cached/checkpoints
+rm -r cached/model cached/checkpoints cached/log.jsonl
 mkdir cached/cache
 echo "mine" >cached/cache/features.bin
 protect cached/cache

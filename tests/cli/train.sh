@@ -104,6 +104,15 @@ done
 rm -r remade/checkpoints remade/model/llm/model.safetensors
 expect 1 "no checkpoint is left to write it from" lm.toml --out remade --threads 1
 
+# --- lost checkpoints are noticed ---
+cp -r lm lost
+rm -r lost/model lost/checkpoints
+expect 1 "all checkpoints of this run are gone" lm.toml --out lost --threads 1
+check "the log is kept" steps_in_order lost 12
+rm lost/log.jsonl
+expect 0 "finished" lm.toml --out lost --threads 1
+check "same weights after a new start" same lm/model/llm/model.safetensors lost/model/llm/model.safetensors
+
 # --- changed data is noticed ---
 cp -r lm changed
 rm -r changed/model

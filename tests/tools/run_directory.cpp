@@ -147,6 +147,24 @@ TEST_F(RunDirectoryTest, RefusesInputsThatItWouldWrite) {
     EXPECT_EQ(refusal("data.template=qa", "qa"), "");
 }
 
+TEST_F(RunDirectoryTest, NoticesThatItsCheckpointsAreGone) {
+    const std::string refusal = ": log.jsonl has steps, but all checkpoints of this run are gone";
+    EXPECT_EQ(start(), "");
+    write("run/log.jsonl", "{\"step\":1}\n");
+    EXPECT_EQ(start(), "") << "it was killed before the first one";
+    RunDirectory(at("run")).record_checkpoints();
+    EXPECT_EQ(start().find(refusal), 0u);
+    write("run/checkpoints/latest", "step-00000005\n");
+    EXPECT_EQ(start().find(refusal), 0u);
+    write("run/checkpoints/step-00000005.damaged/x", "");
+    EXPECT_EQ(start(), "") << "CheckpointStore looks at it";
+    fs::remove_all(at("run/checkpoints"));
+    fs::remove(at("run/log.jsonl"));
+    EXPECT_EQ(start(), "");
+    write("run/log.jsonl", "{\"step\":1}\n");
+    EXPECT_EQ(start(), "") << "it began again";
+}
+
 // Finishes run/ with a model of one part.
 class FinishedRunTest : public RunDirectoryTest {
   protected:

@@ -48,6 +48,7 @@ struct Training {
                                      .watchdog = watchdog,
                                      .state = state,
                                      .log = nullptr,
+                                     .on_saved = {},
                                      .facts = facts,
                                      .checkpoints = folder / "checkpoints",
                                      .keep = 2,

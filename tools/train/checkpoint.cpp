@@ -321,7 +321,8 @@ std::optional<Checkpoint> CheckpointStore::load_newest(Device& device) {
     }
     if (!first_reason.empty())
         throw dist::AgreedError(str("no checkpoint in ", directory_.string(), " verifies (",
-                                    first_reason, "); remove that folder to start again"));
+                                    first_reason,
+                                    "); remove that folder and the log beside it to start again"));
     dist::agree(*ranks_, [&] { refuse_only_damaged(); });
     return std::nullopt;
 }
@@ -338,8 +339,9 @@ void CheckpointStore::refuse_only_damaged() const {
         VILA_CHECK(!path.extension().string().starts_with(str(".", kDamaged)) ||
                        !step_of(path.stem().string()),
                    directory_.string(), ": ", path.filename().string(),
-                   " is there, but no good checkpoint; put one back, or remove that folder to "
-                   "start again");
+                   " is there, but no good checkpoint; put one back, or remove that folder and the "
+                   "log beside "
+                   "it to start again");
     }
 }
 

@@ -5,6 +5,7 @@
 
 #include "tensor/check.h"
 #include "tensor/file.h"
+#include "tensor/path_kind.h"
 #include "tools/base/hash64.h"
 #include "tools/base/message_line.h"
 #include "tools/base/model_template.h"
@@ -24,6 +25,8 @@ constexpr WorkFolder::Kind kRun = {
 // Names in .lock.
 constexpr const char* kTokenizer = "tokenizer";
 constexpr const char* kModel = "model";
+constexpr const char* kCheckpoints = "checkpoints";
+constexpr const char* kMade = "made";
 constexpr const char* kModelFiles = "model-files";
 
 // Returns a hash of the names and contents of all files in a folder.
@@ -65,6 +68,7 @@ void RunDirectory::refuse(const std::string& reason) const {
 
 void RunDirectory::store_recipe(const Recipe& recipe, const fs::path& source) const {
     check_model();
+    check_checkpoints();
     bool is_new = true;
     if (fs::exists(this->recipe())) {
         const Recipe before = load_recipe(this->recipe().string(), {});
@@ -99,6 +103,19 @@ void RunDirectory::check_model() const {
         refuse(": model/ was not written by this run; move it away or choose another --out");
 }
 
+void RunDirectory::check_checkpoints() const {
+    if (finished() || folder_->recorded(kCheckpoints) != kMade) return;
+    if (fs::is_directory(checkpoints()))
+        for (const auto& entry : fs::directory_iterator(checkpoints()))
+            if (entry.path().filename().string().starts_with("step-")) return;
+    if (path_exists(log()) && fs::file_size(log()) > 0)
+        refuse(
+            ": log.jsonl has steps, but all checkpoints of this run are gone; put them back, "
+            "choose "
+            "another --out, or remove log.jsonl to start again");
+    folder_->record(kCheckpoints, "none");
+}
+
 // Before the first checkpoint: removes a tokenizer that this run trained with another recipe.
 // Throws if tokenizer/ is in the way and was not made by this run.
 void RunDirectory::settle_tokenizer(const Recipe& recipe, bool is_new_recipe) const {
@@ -114,7 +131,13 @@ void RunDirectory::record_tokenizer(const fs::path& made) const {
 }
 
 void RunDirectory::record_model() const {
-    folder_->record(kModel, "made");
+    folder_->record(kModel, kMade);
+}
+
+void RunDirectory::record_checkpoints() const try {
+    if (folder_ && folder_->recorded(kCheckpoints) != kMade) folder_->record(kCheckpoints, kMade);
+} catch (const Error&) {
+    // The next start that loads a checkpoint tries again.
 }
 
 void RunDirectory::record_model_files() const {

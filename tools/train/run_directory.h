@@ -55,6 +55,9 @@ class RunDirectory {
     // Only the owner calls them, before it renames the directory to its final name.
     void record_tokenizer(const std::filesystem::path& made) const;
     void record_model() const;
+    // Records that the run has checkpoints, so that a later start notices when they are gone.
+    // Does nothing on other ranks, and if .lock cannot be written.
+    void record_checkpoints() const;
     // Records which files the finished model has.
     void record_model_files() const;
 
@@ -64,6 +67,8 @@ class RunDirectory {
     [[noreturn]] void refuse(const std::string& reason) const;
     void check_recipe_file(const Recipe& before, const std::filesystem::path& source) const;
     void check_model() const;
+    // Throws if the run had checkpoints, of which none is left, and its log was not removed.
+    void check_checkpoints() const;
     void settle_tokenizer(const Recipe& recipe, bool is_new_recipe) const;
 
     std::filesystem::path root_;

@@ -126,6 +126,7 @@ void StopSave::save(int64_t step) {
         parts_.checkpoints, parts_.keep, [](const std::string&) {}, &parts_.files);
     store.save(step, state_, info);
     saved_ = step;
+    if (parts_.on_saved) parts_.on_saved();
 }
 
 }  // namespace vila::tools

@@ -37,8 +37,9 @@ struct StopSaveParts {
     dist::FileRanks& files;
     dist::Watchdog& watchdog;
     TrainingState& state;
-    RunLog* log;        // null except on rank 0
-    const Json& facts;  // saved in the checkpoint
+    RunLog* log;                     // null except on rank 0
+    std::function<void()> on_saved;  // called after a save, if there is one
+    const Json& facts;               // saved in the checkpoint
     std::filesystem::path checkpoints;
     int64_t keep;             // checkpoints
     double limit;             // seconds of a save; 0: no limit

@@ -217,6 +217,7 @@ bool TrainLoop::record_save(const std::function<void()>& save, int64_t step) {
         save();
         saved_step_ = step;
         save_failures_ = 0;
+        parts_.on_saved();
         return true;
     } catch (const std::exception& error) {
         ++save_failures_;

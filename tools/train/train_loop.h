@@ -54,7 +54,8 @@ struct TrainLoopParts {
     RunLog* log;  // null except on rank 0
     Progress& progress;
     StopSave& stop;
-    const Json& facts;  // saved in every checkpoint and compared on resuming
+    const std::function<void()>& on_saved;  // called after each save
+    const Json& facts;                      // saved in every checkpoint and compared on resuming
     double peak_flops;  // operations per second, sum over all ranks; 0: not measured
 };
 

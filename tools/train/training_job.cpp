@@ -108,6 +108,7 @@ void TrainingJob::resume() {
     state_->restore(*checkpoint);
     stage_->after_update();
     step_ = checkpoint->step;
+    run_.record_checkpoints();
 }
 
 void TrainingJob::check_disk_space() const {
@@ -154,11 +155,13 @@ TrainLoopOptions TrainingJob::loop_options() const {
 }
 
 int TrainingJob::train(StopSignals& stop, dist::FileRanks& files) {
+    const std::function<void()> on_saved = [&] { run_.record_checkpoints(); };
     StopSave stop_save({.stop = stop,
                         .files = files,
                         .watchdog = watchdog_,
                         .state = *state_,
                         .log = log_ ? &*log_ : nullptr,
+                        .on_saved = on_saved,
                         .facts = facts_,
                         .checkpoints = run_.checkpoints(),
                         .keep = recipe_.train.keep,
@@ -174,6 +177,7 @@ int TrainingJob::train(StopSignals& stop, dist::FileRanks& files) {
                     .log = log_ ? &*log_ : nullptr,
                     .progress = *progress_,
                     .stop = stop_save,
+                    .on_saved = on_saved,
                     .facts = facts_,
                     .peak_flops = peak_flops_},
                    loop_options(), step_);
