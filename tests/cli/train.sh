@@ -119,7 +119,32 @@ rm -r changed/model
 cp text.txt text.bak
 echo "one more line" >>text.txt
 expect 1 "data source text had 24 records when the run began and has 25" lm.toml --out changed
+sed 's/square 3 is/square 4 is/' text.bak >text.txt
+expect 1 "data source text has other content than when the run began" lm.toml --out changed
+cp text.bak text.txt
+expect 0 "finished" lm.toml --out changed --threads 1
 mv text.bak text.txt
+
+# --- the tokenizer of a begun run, and a lost recipe ---
+cp -r lm other
+rm -r other/model
+sed -i 's/"version"/ "version"/' other/tokenizer/tokenizer.json
+expect 1 "the tokenizer's files are not those the run began with" lm.toml --out other
+rm -r other/tokenizer
+expect 0 "finished" lm.toml --out other --threads 1
+check "an equal tokenizer is trained again" same lm/tokenizer/tokenizer.json other/tokenizer/tokenizer.json
+rm -r other/model other/tokenizer
+sed -i '/^tokenizer /d' other/.lock
+expect 1 "tokenizer/ is missing" lm.toml --out other
+check "no other tokenizer is left" [ ! -e other/tokenizer ]
+cp -r lm/tokenizer other
+rm other/recipe.toml
+expect 1 "is of another recipe; optimizer.lr was 0.01 and is 0.5" lm.toml --out other optimizer.lr=0.5
+expect 0 "finished" lm.toml --out other --threads 1
+expect 0 "finished" lm.toml --out seeded --threads 1 train.seed=4
+rm -r other/model other/checkpoints
+cp -r seeded/checkpoints other
+expect 1 "checkpoint step-00000012 is of another recipe; train.seed was 4 and is 3" lm.toml --out other
 
 # --- SIGTERM: saves the last finished step, exits with code 143, and resumes from there ---
 "$binary" train lm.toml --out term --threads 1 train.steps=3000 >output 2>&1 &
@@ -141,8 +166,8 @@ wait $pid
 check "SIGINT gives exit code 130" [ $? -eq 130 ]
 
 # --- a full disk: training continues, then stops with the older checkpoint intact ---
-expect 0 "finished" lm.toml --out full --threads 1 train.steps=4 train.save_every=2
-rm -r full/model full/recipe.toml
+expect 0 "finished" lm.toml --out full --threads 1 train.save_every=4 train.keep=9
+rm -r full/model full/checkpoints/step-000000{08,12}
 (
     ulimit -f 40
     "$binary" train lm.toml --out full --threads 1 train.save_every=1 >output 2>&1

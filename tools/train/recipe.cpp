@@ -182,4 +182,14 @@ std::vector<std::string> recipe_differences(const Recipe& before, const Recipe& 
     return differences;
 }
 
+Json lasting_values(const Recipe& recipe) {
+    Json values = Json::object();
+    for (const KeyValue& entry : key_values(recipe)) {
+        const bool is_path =
+            entry.value.is_string() && entry.value.get_ref<const std::string&>().starts_with('/');
+        if (!entry.may_change_on_resume && !is_path) values[entry.key] = entry.value;
+    }
+    return values;
+}
+
 }  // namespace vila::tools

@@ -112,4 +112,8 @@ std::string recipe_help();
 // change on resuming (how often to save, how much to keep in memory).
 std::vector<std::string> recipe_differences(const Recipe& before, const Recipe& now);
 
+// Returns the keys that may not change on resuming, each with its value or null, except absolute
+// paths: a run may move together with its files.
+Json lasting_values(const Recipe& recipe);
+
 }  // namespace vila::tools

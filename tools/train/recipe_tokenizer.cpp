@@ -98,6 +98,7 @@ fs::path find_or_train_tokenizer(const Recipe& recipe,
         texts, {.vocab_size = config.vocab_size, .split = split_rule(config.split)});
     AtomicDirectory making(run.tokenizer());
     tokenizer->save(making.path());
+    run.check_same_tokenizer(making.path());
     run.record_tokenizer(making.path());
     making.commit();
     return run.tokenizer();

@@ -13,6 +13,7 @@
 #include "tools/train/checkpoint_format.h"
 #include "tools/train/finished_model.h"
 #include "tools/train/recipe_model.h"
+#include "tools/train/run_facts.h"
 
 namespace vila::tools {
 
@@ -82,6 +83,8 @@ void RunDirectory::store_recipe(const Recipe& recipe, const fs::path& source) co
         if (is_new) check_recipe_file(before, source);
     } else if (fs::exists(model())) {
         refuse(": holds model/ but no recipe.toml; move model/ away or choose another --out");
+    } else {
+        check_lost_recipe(recipe);
     }
     settle_tokenizer(recipe, is_new);
     if (is_new) write_file_atomic(this->recipe(), recipe_text(recipe));
@@ -101,6 +104,21 @@ void RunDirectory::check_recipe_file(const Recipe& before, const fs::path& sourc
 void RunDirectory::check_model() const {
     if (finished() && !folder_->recorded(kModel))
         refuse(": model/ was not written by this run; move it away or choose another --out");
+}
+
+void RunDirectory::check_lost_recipe(const Recipe& recipe) const {
+    if (!fs::is_directory(checkpoints())) return;
+    for (const auto& entry : fs::directory_iterator(checkpoints())) {
+        const std::string name = entry.path().filename().string();
+        if (!step_of(name) || !fs::exists(entry.path() / kManifest)) continue;
+        Json manifest;
+        try {
+            manifest = read_manifest(entry.path() / kManifest);
+        } catch (const Error&) {
+            continue;  // damaged: CheckpointStore says so
+        }
+        check_recipe_fact(manifest.at("info"), recipe, entry.path().string());
+    }
 }
 
 void RunDirectory::check_checkpoints() const {
@@ -124,6 +142,13 @@ void RunDirectory::settle_tokenizer(const Recipe& recipe, bool is_new_recipe) co
     if (!is_own && !tokenizer_directory(recipe.model))
         refuse(": tokenizer/ was not made by this run; move it away or choose another --out");
     if (is_own && is_new_recipe) fs::remove_all(tokenizer());
+}
+
+void RunDirectory::check_same_tokenizer(const fs::path& made) const {
+    if (has_begun() && folder_ && folder_->recorded(kTokenizer) != hash_of_files(made))
+        refuse(
+            ": tokenizer/ is missing, and the data do not give the same one again; put it back "
+            "or choose another --out");
 }
 
 void RunDirectory::record_tokenizer(const fs::path& made) const {

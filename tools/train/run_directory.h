@@ -51,6 +51,9 @@ class RunDirectory {
     // model.damaged, to be written again from the last checkpoint; throws if there is none.
     bool settle_model() const;
 
+    // If the run has begun, throws unless the tokenizer in `made` is the one that it lost.
+    void check_same_tokenizer(const std::filesystem::path& made) const;
+
     // Record in .lock that this run makes tokenizer/, whose files are still in `made`, or model/.
     // Only the owner calls them, before it renames the directory to its final name.
     void record_tokenizer(const std::filesystem::path& made) const;
@@ -67,6 +70,8 @@ class RunDirectory {
     [[noreturn]] void refuse(const std::string& reason) const;
     void check_recipe_file(const Recipe& before, const std::filesystem::path& source) const;
     void check_model() const;
+    // If recipe.toml is lost, throws if a checkpoint says that it was another one.
+    void check_lost_recipe(const Recipe& recipe) const;
     // Throws if the run had checkpoints, of which none is left, and its log was not removed.
     void check_checkpoints() const;
     void settle_tokenizer(const Recipe& recipe, bool is_new_recipe) const;

@@ -9,23 +9,15 @@
 #include "tools/base/hash64.h"
 #include "tools/base/machine_limits.h"
 #include "tools/base/message_line.h"
+#include "tools/train/checkpoint_format.h"
 #include "tools/train/plan.h"
 #include "tools/train/recipe_tokenizer.h"
+#include "tools/train/run_facts.h"
 #include "tools/train/stop_save.h"
 
 namespace vila::tools {
 
 namespace {
-
-void check_facts(const Json& before, const Json& now) {
-    VILA_CHECK(before.at("frozen_weights") == now.at("frozen_weights"),
-               "the frozen weights are not those the run began with; was model.init replaced?");
-    for (const auto& [name, records] : now.at("records").items())
-        VILA_CHECK(before.at("records").value(name, int64_t{-1}) == records, "data source ", name,
-                   " had ", before.at("records").value(name, int64_t{-1}),
-                   " records when the run began and has ", records,
-                   "; resume with the same data or choose another --out");
-}
 
 uint64_t hash_weights(const std::vector<ParameterGroup>& groups) {
     uint64_t hash = 0;
@@ -89,9 +81,9 @@ void TrainingJob::make_model() {
     dist::agree(ranks_, [&] {
         explain_out_of_memory(
             [&] { stage_ = make_stage(recipe_, run_.root(), tokenizer_, ranks_, device_, warn_); });
-        facts_ = resume_facts();
+        facts_ = run_facts(recipe_, datasets_, tokenizer_, stage_->frozen_hash());
     });
-    dist::check_same(ranks_, "data or frozen weights", facts_.dump(0));
+    dist::check_same(ranks_, "data or frozen weights", shared_facts(facts_).dump(0));
     if (ranks_.ranks() > 1)
         dist::check_same(ranks_, "initial weights", hash_text(hash_weights(stage_->groups())));
 }
@@ -104,7 +96,11 @@ void TrainingJob::resume() {
     begin_phase("set-up: checkpoint");
     const std::optional<Checkpoint> checkpoint = checkpoints_.load_newest(device_);
     if (!checkpoint) return;
-    dist::agree(ranks_, [&] { check_facts(checkpoint->info, facts_); });
+    dist::agree(ranks_, [&] {
+        // The checkpoint has the facts of rank 0.
+        if (is_first())
+            check_facts(checkpoint->info, facts_, "checkpoint " + step_name(checkpoint->step));
+    });
     state_->restore(*checkpoint);
     stage_->after_update();
     step_ = checkpoint->step;
@@ -201,14 +197,6 @@ void TrainingJob::save_model() {
         run_.record_model_files();
     });
     state_->release_weights();
-}
-
-Json TrainingJob::resume_facts() {
-    Json facts = {{"records", Json::object()},
-                  {"frozen_weights", hash_text(stage_->frozen_hash())}};
-    for (size_t i = 0; i < datasets_.size(); ++i)
-        facts["records"][recipe_.data.sources[i].name] = datasets_[i]->size();
-    return facts;
 }
 
 void TrainingJob::announce() const {

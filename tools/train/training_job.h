@@ -56,9 +56,6 @@ class TrainingJob {
     int train(StopSignals& stop, dist::FileRanks& files);
     void save_model();
 
-    // Returns the facts, besides the recipe, that must be the same when a run is resumed: the
-    // number of records of each source and a hash of the frozen weights.
-    Json resume_facts();
     void announce() const;
     // Tells the watchdog that a phase of the set-up begins.
     void begin_phase(const char* name);
@@ -76,7 +73,7 @@ class TrainingJob {
     Datasets datasets_;
     std::filesystem::path tokenizer_;  // directory
     std::unique_ptr<Stage> stage_;
-    Json facts_;
+    Json facts_;  // see run_facts.h
     std::unique_ptr<TrainingState> state_;
     CheckpointStore checkpoints_;
     int64_t step_ = 0;           // finished steps
