@@ -270,6 +270,9 @@ check "signals save the last finished step" [ $? -eq 0 ]
 # --- losses that are not finite: steps are skipped and logged, then training stops ---
 expect 1 "not finite in 2 steps in a row" lm.toml --out bad optimizer.lr=10 optimizer.clip_norm=0 \
     train.steps=400 train.max_bad_steps=2 schedule.warmup_ratio=0 model.llm_config.initializer_range=1e18
+expect 1 "the last 3 steps were skipped" lm.toml --out bad3 --threads 1 train.steps=3 \
+    train.max_bad_steps=9 schedule.warmup_ratio=0 model.llm_config.initializer_range=1e18
+check "skipped steps give no model" [ ! -e bad3/model ]
 check "bad steps are logged with their samples" grep -q '"skipped":true,"samples":\["' bad/log.jsonl
 
 finish

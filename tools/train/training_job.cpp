@@ -1,6 +1,7 @@
 #include "tools/train/training_job.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 
 #include "dist/agree.h"
@@ -25,6 +26,16 @@ uint64_t hash_weights(const std::vector<ParameterGroup>& groups) {
         for (const nn::Parameter* parameter : group.parameters)
             hash = random_key(hash, parameter->name) ^ hash64(parameter->variable.value());
     return hash;
+}
+
+// Throws if a weight that was trained is infinite or NaN.
+void check_finite(const std::vector<ParameterGroup>& groups) {
+    for (const ParameterGroup& group : groups)
+        for (const nn::Parameter* parameter : group.parameters)
+            for (const float value : parameter->variable.value().to_vector<float>())
+                VILA_CHECK(std::isfinite(value), "a weight of ", parameter->name,
+                           " is not finite, so no model is written; start a new run with a lower "
+                           "optimizer.lr");
 }
 
 }  // namespace
@@ -187,11 +198,17 @@ int TrainingJob::train(StopSignals& stop, dist::FileRanks& files) {
 
 void TrainingJob::save_model() {
     watchdog_.phase("model", step_, recipe_.train.save_limit);
+    if (state_->bad_steps_in_row > 0)
+        throw dist::AgreedError(
+            str("the last ", state_->bad_steps_in_row,
+                " steps were skipped because loss or gradient was not finite, so no model is "
+                "written; start a new run with a lower optimizer.lr"));
     state_->gather_weights(is_first());
     dist::agree(ranks_, [&] {
         VILA_CHECK(facts_.at("frozen_weights") == hash_text(stage_->frozen_hash()),
                    "internal error: a frozen weight changed; please report this");
         if (!is_first()) return;
+        check_finite(stage_->groups());
         run_.record_model();
         stage_->save(run_.model());
         run_.record_model_files();
