@@ -46,6 +46,7 @@ for id in -1 2147483648 4294967301 18446744073709551615; do
 done
 
 # --- numbers of recipes ---
+run_expect 1 "more than 1000 times the 48 records of all sources; lower it" train lm.toml --out batch train.global_batch=16777216
 for pair in train.epochs=1e300 train.epochs=inf train.feature_cache_gb=inf train.global_batch=4000000000000000000 \
     train.global_batch=1000000000000 data.max_length=4000000000000000000 train.micro_batch=9223372036854775807; do
     refused 1 "${pair%%=*}: expected" plan lm.toml $pair

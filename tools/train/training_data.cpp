@@ -33,6 +33,15 @@ Datasets open_sources(const Recipe& recipe) {
     return datasets;
 }
 
+void check_global_batch(const Recipe& recipe, const Datasets& datasets) {
+    constexpr int64_t kMostRepetitions = 1000;
+    int64_t records = 0;
+    for (const auto& dataset : datasets) records += dataset->size();
+    VILA_CHECK(recipe.train.global_batch / kMostRepetitions <= records, "train.global_batch is ",
+               recipe.train.global_batch, ", more than ", kMostRepetitions, " times the ", records,
+               " records of all sources; lower it");
+}
+
 int64_t total_steps(const Recipe& recipe, const Datasets& datasets) {
     if (recipe.train.steps) return *recipe.train.steps;
     double records = 0.0;

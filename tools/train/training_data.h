@@ -24,6 +24,10 @@ using Datasets = std::vector<std::unique_ptr<data::Dataset>>;
 // Opens the dataset of each source. Throws if one cannot be read.
 Datasets open_sources(const Recipe& recipe);
 
+// Throws if train.global_batch would repeat the records of all sources absurdly often in one step,
+// whose list of samples would fill the memory.
+void check_global_batch(const Recipe& recipe, const Datasets& datasets);
+
 // Number of steps of the run: train.steps, or train.epochs times the records of all sources divided
 // by the global batch.
 int64_t total_steps(const Recipe& recipe, const Datasets& datasets);

@@ -73,7 +73,10 @@ void TrainingJob::begin_phase(const char* name) {
 
 void TrainingJob::open_data() {
     begin_phase("set-up: data");
-    dist::agree(ranks_, [&] { datasets_ = open_sources(recipe_); });
+    dist::agree(ranks_, [&] {
+        datasets_ = open_sources(recipe_);
+        check_global_batch(recipe_, datasets_);
+    });
     for (size_t i = 0; i < datasets_.size(); ++i)
         for (const data::LeftOut& reason : datasets_[i]->left_out())
             warn_(str(recipe_.data.sources[i].name, ": left out ", data::describe(reason)));
