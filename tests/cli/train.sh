@@ -215,6 +215,7 @@ for file in vision_tower/preprocessor_config.json vision_tower/model.safetensors
     mm_projector/model.safetensors llm/tokenizer.json; do
     check "align/model/$file is missing" [ -s "align/model/$file" ]
 done
+expect 1 "align.toml: model.projector: projector type x is not implemented; expected " align.toml --out x5 model.projector=x
 expect 0 "finished" align.toml --out nocache --threads 1 train.cache_features=false
 check "cached features change nothing" same align/model/mm_projector/model.safetensors nocache/model/mm_projector/model.safetensors
 expect 0 "finished" align.toml --out disk --threads 1 train.feature_cache_gb=0

@@ -144,6 +144,12 @@ TEST_F(RecipeTest, BoundsTheDepthOfKeys) {
               "r.toml:1: unknown key 'optimizer_'; did you mean 'optimizer'?");
 }
 
+TEST_F(RecipeTest, RefusesAnEmptyPath) {
+    EXPECT_EQ(
+        error(kSft, {"data.sources[0].path="}),
+        "override data.sources[0].path=: data.sources[0].path is empty: expected a data file");
+}
+
 TEST_F(RecipeTest, ForgetsThePlacesOfWhatAnOverrideReplaces) {
     EXPECT_EQ(
         error(kSft, {"optimizer={lr = -1}"}),

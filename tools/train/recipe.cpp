@@ -34,6 +34,8 @@ void read_sources(const TomlDocument& document, const fs::path& base,
         for (const char* key : {"format", "path"})
             VILA_CHECK(tables[i].contains(key), document.place(path), ": ", path, ".", key,
                        " is missing");
+        VILA_CHECK(!source.path.empty(), document.place(path + ".path"), ": ", path,
+                   ".path is empty: expected a data file");
         if (source.name.empty()) source.name = fs::path(source.path).stem().string();
         // Sources with the same name get a number.
         const std::string stem = source.name;

@@ -74,7 +74,12 @@ ProjectorConfig recipe_projector_config(const ModelRecipe& recipe) {
     if (is_projector_directory(recipe.projector))
         return ModelDirectory(recipe.projector).projector_config();
     ProjectorConfig config;
-    config.kind = ProjectorConfig::kind_from_name(recipe.projector);
+    try {
+        config.kind = ProjectorConfig::kind_from_name(recipe.projector);
+    } catch (const Error& error) {
+        throw Error(str(in_recipe(recipe), "model.projector: ", error.what(),
+                        ", or a directory with a '/'"));
+    }
     return config;
 }
 
