@@ -69,7 +69,7 @@ expect 1 "expected a multiple of the 3 ranks" 3 lm.toml --out odd
 
 # --- bad records of all ranks count together ---
 sed '1~4s/.*/{"instruction": 1}/' instructions.jsonl >broken.jsonl
-broken=(2 lm.toml 'data.sources[1].path=broken.jsonl' model.tokenizer=one/model/llm)
+broken=(2 lm.toml 'data.sources[1].path=broken.jsonl' model.tokenizer=one/model/llm 'model.tokenizer_config={}')
 expect 0 "finished" "${broken[@]}" --out broken6 data.max_bad_share=0.06
 expect 1 " of 48 records cannot be used, more than the 5 allowed" "${broken[@]}" --out broken5 \
     data.max_bad_share=0.05

@@ -258,7 +258,7 @@ expect 0 "finished" align.toml --out align2 --threads 1 model.vision_tower=clip/
     'model.vision_config={}'
 check "the clip tower is unchanged" same clip/model/vision_tower/model.safetensors align2/model/vision_tower/model.safetensors
 check "its preprocessing is copied with it" same clip/model/vision_tower/preprocessor_config.json align2/model/vision_tower/preprocessor_config.json
-expect 1 "stage clip learns from pairs" clip.toml --out clip3 'data.sources[0].format=text' 'data.sources[0].path=text.txt'
+expect 1 "stage clip learns from pairs" clip.toml --out clip3 'data.sources[0].format=text' 'data.sources[0].path=text.txt' 'data.sources[0].images='
 
 # --- killed at random instants ---
 "$tests/faults/kill_resume.sh" "$binary" 3 >output 2>&1

@@ -37,6 +37,9 @@ lr = 2e-5
 epochs = 2
 )";
 
+constexpr const char* kSmallLlm = R"({"hidden_size": 32, "intermediate_size": 48,
+    "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2})";
+
 class RecipeTest : public ::testing::Test {
   protected:
     void SetUp() override {
@@ -142,6 +145,33 @@ TEST_F(RecipeTest, BoundsTheDepthOfKeys) {
     const std::string dots = "name = '" + std::string(99, '.') + "' # " + std::string(99, '.');
     EXPECT_EQ(error("[optimizer_]\n" + dots),
               "r.toml:1: unknown key 'optimizer_'; did you mean 'optimizer'?");
+}
+
+TEST_F(RecipeTest, RefusesKeysWithoutEffect) {
+    for (const char* given : {"images=x", "max_images=2", "missing_image=drop-document"}) {
+        const std::string override = str("data.sources[1].", given);
+        EXPECT_NE(error(kSft, {override}).find(" has no effect on format text"), std::string::npos);
+    }
+    EXPECT_NE(error(kSft, {"model.tokenizer=x", "model.tokenizer_config.vocab_size=300"})
+                  .find("model.tokenizer and [model.tokenizer_config] are both given"),
+              std::string::npos);
+    EXPECT_NE(error(kSft, {"stage=lm", "train.cache_features=false"})
+                  .find("train.cache_features has no effect in stage lm"),
+              std::string::npos);
+    for (const char* given :
+         {"model.projector=linear", "model.select_layer=-2", "data.image_mode=pad",
+          "model.token_order=row", "model.select_feature=patch"}) {
+        const std::string text =
+            "stage = 'lm'\n[model.llm_config]\nhidden_size = 8\n"
+            "[[data.sources]]\nformat = 'text'\npath = 'a'\n";
+        Recipe recipe = load_recipe(write(text), {given, "model.llm_config.vocab_size=9"});
+        recipe.model.llm_config.update(parse_json(kSmallLlm, ""));
+        EXPECT_NE(data::message_of([&] {
+                      recipe_model_config(recipe);
+                  }).find("has no effect: the model has no vision tower"),
+                  std::string::npos)
+            << given << data::message_of([&] { recipe_model_config(recipe); });
+    }
 }
 
 TEST_F(RecipeTest, RefusesAnEmptyPath) {
@@ -255,8 +285,8 @@ TEST_F(RecipeTest, KnowsEveryDatasetFormatAndImageMode) {
             EXPECT_NE(refusal.find('"' + name + '"'), std::string::npos) << refusal;
         }
     };
-    check("data.sources[0].format", data::dataset_format_names(),
-          [](const Recipe& recipe) { return recipe.data.sources[0].format; });
+    check("data.sources[1].format", data::dataset_format_names(),
+          [](const Recipe& recipe) { return recipe.data.sources[1].format; });
     check("data.image_mode", data::image_mode_names(),
           [](const Recipe& recipe) { return recipe.data.image_mode.value(); });
 }

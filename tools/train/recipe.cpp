@@ -18,6 +18,20 @@ namespace {
 
 namespace fs = std::filesystem;
 
+// Throws if a key has no effect on a source of its format.
+void check_source_keys(const TomlDocument& document, const std::string& path,
+                       const SourceRecipe& source) {
+    if (!source.format.starts_with("text")) return;
+    const SourceRecipe defaults;
+    const auto check = [&](const char* key, bool is_default) {
+        VILA_CHECK(is_default, document.place(str(path, ".", key)), ": ", path, ".", key,
+                   " has no effect on format ", source.format, ", which has no images; remove it");
+    };
+    check("images", source.images.empty());
+    check("max_images", source.max_images == defaults.max_images);
+    check("missing_image", source.missing_image == defaults.missing_image);
+}
+
 void read_sources(const TomlDocument& document, const fs::path& base,
                   std::vector<SourceRecipe>& sources) {
     const auto data = document.root.find("data");
@@ -36,6 +50,7 @@ void read_sources(const TomlDocument& document, const fs::path& base,
                        " is missing");
         VILA_CHECK(!source.path.empty(), document.place(path + ".path"), ": ", path,
                    ".path is empty: expected a data file");
+        check_source_keys(document, path, source);
         if (source.name.empty()) source.name = fs::path(source.path).stem().string();
         // Sources with the same name get a number.
         const std::string stem = source.name;
@@ -71,6 +86,12 @@ void check_recipe(const TomlDocument& document, const Recipe& recipe) {
                ": train.micro_batch ", recipe.train.micro_batch, " of data.max_length ",
                recipe.data.max_length, " are ", positions, " positions: at most ",
                kMostMicroBatchPositions, " run together; lower one of the two");
+    VILA_CHECK(recipe.model.tokenizer.empty() || recipe.model.tokenizer_config.empty(),
+               document.place("model.tokenizer"),
+               ": model.tokenizer and [model.tokenizer_config] are both given; keep one");
+    VILA_CHECK(*recipe.stage != StageKind::LanguageModel || recipe.train.cache_features,
+               document.place("train.cache_features"),
+               ": train.cache_features has no effect in stage lm; remove it");
     VILA_CHECK(!recipe.data.sources.empty(), document.file,
                ": no data; add a [[data.sources]] table with format and path");
 }

@@ -95,6 +95,21 @@ void check_parts(const Recipe& recipe) {
                " needs a language model: give model.init, model.llm or [model.llm_config]");
 }
 
+// Throws if a key is given that only a model with a vision tower uses.
+void refuse_image_keys(const Recipe& recipe) {
+    const ModelRecipe& model = recipe.model;
+    const std::pair<const char*, bool> keys[] = {
+        {"model.projector", !model.projector.empty()},
+        {"[model.preprocessor_config]", !model.preprocessor_config.empty()},
+        {"model.select_layer", model.select_layer.has_value()},
+        {"model.select_feature", model.select_feature.has_value()},
+        {"model.token_order", model.token_order.has_value()},
+        {"data.image_mode", recipe.data.image_mode.has_value()}};
+    for (const auto& [key, is_given] : keys)
+        VILA_CHECK(!is_given, in_recipe(model), key,
+                   " has no effect: the model has no vision tower; remove it");
+}
+
 VilaConfig joined_config(const Recipe& recipe, const data::Tokenizer* tokenizer) {
     const ModelRecipe& model = recipe.model;
     VilaConfig config;
@@ -108,7 +123,10 @@ VilaConfig joined_config(const Recipe& recipe, const data::Tokenizer* tokenizer)
         VILA_CHECK(config.vision.has_value(), in_recipe(model), "stage ", stage.name,
                    " needs a vision tower: give model.init, model.vision_tower or "
                    "[model.vision_config]");
-    if (!config.vision) return config;
+    if (!config.vision) {
+        refuse_image_keys(recipe);
+        return config;
+    }
     const bool had_projector = config.projector.hidden_size > 0;
     if (!model.projector.empty()) config.projector = recipe_projector_config(model);
     VILA_CHECK(!model.projector.empty() || had_projector, in_recipe(model),

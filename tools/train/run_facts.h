@@ -25,8 +25,8 @@ Json run_facts(const Recipe& recipe, const Datasets& datasets,
 // different times.
 Json shared_facts(Json facts);
 
-// Throws, with what was changed, unless the facts of the checkpoint `where` and those of now agree. A fact
-// that the checkpoint lacks is not compared.
+// Throws, with what was changed, unless the facts of the checkpoint `where` and those of now agree.
+// A fact that the checkpoint lacks is not compared.
 void check_facts(const Json& before, const Json& now, const std::string& where = "the checkpoint");
 
 // The part of check_facts() that compares the keys of the recipe.
