@@ -174,6 +174,14 @@ TEST_F(RecipeTest, RefusesKeysWithoutEffect) {
     }
 }
 
+TEST_F(RecipeTest, AnOverrideInATableResumes) {
+    const Recipe recipe = load_recipe(
+        write(kSft),
+        {"model.llm_config={b = 1, c = 2}", "model.llm_config.a.x=3", "model.llm_config.a.w=4"});
+    const std::string copy = write(recipe_text(recipe), "copy.toml");
+    EXPECT_EQ(recipe_differences(load_recipe(copy, {}), recipe), std::vector<std::string>());
+}
+
 TEST_F(RecipeTest, RefusesAnEmptyPath) {
     EXPECT_EQ(
         error(kSft, {"data.sources[0].path="}),

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 
 #include "tensor/name_list.h"
 #include "tensor/nearest_name.h"
@@ -24,6 +25,17 @@ std::string limit_text(double limit) {
     constexpr double kWritten = 1e15;
     const bool is_whole = std::abs(limit) < kWritten && limit == std::floor(limit);
     return is_whole ? std::to_string(static_cast<int64_t>(limit)) : str(limit);
+}
+
+// A value with the fields of its tables in the order of their names, as a TOML file gives them. An
+// override adds a field at the end; equal tables must be equal values.
+Json sorted(const Json& value) {
+    if (!value.is_object()) return value;
+    std::map<std::string, Json> fields;
+    for (const auto& [name, field] : value.items()) fields[name] = sorted(field);
+    Json table = Json::object();
+    for (const auto& [name, field] : fields) table[name] = field;
+    return table;
 }
 
 }  // namespace
@@ -69,7 +81,13 @@ RecipeField& FieldList::pair(const std::string& key, std::array<double, 2>& memb
 }
 
 RecipeField& FieldList::table(const std::string& key, Json& member, const std::string& help) {
-    return add(key, "a table", help, member, [](const Json& v) { return v.is_object(); });
+    RecipeField& field =
+        add(key, "a table", help, member, [](const Json& v) { return v.is_object(); });
+    field.read = [&member, read = field.read](const Json& value) {
+        read(value);
+        member = sorted(value);
+    };
+    return field;
 }
 
 const RecipeField* FieldList::find(const std::string& key) const {
