@@ -124,7 +124,9 @@ TEST_F(CheckpointTest, TruncatedMissingAndForeignDirectoriesAreNotTrusted) {
     EXPECT_EQ(warnings_.size(), 2u);
     fs::remove(store_.path_of(1) / "manifest.json");
     const std::string error = error_of_newest();
-    EXPECT_NE(error.find("remove that folder and the log beside it to start again"), std::string::npos) << error;
+    EXPECT_NE(error.find("remove that folder and the log beside it to start again"),
+              std::string::npos)
+        << error;
 }
 
 // A queue starts a failed run again: it must not begin at step 0 and lose the log.
