@@ -7,8 +7,10 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <sstream>
+#include <thread>
 
 #include "tensor/check.h"
 #include "tensor/file.h"
@@ -33,6 +35,16 @@ bool is_own_stream(const fs::path& path) {
             return ::fstat(descriptor, &stream) == 0 && stream.st_dev == file.st_dev &&
                    stream.st_ino == file.st_ino;
         });
+}
+
+// Locks a file. A process that was just killed may hold the lock for a moment, so this tries for a
+// second. Returns false, with errno set, if the lock cannot be had.
+bool lock_soon(int descriptor) {
+    for (int tries = 20; ::flock(descriptor, LOCK_EX | LOCK_NB) != 0; --tries) {
+        if ((errno != EWOULDBLOCK && errno != EINTR) || tries == 0) return false;
+        std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    }
+    return true;
 }
 
 }  // namespace
@@ -86,7 +98,7 @@ void WorkFolder::take_lock(const Kind& kind) {
     std::string reason;
     if (::fstat(lock_, &status) != 0 || !S_ISREG(status.st_mode))
         reason = ": not a regular file: " + file;
-    else if (::flock(lock_, LOCK_EX | LOCK_NB) != 0)
+    else if (!lock_soon(lock_))
         reason = errno == EWOULDBLOCK ? str(": ", kind.busy)
                                       : str(": cannot lock: ", std::strerror(errno));
     if (reason.empty()) return;

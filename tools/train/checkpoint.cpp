@@ -340,8 +340,7 @@ void CheckpointStore::refuse_only_damaged() const {
                        !step_of(path.stem().string()),
                    directory_.string(), ": ", path.filename().string(),
                    " is there, but no good checkpoint; put one back, or remove that folder and the "
-                   "log beside "
-                   "it to start again");
+                   "log beside it to start again");
     }
 }
 
