@@ -239,6 +239,8 @@ echo '{"question_id": null, "image": null, "text": "hi", "answer": "x", "choices
 expect 0 "over 1 questions" eval exact --model $model --data nulls.jsonl
 echo '{"text": "what colour?", "answer": "x", "images": ["nowhere.png"]}' >plural.bad
 fails "nowhere.png" eval exact --model $model --data plural.bad --images images
+echo '{"text": "hi", "answer": "x", "image": ""}' >nameless.bad
+fails "nameless.bad line 1: the name of an image is empty" eval exact --model $model --data nameless.bad
 echo '{"text": "hi", "answer": {}}' >typed.bad
 fails "typed.bad line 1: field answer: expected a text or a list of texts, got {}" eval exact --model $model --data typed.bad
 echo '{"text": "hi", "answer": "z", "choices": ["x", "y"]}' >choices.bad

@@ -28,8 +28,10 @@ EvalTurn turn_from_json(const Json& object, const fs::path& images, const std::s
                                    several = string_or_list(object, "images");
     VILA_CHECK(one.empty() || several.empty(),
                "images are named both in \"image\" and in \"images\": name them in one place");
-    for (const std::string& image : one.empty() ? several : one)
+    for (const std::string& image : one.empty() ? several : one) {
+        VILA_CHECK(!image.empty(), "the name of an image is empty: expected a file name");
         turn.images.push_back((images / image).string());
+    }
     const Json* own_text = data::find_field(object, {"text"});
     turn.text = own_text == nullptr ? text : data::text_field(object, {"text"});
     const auto answers = string_or_list(object, "answer");
