@@ -48,7 +48,7 @@ class Dataset {
     virtual std::vector<LeftOut> left_out() const { return {}; }
 };
 
-// How a record is treated if an image file that it names is missing or empty.
+// The treatment of a record that names a missing or empty image file.
 enum class MissingImage {
     Error,         // get() returns it; loading the image fails
     DropImage,     // it loses the image; only for format mmc4

@@ -79,7 +79,7 @@ bool read_fails(const std::string& path) {
 bool write_fails(const std::string& path) {
     return *setting("VILA_FAULT_CALLS") != 'r' && fails(path);
 }
-// Whether a call without a count must fail, which a short count cannot make it do.
+// Returns false for a short count. A call that returns no count then succeeds.
 bool is_error() {
     return errno != 0;
 }

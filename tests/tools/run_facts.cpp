@@ -1,4 +1,4 @@
-// What a checkpoint says about its run, and the changes that a resumed run notices.
+// The facts about a run in its checkpoints, and the changes that make resuming fail.
 
 #include "tools/train/run_facts.h"
 

@@ -30,7 +30,8 @@ struct RequestContext {
 // "messages", or if a field or an image cannot be read.
 Prompt request_prompt(const PromptBuilder& builder, const Json& request,
                       const RequestContext& context);
-// Whether the request has messages, which a chat template renders, instead of a raw prompt.
+// Returns true if the request has "messages", which a chat template renders, false if it has a raw
+// "prompt".
 bool has_messages(const Json& request);
 
 }  // namespace vila::tools

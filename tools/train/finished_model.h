@@ -1,6 +1,6 @@
 #pragma once
 
-// Whether the model directory that a run wrote is still whole.
+// Finds missing and damaged files in the model directory of a finished run.
 
 #include <filesystem>
 #include <string>
