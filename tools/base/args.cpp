@@ -127,10 +127,6 @@ Option& Option::one_of(const std::vector<std::string>& values) {
     return *this;
 }
 
-bool Option::is_given() const {
-    return option_->count() > 0;
-}
-
 Args::Args(const std::string& command, const std::string& description,
            std::vector<std::string> arguments)
     : command_(command),

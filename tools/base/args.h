@@ -59,8 +59,6 @@ class Option {
     Option& range(double least, double most);
     // The value must be one of `values`.
     Option& one_of(const std::vector<std::string>& values);
-    // After parse(): whether the command line has the option.
-    bool is_given() const;
 
   private:
     CLI::Option* option_;

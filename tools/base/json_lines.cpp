@@ -46,4 +46,19 @@ std::vector<std::string> string_or_list(const Json& object, const char* key) {
     return texts;
 }
 
+std::string id_field(const Json& object, const char* key) {
+    const Json& id = data::field(object, {key});
+    VILA_CHECK(id.is_string() || id.is_number_integer(), "field \"", key,
+               "\": expected a text or an integer, got ", shown(id));
+    return id.is_string() ? id.get<std::string>() : id.dump();
+}
+
+std::vector<std::string> image_names(const Json& object) {
+    const std::vector<std::string> one = string_or_list(object, "image");
+    const std::vector<std::string> several = string_or_list(object, "images");
+    VILA_CHECK(one.empty() || several.empty(),
+               "images are named both in \"image\" and in \"images\": name them in one place");
+    return one.empty() ? several : one;
+}
+
 }  // namespace vila::tools

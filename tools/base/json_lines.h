@@ -29,6 +29,12 @@ auto at_line(const std::string& where, const Read& read) {
     }
 }
 
+// Returns an id, which is a text or an integer, as text. Throws if it is missing.
+std::string id_field(const Json& object, const char* key);
+
+// Returns the names in the field "image" or "images". Throws if both have names.
+std::vector<std::string> image_names(const Json& object);
+
 // Returns the texts of a field that holds one value or a list of values; empty if the field is
 // absent, null, NaN or infinite. A value that is not a string is returned as JSON text. Throws for
 // a null in a list.

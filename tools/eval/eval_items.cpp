@@ -13,22 +13,12 @@ namespace fs = std::filesystem;
 
 namespace {
 
-std::string id_text(const Json& id) {
-    VILA_CHECK(id.is_string() || id.is_number_integer(),
-               "field \"question_id\": expected a text or an integer, got ", shown(id));
-    return id.is_string() ? id.get<std::string>() : id.dump();
-}
-
 // Reads a question or a demonstration. A demonstration without a text of its own has `text`.
 EvalTurn turn_from_json(const Json& object, const fs::path& images, const std::string& text) {
     VILA_CHECK(data::find_field(object, {"answer"}) != nullptr,
                "a question or a demonstration has no \"answer\": expected a text or a list");
     EvalTurn turn;
-    const std::vector<std::string> one = string_or_list(object, "image"),
-                                   several = string_or_list(object, "images");
-    VILA_CHECK(one.empty() || several.empty(),
-               "images are named both in \"image\" and in \"images\": name them in one place");
-    for (const std::string& image : one.empty() ? several : one) {
+    for (const std::string& image : image_names(object)) {
         VILA_CHECK(!image.empty(), "the name of an image is empty: expected a file name");
         turn.images.push_back((images / image).string());
     }
@@ -46,8 +36,8 @@ EvalItem item_from_json(const Json& object, const std::string& where, const fs::
     item.where = where;
     VILA_CHECK(data::find_field(object, {"text"}) != nullptr,
                "a question has no \"text\": expected the text of the question");
-    const Json* id = data::find_field(object, {"question_id"});
-    item.question_id = id == nullptr ? where : id_text(*id);
+    const bool has_id = data::find_field(object, {"question_id"}) != nullptr;
+    item.question_id = has_id ? id_field(object, "question_id") : where;
     item.question = turn_from_json(object, images, "");
     item.answers = string_or_list(object, "answer");
     item.choices = string_or_list(object, "choices");
@@ -89,7 +79,7 @@ std::vector<std::string> load_predictions(const fs::path& path,
     int64_t unasked = 0;
     for_each_json_line(path, [&](const Json& object, const std::string& where) {
         at_line(where, [&] {
-            const std::string id = id_text(data::field(object, {"question_id"}));
+            const std::string id = id_field(object, "question_id");
             const bool is_new = by_id.emplace(id, data::text_field(object, {"text"})).second;
             VILA_CHECK(is_new, "a second prediction for question_id ", id);
             unasked += !questions.contains(id);

@@ -107,14 +107,13 @@ struct GenerateCommand {
 GenerateCommand parse_command(Args& args) {
     GenerateCommand command;
     args.option("--model", command.model, "model directory").required();
-    const Option prompt =
-        args.option("--prompt", command.text,
-                    "the prompt; <image> marks the place of an image (default: images come first)");
-    const Option input = args.option("--input", command.input,
-                                     "answer the requests of this file (- is standard input) "
-                                     "instead of --prompt; `vila score --help` describes "
-                                     "the format; targets are not read, and every request "
-                                     "is sampled with the same --seed");
+    args.option("--prompt", command.text,
+                "the prompt; <image> marks the place of an image (default: images come first)");
+    args.option("--input", command.input,
+                "answer the requests of this file (- is standard input) "
+                "instead of --prompt; `vila score --help` describes "
+                "the format; targets are not read, and every request "
+                "is sampled with the same --seed");
     args.option("--batch", command.batch, "number of requests of --input to answer at once")
         .positive();
     args.option("--image", command.images,
@@ -134,8 +133,8 @@ GenerateCommand parse_command(Args& args) {
     command.common.declare(args);
     args.parse();
 
-    command.has_input = input.is_given();
-    if (prompt.is_given() == input.is_given())
+    command.has_input = args.is_given("--input");
+    if (args.is_given("--prompt") == command.has_input)
         throw UsageError("--prompt is required, or --input, and not both");
     const bool has_prompt_options =
         !command.images.empty() || !command.video.empty() || command.raw;

@@ -98,22 +98,10 @@ std::vector<data::Message> read_messages(const Json& list, std::vector<std::stri
     return messages;
 }
 
-// Returns the images of the field "images", or the single one of "image".
-std::vector<std::string> read_images(const Json& request) {
-    const std::vector<std::string> one = string_or_list(request, "image");
-    const std::vector<std::string> images = string_or_list(request, "images");
-    VILA_CHECK(one.empty() || images.empty(),
-               "images are named both in \"image\" and in \"images\": name them in one place");
-    return one.empty() ? images : one;
-}
-
 }  // namespace
 
 std::string request_id(const Json& request) {
-    const Json& id = data::field(request, {"id"});
-    VILA_CHECK(id.is_string() || id.is_number_integer(),
-               "field \"id\": expected a text or an integer, got ", shown(id));
-    return id.is_string() ? id.get<std::string>() : id.dump();
+    return id_field(request, "id");
 }
 
 bool has_messages(const Json& request) {
@@ -129,7 +117,7 @@ Prompt request_prompt(const PromptBuilder& builder, const Json& request,
     const Json* list = find_field(request, {"messages"});
     VILA_CHECK((text == nullptr) != (list == nullptr),
                "expected either \"prompt\" or \"messages\"");
-    std::vector<std::string> images = read_images(request);
+    std::vector<std::string> images = image_names(request);
     std::vector<std::string> named;  // images that parts of messages name
     std::vector<data::Message> messages;
     if (list != nullptr) messages = read_messages(*list, named);
